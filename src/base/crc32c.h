@@ -1,0 +1,7 @@
+/* base/crc32c.h: CRC-32C (Castagnoli), by ISA-L, which folds with (V)PCLMULQDQ and
+ * falls back by itself where the processor cannot. */
+#pragma once
+#include "base/span.h"
+
+/* Continues `crc` (0 to begin) over `bytes`. crc32c(crc32c(0, a), b) == crc32c(0, ab). */
+uint32_t crc32c(uint32_t crc, struct span bytes);

@@ -1,0 +1,28 @@
+/* base/list.h: an intrusive doubly linked ring. An unlinked node points to itself. */
+#pragma once
+#include "base/check.h"
+
+struct list {
+	struct list *next, *prev;
+};
+
+static inline void list_init(struct list *node) { node->next = node->prev = node; }
+static inline bool list_is_empty(const struct list *head) { return head->next == head; }
+
+static inline void list_append(struct list *head, struct list *node)
+{
+	node->prev = head->prev;
+	node->next = head;
+	head->prev->next = node;
+	head->prev = node;
+}
+
+/* Safe on an unlinked node. */
+static inline void list_remove(struct list *node)
+{
+	node->prev->next = node->next;
+	node->next->prev = node->prev;
+	list_init(node);
+}
+
+#define LIST_OF(node, type, member) CONTAINER_OF(node, type, member)

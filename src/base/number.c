@@ -1,0 +1,124 @@
+/* base/number.c: see number.h. */
+#include "base/number.h"
+
+#include "base/arith.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool number_parse_i64(struct span text, int64_t *out)
+{
+	size_t i = 0;
+	if (text.len == 0 || text.len > 20)
+		return false;
+	bool negative = text.ptr[0] == '-';
+	if (negative)
+		i++;
+	if (i == text.len)
+		return false;
+	if (text.ptr[i] == '0') {
+		*out = 0;
+		return text.len == 1;
+	}
+	uint64_t value = 0;
+	for (; i < text.len; i++) {
+		uint8_t c = text.ptr[i];
+		if (c < '0' || c > '9')
+			return false;
+		if (!mul_u64(value, 10, &value) || !add_u64(value, (uint64_t)(c - '0'), &value))
+			return false;
+	}
+	uint64_t limit = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+	if (value > limit)
+		return false;
+	*out = negative ? (int64_t)(0 - value) : (int64_t)value;
+	return true;
+}
+
+bool number_parse_range(struct span text, int64_t low, int64_t high, int64_t *out)
+{
+	return number_parse_i64(text, out) && *out >= low && *out <= high;
+}
+
+bool number_parse_double(struct span text, double *out)
+{
+	char copy[65];
+	if (text.len == 0 || text.len >= sizeof(copy))
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = 0;
+	if (strlen(copy) != text.len || copy[0] == ' ' || (copy[0] >= '\t' && copy[0] <= '\r'))
+		return false;
+	if (strchr(copy, 'x') != NULL || strchr(copy, 'X') != NULL)
+		return false;
+	char *end;
+	errno = 0;
+	double value = strtod(copy, &end);
+	if (*end != 0 || end == copy || isnan(value))
+		return false;
+	if (errno == ERANGE && (value == HUGE_VAL || value == -HUGE_VAL))
+		return false;
+	*out = value;
+	return true;
+}
+
+bool number_parse_bytes(struct span text, uint64_t *out)
+{
+	static const struct { const char *unit; uint64_t factor; } units[] = {
+		{"", 1}, {"b", 1},
+		{"k", 1000}, {"kb", 1ULL << 10},
+		{"m", 1000000}, {"mb", 1ULL << 20},
+		{"g", 1000000000}, {"gb", 1ULL << 30},
+		{"t", 1000000000000}, {"tb", 1ULL << 40},
+	};
+	size_t digits = 0;
+	while (digits < text.len && text.ptr[digits] >= '0' && text.ptr[digits] <= '9')
+		digits++;
+	int64_t count;
+	if (!number_parse_i64(span_slice(text, 0, digits), &count))
+		return false;
+	struct span unit = span_slice(text, digits, text.len);
+	for (size_t i = 0; i < ARRAY_COUNT(units); i++)
+		if (span_is(unit, units[i].unit))
+			return mul_u64((uint64_t)count, units[i].factor, out);
+	return false;
+}
+
+size_t number_format_u64(uint64_t value, char *out)
+{
+	char digits[20];
+	size_t count = 0;
+	do {
+		digits[count++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	for (size_t i = 0; i < count; i++)
+		out[i] = digits[count - 1 - i];
+	return count;
+}
+
+size_t number_format_i64(int64_t value, char *out)
+{
+	if (value >= 0)
+		return number_format_u64((uint64_t)value, out);
+	out[0] = '-';
+	return 1 + number_format_u64(0 - (uint64_t)value, out + 1);
+}
+
+size_t number_format_double(double value, char *out)
+{
+	if (isnan(value))
+		return (size_t)snprintf(out, NUMBER_TEXT_MAX, "nan");
+	if (isinf(value))
+		return (size_t)snprintf(out, NUMBER_TEXT_MAX, value < 0 ? "-inf" : "inf");
+	if (value == floor(value) && fabs(value) < 1e17)
+		return (size_t)snprintf(out, NUMBER_TEXT_MAX, "%.0f", value);
+	for (int precision = 15; precision <= 17; precision++) {
+		int len = snprintf(out, NUMBER_TEXT_MAX, "%.*g", precision, value);
+		if (strtod(out, NULL) == value || precision == 17)
+			return (size_t)len;
+	}
+	return 0;
+}
