@@ -1,0 +1,186 @@
+/* store/store.h: the log-structured store. Every change is one record; memory is a view.
+ *
+ * What it knows: records, LSNs, segments, commit, durability, recovery, reading back,
+ * moving between tiers. What it does not know: keys as such, images, the meaning of
+ * metadata. The owner keeps the directory (key -> struct place) and tells the store when a
+ * record is dead.
+ *
+ * Life of a record
+ *   store_append gives it an LSN and a place in the batch being filled. store_flush, at the
+ *   end of each pass, lets batches go: one O_DIRECT write each, with RWF_DSYNC if a record
+ *   in it asks for it. durable() tells how far the log is safe; replies wait for that.
+ *   A record starts alive. store_release says that nobody needs it; a sealed segment with
+ *   nothing alive is recycled or unlinked, once its tombstones are not needed either: a
+ *   tombstone is needed while any other segment holds a record with a smaller LSN.
+ *   A record may move (to another tier, or to a fresh segment after a write error). It
+ *   keeps its LSN; relocated() offers the new place and the owner takes it if its entry
+ *   still names the old one.
+ *
+ * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
+ * shows either all of a group or none.
+ *
+ * Errors: ERR_DISKFULL (no segment can be made; RECORD_RESERVED types still pass into the
+ * reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much
+ * waits for the disk). DISKFULL clears by itself.
+ */
+#pragma once
+#include "store/body.h"
+
+struct store;
+
+enum record_type {
+	RECORD_IMAGE = 1,       /* key, metadata, body */
+	RECORD_META,            /* key, new metadata; `refers` is the LSN of the IMAGE it describes */
+	RECORD_VALUE,           /* key, metadata (cache type and encoding), body: a cache key's dump */
+	RECORD_LINK,            /* key names the body of LSN `refers`; meta holds {u64 LSN of its metadata} */
+	RECORD_EXPIRE,          /* key, expire_ms (0: never) */
+	RECORD_DELETE,          /* key; a tombstone */
+	RECORD_FLUSH,           /* db (or RECORD_ALL_DBS); everything in it before this LSN is gone */
+	RECORD_SETTING,         /* key names it (policies, presets, users), body is its text; empty: removed */
+	RECORD_PART,            /* one piece of a body longer than a segment; made by the store only */
+	RECORD_TYPE_COUNT
+};
+
+enum {
+	RECORD_CONTINUES = 1,   /* the next LSN belongs to the same atomic group */
+	RECORD_CHAINED = 2,     /* the body is a table of PART records; made by the store only */
+	RECORD_ALL_DBS = 255,
+};
+
+enum sync_level { SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NO };
+enum tier { TIER_HOT, TIER_WARM, TIER_COUNT };
+
+struct place {
+	uint32_t segment;       /* id, 0: nowhere */
+	uint32_t offset;        /* in RECORD_ALIGN units */
+	uint32_t bytes;         /* record from header to the end of its body, without padding */
+};
+
+struct record {
+	uint8_t      type;
+	uint8_t      flags;
+	uint8_t      db;
+	uint8_t      sync;          /* enum sync_level; append only */
+	uint64_t     lsn;           /* given by append */
+	uint64_t     refers;
+	int64_t      expire_ms;     /* Unix ms; 0: never */
+	int64_t      time_ms;       /* wall clock at append */
+	struct span  key, meta;     /* borrowed */
+	struct span  value;         /* body of at most BODY_INLINE_MAX bytes, borrowed; or ... */
+	struct body *body;          /* ... a full body; append takes its own reference */
+	uint64_t     body_bytes;    /* recovery: length of a body that was not loaded */
+	struct place place;         /* given by append */
+};
+
+struct store_events {
+	/* Recovery: each surviving record, in LSN order. `value` is loaded for VALUE and SETTING
+	 * records up to BODY_INLINE_MAX and `body` (heap) above; IMAGE bodies are not. The owner
+	 * releases records that it finds superseded. */
+	void (*recovered)(void *ctx, const struct record *record);
+	/* Recovery is over; with an error the store must be freed. */
+	void (*opened)(void *ctx, enum err err);
+	/* Every record up to lsn is as durable as it asked to be. */
+	void (*durable)(void *ctx, uint64_t lsn);
+	/* A record has a second home. True: the owner's entry pointed to `from` and now points
+	 * to `to`; the store releases `from`. False: `to` is released. */
+	bool (*relocated)(void *ctx, const struct record *record, struct place from, struct place to);
+	/* A record with later commit blocks fails its checksum. Its key is given if readable. */
+	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
+	/* OK, ERR_DISKFULL or ERR_READONLY. */
+	void (*state)(void *ctx, enum err state);
+};
+
+struct store_options {
+	const char *dir[TIER_COUNT];        /* TIER_WARM may be NULL: no such tier */
+	uint32_t    segment_bytes;          /* power of two, 1 MiB .. 1 GiB; default 64 MiB */
+	uint32_t    spare_segments;         /* kept ready; the last 2 are the reserve */
+	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
+	uint32_t    batches_in_flight;      /* 1..4 */
+	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
+	struct body_pool *pool;             /* where image bodies are read into */
+	struct memory    *memory;
+	struct log       *log;
+};
+
+MUST_CHECK enum err store_new(struct io *io, const struct store_options *options,
+    const struct store_events *events, void *ctx, struct store **out);
+/* Starts recovery; recovered() and opened() follow. ERR_BUSY: the directory is locked. */
+MUST_CHECK enum err store_open(struct store *store);
+/* Flushes, syncs, then closed() runs. Appends are refused from now on. */
+void store_close(struct store *store, void (*closed)(void *ctx));
+void store_free(struct store *store);           /* after closed(), or before store_open */
+
+/* ---- Writing ---- */
+
+/* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
+ * of the borrowed spans. On error nothing was changed. */
+MUST_CHECK enum err store_append(struct store *store, struct record *record);
+/* End of a pass: submits what should go now. */
+void store_flush(struct store *store);
+/* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
+void store_sync(struct store *store);
+
+uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
+uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
+uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */
+enum err store_state(const struct store *store);
+
+/* The record at `place` is dead. */
+void store_release(struct store *store, struct place place);
+/* One more owner of a living record (COPY of an image shares its body). */
+void store_retain(struct store *store, struct place place);
+enum tier store_tier(const struct store *store, struct place place);
+
+/* ---- Reading ---- */
+
+struct store_read;
+typedef void store_read_done(struct store_read *read, enum err err);
+
+/* Caller's storage. One disk read for records up to 1 MiB, 1 MiB pieces above. Verified:
+ * key and lsn must match, every checksum must hold; ERR_CORRUPT otherwise. A record that
+ * is still on its way to the disk is served after its write. */
+struct store_read {
+	uint32_t         magic;
+	struct store    *store;
+	store_read_done *done;
+	void            *ctx;
+	struct place     place;
+	uint64_t         lsn;               /* expected */
+	bool             meta_only;         /* header, key and metadata, no body */
+	struct record    record;            /* on OK: spans borrowed until store_read_fini; body: one
+	                                       reference in `record.body`, taken over by the owner if
+	                                       it sets it to NULL. Inline bodies come as a body too. */
+	struct store_read_state *state;     /* the store's */
+};
+
+void store_read_start(struct store *store, struct store_read *read);
+/* Releases what the read holds. If it is still under way it is cancelled: done never runs. */
+void store_read_fini(struct store_read *read);
+
+/* ---- Tiers ---- */
+
+/* Copies the record to `tier` in small slices; relocated() follows when the copy is
+ * durable, or nothing if the record died or the copy failed (logged). `done` always runs. */
+struct store_move {
+	uint32_t      magic;
+	void        (*done)(struct store_move *move, enum err err);
+	void         *ctx;
+	struct store_read read;
+	enum tier     tier;
+};
+void store_move_start(struct store *store, struct store_move *move, struct place place, uint64_t lsn);
+
+/* ---- Observation ---- */
+
+struct store_stats {
+	struct {
+		uint64_t segments, bytes, live_bytes, dead_bytes, live_records, tombstones;
+	} tier[TIER_COUNT];
+	uint64_t appended_records, appended_bytes;       /* as the owner asked */
+	uint64_t written_bytes;                          /* to the device, padding and all */
+	uint64_t batches, syncs, sync_us_total, sync_us_max;
+	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
+	uint64_t segments_created, segments_recycled, segments_unlinked;
+	uint64_t recovered_records, recovered_us, torn_bytes;
+};
+void store_get_stats(const struct store *store, struct store_stats *out);
