@@ -1,0 +1,447 @@
+/* store/directory.c: the table of directory.h: finding, inserting, growing, scanning. */
+#include "store/directory.h"
+
+enum {
+	BUCKET_SLOTS = 7,
+	BUCKET_CHAINED = 0x80,            /* the last slot points to another bucket */
+	BUCKETS_MIN = 4,
+	RANDOM_TRIES = 256,
+};
+
+struct bucket {
+	uint8_t used;                     /* bit i: slots[i] is taken; BUCKET_CHAINED */
+	uint8_t tags[BUCKET_SLOTS];
+	void   *slots[BUCKET_SLOTS];
+};
+_Static_assert(sizeof(struct bucket) == 64, "one cache line");
+
+#define NOT_GROWING UINT64_MAX
+
+static uint8_t hash_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }
+
+static struct bucket *bucket_next(const struct bucket *bucket)
+{
+	return (bucket->used & BUCKET_CHAINED) ? bucket->slots[BUCKET_SLOTS - 1] : NULL;
+}
+
+static unsigned bucket_slots(const struct bucket *bucket)
+{
+	return (bucket->used & BUCKET_CHAINED) ? BUCKET_SLOTS - 1 : BUCKET_SLOTS;
+}
+
+static struct bucket *buckets_new(struct directory *directory, uint64_t count)
+{
+	return memory_zalloc(&directory->overhead, count * sizeof(struct bucket));
+}
+
+static void table_fini(struct directory *directory, struct directory_table *table)
+{
+	for (uint64_t i = 0; table->buckets != NULL && i <= table->mask; i++) {
+		struct bucket *chained = bucket_next(&table->buckets[i]);
+		while (chained != NULL) {
+			struct bucket *next = bucket_next(chained);
+			memory_free(&directory->overhead, chained, sizeof(*chained));
+			chained = next;
+		}
+	}
+	if (table->buckets != NULL)
+		memory_free(&directory->overhead, table->buckets, (table->mask + 1) * sizeof(struct bucket));
+	*table = (struct directory_table){0};
+}
+
+void directory_init(struct directory *directory, struct memory *memory, uint64_t seed)
+{
+	*directory = (struct directory){.seed = seed, .memory = memory, .moved = NOT_GROWING};
+	heap_init(&directory->expiry, memory);
+}
+
+static void free_one(void *ctx, struct entry *entry)
+{
+	struct directory *directory = ctx;
+	struct entry_expiry *expiry = entry_expiry(entry);
+	if (expiry != NULL)
+		heap_node_init(&expiry->node);
+	entry_free(directory->memory, entry);
+}
+
+void directory_fini(struct directory *directory)
+{
+	uint64_t cursor = 0;
+	heap_fini(&directory->expiry);
+	directory_step(directory, 0xffffffff);
+	do
+		cursor = directory_scan(directory, cursor, free_one, directory);
+	while (cursor != 0);
+	table_fini(directory, &directory->tables[0]);
+	table_fini(directory, &directory->tables[1]);
+	ASSERT(directory->overhead.bytes == 0);
+	directory_init(directory, directory->memory, directory->seed);
+}
+
+/* The table and bucket where this hash lives now. */
+static struct bucket *directory_home(const struct directory *directory, uint64_t hash)
+{
+	const struct directory_table *table = &directory->tables[0];
+	if (table->buckets == NULL)
+		return NULL;
+	uint64_t at = hash & table->mask;
+	if (directory->moved != NOT_GROWING && at < directory->moved) {
+		table = &directory->tables[1];
+		at = hash & table->mask;
+	}
+	return &table->buckets[at];
+}
+
+void directory_prefetch(const struct directory *directory, uint64_t hash)
+{
+	const struct bucket *bucket = directory_home(directory, hash);
+	if (bucket != NULL)
+		__builtin_prefetch(bucket);
+}
+
+void directory_prefetch_entry(const struct directory *directory, uint64_t hash)
+{
+	const struct bucket *bucket = directory_home(directory, hash);
+	if (bucket == NULL)
+		return;
+	uint8_t tag = hash_tag(hash);
+	for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++)
+		if (bucket->tags[i] == tag && (bucket->used >> i & 1))
+			__builtin_prefetch(bucket->slots[i]);
+}
+
+/* Where an entry stands. */
+struct position {
+	struct bucket *bucket;
+	unsigned       slot;
+};
+
+static bool bucket_find(struct bucket *bucket, struct span key, uint8_t tag, struct position *out)
+{
+	for (; bucket != NULL; bucket = bucket_next(bucket)) {
+		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
+			if (bucket->tags[i] != tag || !(bucket->used >> i & 1))
+				continue;
+			if (span_equal(entry_key(bucket->slots[i]), key)) {
+				*out = (struct position){bucket, i};
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+struct entry *directory_find(const struct directory *directory, struct span key, uint64_t hash)
+{
+	struct position at;
+	if (!bucket_find(directory_home(directory, hash), key, hash_tag(hash), &at))
+		return NULL;
+	return at.bucket->slots[at.slot];
+}
+
+static struct position directory_position(const struct directory *directory,
+    const struct entry *entry, uint64_t hash)
+{
+	struct position at;
+	bool found = bucket_find(directory_home(directory, hash), entry_key(entry), hash_tag(hash), &at);
+	ASSERT(found);
+	ASSERT(at.bucket->slots[at.slot] == entry);
+	return at;
+}
+
+static void bucket_add(struct directory *directory, struct bucket *bucket, struct entry *entry,
+    uint8_t tag)
+{
+	for (;;) {
+		unsigned slots = bucket_slots(bucket);
+		for (unsigned i = 0; i < slots; i++) {
+			if (bucket->used >> i & 1)
+				continue;
+			bucket->used |= (uint8_t)(1U << i);
+			bucket->tags[i] = tag;
+			bucket->slots[i] = entry;
+			return;
+		}
+		if (!(bucket->used & BUCKET_CHAINED)) {
+			struct bucket *child = buckets_new(directory, 1);
+			child->used = 1;
+			child->tags[0] = bucket->tags[BUCKET_SLOTS - 1];
+			child->slots[0] = bucket->slots[BUCKET_SLOTS - 1];
+			bucket->slots[BUCKET_SLOTS - 1] = child;
+			bucket->used = BUCKET_CHAINED | (uint8_t)(bucket->used & ((1U << (BUCKET_SLOTS - 1)) - 1));
+		}
+		bucket = bucket_next(bucket);
+	}
+}
+
+/* Moves one bucket of the small table, with its chain, to the large one. */
+static void directory_move(struct directory *directory, uint64_t at)
+{
+	struct directory_table *from = &directory->tables[0], *to = &directory->tables[1];
+	struct bucket *bucket = &from->buckets[at];
+	bool first = true;
+	while (bucket != NULL) {
+		struct bucket *next = bucket_next(bucket);
+		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
+			if (!(bucket->used >> i & 1))
+				continue;
+			struct entry *entry = bucket->slots[i];
+			uint64_t hash = directory_hash(directory, entry_key(entry));
+			bucket_add(directory, &to->buckets[hash & to->mask], entry, hash_tag(hash));
+			from->count--;
+			to->count++;
+		}
+		if (first)
+			bucket->used = 0;
+		else
+			memory_free(&directory->overhead, bucket, sizeof(*bucket));
+		first = false;
+		bucket = next;
+	}
+}
+
+void directory_step(struct directory *directory, unsigned buckets)
+{
+	if (directory->moved == NOT_GROWING)
+		return;
+	struct directory_table *from = &directory->tables[0];
+	for (; buckets > 0 && directory->moved <= from->mask; buckets--)
+		directory_move(directory, directory->moved++);
+	if (directory->moved <= from->mask)
+		return;
+	ASSERT(from->count == 0);
+	memory_free(&directory->overhead, from->buckets, (from->mask + 1) * sizeof(struct bucket));
+	directory->tables[0] = directory->tables[1];
+	directory->tables[1] = (struct directory_table){0};
+	directory->moved = NOT_GROWING;
+}
+
+/* Before an insertion: begins to grow when five of seven slots are taken on average. */
+static void directory_grow(struct directory *directory)
+{
+	struct directory_table *table = &directory->tables[0];
+	if (directory->moved != NOT_GROWING) {
+		directory_step(directory, 2);
+		return;
+	}
+	if (table->buckets == NULL) {
+		table->buckets = buckets_new(directory, BUCKETS_MIN);
+		table->mask = BUCKETS_MIN - 1;
+		return;
+	}
+	if (table->count < (table->mask + 1) * 5)
+		return;
+	uint64_t count = (table->mask + 1) * 2;
+	directory->tables[1] = (struct directory_table){buckets_new(directory, count), count - 1, 0};
+	directory->moved = 0;
+	directory_step(directory, 2);
+}
+
+void directory_insert(struct directory *directory, struct entry *entry, uint64_t hash)
+{
+	directory_grow(directory);
+	struct directory_table *table = &directory->tables[0];
+	if (directory->moved != NOT_GROWING && (hash & table->mask) < directory->moved)
+		table = &directory->tables[1];
+	bucket_add(directory, &table->buckets[hash & table->mask], entry, hash_tag(hash));
+	table->count++;
+	directory->entry_bytes += entry_bytes(entry);
+	struct entry_expiry *expiry = entry_expiry(entry);
+	if (expiry != NULL && expiry->at_ms != 0)
+		heap_set(&directory->expiry, &expiry->node, expiry->at_ms);
+}
+
+static void expiry_leave(struct directory *directory, struct entry *entry)
+{
+	struct entry_expiry *expiry = entry_expiry(entry);
+	if (expiry != NULL)
+		heap_remove(&directory->expiry, &expiry->node);
+}
+
+void directory_replace(struct directory *directory, struct entry *old, struct entry *new, uint64_t hash)
+{
+	struct position at = directory_position(directory, old, hash);
+	expiry_leave(directory, old);
+	at.bucket->slots[at.slot] = new;
+	struct entry_expiry *expiry = entry_expiry(new);
+	if (expiry != NULL && expiry->at_ms != 0)
+		heap_set(&directory->expiry, &expiry->node, expiry->at_ms);
+	directory->entry_bytes += entry_bytes(new);
+	directory->entry_bytes -= entry_bytes(old);
+	entry_free(directory->memory, old);
+}
+
+void directory_remove(struct directory *directory, struct entry *entry, uint64_t hash)
+{
+	struct position at = directory_position(directory, entry, hash);
+	struct directory_table *table = &directory->tables[0];
+	if (directory->moved != NOT_GROWING && (hash & table->mask) < directory->moved)
+		table = &directory->tables[1];
+	at.bucket->used &= (uint8_t)~(1U << at.slot);
+	ASSERT(table->count > 0);
+	table->count--;
+	expiry_leave(directory, entry);
+	directory->entry_bytes -= entry_bytes(entry);
+	entry_free(directory->memory, entry);
+	directory_step(directory, 1);
+}
+
+/* A copy of `entry` with other optional parts; the value moves over. */
+static struct entry *entry_reshape(struct directory *directory, struct entry *entry, unsigned flags)
+{
+	struct entry *new;
+	if (entry->type == ENTRY_IMAGE) {
+		new = entry_new_image(directory->memory, entry_key(entry), flags & (ENTRY_HAS_EXPIRY | ENTRY_HAS_META));
+		*entry_image(new) = *entry_image(entry);
+		if (entry_meta(new) != NULL && entry_meta(entry) != NULL)
+			*entry_meta(new) = *entry_meta(entry);
+	} else {
+		struct body *body = entry_body(entry);
+		new = entry_new_string(directory->memory, entry_key(entry), flags & ENTRY_HAS_EXPIRY,
+		    entry_string(entry), body != NULL ? body_ref(body) : NULL);
+		entry_value(new)->place = entry_value(entry)->place;
+	}
+	unsigned shape = ENTRY_HAS_EXPIRY | ENTRY_HAS_META | ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK;
+	new->flags |= entry->flags & ~shape & 0xfffU;
+	new->lsn = entry->lsn;
+	new->access_s = entry->access_s;
+	struct entry_expiry *from = entry_expiry(entry), *to = entry_expiry(new);
+	if (from != NULL && to != NULL) {
+		to->at_ms = from->at_ms;
+		to->segment = from->segment;
+	}
+	return new;
+}
+
+struct entry *directory_expire(struct directory *directory, struct entry *entry, uint64_t hash,
+    uint64_t at_ms, uint32_t segment)
+{
+	bool keep = at_ms != 0 || segment != 0;
+	bool has = (entry->flags & ENTRY_HAS_EXPIRY) != 0;
+	if (!keep && !has)
+		return entry;
+	if (keep != has) {
+		unsigned flags = keep ? entry->flags | ENTRY_HAS_EXPIRY
+		                      : entry->flags & ~(unsigned)ENTRY_HAS_EXPIRY;
+		struct entry *new = entry_reshape(directory, entry, flags);
+		directory_replace(directory, entry, new, hash);
+		entry = new;
+	}
+	struct entry_expiry *expiry = entry_expiry(entry);
+	if (expiry == NULL)
+		return entry;
+	expiry->at_ms = at_ms;
+	expiry->segment = segment;
+	if (at_ms != 0)
+		heap_set(&directory->expiry, &expiry->node, at_ms);
+	else
+		heap_remove(&directory->expiry, &expiry->node);
+	return entry;
+}
+
+struct entry *directory_add_meta(struct directory *directory, struct entry *entry, uint64_t hash)
+{
+	ASSERT(entry->type == ENTRY_IMAGE);
+	if (entry->flags & ENTRY_HAS_META)
+		return entry;
+	struct entry *new = entry_reshape(directory, entry, entry->flags | ENTRY_HAS_META);
+	directory_replace(directory, entry, new, hash);
+	return new;
+}
+
+struct entry *directory_expired(const struct directory *directory, uint64_t now_ms)
+{
+	const struct heap_item *first = heap_first(&directory->expiry);
+	if (first == NULL || first->deadline > now_ms)
+		return NULL;
+	struct entry_expiry *expiry = CONTAINER_OF(first->node, struct entry_expiry, node);
+	return (struct entry *)(void *)expiry - 1;
+}
+
+static void bucket_each(const struct bucket *bucket, directory_each *each, void *ctx)
+{
+	while (bucket != NULL) {
+		const struct bucket *next = bucket_next(bucket);
+		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++)
+			if (bucket->used >> i & 1)
+				each(ctx, bucket->slots[i]);
+		bucket = next;
+	}
+}
+
+static uint64_t reverse_bits(uint64_t v)
+{
+	v = (v >> 1 & 0x5555555555555555) | (v & 0x5555555555555555) << 1;
+	v = (v >> 2 & 0x3333333333333333) | (v & 0x3333333333333333) << 2;
+	v = (v >> 4 & 0x0f0f0f0f0f0f0f0f) | (v & 0x0f0f0f0f0f0f0f0f) << 4;
+	return __builtin_bswap64(v);
+}
+
+/* Adds one to the cursor, counted from the highest bit under the mask downwards. */
+static uint64_t cursor_next(uint64_t cursor, uint64_t mask)
+{
+	return reverse_bits(reverse_bits(cursor | ~mask) + 1);
+}
+
+uint64_t directory_scan(const struct directory *directory, uint64_t cursor, directory_each *each, void *ctx)
+{
+	const struct directory_table *small = &directory->tables[0], *large = &directory->tables[1];
+	if (small->buckets == NULL)
+		return 0;
+	bucket_each(&small->buckets[cursor & small->mask], each, ctx);
+	if (directory->moved == NOT_GROWING)
+		return cursor_next(cursor, small->mask);
+	/* Every bucket of the large table that this bucket of the small one expands into. */
+	do {
+		bucket_each(&large->buckets[cursor & large->mask], each, ctx);
+		cursor = cursor_next(cursor, large->mask);
+	} while (cursor & (small->mask ^ large->mask));
+	return cursor;
+}
+
+static void count_one(void *ctx, struct entry *entry)
+{
+	UNUSED(entry);
+	++*(uint64_t *)ctx;
+}
+
+struct pick {
+	uint64_t      skip;
+	struct entry *entry;
+};
+
+static void pick_one(void *ctx, struct entry *entry)
+{
+	struct pick *pick = ctx;
+	if (pick->skip-- == 0)
+		pick->entry = entry;
+}
+
+struct entry *directory_random(const struct directory *directory, struct random *random)
+{
+	if (directory_count(directory) == 0)
+		return NULL;
+	for (unsigned tries = 0;; tries++) {
+		bool large = random_below(random, directory_count(directory)) >= directory->tables[0].count;
+		const struct directory_table *table = &directory->tables[large ? 1 : 0];
+		uint64_t at = random_next(random) & table->mask;
+		uint64_t count = 0;
+		const struct bucket *bucket = &table->buckets[at];
+		/* A nearly empty table: the next taken bucket will do. */
+		for (uint64_t i = 0; tries >= RANDOM_TRIES && bucket->used == 0 && i < table->mask; i++)
+			bucket = &table->buckets[++at & table->mask];
+		bucket_each(bucket, count_one, &count);
+		/* A bucket is taken in proportion to what it holds, so that each key is as likely. */
+		if (count == 0 || (tries < RANDOM_TRIES && random_below(random, 16) >= count))
+			continue;
+		struct pick pick = {.skip = random_below(random, count)};
+		bucket_each(bucket, pick_one, &pick);
+		return pick.entry;
+	}
+}
+
+uint64_t directory_bytes(const struct directory *directory)
+{
+	uint64_t heap = directory->expiry.cap * sizeof(struct heap_item);
+	return directory->entry_bytes + directory->overhead.bytes + heap;
+}

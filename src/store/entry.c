@@ -1,0 +1,185 @@
+/* store/entry.c: the layout of one entry (directory.h). Nothing here knows of buckets. */
+#include "store/directory.h"
+
+#include "base/arith.h"
+
+enum { ENTRY_ALIGN = 16 };
+
+static size_t entry_fixed_bytes(unsigned type, unsigned flags)
+{
+	size_t bytes = sizeof(struct entry);
+	if (flags & ENTRY_HAS_EXPIRY)
+		bytes += sizeof(struct entry_expiry);
+	if (type == ENTRY_IMAGE) {
+		bytes += sizeof(struct entry_image);
+		if (flags & ENTRY_HAS_META)
+			bytes += sizeof(struct entry_meta);
+	} else {
+		bytes += sizeof(struct entry_value);
+	}
+	return bytes;
+}
+
+/* Bytes of the value that stand in the entry itself. */
+static size_t entry_tail_bytes(const struct entry *entry)
+{
+	if (entry->type != ENTRY_STRING)
+		return 0;
+	if (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK))
+		return sizeof(void *);
+	return entry_value((struct entry *)(uintptr_t)entry)->len;
+}
+
+static size_t entry_own_bytes(const struct entry *entry)
+{
+	size_t bytes = entry_fixed_bytes(entry->type, entry->flags) + entry->key_len;
+	return round_up(bytes + entry_tail_bytes(entry), ENTRY_ALIGN);
+}
+
+uint64_t entry_expire_ms(const struct entry *entry)
+{
+	if (!(entry->flags & ENTRY_HAS_EXPIRY))
+		return 0;
+	return ((const struct entry_expiry *)(const void *)(entry + 1))->at_ms;
+}
+
+static uint8_t *entry_payload(const struct entry *entry)
+{
+	uint8_t *at = (uint8_t *)(uintptr_t)(entry + 1);
+	return (entry->flags & ENTRY_HAS_EXPIRY) ? at + sizeof(struct entry_expiry) : at;
+}
+
+struct entry_image *entry_image(struct entry *entry)
+{
+	ASSERT(entry->type == ENTRY_IMAGE);
+	return (struct entry_image *)(void *)entry_payload(entry);
+}
+
+struct entry_meta *entry_meta(struct entry *entry)
+{
+	ASSERT(entry->type == ENTRY_IMAGE);
+	if (!(entry->flags & ENTRY_HAS_META))
+		return NULL;
+	return (struct entry_meta *)(void *)(entry_payload(entry) + sizeof(struct entry_image));
+}
+
+struct entry_value *entry_value(struct entry *entry)
+{
+	ASSERT(entry->type == ENTRY_STRING);
+	return (struct entry_value *)(void *)entry_payload(entry);
+}
+
+struct span entry_key(const struct entry *entry)
+{
+	const uint8_t *base = (const uint8_t *)entry;
+	return span_of(base + entry_fixed_bytes(entry->type, entry->flags), entry->key_len);
+}
+
+static void *entry_pointer(const struct entry *entry)
+{
+	struct span key = entry_key(entry);
+	void *ptr;
+	memcpy(&ptr, key.ptr + key.len, sizeof(ptr));
+	return ptr;
+}
+
+struct body *entry_body(const struct entry *entry)
+{
+	return (entry->flags & ENTRY_VALUE_BODY) ? entry_pointer(entry) : NULL;
+}
+
+struct span entry_string(const struct entry *entry)
+{
+	size_t len = entry_value((struct entry *)(uintptr_t)entry)->len;
+	struct span key = entry_key(entry);
+	if (entry->flags & ENTRY_VALUE_BODY)
+		return body_span(entry_body(entry));
+	if (entry->flags & ENTRY_VALUE_BLOCK)
+		return span_of(entry_pointer(entry), len);
+	return span_of(key.ptr + key.len, len);
+}
+
+size_t entry_bytes(const struct entry *entry)
+{
+	size_t bytes = entry_own_bytes(entry);
+	if (entry->type == ENTRY_STRING && (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK)))
+		bytes += entry_string(entry).len;
+	return bytes;
+}
+
+static struct entry *entry_new(struct memory *memory, struct span key, unsigned type,
+    unsigned flags, size_t tail)
+{
+	ASSERT(key.len <= KEY_BYTES_MAX);
+	size_t fixed = entry_fixed_bytes(type, flags);
+	struct entry *entry = memory_alloc(memory, round_up(fixed + key.len + tail, ENTRY_ALIGN));
+	memset(entry, 0, fixed);
+	entry->type = type & 15U;
+	entry->flags = flags & 0xfffU;
+	entry->key_len = (uint32_t)key.len;
+	if (key.len > 0)
+		memcpy((uint8_t *)entry + fixed, key.ptr, key.len);
+	struct entry_expiry *expiry = entry_expiry(entry);
+	if (expiry != NULL)
+		heap_node_init(&expiry->node);
+	return entry;
+}
+
+struct entry *entry_new_image(struct memory *memory, struct span key, uint32_t flags)
+{
+	ASSERT((flags & ~(uint32_t)(ENTRY_HAS_EXPIRY | ENTRY_HAS_META)) == 0);
+	return entry_new(memory, key, ENTRY_IMAGE, flags, 0);
+}
+
+struct entry *entry_new_string(struct memory *memory, struct span key, uint32_t flags,
+    struct span value, struct body *body)
+{
+	ASSERT((flags & ~(uint32_t)ENTRY_HAS_EXPIRY) == 0);
+	size_t tail = value.len;
+	void *far = NULL;
+	if (body != NULL) {
+		value = body_span(body);
+		flags |= ENTRY_VALUE_BODY;
+		far = body;
+	} else if (value.len > ENTRY_INLINE_MAX) {
+		ASSERT(value.len <= BODY_INLINE_MAX);
+		flags |= ENTRY_VALUE_BLOCK;
+		far = memory_alloc(memory, value.len);
+		memcpy(far, value.ptr, value.len);
+	}
+	if (far != NULL)
+		tail = sizeof(far);
+	struct entry *entry = entry_new(memory, key, ENTRY_STRING, flags, tail);
+	entry_value(entry)->len = (uint32_t)value.len;
+	uint8_t *at = (uint8_t *)(uintptr_t)entry_key(entry).ptr + key.len;
+	if (far != NULL)
+		memcpy(at, &far, sizeof(far));
+	else if (value.len > 0)
+		memcpy(at, value.ptr, value.len);
+	return entry;
+}
+
+bool entry_string_overwrite(struct entry *entry, struct span value)
+{
+	struct entry_value *slot = entry_value(entry);
+	if (value.len > ENTRY_INLINE_MAX || (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK)))
+		return false;
+	size_t fixed = entry_fixed_bytes(ENTRY_STRING, entry->flags) + entry->key_len;
+	if (round_up(fixed + value.len, ENTRY_ALIGN) != round_up(fixed + slot->len, ENTRY_ALIGN))
+		return false;
+	slot->len = (uint32_t)value.len;
+	if (value.len > 0)
+		memmove((uint8_t *)entry + fixed, value.ptr, value.len);
+	return true;
+}
+
+void entry_free(struct memory *memory, struct entry *entry)
+{
+	struct entry_expiry *expiry = entry_expiry(entry);
+	ASSERT(expiry == NULL || expiry->node.position == HEAP_OUT);
+	if (entry->flags & ENTRY_VALUE_BODY)
+		body_unref(entry_body(entry));
+	else if (entry->flags & ENTRY_VALUE_BLOCK)
+		memory_free(memory, entry_pointer(entry), entry_value(entry)->len);
+	memory_free(memory, entry, entry_own_bytes(entry));
+}
