@@ -1,0 +1,230 @@
+/* engine/settings.c: the table of settings, and values as text. The file format is in
+ * settings_file.c. */
+#include "engine/settings.h"
+
+#include "base/limits.h"
+#include "base/number.h"
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+
+static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
+static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
+static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
+static const char *const words_policy[] = {"noeviction", NULL};
+
+#define AT(field) offsetof(struct settings, field)
+#define BOOL(name, field, initial, flags) {name, SETTING_BOOL, flags, AT(field), initial, 0, 1, NULL}
+#define INT(name, field, initial, low, high, flags) {name, SETTING_INT, flags, AT(field), initial, low, high, NULL}
+#define BYTES(name, field, initial, low, high, flags) {name, SETTING_BYTES, flags, AT(field), initial, low, high, NULL}
+#define TEXT(name, field, initial, flags) {name, SETTING_TEXT, flags, AT(field), initial, 0, 0, NULL}
+#define ENUM(name, field, initial, words, flags) {name, SETTING_ENUM, flags, AT(field), initial, 0, 0, words}
+#define GIB (INT64_C(1) << 30)
+#define MIB (INT64_C(1) << 20)
+
+const struct setting settings_table[] = {
+	TEXT("bind", bind, "127.0.0.1 -::1", SETTING_IMMUTABLE),
+	INT("port", port, "6379", 0, 65535, SETTING_IMMUTABLE),
+	INT("tcp-backlog", tcp_backlog, "511", 1, 65535, SETTING_IMMUTABLE),
+	INT("tcp-keepalive", tcp_keepalive, "300", 0, 86400, SETTING_IMMUTABLE),
+	INT("timeout", timeout_s, "0", 0, INT32_MAX, 0),
+	INT("maxclients", maxclients, "10000", 1, 1000000, 0),
+	TEXT("unixsocket", unixsocket, "", SETTING_IMMUTABLE),
+	{"unixsocketperm", SETTING_OCTAL, SETTING_IMMUTABLE, AT(unixsocketperm), "0", 0, 0777, NULL},
+	BOOL("protected-mode", protected_mode, "yes", 0),
+	TEXT("requirepass", requirepass, "", SETTING_SECRET),
+	ENUM("io-backend", io_backend, "auto", words_backend, SETTING_IMMUTABLE),
+	BYTES("proto-max-bulk-len", proto_max_bulk_len, "512mb", MIB, 512 * MIB, 0),
+	BYTES("client-query-buffer-limit", client_query_buffer_limit, "256mb", MIB, 4 * GIB - 1, 0),
+	BYTES("client-output-limit", client_output_limit, "64kb", 16 << 10, GIB, 0),
+
+	TEXT("dir", dir, "data", SETTING_IMMUTABLE),
+	TEXT("logfile", logfile, "", SETTING_IMMUTABLE),
+	TEXT("pidfile", pidfile, "", SETTING_IMMUTABLE),
+	ENUM("loglevel", loglevel, "notice", words_level, 0),
+	INT("databases", databases, "16", DATABASE_COUNT, DATABASE_COUNT, SETTING_FIXED),
+	BOOL("daemonize", daemonize, "no", SETTING_FIXED),
+	BYTES("maxmemory", maxmemory, "0", 0, INT64_MAX, 0),
+	ENUM("maxmemory-policy", maxmemory_policy, "noeviction", words_policy, SETTING_FIXED),
+	TEXT("save", save, "", SETTING_FIXED),
+	BOOL("appendonly", appendonly, "yes", SETTING_FIXED),
+
+	ENUM("appendfsync", appendfsync, "always", words_fsync, 0),
+	ENUM("cache-appendfsync", cache_appendfsync, "everysec", words_fsync, 0),
+	BYTES("segment-bytes", segment_bytes, "64mb", MIB, GIB, SETTING_IMMUTABLE),
+	BYTES("disk-bytes-max", disk_bytes_max, "0", 0, INT64_MAX, SETTING_IMMUTABLE),
+	BYTES("body-memory", body_memory, "512mb", 16 * MIB, 1024 * GIB, SETTING_IMMUTABLE),
+	BYTES("hot-memory", hot_memory, "256mb", 0, 1024 * GIB, 0),
+	BYTES("derivative-memory", derivative_memory, "128mb", 0, 1024 * GIB, 0),
+	BYTES("meta-memory", meta_memory, "64mb", MIB, 1024 * GIB, 0),
+	INT("spare-segments", spare_segments, "3", 2, 64, SETTING_IMMUTABLE),
+	INT("batch-delay", batch_delay_ms, "50", 1, 1000, SETTING_IMMUTABLE),
+	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
+
+	TEXT("warm-dir", warm_dir, "", SETTING_IMMUTABLE),
+	INT("tier-interval", tier_interval_s, "60", 0, 86400, 0),
+	BYTES("tier-bandwidth", tier_bandwidth, "64mb", 64 << 10, 64 * GIB, 0),
+
+	BYTES("image-max-bytes", image_max_bytes, "128mb", 1024, 512 * MIB, 0),
+	INT("image-max-pixels", image_max_pixels, "100000000", 1, 10000000000, 0),
+	INT("image-max-side", image_max_side, "32768", 1, 1000000, 0),
+	INT("image-max-frames", image_max_frames, "300", 1, 100000, 0),
+	INT("image-max-ratio", image_max_ratio, "1100", 1, 1000000, 0),
+	INT("result-max-side", result_max_side, "8192", 1, 32768, 0),
+	TEXT("worker-dir", worker_dir, "", SETTING_IMMUTABLE),
+	INT("workers", worker_count, "2", 1, 64, SETTING_IMMUTABLE),
+	INT("worker-queue", worker_queue, "256", 1, 65536, 0),
+	INT("worker-deadline", worker_deadline_ms, "10000", 100, 600000, 0),
+	INT("worker-jobs-max", worker_jobs_max, "10000", 1, 1000000000, 0),
+	BYTES("worker-memory", worker_memory, "1536mb", 256 * MIB, 64 * GIB, SETTING_IMMUTABLE),
+	BYTES("worker-output", worker_output, "32mb", MIB, GIB, SETTING_IMMUTABLE),
+
+	INT("search-slice", search_slice_us, "250", 50, 10000, 0),
+	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
+
+	INT("slowlog-log-slower-than", slowlog_log_slower_than, "10000", -1, INT64_MAX, 0),
+	INT("slowlog-max-len", slowlog_max_len, "128", 0, 100000, 0),
+	INT("latency-monitor-threshold", latency_monitor_threshold, "0", 0, INT64_MAX, 0),
+	BOOL("hide-user-data-from-log", hide_user_data_from_log, "no", 0),
+};
+
+const size_t settings_count = ARRAY_COUNT(settings_table);
+
+const struct setting *settings_find(struct span name)
+{
+	for (size_t i = 0; i < settings_count; i++)
+		if (span_is(name, settings_table[i].name))
+			return &settings_table[i];
+	return NULL;
+}
+
+static void *setting_at(const struct settings *settings, const struct setting *setting)
+{
+	return (char *)(uintptr_t)settings + setting->offset;
+}
+
+static enum err setting_set_enum(const struct setting *setting, struct span value, int64_t *out, const char **why)
+{
+	for (int64_t i = 0; setting->words[i] != NULL; i++) {
+		if (span_is(value, setting->words[i])) {
+			*out = i;
+			return OK;
+		}
+	}
+	*why = "argument(s) must be one of the following: always, everysec, no";
+	if (setting->words == words_level)
+		*why = "argument(s) must be one of the following: debug, verbose, notice, warning";
+	else if (setting->words == words_backend)
+		*why = "argument(s) must be one of the following: auto, io_uring, epoll";
+	else if (setting->words == words_policy)
+		*why = "this version evicts nothing: noeviction is the one policy";
+	return ERR_INVALID;
+}
+
+/* The number that `value` says, in whatever notation this setting uses. */
+static bool setting_number(const struct setting *setting, struct span value, int64_t *out)
+{
+	if (setting->kind == SETTING_INT)
+		return number_parse_i64(value, out);
+	if (setting->kind == SETTING_BYTES) {
+		uint64_t bytes;
+		if (!number_parse_bytes(value, &bytes) || bytes > INT64_MAX)
+			return false;
+		*out = (int64_t)bytes;
+		return true;
+	}
+	*out = 0;
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.ptr[i] < '0' || value.ptr[i] > '7' || i > 4)
+			return false;
+		*out = *out * 8 + (value.ptr[i] - '0');
+	}
+	return value.len > 0;
+}
+
+static enum err setting_set_text(struct settings *settings, const struct setting *setting,
+    struct span value, const char **why)
+{
+	char *out = setting_at(settings, setting);
+	if (value.len >= SETTING_TEXT_MAX || (value.len > 0 && memchr(value.ptr, 0, value.len) != NULL)) {
+		*why = "argument is too long or holds a NUL byte";
+		return ERR_INVALID;
+	}
+	if (value.len > 0)
+		memcpy(out, value.ptr, value.len);
+	out[value.len] = 0;
+	return OK;
+}
+
+enum err settings_set(struct settings *settings, const struct setting *setting, struct span value,
+    const char **why)
+{
+	int64_t number;
+	void *out = setting_at(settings, setting);
+	switch (setting->kind) {
+	case SETTING_BOOL:
+		if (!span_is(value, "yes") && !span_is(value, "no")) {
+			*why = "argument must be 'yes' or 'no'";
+			return ERR_INVALID;
+		}
+		*(bool *)out = span_is(value, "yes");
+		return OK;
+	case SETTING_ENUM:
+		return setting_set_enum(setting, value, out, why);
+	case SETTING_TEXT:
+		return setting_set_text(settings, setting, value, why);
+	case SETTING_INT:
+	case SETTING_BYTES:
+	case SETTING_OCTAL:
+		break;
+	}
+	if (!setting_number(setting, value, &number)) {
+		*why = setting->kind == SETTING_BYTES ? "argument must be a memory value"
+		                                      : "argument couldn't be parsed into an integer";
+		return ERR_INVALID;
+	}
+	if (number < setting->low || number > setting->high) {
+		*why = "argument must be within this setting's limits (see conf/tintype.conf)";
+		return ERR_INVALID;
+	}
+	if (setting->offset == AT(segment_bytes) && (number & (number - 1)) != 0) {
+		*why = "argument must be a power of two";
+		return ERR_INVALID;
+	}
+	*(int64_t *)out = number;
+	return OK;
+}
+
+void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out)
+{
+	const void *at = setting_at(settings, setting);
+	switch (setting->kind) {
+	case SETTING_BOOL:
+		buf_append_text(out, *(const bool *)at ? "yes" : "no");
+		break;
+	case SETTING_ENUM:
+		buf_append_text(out, setting->words[*(const int64_t *)at]);
+		break;
+	case SETTING_TEXT:
+		buf_append_text(out, at);
+		break;
+	case SETTING_OCTAL:
+		buf_printf(out, "%llo", (unsigned long long)*(const int64_t *)at);
+		break;
+	case SETTING_INT:
+	case SETTING_BYTES:
+		buf_printf(out, "%lld", (long long)*(const int64_t *)at);
+		break;
+	}
+}
+
+void settings_init(struct settings *settings)
+{
+	const char *why = NULL;
+	*settings = (struct settings){0};
+	for (size_t i = 0; i < settings_count; i++) {
+		enum err err = settings_set(settings, &settings_table[i], span_text(settings_table[i].initial), &why);
+		ASSERT(err == OK);
+	}
+}

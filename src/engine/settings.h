@@ -1,0 +1,94 @@
+/* engine/settings.h: every setting, as one struct of plain values, and the table that
+ * names them.
+ *
+ * The table (settings.c) is the only list: the config file, the command line, CONFIG GET,
+ * SET and REWRITE are made from it. Names that Redis has keep Redis's names and values.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+
+enum { SETTING_TEXT_MAX = 512 };
+
+struct settings {
+	/* network */
+	char     bind[SETTING_TEXT_MAX];
+	int64_t  port, tcp_backlog, tcp_keepalive, timeout_s, maxclients;
+	char     unixsocket[SETTING_TEXT_MAX];
+	int64_t  unixsocketperm;
+	bool     protected_mode;
+	char     requirepass[SETTING_TEXT_MAX];
+	int64_t  io_backend;
+	uint64_t proto_max_bulk_len, client_query_buffer_limit, client_output_limit;
+	/* general */
+	char     dir[SETTING_TEXT_MAX], logfile[SETTING_TEXT_MAX], pidfile[SETTING_TEXT_MAX];
+	int64_t  loglevel, databases;
+	bool     daemonize;
+	uint64_t maxmemory;
+	int64_t  maxmemory_policy;
+	char     save[SETTING_TEXT_MAX];
+	bool     appendonly;
+	/* store */
+	int64_t  appendfsync, cache_appendfsync;
+	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory, meta_memory;
+	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
+	/* tiers */
+	char     warm_dir[SETTING_TEXT_MAX];
+	int64_t  tier_interval_s;
+	uint64_t tier_bandwidth;
+	/* images */
+	uint64_t image_max_bytes, image_max_pixels, image_max_side, image_max_frames, image_max_ratio;
+	uint64_t result_max_side;
+	char     worker_dir[SETTING_TEXT_MAX];
+	int64_t  worker_count, worker_queue, worker_deadline_ms, worker_jobs_max;
+	uint64_t worker_memory, worker_output;
+	/* search */
+	int64_t  search_slice_us, search_timeout_ms;
+	/* observation */
+	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
+	bool     hide_user_data_from_log;
+};
+
+enum setting_kind {
+	SETTING_BOOL, SETTING_INT, SETTING_BYTES, SETTING_TEXT, SETTING_ENUM,
+	SETTING_OCTAL,
+};
+
+enum {
+	SETTING_IMMUTABLE = 1,          /* only at start */
+	SETTING_SECRET = 2,             /* not shown in logs */
+	SETTING_FIXED = 4,              /* a client may ask or set the one value that holds here */
+};
+
+struct setting {
+	const char        *name;
+	enum setting_kind  kind;
+	unsigned           flags;
+	size_t             offset;      /* in struct settings */
+	const char        *initial;
+	int64_t            low, high;   /* numbers, inclusive */
+	const char *const *words;       /* enum: values in order, NULL-terminated */
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_count;
+
+void settings_init(struct settings *settings);                 /* every initial value */
+const struct setting *settings_find(struct span name);         /* NULL: no such setting */
+
+/* Sets one value from text. ERR_INVALID: `why` (static or in `settings`) says what is wrong. */
+MUST_CHECK enum err settings_set(struct settings *settings, const struct setting *setting,
+    struct span value, const char **why);
+/* Appends the value as text. */
+void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out);
+
+/* One line or a whole file of "name value" lines, with comments and quotes as in redis.conf.
+ * On error `why` holds "line n: ..." (why_bytes long). */
+MUST_CHECK enum err settings_parse(struct settings *settings, struct span text, char *why, size_t why_bytes);
+
+/* The text of the old file with every changed value replaced or appended (CONFIG REWRITE). */
+void settings_rewrite(const struct settings *settings, struct span old, struct buf *out);
+
+enum { IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL };
+enum { POLICY_NOEVICTION };
