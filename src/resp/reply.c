@@ -43,6 +43,14 @@ static void reply_add_ref(struct reply *reply, struct reply_ref ref)
 	reply->ref_bytes += ref.span.len;
 }
 
+void reply_move_ref(struct reply *reply, const struct reply_ref *ref, size_t base)
+{
+	struct reply_ref moved = *ref;
+	ASSERT(moved.at >= base);
+	moved.at -= base;
+	reply_add_ref(reply, moved);
+}
+
 void reply_take(struct reply *reply, struct reply *from)
 {
 	if (reply_is_empty(reply) && reply->bytes.memory == from->bytes.memory) {

@@ -31,6 +31,8 @@ void reply_fini(struct reply *reply);               /* releases what is left */
 void reply_clear(struct reply *reply);              /* the same, but keeps its memory */
 /* Adds all of `from`, which is empty afterwards. */
 void reply_take(struct reply *reply, struct reply *from);
+/* Moves one reference over, with its place counted from `base`. */
+void reply_move_ref(struct reply *reply, const struct reply_ref *ref, size_t base);
 static inline bool reply_is_empty(const struct reply *r) { return r->bytes.len == 0 && r->ref_count == 0; }
 
 void reply_status(struct reply *reply, const char *text);            /* +text */

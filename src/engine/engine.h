@@ -1,0 +1,256 @@
+/* engine/engine.h: the state machine. A command goes in; log records, replies and events
+ * come out, in the order in which commands came.
+ *
+ * The engine owns the directories (one a database), the store, the search indexes, the
+ * caches, tier policies and sessions. It knows no socket and no command by name: the
+ * commands folder calls it, the server folder feeds it.
+ *
+ * Replies leave in order. A command writes to call->reply at once, or defers: it takes the
+ * call's slot (call_defer), and finishes it later, from a callback. A reply that reveals a
+ * change waits until that change is as durable as promised (call->gate). Commands behind
+ * run on meanwhile; slots leave in order. A command that must know something from disk
+ * before it can decide parks its session (call_park): the same command runs again later,
+ * and nothing behind it runs before.
+ */
+#pragma once
+#include "base/hash.h"
+#include "base/random.h"
+#include "engine/settings.h"
+#include "resp/reply.h"
+#include "search/search.h"
+#include "store/cache.h"
+#include "store/directory.h"
+
+struct engine;
+struct session;
+struct command;
+
+/* ---- Sessions: a connection as commands see it ----------------------------------------- */
+
+enum session_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP };
+enum { SESSION_TEXT_MAX = 128 };
+
+struct session_ops {
+	void (*ready)(struct session *session);     /* it has bytes to send */
+	void (*resume)(struct session *session);    /* it was parked and may run its command again */
+	void (*close)(struct session *session);     /* drop it; out bytes are sent first if it asks */
+};
+
+struct session {
+	uint32_t       magic;
+	struct engine *engine;
+	const struct session_ops *ops;
+	struct list    link;              /* all sessions, oldest first */
+	uint64_t       id;
+	uint8_t        db, resp;
+	bool           authenticated, close_after_reply, closing, no_evict, no_touch, unix_socket;
+	enum session_reply_mode reply_mode;
+	bool           skip_next;         /* CLIENT REPLY SKIP: the command after this one */
+	char           name[SESSION_TEXT_MAX];
+	char           lib_name[SESSION_TEXT_MAX], lib_version[SESSION_TEXT_MAX];
+	char           address[IO_ADDRESS_MAX], local_address[IO_ADDRESS_MAX];
+	int            fd;
+	uint64_t       created_us, active_us, commands;
+	const struct command *last_command;
+	struct reply   out;               /* ready to be sent */
+	struct list    slots;             /* struct slot, in order; what is behind `out` */
+	uint32_t       slot_count;
+	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
+	struct parked *parked;            /* NULL unless a command waits to run again */
+	uint64_t       input_bytes;       /* INFO's qbuf */
+};
+
+void session_init(struct session *session, struct engine *engine, const struct session_ops *ops);
+void session_fini(struct session *session);   /* slots still deferred live on without it */
+/* Moves what may leave from slots to `out`, and calls ready(). */
+void session_flush(struct session *session);
+
+/* ---- Calls: one command being executed ---------------------------------------------------- */
+
+struct request {
+	uint32_t           argc;
+	const struct span *argv;
+	struct body      **bodies;        /* NULL, or bodies[i] holds the bytes of argv[i] */
+	uint64_t           hash;          /* of argv[1], if has_hash */
+	bool               has_hash;
+};
+
+struct call {
+	struct engine        *engine;
+	struct session       *session;
+	const struct command *command;
+	uint32_t              argc;
+	const struct span    *argv;
+	struct body         **bodies;
+	uint64_t              hash;
+	bool                  has_hash;
+	struct reply         *reply;
+	uint64_t              gate;       /* LSN that must be safe before the reply leaves */
+	struct slot          *slot;       /* set once deferred */
+	bool                  parked;     /* set by call_park */
+	bool                  failed;     /* an error reply was written */
+};
+
+/* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
+ * (slot->session is NULL then and nothing is sent). */
+struct slot {
+	uint32_t        magic;
+	struct list     link;
+	struct session *session;
+	bool            pending;
+	uint64_t        gate;
+	uint64_t        pass;
+	uint64_t        reserved_bytes;
+	struct reply    reply;
+	struct engine  *engine;
+};
+
+/* Runs `run` and puts its reply in its place. */
+void call_execute(struct call *call, void (*run)(struct call *call));
+/* `reserve` bytes of bodies are expected in the reply (0: few). */
+struct slot *call_defer(struct call *call, uint64_t reserve);
+void slot_finish(struct slot *slot);
+/* An error reply in place of whatever the slot held; finishes it. */
+void slot_fail(struct slot *slot, enum err err, struct span key);
+/* The session waits; engine_unpark (or the end of a load) makes the command run again. */
+void call_park(struct call *call);
+void engine_unpark(struct session *session);
+/* Request of the parked command, borrowed until parked_free. */
+struct parked;
+void parked_request(const struct parked *parked, struct request *out);
+void parked_free(struct engine *engine, struct parked *parked);
+
+/* An error reply, counted by its first word. */
+void call_error(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The reply for an enum err: -DISKFULL, -READONLY, -OVERLOADED, -TOOLARGE, -CORRUPT, ... */
+void call_fail(struct call *call, enum err err, struct span key);
+/* The same text, without its '-'. */
+void error_text(enum err err, struct span key, char *out, size_t bytes);
+/* Writes and counts an error; `text` begins with its code. */
+void engine_error(struct engine *engine, struct reply *reply, const char *text);
+
+static inline struct directory *call_directory(struct call *call);
+uint64_t call_hash(struct call *call, struct span key);
+
+/* ---- Keys ----------------------------------------------------------------------------------- */
+
+/* An entry that lives: an expired one is deleted and NULL returned. Reading counts a hit or
+ * a miss, touches it, and gates the reply on its durability. */
+struct entry *call_lookup_read(struct call *call, struct span key);
+struct entry *call_lookup_write(struct call *call, struct span key);
+/* As lookup_read, but leaves access time and hit counts alone (TTL, TYPE, OBJECT, SCAN). */
+struct entry *call_lookup_quiet(struct call *call, struct span key);
+
+/* Sets a string. `body`, if given, holds the value and a reference is taken. */
+struct string_options {
+	int64_t expire_ms;                /* Unix ms; 0: none */
+	bool    keep_expiry;
+	bool    continues;                /* part of an atomic group */
+};
+MUST_CHECK enum err call_set_string(struct call *call, struct span key, struct span value,
+    struct body *body, const struct string_options *options);
+MUST_CHECK enum err call_delete(struct call *call, struct entry *entry);
+/* at_ms 0: persist. Returns the entry, which may have moved, through *entry. */
+MUST_CHECK enum err call_expire(struct call *call, struct entry **entry, int64_t at_ms);
+MUST_CHECK enum err call_rename(struct call *call, struct entry *from, struct span to);
+/* ERR_AGAIN: the session was parked until the metadata is read. */
+MUST_CHECK enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db);
+/* db: or RECORD_ALL_DBS. */
+MUST_CHECK enum err call_flush(struct call *call, uint8_t db);
+/* May this command that needs memory run? -OOM otherwise. */
+bool engine_has_memory(struct engine *engine);
+uint64_t engine_used_memory(const struct engine *engine);
+
+/* ---- The engine -------------------------------------------------------------------------------- */
+
+struct engine_counters {
+	uint64_t commands, connections, connections_rejected, expired_keys, hits, misses, errors;
+	uint64_t output_bytes, input_bytes, images_put, image_bytes_put, images_get;
+	uint64_t protocol_errors, passes, pass_us_max;
+	uint64_t searches, search_slices, search_us_max;
+	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves, tier_moved_bytes;
+	uint64_t not_modified, cold_reads;
+};
+
+struct slow_entry {
+	uint64_t    id;
+	int64_t     time_s;
+	uint64_t    duration_us;
+	uint32_t    argc;
+	struct span argv[16];             /* copies, cut as Redis cuts them */
+	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
+	uint64_t    bytes;                /* allocated */
+};
+
+struct error_count {
+	char     code[24];
+	uint64_t count;
+};
+
+struct engine_events {
+	void (*opened)(void *ctx, enum err err);
+	void (*shutdown)(void *ctx, bool now);                 /* SHUTDOWN was asked for */
+	enum err (*rewrite)(void *ctx);                        /* CONFIG REWRITE */
+	void (*setting_changed)(void *ctx, const struct setting *setting);
+	void (*disconnect)(void *ctx, struct session *session);
+	uint16_t (*port)(void *ctx);
+};
+
+struct engine {
+	uint32_t               magic;
+	struct io             *io;
+	struct log            *log;
+	struct settings       *settings;
+	const struct engine_events *events;
+	void                  *events_ctx;
+	struct store          *store;
+	struct body_pool      *pool;
+	struct body_cache     *hot;       /* bodies by LSN */
+	struct body_cache     *metas;     /* metadata by LSN */
+	struct directory       directories[DATABASE_COUNT];
+	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
+	uint64_t               images[DATABASE_COUNT];
+	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct list            sessions;
+	uint32_t               session_count;
+	uint64_t               session_next_id;
+	struct list            loads;     /* metadata reads under way */
+	struct list            searches;  /* queries that need another slice */
+	struct random          random;
+	struct engine_counters counters;
+	struct list            slowlog;
+	uint32_t               slowlog_len;
+	uint64_t               slowlog_next_id;
+	struct error_count     error_counts[64];
+	struct latency        *latency;
+	bool                   loading, closing, corrupt_seen;
+	int64_t                started_ms;
+	uint64_t               started_us;
+	char                   run_id[41], repl_id[41];
+	struct {
+		struct memory directory, sessions, replies, store, search, images, engine, values;
+	} memory;
+};
+
+MUST_CHECK enum err engine_new(struct io *io, struct settings *settings, struct log *log,
+    const struct engine_events *events, void *events_ctx, struct engine **out);
+/* Starts recovery; events->opened follows. Until then commands are answered -LOADING. */
+MUST_CHECK enum err engine_open(struct engine *engine);
+/* Flushes the log; `closed` follows. */
+void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
+void engine_free(struct engine *engine);
+
+/* End of a pass of the loop: log batch out, searches' next slices, expiry, tier moves.
+ * True if it wants to run again without waiting. */
+bool engine_pass(struct engine *engine);
+
+static inline struct directory *call_directory(struct call *call)
+{
+	return &call->engine->directories[call->session->db];
+}
+
+static inline uint64_t engine_now_ms(const struct engine *engine)
+{
+	return (uint64_t)io_wall_ms(engine->io);
+}

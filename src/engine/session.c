@@ -1,0 +1,318 @@
+/* engine/session.c: sessions, reply slots, calls and parked commands.
+ *
+ * A session's output is `out`, the bytes that may leave now, followed by its slots in
+ * order. A slot is pending (its command is not done) or gated (its change is not yet as
+ * durable as promised). As long as there are no slots, commands write straight into `out`.
+ */
+#include "engine/internal.h"
+
+enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
+
+struct parked {
+	uint32_t      argc;
+	size_t        bytes;
+	struct body **bodies;
+	struct span   argv[];
+};
+
+void session_init(struct session *session, struct engine *engine, const struct session_ops *ops)
+{
+	*session = (struct session){.magic = SESSION_MAGIC, .engine = engine, .ops = ops, .resp = 2};
+	session->id = ++engine->session_next_id;
+	session->created_us = session->active_us = io_now_us(engine->io);
+	session->authenticated = engine->settings->requirepass[0] == 0;
+	reply_init(&session->out, &engine->memory.replies, 2);
+	list_init(&session->slots);
+	list_append(&engine->sessions, &session->link);
+	engine->session_count++;
+	engine->counters.connections++;
+}
+
+static void slot_free(struct slot *slot)
+{
+	struct engine *engine = slot->engine;
+	DROP_OBJ(slot, SLOT_MAGIC);
+	list_remove(&slot->link);
+	reply_fini(&slot->reply);
+	memory_free(&engine->memory.replies, slot, sizeof(*slot));
+}
+
+void session_fini(struct session *session)
+{
+	struct engine *engine = session->engine;
+	CHECK_OBJ(session, SESSION_MAGIC);
+	while (!list_is_empty(&session->slots)) {
+		struct slot *slot = LIST_OF(session->slots.next, struct slot, link);
+		if (!slot->pending) {
+			slot_free(slot);
+			continue;
+		}
+		list_remove(&slot->link);
+		slot->session = NULL;         /* its owner frees it in slot_finish */
+	}
+	if (session->parked != NULL)
+		parked_free(engine, session->parked);
+	loads_forget(engine, session);
+	reply_fini(&session->out);
+	list_remove(&session->link);
+	ASSERT(engine->session_count > 0);
+	engine->session_count--;
+	DROP_OBJ(session, SESSION_MAGIC);
+}
+
+static struct slot *slot_new(struct session *session)
+{
+	struct engine *engine = session->engine;
+	struct slot *slot = memory_zalloc(&engine->memory.replies, sizeof(*slot));
+	slot->magic = SLOT_MAGIC;
+	slot->session = session;
+	slot->engine = engine;
+	slot->pass = engine->counters.passes;
+	reply_init(&slot->reply, &engine->memory.replies, session->resp);
+	list_append(&session->slots, &slot->link);
+	session->slot_count++;
+	return slot;
+}
+
+void session_flush(struct session *session)
+{
+	uint64_t written = store_written_lsn(session->engine->store);
+	bool moved = false;
+	while (!list_is_empty(&session->slots)) {
+		struct slot *slot = LIST_OF(session->slots.next, struct slot, link);
+		if (slot->pending || slot->gate > written)
+			break;
+		reply_take(&session->out, &slot->reply);
+		session->out.resp = session->resp;
+		ASSERT(session->pending_bytes >= slot->reserved_bytes);
+		session->pending_bytes -= slot->reserved_bytes;
+		session->slot_count--;
+		slot_free(slot);
+		moved = true;
+	}
+	if (moved && session->ops->ready != NULL)
+		session->ops->ready(session);
+}
+
+/* Where a call may write now: `out`, or a slot of its own behind those that wait. */
+static struct slot *call_slot(struct call *call)
+{
+	struct session *session = call->session;
+	if (list_is_empty(&session->slots))
+		return NULL;
+	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
+	if (!last->pending && last->pass == call->engine->counters.passes && last->reply.resp == session->resp)
+		return last;
+	return slot_new(session);
+}
+
+/* Cuts what a call wrote into `out` off again, into a slot that waits for its gate. */
+static void call_gate_tail(struct call *call, size_t from_bytes, uint32_t from_refs)
+{
+	struct reply *out = &call->session->out;
+	struct slot *slot = slot_new(call->session);
+	slot->gate = call->gate;
+	buf_append(&slot->reply.bytes, span_slice(buf_span(&out->bytes), from_bytes, out->bytes.len));
+	for (uint32_t i = from_refs; i < out->ref_count; i++) {
+		struct reply_ref *ref = &out->refs[i];
+		reply_move_ref(&slot->reply, ref, from_bytes);
+		out->ref_bytes -= ref->span.len;
+	}
+	out->bytes.len = from_bytes;
+	out->ref_count = from_refs;
+}
+
+/* Drops what the call wrote: CLIENT REPLY OFF or SKIP. */
+static void reply_cut(struct reply *reply, size_t bytes, uint32_t refs)
+{
+	for (uint32_t i = refs; i < reply->ref_count; i++) {
+		reply->ref_bytes -= reply->refs[i].span.len;
+		reply->refs[i].release(reply->refs[i].owner);
+	}
+	reply->ref_count = refs;
+	reply->bytes.len = bytes;
+}
+
+void call_execute(struct call *call, void (*run)(struct call *call))
+{
+	struct session *session = call->session;
+	struct slot *slot = call_slot(call);
+	struct reply *reply = slot != NULL ? &slot->reply : &session->out;
+	size_t bytes = reply->bytes.len;
+	uint32_t refs = reply->ref_count;
+	bool mute = session->reply_mode != REPLY_ON;
+	reply->resp = session->resp;
+	call->reply = reply;
+	run(call);
+	reply = call->reply;
+	if (call->slot != NULL || call->parked) {
+		ASSERT(reply->bytes.len == bytes || call->slot != NULL);
+		return;
+	}
+	if (mute && session->reply_mode != REPLY_ON) {
+		reply_cut(reply, bytes, refs);
+		return;
+	}
+	if (call->gate > store_written_lsn(call->engine->store)) {
+		if (slot == NULL)
+			call_gate_tail(call, bytes, refs);
+		else if (slot->gate < call->gate)
+			slot->gate = call->gate;
+	}
+}
+
+struct slot *call_defer(struct call *call, uint64_t reserve)
+{
+	ASSERT(call->slot == NULL);
+	ASSERT(!call->parked);
+	struct slot *slot = slot_new(call->session);
+	slot->pending = true;
+	slot->gate = call->gate;
+	slot->reserved_bytes = reserve;
+	call->session->pending_bytes += reserve;
+	call->slot = slot;
+	call->reply = &slot->reply;
+	return slot;
+}
+
+void slot_finish(struct slot *slot)
+{
+	CHECK_OBJ(slot, SLOT_MAGIC);
+	ASSERT(slot->pending);
+	slot->pending = false;
+	if (slot->session == NULL) {
+		slot_free(slot);
+		return;
+	}
+	if (slot->session->reply_mode != REPLY_ON)
+		reply_clear(&slot->reply);
+	session_flush(slot->session);
+}
+
+void call_park(struct call *call)
+{
+	struct engine *engine = call->engine;
+	struct session *session = call->session;
+	size_t bytes = sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
+	if (session->parked != NULL) {         /* it ran again and must wait once more */
+		call->parked = true;
+		return;
+	}
+	for (uint32_t i = 0; i < call->argc; i++)
+		if (call->bodies == NULL || call->bodies[i] == NULL)
+			bytes += call->argv[i].len;
+	struct parked *parked = memory_zalloc(&engine->memory.sessions, bytes);
+	parked->argc = call->argc;
+	parked->bytes = bytes;
+	parked->bodies = (struct body **)(void *)&parked->argv[call->argc];
+	uint8_t *text = (uint8_t *)&parked->bodies[call->argc];
+	for (uint32_t i = 0; i < call->argc; i++) {
+		struct span arg = call->argv[i];
+		if (call->bodies != NULL && call->bodies[i] != NULL) {
+			parked->bodies[i] = body_ref(call->bodies[i]);
+			parked->argv[i] = body_span(parked->bodies[i]);
+			continue;
+		}
+		if (arg.len > 0)
+			memcpy(text, arg.ptr, arg.len);
+		parked->argv[i] = span_of(text, arg.len);
+		text += arg.len;
+	}
+	session->parked = parked;
+	call->parked = true;
+}
+
+void engine_unpark(struct session *session)
+{
+	ASSERT(session->parked != NULL);
+	session->ops->resume(session);
+}
+
+void parked_request(const struct parked *parked, struct request *out)
+{
+	*out = (struct request){.argc = parked->argc, .argv = parked->argv, .bodies = parked->bodies};
+}
+
+void parked_free(struct engine *engine, struct parked *parked)
+{
+	for (uint32_t i = 0; i < parked->argc; i++)
+		body_unref(parked->bodies[i]);
+	memory_free(&engine->memory.sessions, parked, parked->bytes);
+}
+
+static void count_error(struct engine *engine, const char *text)
+{
+	char code[sizeof(engine->error_counts[0].code)] = {0};
+	for (size_t i = 0; i + 1 < sizeof(code) && text[i] != 0 && text[i] != ' '; i++)
+		code[i] = text[i];
+	engine->counters.errors++;
+	for (size_t i = 0; i < ARRAY_COUNT(engine->error_counts); i++) {
+		struct error_count *slot = &engine->error_counts[i];
+		if (slot->count == 0)
+			memcpy(slot->code, code, sizeof(code));
+		if (strcmp(slot->code, code) == 0) {
+			slot->count++;
+			return;
+		}
+	}
+}
+
+void engine_error(struct engine *engine, struct reply *reply, const char *text)
+{
+	count_error(engine, text);
+	reply_error(reply, "%s", text);
+}
+
+void call_error(struct call *call, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	call->failed = true;
+	engine_error(call->engine, call->reply, text);
+}
+
+void error_text(enum err err, struct span key, char *out, size_t bytes)
+{
+	static const struct { enum err err; const char *text; } texts[] = {
+		{ERR_DISKFULL, "DISKFULL no space for a new segment: delete images or add disk"},
+		{ERR_READONLY, "READONLY the store is read-only after a write error (see the log)"},
+		{ERR_OVERLOADED, "OVERLOADED a queue or pool is full, try again"},
+		{ERR_MEMORY, "OOM the machine has no memory left for this"},
+		{ERR_IO, "ERR input/output error"},
+		{ERR_TIMEOUT, "ERR timed out"},
+		{ERR_CLOSED, "ERR the server is shutting down"},
+		{ERR_UNSUPPORTED, "ERR not supported"},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+		if (texts[i].err == err) {
+			snprintf(out, bytes, "%s", texts[i].text);
+			return;
+		}
+	}
+	if (err == ERR_CORRUPT) {
+		int len = (int)(key.len < 256 ? key.len : 256);
+		snprintf(out, bytes, "CORRUPT %.*s", len, (const char *)key.ptr);
+	} else {
+		snprintf(out, bytes, "ERR %s", err_name(err));
+	}
+}
+
+void call_fail(struct call *call, enum err err, struct span key)
+{
+	char text[320];
+	ASSERT(err != OK);
+	error_text(err, key, text, sizeof(text));
+	call_error(call, "%s", text);
+}
+
+void slot_fail(struct slot *slot, enum err err, struct span key)
+{
+	char text[320];
+	error_text(err, key, text, sizeof(text));
+	reply_clear(&slot->reply);
+	engine_error(slot->engine, &slot->reply, text);
+	slot_finish(slot);
+}

@@ -1,0 +1,58 @@
+/* image/pool.h: the pool of worker processes, and the jobs it gives them.
+ *
+ * Workers are programs (modules/): forked and executed, sandboxed, one job at a time, with
+ * a deadline and a memory limit. They read the source out of the body pool's mapping, which
+ * they cannot write, and put the result into an output arena of their own. Whatever a
+ * worker says is checked. One that crashes, hangs or talks nonsense fails its one job with
+ * ERR_IO (-CODEC) and is replaced; a spare stands warm.
+ */
+#pragma once
+#include "image/transform.h"
+#include "store/body.h"
+
+struct worker_pool;
+
+struct worker_pool_options {
+	const char *program;              /* path of tintype-vips */
+	uint32_t    workers;              /* that run jobs at the same time; one spare besides */
+	uint32_t    queue_max;            /* jobs that wait; more are ERR_OVERLOADED */
+	uint64_t    deadline_us;
+	uint64_t    memory_bytes_max;     /* of one worker */
+	uint64_t    output_bytes_max;     /* of one result */
+	uint32_t    jobs_max;             /* a worker is replaced after so many */
+	struct body_pool *pool;
+	struct memory    *memory;
+	struct log       *log;
+};
+
+MUST_CHECK enum err worker_pool_new(struct io *io, const struct worker_pool_options *options, struct worker_pool **out);
+/* Kills every worker; `closed` follows, then worker_pool_free. Jobs end with ERR_CANCELLED. */
+void worker_pool_close(struct worker_pool *pool, void (*closed)(void *ctx), void *ctx);
+void worker_pool_free(struct worker_pool *pool);
+
+struct worker_job {
+	uint32_t    magic;
+	struct list link;                 /* the pool's */
+	/* The caller's storage; filled before submit: */
+	struct body *source;              /* a body of the body pool; the job holds a reference */
+	struct transform_plan plan;
+	/* The result: on OK one reference to a body in `result` (the callee's), and what it is. */
+	void (*done)(struct worker_job *job, enum err err);
+	void *ctx;
+	struct body *result;
+	uint32_t     width, height;
+	enum image_format format;
+	char         why[96];             /* on error: a short English reason */
+	uint64_t     submitted_us, worker_us;
+};
+
+/* done() follows, never from within. ERR_OVERLOADED: the queue is full. */
+MUST_CHECK enum err worker_pool_submit(struct worker_pool *pool, struct worker_job *job);
+
+struct worker_pool_stats {
+	uint32_t running, idle, queued;
+	uint64_t jobs, failures, crashes, timeouts, nonsense, spawned, worker_us_total;
+};
+void worker_pool_get_stats(const struct worker_pool *pool, struct worker_pool_stats *out);
+/* Deadline and limits from changed settings. */
+void worker_pool_configure(struct worker_pool *pool, uint32_t queue_max, uint64_t deadline_us, uint32_t jobs_max);
