@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "engine/settings.h"
+#include "image/meta.h"
 #include "resp/reply.h"
 #include "search/search.h"
 #include "store/cache.h"
@@ -57,6 +58,7 @@ struct session {
 	uint32_t       slot_count;
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	enum err       load_error;        /* how the read it waited for ended */
 	uint64_t       input_bytes;       /* INFO's qbuf */
 };
 

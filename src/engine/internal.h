@@ -25,19 +25,47 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
 
 /* metadata.c */
+struct metadata_load {
+	struct list       link;
+	struct engine    *engine;
+	struct store_read read;
+	uint64_t          lsn;
+	void            (*done)(struct metadata_load *load, enum err err, struct body *body);
+	void             *ctx;
+	struct session   *session;        /* parked until it ends, or NULL */
+};
+/* Where the newest metadata of an image stands. */
+void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn);
+/* A reference, or NULL. */
+struct body *metadata_cached(struct engine *engine, struct entry *entry);
+/* Caches it; *out (may be NULL) gets a reference. */
+MUST_CHECK enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span encoded, struct body **out);
+/* Caller fills done, ctx and session; done() gets a reference with OK. */
+void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load);
+/* A reference; ERR_AGAIN: the session was parked and the command will run again. */
+MUST_CHECK enum err call_metadata(struct call *call, struct entry *entry, struct body **out);
 void loads_forget(struct engine *engine, struct session *session);
 void loads_cancel(struct engine *engine);
 
+/* document.c */
+struct image_meta;
+MUST_CHECK enum err engine_index_add(struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
+
 /* find.c */
 bool searches_step(struct engine *engine);
-void searches_cancel(struct engine *engine);
+void searches_cancel_db(struct engine *engine, uint8_t db);
 
 /* tier.c */
 MUST_CHECK enum err tiers_new(struct engine *engine);
 void tiers_free(struct engine *engine);
-void tiers_step(struct engine *engine);
+void tiers_opened(struct engine *engine);
 void tiers_setting(struct engine *engine, const struct record *record);   /* recovery */
+/* The key for whose sake the record at `from` is being moved, or NULL. */
+struct tier_move;
+const struct tier_move *tiers_find_move(struct engine *engine, struct place from, uint8_t *db, struct span *key);
+bool tiers_setting_relocated(struct engine *engine, const struct record *record, struct place from, struct place to);
 
 /* service.c */
 MUST_CHECK enum err image_service_new(struct engine *engine);
+void image_service_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void image_service_free(struct engine *engine);

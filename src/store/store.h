@@ -106,6 +106,9 @@ MUST_CHECK enum err store_new(struct io *io, const struct store_options *options
     const struct store_events *events, void *ctx, struct store **out);
 /* Starts recovery; recovered() and opened() follow. ERR_BUSY: the directory is locked. */
 MUST_CHECK enum err store_open(struct store *store);
+/* Inside recovered() only: where the surviving IMAGE record with this LSN lies, dead or
+ * alive. ERR_NOTFOUND. A record that was released may be retained again until opened(). */
+MUST_CHECK enum err store_recovered_place(const struct store *store, uint64_t lsn, struct place *place);
 /* Flushes, syncs, then closed() runs. Appends are refused from now on. */
 void store_close(struct store *store, void (*closed)(void *ctx));
 void store_free(struct store *store);           /* after closed(), or before store_open */

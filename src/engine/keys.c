@@ -1,0 +1,289 @@
+/* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
+#include "engine/apply.h"
+
+enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type)
+{
+	const struct settings *settings = engine->settings;
+	int64_t level = type == ENTRY_IMAGE ? settings->appendfsync : settings->cache_appendfsync;
+	return (enum sync_level)level;
+}
+
+bool engine_is_expired(struct engine *engine, const struct entry *entry)
+{
+	uint64_t at_ms = entry_expire_ms(entry);
+	return at_ms != 0 && at_ms <= engine_now_ms(engine);
+}
+
+uint64_t call_hash(struct call *call, struct span key)
+{
+	if (call->has_hash && call->argc > 1 && key.ptr == call->argv[1].ptr)
+		return call->hash;
+	return directory_hash(call_directory(call), key);
+}
+
+/* The reply must wait for `lsn` if changes to this type are promised to be durable. */
+static void call_gate(struct call *call, enum entry_type type, uint64_t lsn)
+{
+	if (engine_sync_level(call->engine, type) == SYNC_ALWAYS && lsn > call->gate)
+		call->gate = lsn;
+}
+
+enum err engine_delete(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn)
+{
+	struct record record = {
+		.type = RECORD_DELETE, .db = db, .key = entry_key(entry),
+		.sync = (uint8_t)engine_sync_level(engine, entry->type),
+	};
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	*lsn = record.lsn;
+	engine_forget(engine, db, entry, hash);
+	return OK;
+}
+
+enum lookup { LOOKUP_READ, LOOKUP_WRITE, LOOKUP_QUIET };
+
+static struct entry *call_lookup(struct call *call, struct span key, enum lookup kind)
+{
+	struct engine *engine = call->engine;
+	uint64_t hash = call_hash(call, key);
+	struct entry *entry = directory_find(call_directory(call), key, hash);
+	if (entry != NULL && UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
+		uint64_t lsn;
+		/* A tombstone that the log refuses is written by the expiry timer later. */
+		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK)
+			engine->counters.expired_keys++;
+		entry = NULL;
+	}
+	if (kind == LOOKUP_READ) {
+		if (entry == NULL)
+			engine->counters.misses++;
+		else
+			engine->counters.hits++;
+	}
+	if (entry == NULL)
+		return NULL;
+	if (kind != LOOKUP_QUIET && !call->session->no_touch)
+		entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
+	if (entry->lsn > store_written_lsn(engine->store))
+		call_gate(call, entry->type, entry->lsn);
+	return entry;
+}
+
+struct entry *call_lookup_read(struct call *call, struct span key)
+{
+	return call_lookup(call, key, LOOKUP_READ);
+}
+
+struct entry *call_lookup_write(struct call *call, struct span key)
+{
+	return call_lookup(call, key, LOOKUP_WRITE);
+}
+
+struct entry *call_lookup_quiet(struct call *call, struct span key)
+{
+	return call_lookup(call, key, LOOKUP_QUIET);
+}
+
+static struct target call_target(struct call *call, struct span key)
+{
+	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
+	target.entry = directory_find(call_directory(call), key, target.hash);
+	return target;
+}
+
+/* A body for a value that is too long to be copied into the log's batch. */
+static enum err value_body(struct engine *engine, struct span value, struct body **out)
+{
+	enum err err = body_new_heap(&engine->memory.values, value.len, out);
+	if (err != OK)
+		return err;
+	memcpy((*out)->ptr, value.ptr, value.len);
+	body_advance(*out, value.len);
+	return OK;
+}
+
+enum err call_set_string(struct call *call, struct span key, struct span value, struct body *body,
+    const struct string_options *options)
+{
+	struct engine *engine = call->engine;
+	struct target target = call_target(call, key);
+	struct body *made = NULL;
+	enum err err = OK;
+	if (key.len > KEY_BYTES_MAX)
+		return ERR_TOOLARGE;
+	if (body == NULL && value.len > BODY_INLINE_MAX) {
+		err = value_body(engine, value, &made);
+		if (err != OK)
+			return err;
+		body = made;
+	}
+	struct record record = {
+		.type = RECORD_VALUE, .db = target.db, .key = key, .meta = SPAN_LIT("s"),
+		.flags = options->continues ? RECORD_CONTINUES : 0,
+		.sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+		.expire_ms = options->expire_ms, .body = body,
+	};
+	if (body == NULL)
+		record.value = value;
+	if (options->keep_expiry && target.entry != NULL)
+		record.expire_ms = (int64_t)entry_expire_ms(target.entry);
+	err = store_append(engine->store, &record);
+	if (err == OK) {
+		(void)apply_string(engine, &target, &record);
+		call_gate(call, ENTRY_STRING, record.lsn);
+	}
+	body_unref(made);
+	return err;
+}
+
+enum err call_delete(struct call *call, struct entry *entry)
+{
+	uint64_t lsn;
+	enum entry_type type = entry->type;
+	uint64_t hash = call_hash(call, entry_key(entry));
+	enum err err = engine_delete(call->engine, call->session->db, entry, hash, &lsn);
+	if (err == OK)
+		call_gate(call, type, lsn);
+	return err;
+}
+
+enum err call_expire(struct call *call, struct entry **entry, int64_t at_ms)
+{
+	struct engine *engine = call->engine;
+	struct target target = call_target(call, entry_key(*entry));
+	struct record record = {
+		.type = RECORD_EXPIRE, .db = target.db, .key = target.key, .expire_ms = at_ms,
+		.sync = (uint8_t)engine_sync_level(engine, (*entry)->type),
+	};
+	ASSERT(target.entry == *entry);
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	*entry = apply_expire(engine, &target, &record);
+	call_gate(call, (*entry)->type, record.lsn);
+	return OK;
+}
+
+/* LINK: `to` names the same image. `meta` is its encoded metadata. */
+static enum err link_image(struct call *call, struct entry *from, const struct target *to, unsigned flags,
+    struct span meta)
+{
+	struct engine *engine = call->engine;
+	struct entry_image *image = entry_image(from);
+	struct record record = {
+		.type = RECORD_LINK, .flags = (uint8_t)flags, .db = to->db, .key = to->key, .meta = meta,
+		.refers = image->body_lsn, .expire_ms = (int64_t)entry_expire_ms(from),
+		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	};
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	err = apply_link(engine, to, &record, image->body);
+	call_gate(call, ENTRY_IMAGE, record.lsn);
+	return err;
+}
+
+static enum err copy_string(struct call *call, struct entry *from, const struct target *to, unsigned flags)
+{
+	struct engine *engine = call->engine;
+	struct record record = {
+		.type = RECORD_VALUE, .flags = (uint8_t)flags, .db = to->db, .key = to->key,
+		.meta = SPAN_LIT("s"), .expire_ms = (int64_t)entry_expire_ms(from), .body = entry_body(from),
+		.sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	};
+	if (record.body == NULL)
+		record.value = entry_string(from);
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	/* The value is borrowed from `from`, which stays until the caller removes it. */
+	(void)apply_string(engine, to, &record);
+	call_gate(call, ENTRY_STRING, record.lsn);
+	return OK;
+}
+
+static enum err copy_to(struct call *call, struct entry *from, const struct target *to, unsigned flags)
+{
+	struct body *meta;
+	if (from->type == ENTRY_STRING)
+		return copy_string(call, from, to, flags);
+	enum err err = call_metadata(call, from, &meta);
+	if (err != OK)
+		return err;
+	err = link_image(call, from, to, flags, body_span(meta));
+	body_unref(meta);
+	return err;
+}
+
+enum err call_rename(struct call *call, struct entry *from, struct span to)
+{
+	struct target target = call_target(call, to);
+	struct span key = entry_key(from);
+	if (to.len > KEY_BYTES_MAX)
+		return ERR_TOOLARGE;
+	ASSERT(target.entry != from);
+	enum err err = copy_to(call, from, &target, RECORD_CONTINUES);
+	if (err != OK)
+		return err;
+	uint64_t hash = call_hash(call, key);
+	return call_delete(call, directory_find(call_directory(call), key, hash));
+}
+
+enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db)
+{
+	struct directory *directory = &call->engine->directories[to_db];
+	struct target target = {.db = to_db, .key = to, .hash = directory_hash(directory, to)};
+	if (to.len > KEY_BYTES_MAX)
+		return ERR_TOOLARGE;
+	target.entry = directory_find(directory, to, target.hash);
+	return copy_to(call, from, &target, 0);
+}
+
+enum err call_flush(struct call *call, uint8_t db)
+{
+	struct record record = {.type = RECORD_FLUSH, .db = db, .sync = SYNC_ALWAYS};
+	enum err err = store_append(call->engine->store, &record);
+	if (err != OK)
+		return err;
+	apply_flush(call->engine, db);
+	if (call->gate < record.lsn)
+		call->gate = record.lsn;
+	return OK;
+}
+
+/* Active expiry: a bounded number of keys whose time has come, each pass. */
+void engine_expire_some(struct engine *engine)
+{
+	enum { EXPIRE_PER_PASS = 64 };
+	uint64_t now_ms = engine_now_ms(engine), lsn;
+	for (unsigned db = 0, done = 0; db < DATABASE_COUNT; db++) {
+		struct directory *directory = &engine->directories[db];
+		for (; done < EXPIRE_PER_PASS; done++) {
+			struct entry *entry = directory_expired(directory, now_ms);
+			if (entry == NULL)
+				break;
+			uint64_t hash = directory_hash(directory, entry_key(entry));
+			if (engine_delete(engine, (uint8_t)db, entry, hash, &lsn) != OK)
+				return;       /* the log is full: reads hide the key all the same */
+			engine->counters.expired_keys++;
+		}
+	}
+}
+
+uint64_t engine_used_memory(const struct engine *engine)
+{
+	uint64_t used = engine->memory.values.bytes + engine->memory.sessions.bytes +
+	    engine->memory.replies.bytes + engine->memory.store.bytes + engine->memory.search.bytes +
+	    engine->memory.images.bytes + engine->memory.engine.bytes + body_pool_used(engine->pool);
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		used += engine->directories[i].overhead.bytes;
+	return used;
+}
+
+bool engine_has_memory(struct engine *engine)
+{
+	uint64_t limit = engine->settings->maxmemory;
+	return limit == 0 || engine_used_memory(engine) <= limit;
+}

@@ -1,0 +1,107 @@
+/* engine/metadata.c: an image's metadata, from the cache or from its record on disk.
+ *
+ * Cached by the LSN of the record that holds it. A command that only reports waits in its
+ * slot (metadata_load); one that decides parks its session (call_metadata).
+ */
+#include "engine/internal.h"
+
+static struct cache_key metadata_key(uint64_t lsn)
+{
+	return (struct cache_key){lsn, 0};
+}
+
+void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn)
+{
+	struct entry_meta *meta = entry_meta(entry);
+	*place = meta != NULL ? meta->place : entry_image(entry)->body;
+	*lsn = meta != NULL ? meta->lsn : entry_image(entry)->body_lsn;
+}
+
+struct body *metadata_cached(struct engine *engine, struct entry *entry)
+{
+	struct place place;
+	uint64_t lsn;
+	metadata_where(entry, &place, &lsn);
+	return body_cache_get(engine->metas, metadata_key(lsn));
+}
+
+enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span encoded, struct body **out)
+{
+	struct body *body;
+	enum err err = body_new_heap(&engine->memory.images, encoded.len, &body);
+	if (err != OK)
+		return err;
+	memcpy(body->ptr, encoded.ptr, encoded.len);
+	body_advance(body, encoded.len);
+	body_cache_put(engine->metas, metadata_key(lsn), body);
+	if (out != NULL)
+		*out = body;
+	else
+		body_unref(body);
+	return OK;
+}
+
+static void metadata_read_done(struct store_read *read, enum err err)
+{
+	struct metadata_load *load = read->ctx;
+	struct body *body = NULL;
+	if (err == OK && read->record.meta.len == 0)
+		err = ERR_CORRUPT;
+	if (err == OK)
+		err = metadata_remember(load->engine, load->lsn, read->record.meta, &body);
+	list_remove(&load->link);
+	store_read_fini(read);
+	load->done(load, err, body);      /* may free load; takes over `body` */
+}
+
+void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load)
+{
+	struct place place;
+	metadata_where(entry, &place, &load->lsn);
+	load->engine = engine;
+	load->read = (struct store_read){
+		.done = metadata_read_done, .ctx = load, .place = place, .lsn = load->lsn, .meta_only = true,
+	};
+	list_append(&engine->loads, &load->link);
+	store_read_start(engine->store, &load->read);
+}
+
+/* A load that only warms the cache, for the command that its session will run again. */
+static void parked_load_done(struct metadata_load *load, enum err err, struct body *body)
+{
+	struct session *session = load->session;
+	struct engine *engine = load->engine;
+	body_unref(body);
+	memory_free(&engine->memory.engine, load, sizeof(*load));
+	if (session == NULL)
+		return;
+	session->load_error = err;
+	engine_unpark(session);
+}
+
+enum err call_metadata(struct call *call, struct entry *entry, struct body **out)
+{
+	struct engine *engine = call->engine;
+	enum err err = call->session->load_error;
+	call->session->load_error = OK;
+	*out = metadata_cached(engine, entry);
+	if (*out != NULL)
+		return OK;
+	if (err != OK)
+		return err;
+	struct metadata_load *load = memory_zalloc(&engine->memory.engine, sizeof(*load));
+	load->session = call->session;
+	load->done = parked_load_done;
+	metadata_load(engine, entry, load);
+	call_park(call);
+	return ERR_AGAIN;
+}
+
+void loads_forget(struct engine *engine, struct session *session)
+{
+	for (struct list *at = engine->loads.next; at != &engine->loads; at = at->next) {
+		struct metadata_load *load = LIST_OF(at, struct metadata_load, link);
+		if (load->session == session)
+			load->session = NULL;
+	}
+}

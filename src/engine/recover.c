@@ -1,0 +1,132 @@
+/* engine/recover.c: the log's records become memory again, and follow a record that moves. */
+#include "base/arith.h"
+#include "engine/apply.h"
+
+static struct target recover_target(struct engine *engine, const struct record *record)
+{
+	struct directory *directory = &engine->directories[record->db];
+	struct target target = {
+		.db = record->db, .key = record->key, .hash = directory_hash(directory, record->key),
+	};
+	target.entry = directory_find(directory, record->key, target.hash);
+	return target;
+}
+
+static enum err recover_link(struct engine *engine, const struct target *target, const struct record *record)
+{
+	struct place body;
+	enum err err = store_recovered_place(engine->store, record->refers, &body);
+	if (err != OK)
+		return err;
+	return apply_link(engine, target, record, body);
+}
+
+/* Applies one record. Anything but OK: nobody needs the record. */
+static enum err recover_record(struct engine *engine, const struct record *record)
+{
+	if (record->type == RECORD_SETTING) {
+		tiers_setting(engine, record);
+		return OK;
+	}
+	if (record->type == RECORD_FLUSH) {
+		apply_flush(engine, record->db);
+		return OK;
+	}
+	if (record->db >= DATABASE_COUNT)
+		return ERR_CORRUPT;
+	struct target target = recover_target(engine, record);
+	switch (record->type) {
+	case RECORD_VALUE:
+		if (record->meta.len != 1 || record->meta.ptr[0] != 's')
+			return ERR_VERSION;
+		(void)apply_string(engine, &target, record);
+		return OK;
+	case RECORD_IMAGE:
+		return apply_image(engine, &target, record);
+	case RECORD_META:
+		return apply_meta(engine, &target, record);
+	case RECORD_LINK:
+		return recover_link(engine, &target, record);
+	case RECORD_EXPIRE:
+		if (target.entry == NULL)
+			return ERR_NOTFOUND;
+		(void)apply_expire(engine, &target, record);
+		return OK;
+	case RECORD_DELETE:
+		if (target.entry != NULL)
+			engine_forget(engine, target.db, target.entry, target.hash);
+		return OK;
+	default:
+		return ERR_VERSION;
+	}
+}
+
+void engine_recovered(void *ctx, const struct record *record)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	enum err err = recover_record(engine, record);
+	if (err == OK)
+		return;
+	if (err != ERR_NOTFOUND)
+		log_warning(engine->log, "record %llu of type %u was not applied: %s",
+		    (unsigned long long)record->lsn, record->type, err_name(err));
+	store_release(engine->store, record->place);
+}
+
+static bool place_equal(struct place a, struct place b)
+{
+	return a.segment == b.segment && a.offset == b.offset;
+}
+
+static bool place_follow(struct place *place, struct place from, struct place to)
+{
+	if (!place_equal(*place, from))
+		return false;
+	*place = to;
+	return true;
+}
+
+bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	uint8_t db = record->db;
+	struct span key = record->key;
+	if (record->type == RECORD_SETTING)
+		return tiers_setting_relocated(engine, record, from, to);
+	(void)tiers_find_move(engine, from, &db, &key);
+	if (db >= DATABASE_COUNT)
+		return false;
+	struct directory *directory = &engine->directories[db];
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	if (entry == NULL)
+		return false;
+	if (record->type == RECORD_EXPIRE) {
+		struct entry_expiry *expiry = entry_expiry(entry);
+		if (expiry == NULL || expiry->segment != from.segment || entry->lsn != record->lsn)
+			return false;
+		expiry->segment = to.segment;
+		return true;
+	}
+	if (entry->type == ENTRY_STRING)
+		return place_follow(&entry_value(entry)->place, from, to);
+	if (record->type == RECORD_IMAGE)
+		return place_follow(&entry_image(entry)->body, from, to);
+	return entry_meta(entry) != NULL && place_follow(&entry_meta(entry)->place, from, to);
+}
+
+void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->corrupt_seen = true;
+	if (record == NULL) {
+		log_warning(engine->log, "corrupt record in segment %u at %llu: its key cannot be read",
+		    place.segment, (unsigned long long)place.offset * RECORD_ALIGN);
+		return;
+	}
+	log_warning(engine->log, "corrupt record in segment %u at %llu: lsn %llu, key '%.*s'",
+	    place.segment, (unsigned long long)place.offset * RECORD_ALIGN,
+	    (unsigned long long)record->lsn, (int)min_u64(record->key.len, 200), (const char *)record->key.ptr);
+}
