@@ -1,5 +1,5 @@
 /* engine/document.c: an image's metadata as a document of the search index. */
-#include "engine/internal.h"
+#include "engine/image.h"
 
 #include "base/number.h"
 

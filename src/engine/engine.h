@@ -131,7 +131,6 @@ void error_text(enum err err, struct span key, char *out, size_t bytes);
 /* Writes and counts an error; `text` begins with its code. */
 void engine_error(struct engine *engine, struct reply *reply, const char *text);
 
-static inline struct directory *call_directory(struct call *call);
 uint64_t call_hash(struct call *call, struct span key);
 
 /* ---- Keys ----------------------------------------------------------------------------------- */
@@ -189,6 +188,15 @@ struct error_count {
 	uint64_t count;
 };
 
+/* LATENCY: spikes of one event, newest last. */
+enum { LATENCY_SAMPLES = 160 };
+struct latency_event {
+	char     name[24];                /* empty: free */
+	uint32_t max_ms;
+	uint32_t count;                   /* samples ever; the last LATENCY_SAMPLES are kept */
+	struct { uint32_t time_s, ms; } samples[LATENCY_SAMPLES];
+};
+
 struct engine_events {
 	void (*opened)(void *ctx, enum err err);
 	void (*shutdown)(void *ctx, bool now);                 /* SHUTDOWN was asked for */
@@ -225,8 +233,9 @@ struct engine {
 	uint32_t               slowlog_len;
 	uint64_t               slowlog_next_id;
 	struct error_count     error_counts[64];
-	struct latency        *latency;
-	bool                   loading, closing, corrupt_seen;
+	struct latency_event   latency[16];
+	bool                   loading, closing, corrupt_seen, flush_sessions;
+	struct closing        *closing_state;
 	int64_t                started_ms;
 	uint64_t               started_us;
 	char                   run_id[41], repl_id[41];
@@ -246,6 +255,17 @@ void engine_free(struct engine *engine);
 /* End of a pass of the loop: log batch out, searches' next slices, expiry, tier moves.
  * True if it wants to run again without waiting. */
 bool engine_pass(struct engine *engine);
+
+/* After a CONFIG SET. */
+void engine_setting_changed(struct engine *engine, const struct setting *setting);
+
+/* ---- Slow commands and latency spikes ---- */
+void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
+void slowlog_clear(struct engine *engine);
+const struct slow_entry *slowlog_from_newest(const struct engine *engine, uint32_t skip);    /* NULL at the end */
+/* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
+void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
+uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */
 
 static inline struct directory *call_directory(struct call *call)
 {

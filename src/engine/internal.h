@@ -51,6 +51,9 @@ void loads_cancel(struct engine *engine);
 struct image_meta;
 MUST_CHECK enum err engine_index_add(struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
 
+/* engine.c */
+bool indexes_sweep(struct engine *engine);
+
 /* find.c */
 bool searches_step(struct engine *engine);
 void searches_cancel_db(struct engine *engine, uint8_t db);
@@ -69,3 +72,5 @@ bool tiers_setting_relocated(struct engine *engine, const struct record *record,
 MUST_CHECK enum err image_service_new(struct engine *engine);
 void image_service_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void image_service_free(struct engine *engine);
+void image_service_configure(struct engine *engine);
+uint64_t image_service_shrink(struct engine *engine, uint64_t bytes);

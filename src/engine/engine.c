@@ -1,0 +1,238 @@
+/* engine/engine.c: birth, the pass, and death of the engine. */
+#include "engine/internal.h"
+
+#include "engine/tier.h"
+
+static void reclaim_bodies(void *ctx, size_t bytes)
+{
+	struct engine *engine = ctx;
+	uint64_t freed = engine->hot == NULL ? 0 : body_cache_shrink(engine->hot, bytes);
+	if (freed < bytes)
+		(void)image_service_shrink(engine, bytes - freed);
+}
+
+static void engine_opened(void *ctx, enum err err)
+{
+	struct engine *engine = ctx;
+	struct store_stats stats;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->loading = false;
+	if (err == OK) {
+		store_get_stats(engine->store, &stats);
+		log_notice(engine->log, "recovered %llu records in %.3f s",
+		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
+		tiers_opened(engine);
+	}
+	engine->events->opened(engine->events_ctx, err);
+}
+
+/* The log is safe up to lsn: replies that waited for it may leave. */
+static void engine_durable(void *ctx, uint64_t lsn)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	UNUSED(lsn);
+	engine->flush_sessions = true;
+}
+
+static void flush_waiting_sessions(struct engine *engine)
+{
+	struct list *at = engine->sessions.next;
+	engine->flush_sessions = false;
+	while (at != &engine->sessions) {
+		struct session *session = LIST_OF(at, struct session, link);
+		at = at->next;
+		if (!list_is_empty(&session->slots))
+			session_flush(session);
+	}
+}
+
+static void engine_store_state(void *ctx, enum err state)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (state == OK)
+		log_notice(engine->log, "the store takes writes again");
+	else
+		log_warning(engine->log, "the store refuses writes: %s", err_name(state));
+}
+
+static void random_hex(struct engine *engine, char out[41])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint8_t raw[20];
+	io_random(engine->io, raw, sizeof(raw));
+	for (size_t i = 0; i < sizeof(raw); i++) {
+		out[2 * i] = hex[raw[i] >> 4];
+		out[2 * i + 1] = hex[raw[i] & 15];
+	}
+	out[40] = 0;
+}
+
+static enum err engine_new_store(struct engine *engine)
+{
+	static const struct store_events events = {
+		.recovered = engine_recovered, .opened = engine_opened, .durable = engine_durable,
+		.relocated = engine_relocated, .corrupt = engine_record_corrupt, .state = engine_store_state,
+	};
+	const struct settings *settings = engine->settings;
+	struct body_pool_options pool = {
+		.bytes = settings->body_memory, .reclaim = reclaim_bodies, .ctx = engine,
+	};
+	enum err err = body_pool_new(engine->io, &pool, &engine->pool);
+	if (err != OK)
+		return err;
+	engine->hot = body_cache_new(&engine->memory.images, settings->hot_memory);
+	engine->metas = body_cache_new(&engine->memory.images, settings->meta_memory);
+	struct store_options options = {
+		.dir = {settings->dir, settings->warm_dir[0] != 0 ? settings->warm_dir : NULL},
+		.segment_bytes = (uint32_t)settings->segment_bytes,
+		.spare_segments = (uint32_t)settings->spare_segments,
+		.disk_bytes_max = settings->disk_bytes_max,
+		.batches_in_flight = (uint32_t)settings->batches_in_flight,
+		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
+		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
+	};
+	return store_new(engine->io, &options, &events, engine, &engine->store);
+}
+
+enum err engine_new(struct io *io, struct settings *settings, struct log *log,
+    const struct engine_events *events, void *events_ctx, struct engine **out)
+{
+	struct memory boot = {0};
+	struct engine *engine = memory_zalloc(&boot, sizeof(*engine));
+	uint64_t seed;
+	engine->magic = ENGINE_MAGIC;
+	engine->memory.engine = boot;
+	engine->io = io;
+	engine->settings = settings;
+	engine->log = log;
+	engine->events = events;
+	engine->events_ctx = events_ctx;
+	engine->loading = true;
+	engine->started_ms = io_wall_ms(io);
+	engine->started_us = io_now_us(io);
+	list_init(&engine->sessions);
+	list_init(&engine->loads);
+	list_init(&engine->searches);
+	list_init(&engine->slowlog);
+	io_random(io, &seed, sizeof(seed));
+	random_init(&engine->random, seed);
+	random_hex(engine, engine->run_id);
+	random_hex(engine, engine->repl_id);
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		directory_init(&engine->directories[i], &engine->memory.values, random_next(&engine->random));
+	enum err err = engine_new_store(engine);
+	if (err == OK)
+		err = tiers_new(engine);
+	if (err == OK)
+		err = image_service_new(engine);
+	if (err != OK) {
+		engine_free(engine);
+		return err;
+	}
+	*out = engine;
+	return OK;
+}
+
+enum err engine_open(struct engine *engine)
+{
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	return store_open(engine->store);
+}
+
+bool engine_pass(struct engine *engine)
+{
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	bool more = false;
+	engine->counters.passes++;
+	if (!engine->loading && !engine->closing) {
+		engine_expire_some(engine);
+		more |= searches_step(engine);
+		more |= tiers_step(engine);
+		more |= indexes_sweep(engine);
+	}
+	store_flush(engine->store);
+	if (engine->flush_sessions)
+		flush_waiting_sessions(engine);
+	return more;
+}
+
+/* One slice of sweeping for an index that has enough to reclaim. */
+bool indexes_sweep(struct engine *engine)
+{
+	struct search_budget budget = {.units = 8};
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		if (engine->indexes[i] != NULL && index_sweep_is_due(engine->indexes[i]))
+			return index_sweep(engine->indexes[i], &budget) == ERR_AGAIN;
+	return false;
+}
+
+struct closing {
+	struct engine *engine;
+	void         (*closed)(void *ctx);
+	void          *ctx;
+};
+
+static void closing_store_done(void *ctx)
+{
+	struct engine *engine = ctx;
+	struct closing *closing = engine->closing_state;
+	void (*closed)(void *) = closing->closed;
+	void *closed_ctx = closing->ctx;
+	memory_free(&engine->memory.engine, closing, sizeof(*closing));
+	engine->closing_state = NULL;
+	closed(closed_ctx);
+}
+
+static void closing_service_done(void *ctx)
+{
+	struct engine *engine = ctx;
+	store_close(engine->store, closing_store_done);
+}
+
+void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
+{
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	ASSERT(!engine->closing);
+	struct closing *closing = memory_alloc(&engine->memory.engine, sizeof(*closing));
+	*closing = (struct closing){engine, closed, ctx};
+	engine->closing = true;
+	engine->closing_state = closing;
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		searches_cancel_db(engine, (uint8_t)i);
+	image_service_close(engine, closing_service_done, engine);
+}
+
+void engine_free(struct engine *engine)
+{
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	ASSERT(list_is_empty(&engine->sessions));
+	image_service_free(engine);
+	tiers_free(engine);
+	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
+		if (engine->indexes[i] != NULL)
+			index_free(engine->indexes[i]);
+		directory_fini(&engine->directories[i]);
+	}
+	slowlog_clear(engine);
+	if (engine->hot != NULL)
+		body_cache_free(engine->hot);
+	if (engine->metas != NULL)
+		body_cache_free(engine->metas);
+	if (engine->store != NULL)
+		store_free(engine->store);
+	if (engine->pool != NULL)
+		body_pool_free(engine->pool);
+	struct memory boot = engine->memory.engine;
+	DROP_OBJ(engine, ENGINE_MAGIC);
+	memory_free(&boot, engine, sizeof(*engine));
+}
+
+void engine_setting_changed(struct engine *engine, const struct setting *setting)
+{
+	body_cache_set_budget(engine->hot, engine->settings->hot_memory);
+	body_cache_set_budget(engine->metas, engine->settings->meta_memory);
+	image_service_configure(engine);
+	engine->events->setting_changed(engine->events_ctx, setting);
+}

@@ -1,0 +1,103 @@
+/* engine/image.c: storing images and getting their bytes back. */
+#include "engine/apply.h"
+#include "engine/image.h"
+
+static struct cache_key body_key(uint64_t lsn)
+{
+	return (struct cache_key){lsn, 1};
+}
+
+enum err call_put_image(struct call *call, struct span key, const struct image_put *put)
+{
+	struct engine *engine = call->engine;
+	uint8_t db = call->session->db;
+	struct directory *directory = &engine->directories[db];
+	struct target target = {.db = db, .key = key, .hash = call_hash(call, key)};
+	struct buf encoded;
+	buf_init(&encoded, &engine->memory.images);
+	target.entry = directory_find(directory, key, target.hash);
+	enum err err = image_meta_encode(put->meta, &encoded);
+	struct record record = {
+		.type = RECORD_IMAGE, .db = db, .key = key, .meta = buf_span(&encoded),
+		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE), .expire_ms = put->expire_ms,
+	};
+	if (put->body->len > BODY_INLINE_MAX)
+		record.body = put->body;
+	else
+		record.value = body_span(put->body);
+	if (err == OK)
+		err = store_append(engine->store, &record);
+	if (err == OK)
+		err = apply_image(engine, &target, &record);
+	if (err == OK) {
+		body_cache_put(engine->hot, body_key(record.lsn), put->body);
+		err = metadata_remember(engine, record.lsn, buf_span(&encoded), NULL);
+		if (record.sync == SYNC_ALWAYS && call->gate < record.lsn)
+			call->gate = record.lsn;
+		engine->counters.images_put++;
+		engine->counters.image_bytes_put += put->body->len;
+	}
+	buf_fini(&encoded);
+	return err;
+}
+
+enum err call_edit_image(struct call *call, struct entry *entry, const struct image_meta *meta)
+{
+	struct engine *engine = call->engine;
+	struct span key = entry_key(entry);
+	struct target target = {
+		.db = call->session->db, .key = key, .hash = call_hash(call, key), .entry = entry,
+	};
+	struct buf encoded;
+	buf_init(&encoded, &engine->memory.images);
+	enum err err = image_meta_encode(meta, &encoded);
+	struct record record = {
+		.type = RECORD_META, .db = target.db, .key = key, .meta = buf_span(&encoded),
+		.refers = entry_image(entry)->body_lsn,
+		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	};
+	if (err == OK)
+		err = store_append(engine->store, &record);
+	if (err == OK)
+		err = apply_meta(engine, &target, &record);
+	if (err == OK) {
+		err = metadata_remember(engine, record.lsn, buf_span(&encoded), NULL);
+		if (record.sync == SYNC_ALWAYS && call->gate < record.lsn)
+			call->gate = record.lsn;
+	}
+	buf_fini(&encoded);
+	return err;
+}
+
+struct body *image_cached(struct engine *engine, struct entry *entry)
+{
+	return body_cache_get(engine->hot, body_key(entry_image(entry)->body_lsn));
+}
+
+static void body_read_done(struct store_read *read, enum err err)
+{
+	struct body_load *load = read->ctx;
+	struct body *body = NULL;
+	if (err == OK) {
+		body = read->record.body;
+		read->record.body = NULL;
+		if (body == NULL)
+			err = ERR_CORRUPT;
+		else
+			body_cache_put(load->engine->hot, body_key(load->lsn), body);
+	}
+	store_read_fini(read);
+	load->done(load, err, body);
+}
+
+void body_load(struct engine *engine, struct entry *entry, struct body_load *load)
+{
+	struct entry_image *image = entry_image(entry);
+	load->engine = engine;
+	load->lsn = image->body_lsn;
+	load->read = (struct store_read){
+		.done = body_read_done, .ctx = load, .place = image->body, .lsn = image->body_lsn,
+	};
+	engine->counters.cold_reads++;
+	store_read_start(engine->store, &load->read);
+}
