@@ -25,6 +25,7 @@
 struct engine;
 struct session;
 struct command;
+struct command_state;
 
 /* ---- Sessions: a connection as commands see it ----------------------------------------- */
 
@@ -234,6 +235,8 @@ struct engine {
 	uint64_t               slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
+	struct command_state  *commands;  /* the commands folder's index and counters */
+	uint64_t               clock_us;  /* when the last command ended, or the pass began */
 	bool                   loading, closing, corrupt_seen, flush_sessions;
 	struct closing        *closing_state;
 	int64_t                started_ms;

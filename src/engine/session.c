@@ -122,17 +122,6 @@ static void call_gate_tail(struct call *call, size_t from_bytes, uint32_t from_r
 	out->ref_count = from_refs;
 }
 
-/* Drops what the call wrote: CLIENT REPLY OFF or SKIP. */
-static void reply_cut(struct reply *reply, size_t bytes, uint32_t refs)
-{
-	for (uint32_t i = refs; i < reply->ref_count; i++) {
-		reply->ref_bytes -= reply->refs[i].span.len;
-		reply->refs[i].release(reply->refs[i].owner);
-	}
-	reply->ref_count = refs;
-	reply->bytes.len = bytes;
-}
-
 void call_execute(struct call *call, void (*run)(struct call *call))
 {
 	struct session *session = call->session;

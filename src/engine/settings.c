@@ -219,6 +219,23 @@ void settings_get(const struct settings *settings, const struct setting *setting
 	}
 }
 
+bool settings_equal(const struct settings *a, const struct settings *b, const struct setting *setting)
+{
+	const void *left = setting_at(a, setting), *right = setting_at(b, setting);
+	switch (setting->kind) {
+	case SETTING_BOOL:
+		return *(const bool *)left == *(const bool *)right;
+	case SETTING_TEXT:
+		return strcmp(left, right) == 0;
+	case SETTING_INT:
+	case SETTING_BYTES:
+	case SETTING_ENUM:
+	case SETTING_OCTAL:
+		break;
+	}
+	return *(const int64_t *)left == *(const int64_t *)right;
+}
+
 void settings_init(struct settings *settings)
 {
 	const char *why = NULL;

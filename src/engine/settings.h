@@ -83,6 +83,9 @@ MUST_CHECK enum err settings_set(struct settings *settings, const struct setting
 /* Appends the value as text. */
 void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out);
 
+/* Do both hold the same value of this setting? */
+bool settings_equal(const struct settings *a, const struct settings *b, const struct setting *setting);
+
 /* One line or a whole file of "name value" lines, with comments and quotes as in redis.conf.
  * On error `why` holds "line n: ..." (why_bytes long). */
 MUST_CHECK enum err settings_parse(struct settings *settings, struct span text, char *why, size_t why_bytes);

@@ -36,16 +36,7 @@ static enum err setting_from_words(struct settings *settings, const struct span 
 	if (setting->flags & SETTING_FIXED) {
 		struct settings initial;
 		settings_init(&initial);
-		struct memory memory = {0};
-		struct buf a, b;
-		buf_init(&a, &memory);
-		buf_init(&b, &memory);
-		settings_get(&initial, setting, &a);
-		settings_get(&trial, setting, &b);
-		bool same = span_equal(buf_span(&a), buf_span(&b));
-		buf_fini(&a);
-		buf_fini(&b);
-		if (!same) {
+		if (!settings_equal(&initial, &trial, setting)) {
 			*why = "this setting has one fixed value here (see conf/tintype.conf)";
 			return ERR_INVALID;
 		}
@@ -121,25 +112,11 @@ static void append_setting(const struct settings *settings, const struct setting
 	buf_append_u8(out, '\n');
 }
 
-static bool same_as_initial(const struct settings *settings, const struct setting *setting)
-{
-	struct settings initial;
-	struct memory memory = {0};
-	struct buf a, b;
-	settings_init(&initial);
-	buf_init(&a, &memory);
-	buf_init(&b, &memory);
-	settings_get(settings, setting, &a);
-	settings_get(&initial, setting, &b);
-	bool same = span_equal(buf_span(&a), buf_span(&b));
-	buf_fini(&a);
-	buf_fini(&b);
-	return same;
-}
-
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out)
 {
 	bool done[256] = {false};
+	struct settings initial;
+	settings_init(&initial);
 	ASSERT(settings_count <= ARRAY_COUNT(done));
 	while (old.len > 0) {
 		struct span line = next_line(&old);
@@ -158,6 +135,6 @@ void settings_rewrite(const struct settings *settings, struct span old, struct b
 		done[at] = true;
 	}
 	for (size_t i = 0; i < settings_count; i++)
-		if (!done[i] && !same_as_initial(settings, &settings_table[i]))
+		if (!done[i] && !settings_equal(settings, &initial, &settings_table[i]))
 			append_setting(settings, &settings_table[i], out);
 }

@@ -70,6 +70,16 @@ void reply_take(struct reply *reply, struct reply *from)
 	buf_clear(&from->bytes);
 }
 
+void reply_cut(struct reply *reply, size_t bytes, uint32_t refs)
+{
+	for (uint32_t i = refs; i < reply->ref_count; i++) {
+		reply->ref_bytes -= reply->refs[i].span.len;
+		reply->refs[i].release(reply->refs[i].owner);
+	}
+	reply->ref_count = refs;
+	reply->bytes.len = bytes;
+}
+
 /* A type byte, a number, CRLF: the head of nearly everything. */
 static void reply_head(struct reply *reply, char type, int64_t value)
 {

@@ -29,6 +29,8 @@ struct reply {
 void reply_init(struct reply *reply, struct memory *memory, uint8_t resp);
 void reply_fini(struct reply *reply);               /* releases what is left */
 void reply_clear(struct reply *reply);              /* the same, but keeps its memory */
+/* Takes back what was written since the reply had `bytes` bytes and `refs` references. */
+void reply_cut(struct reply *reply, size_t bytes, uint32_t refs);
 /* Adds all of `from`, which is empty afterwards. */
 void reply_take(struct reply *reply, struct reply *from);
 /* Moves one reference over, with its place counted from `base`. */

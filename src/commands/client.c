@@ -1,0 +1,293 @@
+/* commands/client.c: the CLIENT family. */
+#include "commands/handlers.h"
+
+#include "base/arith.h"
+#include "base/number.h"
+
+void cmd_client_id(struct call *call)
+{
+	reply_int(call->reply, (int64_t)call->session->id);
+}
+
+static void append_flags(const struct session *session, struct buf *out)
+{
+	size_t before = out->len;
+	if (session->parked != NULL)
+		buf_append_u8(out, 'b');
+	if (session->closing || session->close_after_reply)
+		buf_append_u8(out, 'c');
+	if (session->unix_socket)
+		buf_append_u8(out, 'U');
+	if (session->no_evict)
+		buf_append_u8(out, 'e');
+	if (session->no_touch)
+		buf_append_u8(out, 'T');
+	if (out->len == before)
+		buf_append_u8(out, 'N');
+}
+
+static void client_line(const struct session *session, struct buf *out)
+{
+	const struct engine *engine = session->engine;
+	uint64_t now_us = io_now_us(engine->io);
+	const struct command *command = session->last_command;
+	buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=",
+	    (unsigned long long)session->id, session->address, session->local_address, session->fd,
+	    session->name, (unsigned long long)((now_us - session->created_us) / 1000000),
+	    (unsigned long long)((now_us - session->active_us) / 1000000));
+	append_flags(session, out);
+	uint64_t memory = sizeof(*session) + session->input_bytes + session->out.bytes.cap;
+	buf_printf(out, " db=%u sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0"
+	                " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
+	                " user=default redir=-1 resp=%u lib-name=%s lib-ver=%s",
+	    session->db, (unsigned long long)session->input_bytes, session->out.bytes.len, session->slot_count,
+	    session->out.bytes.cap, (unsigned long long)memory,
+	    command == NULL ? "NULL" : command->parent != NULL ? command->parent : command->name,
+	    command != NULL && command->parent != NULL ? "|" : "",
+	    command != NULL && command->parent != NULL ? command->name : "",
+	    session->resp, session->lib_name, session->lib_version);
+	buf_append_u8(out, '\n');
+}
+
+void cmd_client_info(struct call *call)
+{
+	struct buf text;
+	buf_init(&text, &call->engine->memory.replies);
+	client_line(call->session, &text);
+	reply_verbatim(call->reply, buf_span(&text));
+	buf_fini(&text);
+}
+
+/* Every session here is of type "normal". */
+static bool parse_client_type(struct call *call, struct span word, bool *normal)
+{
+	static const char *const others[] = {"master", "replica", "slave", "pubsub"};
+	*normal = span_is(word, "normal");
+	for (size_t i = 0; !*normal && i < ARRAY_COUNT(others); i++)
+		if (span_is(word, others[i]))
+			return true;
+	if (!*normal)
+		call_error(call, "ERR Unknown client type '%.*s'", (int)(word.len < 64 ? word.len : 64), (const char *)word.ptr);
+	return *normal;
+}
+
+static bool id_is_listed(const struct call *call, uint32_t from, uint64_t id)
+{
+	int64_t value;
+	for (uint32_t i = from; i < call->argc; i++)
+		if (number_parse_i64(call->argv[i], &value) && (uint64_t)value == id)
+			return true;
+	return false;
+}
+
+void cmd_client_list(struct call *call)
+{
+	bool normal = true, by_id = false;
+	int64_t value;
+	if (call->argc == 4 && span_is(call->argv[2], "TYPE")) {
+		if (!parse_client_type(call, call->argv[3], &normal))
+			return;
+	} else if (call->argc > 3 && span_is(call->argv[2], "ID")) {
+		by_id = true;
+		for (uint32_t i = 3; i < call->argc; i++) {
+			if (!number_parse_i64(call->argv[i], &value) || value < 1) {
+				call_error(call, "ERR Invalid client ID");
+				return;
+			}
+		}
+	} else if (call->argc != 2) {
+		reply_syntax_error(call);
+		return;
+	}
+	struct buf text;
+	buf_init(&text, &call->engine->memory.replies);
+	struct list *head = &call->engine->sessions;
+	for (struct list *at = head->next; normal && at != head; at = at->next) {
+		struct session *session = LIST_OF(at, struct session, link);
+		if (!by_id || id_is_listed(call, 3, session->id))
+			client_line(session, &text);
+	}
+	reply_verbatim(call->reply, buf_span(&text));
+	buf_fini(&text);
+}
+
+void cmd_client_getname(struct call *call)
+{
+	if (call->session->name[0] == 0)
+		reply_null(call->reply);
+	else
+		reply_text(call->reply, call->session->name);
+}
+
+void cmd_client_setname(struct call *call)
+{
+	if (session_set_name(call, call->argv[2]))
+		reply_ok(call->reply);
+}
+
+void cmd_client_setinfo(struct call *call)
+{
+	struct span value = call->argv[3];
+	char *out;
+	if (span_is(call->argv[2], "lib-name")) {
+		out = call->session->lib_name;
+	} else if (span_is(call->argv[2], "lib-ver")) {
+		out = call->session->lib_version;
+	} else {
+		call_error(call, "ERR Unrecognized option '%.*s'",
+		    (int)(call->argv[2].len < 64 ? call->argv[2].len : 64), (const char *)call->argv[2].ptr);
+		return;
+	}
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.ptr[i] < '!' || value.ptr[i] > '~') {
+			call_error(call, "ERR %s cannot contain spaces, newlines or special characters.",
+			    out == call->session->lib_name ? "lib-name" : "lib-ver");
+			return;
+		}
+	}
+	if (value.len >= SESSION_TEXT_MAX) {
+		call_error(call, "ERR library names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
+		return;
+	}
+	memcpy(out, value.ptr, value.len);
+	out[value.len] = 0;
+	reply_ok(call->reply);
+}
+
+static bool parse_on_off(struct call *call, bool *out)
+{
+	*out = span_is(call->argv[2], "ON");
+	if (!*out && !span_is(call->argv[2], "OFF")) {
+		reply_syntax_error(call);
+		return false;
+	}
+	reply_ok(call->reply);
+	return true;
+}
+
+void cmd_client_no_evict(struct call *call)
+{
+	bool on;
+	if (parse_on_off(call, &on))
+		call->session->no_evict = on;
+}
+
+void cmd_client_no_touch(struct call *call)
+{
+	bool on;
+	if (parse_on_off(call, &on))
+		call->session->no_touch = on;
+}
+
+void cmd_client_reply(struct call *call)
+{
+	struct session *session = call->session;
+	if (span_is(call->argv[2], "ON")) {
+		session->reply_mode = REPLY_ON;
+		reply_ok(call->reply);
+	} else if (span_is(call->argv[2], "OFF")) {
+		session->reply_mode = REPLY_OFF;
+	} else if (span_is(call->argv[2], "SKIP")) {
+		if (session->reply_mode != REPLY_OFF)
+			session->skip_next = true;
+	} else {
+		reply_syntax_error(call);
+	}
+}
+
+struct kill_filter {
+	struct span address, local_address, user;
+	uint64_t    id, age_s;
+	bool        normal, skip_me, has_age;
+};
+
+static bool parse_kill_option(struct call *call, struct kill_filter *filter, struct span name, struct span value)
+{
+	int64_t number;
+	if (span_is(name, "ID")) {
+		if (!number_parse_i64(value, &number) || number < 1) {
+			call_error(call, "ERR client-id should be greater than 0");
+			return false;
+		}
+		filter->id = (uint64_t)number;
+	} else if (span_is(name, "MAXAGE")) {
+		if (!number_parse_i64(value, &number) || number < 1) {
+			call_error(call, "ERR maxage should be greater than 0");
+			return false;
+		}
+		filter->age_s = (uint64_t)number;
+		filter->has_age = true;
+	} else if (span_is(name, "TYPE")) {
+		return parse_client_type(call, value, &filter->normal);
+	} else if (span_is(name, "ADDR")) {
+		filter->address = value;
+	} else if (span_is(name, "LADDR")) {
+		filter->local_address = value;
+	} else if (span_is(name, "USER")) {
+		filter->user = value;
+		if (!span_equal(value, SPAN_LIT("default"))) {
+			call_error(call, "ERR No such user '%.*s'", (int)(value.len < 64 ? value.len : 64), (const char *)value.ptr);
+			return false;
+		}
+	} else if (span_is(name, "SKIPME") && (span_is(value, "yes") || span_is(value, "no"))) {
+		filter->skip_me = span_is(value, "yes");
+	} else {
+		reply_syntax_error(call);
+		return false;
+	}
+	return true;
+}
+
+static bool kill_matches(const struct kill_filter *filter, const struct session *session)
+{
+	uint64_t age_s = (io_now_us(session->engine->io) - session->created_us) / 1000000;
+	if (filter->id != 0 && filter->id != session->id)
+		return false;
+	if (filter->address.ptr != NULL && !span_equal(filter->address, span_text(session->address)))
+		return false;
+	if (filter->local_address.ptr != NULL && !span_equal(filter->local_address, span_text(session->local_address)))
+		return false;
+	return filter->normal && (!filter->has_age || age_s >= filter->age_s);
+}
+
+static int64_t kill_sessions(struct call *call, const struct kill_filter *filter)
+{
+	int64_t count = 0;
+	struct list *head = &call->engine->sessions;
+	for (struct list *at = head->next; at != head;) {
+		struct session *session = LIST_OF(at, struct session, link);
+		at = at->next;
+		if (session->closing || !kill_matches(filter, session))
+			continue;
+		if (session == call->session && filter->skip_me)
+			continue;
+		count++;
+		if (session == call->session)
+			session->close_after_reply = true;
+		else
+			session->ops->close(session);
+	}
+	return count;
+}
+
+void cmd_client_kill(struct call *call)
+{
+	struct kill_filter filter = {.normal = true, .skip_me = true};
+	if (call->argc == 3) {
+		filter.address = call->argv[2];
+		filter.skip_me = false;
+		if (kill_sessions(call, &filter) == 0)
+			call_error(call, "ERR No such client");
+		else
+			reply_ok(call->reply);
+		return;
+	}
+	if (call->argc % 2 != 0) {
+		reply_syntax_error(call);
+		return;
+	}
+	for (uint32_t i = 2; i < call->argc; i += 2)
+		if (!parse_kill_option(call, &filter, call->argv[i], call->argv[i + 1]))
+			return;
+	reply_int(call->reply, kill_sessions(call, &filter));
+}

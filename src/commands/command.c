@@ -1,0 +1,321 @@
+/* commands/command.c: the COMMAND family: the table, as clients and tools read it. */
+#include "commands/handlers.h"
+
+#include "base/glob.h"
+
+#include <stdio.h>
+
+struct word {
+	unsigned    bit;
+	const char *name;
+};
+
+static const struct word flag_words[] = {
+	{CMD_WRITE, "write"}, {CMD_READONLY, "readonly"}, {CMD_DENYOOM, "denyoom"}, {CMD_ADMIN, "admin"},
+	{CMD_NOSCRIPT, "noscript"}, {CMD_LOADING, "loading"}, {CMD_STALE, "stale"},
+	{CMD_SKIP_SLOWLOG, "skip_slowlog"}, {CMD_FAST, "fast"}, {CMD_NO_AUTH, "no_auth"},
+	{CMD_MOVABLEKEYS, "movablekeys"},
+};
+
+static const struct word acl_words[] = {
+	{ACL_KEYSPACE, "@keyspace"}, {ACL_READ, "@read"}, {ACL_WRITE, "@write"}, {ACL_STRING, "@string"},
+	{ACL_ADMIN, "@admin"}, {ACL_FAST, "@fast"}, {ACL_SLOW, "@slow"}, {ACL_DANGEROUS, "@dangerous"},
+	{ACL_CONNECTION, "@connection"}, {ACL_IMAGE, "@image"},
+};
+
+/* A command is in @fast or @slow, as its flags say. */
+static unsigned command_acl(const struct command *command)
+{
+	unsigned speed = ACL_FAST | ACL_SLOW;
+	return (command->acl & ~speed) | ((command->flags & CMD_FAST) ? ACL_FAST : ACL_SLOW);
+}
+
+static void reply_words(struct call *call, const struct word *words, size_t count, unsigned bits)
+{
+	size_t set = 0;
+	for (size_t i = 0; i < count; i++)
+		set += (bits & words[i].bit) != 0;
+	reply_set(call->reply, set);
+	for (size_t i = 0; i < count; i++)
+		if (bits & words[i].bit)
+			reply_status(call->reply, words[i].name);
+}
+
+static void reply_full_name(struct call *call, const struct command *command)
+{
+	char name[80];
+	if (command->parent == NULL)
+		snprintf(name, sizeof(name), "%s", command->name);
+	else
+		snprintf(name, sizeof(name), "%s|%s", command->parent, command->name);
+	reply_text(call->reply, name);
+}
+
+static size_t children(const struct command *parent)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < commands_count; i++)
+		count += commands_table[i].parent != NULL && strcmp(commands_table[i].parent, parent->name) == 0;
+	return count;
+}
+
+/* Redis's key specification: where the keys begin and how to find the others. */
+static void reply_key_specs(struct call *call, const struct command *command)
+{
+	if (command->first_key == 0) {
+		reply_array(call->reply, 0);
+		return;
+	}
+	int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+	reply_array(call->reply, 1);
+	reply_map(call->reply, 3);
+	reply_text(call->reply, "flags");
+	reply_set(call->reply, 1);
+	reply_status(call->reply, (command->flags & CMD_WRITE) ? "RW" : "RO");
+	reply_text(call->reply, "begin_search");
+	reply_map(call->reply, 2);
+	reply_text(call->reply, "type");
+	reply_text(call->reply, "index");
+	reply_text(call->reply, "spec");
+	reply_map(call->reply, 1);
+	reply_text(call->reply, "index");
+	reply_int(call->reply, command->first_key);
+	reply_text(call->reply, "find_keys");
+	reply_map(call->reply, 2);
+	reply_text(call->reply, "type");
+	reply_text(call->reply, "range");
+	reply_text(call->reply, "spec");
+	reply_map(call->reply, 3);
+	reply_text(call->reply, "lastkey");
+	reply_int(call->reply, last);
+	reply_text(call->reply, "keystep");
+	reply_int(call->reply, command->key_step);
+	reply_text(call->reply, "limit");
+	reply_int(call->reply, 0);
+}
+
+/* The ten elements of COMMAND INFO, without those of the subcommands. */
+static void reply_info_head(struct call *call, const struct command *command)
+{
+	reply_array(call->reply, 10);
+	reply_full_name(call, command);
+	reply_int(call->reply, command->arity);
+	reply_words(call, flag_words, ARRAY_COUNT(flag_words), command->flags);
+	reply_int(call->reply, command->first_key);
+	reply_int(call->reply, command->last_key);
+	reply_int(call->reply, command->key_step);
+	reply_words(call, acl_words, ARRAY_COUNT(acl_words), command_acl(command));
+	reply_array(call->reply, 0);
+	reply_key_specs(call, command);
+}
+
+static void reply_info(struct call *call, const struct command *command)
+{
+	reply_info_head(call, command);
+	reply_array(call->reply, children(command));
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *child = &commands_table[i];
+		if (child->parent == NULL || strcmp(child->parent, command->name) != 0)
+			continue;
+		reply_info_head(call, child);
+		reply_array(call->reply, 0);
+	}
+}
+
+static size_t top_level(void)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < commands_count; i++)
+		count += commands_table[i].parent == NULL;
+	return count;
+}
+
+static void reply_all(struct call *call)
+{
+	reply_array(call->reply, top_level());
+	for (size_t i = 0; i < commands_count; i++)
+		if (commands_table[i].parent == NULL)
+			reply_info(call, &commands_table[i]);
+}
+
+void cmd_command(struct call *call)
+{
+	ASSERT(call->argc == 1);
+	reply_all(call);
+}
+
+void cmd_command_count(struct call *call)
+{
+	reply_int(call->reply, (int64_t)top_level());
+}
+
+/* "get", or "client|kill". */
+static const struct command *find_by_name(struct call *call, struct span name)
+{
+	struct span words[2] = {name, {0}};
+	const uint8_t *bar = memchr(name.ptr, '|', name.len);
+	if (bar == NULL)
+		return command_find(call->engine, words, 1);
+	words[0].len = (size_t)(bar - name.ptr);
+	words[1] = span_slice(name, words[0].len + 1, name.len);
+	const struct command *command = command_find(call->engine, words, 2);
+	return command != NULL && command->parent != NULL ? command : NULL;
+}
+
+void cmd_command_info(struct call *call)
+{
+	if (call->argc == 2) {
+		reply_all(call);
+		return;
+	}
+	reply_array(call->reply, call->argc - 2);
+	for (uint32_t i = 2; i < call->argc; i++) {
+		const struct command *command = call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
+		if (command == NULL)
+			reply_null_array(call->reply);
+		else
+			reply_info(call, command);
+	}
+}
+
+static void reply_doc(struct call *call, const struct command *command)
+{
+	size_t subs = children(command);
+	reply_full_name(call, command);
+	reply_map(call->reply, 4 + (subs > 0));
+	reply_text(call->reply, "summary");
+	reply_text(call->reply, command->summary);
+	reply_text(call->reply, "since");
+	reply_text(call->reply, command->since);
+	reply_text(call->reply, "group");
+	reply_text(call->reply, command->group);
+	reply_text(call->reply, "syntax");
+	reply_text(call->reply, command->syntax);
+	if (subs == 0)
+		return;
+	reply_text(call->reply, "subcommands");
+	reply_map(call->reply, subs);
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *child = &commands_table[i];
+		if (child->parent == NULL || strcmp(child->parent, command->name) != 0)
+			continue;
+		reply_full_name(call, child);
+		reply_map(call->reply, 3);
+		reply_text(call->reply, "summary");
+		reply_text(call->reply, child->summary);
+		reply_text(call->reply, "since");
+		reply_text(call->reply, child->since);
+		reply_text(call->reply, "group");
+		reply_text(call->reply, child->group);
+	}
+}
+
+void cmd_command_docs(struct call *call)
+{
+	size_t count = 0;
+	if (call->argc == 2) {
+		reply_map(call->reply, top_level());
+		for (size_t i = 0; i < commands_count; i++)
+			if (commands_table[i].parent == NULL)
+				reply_doc(call, &commands_table[i]);
+		return;
+	}
+	for (uint32_t i = 2; i < call->argc; i++)
+		count += call->argv[i].len > 0 && find_by_name(call, call->argv[i]) != NULL;
+	reply_map(call->reply, count);
+	for (uint32_t i = 2; i < call->argc; i++) {
+		const struct command *command = call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
+		if (command != NULL)
+			reply_doc(call, command);
+	}
+}
+
+/* Which commands COMMAND LIST shows. */
+struct list_filter {
+	struct span pattern;
+	unsigned    acl;
+	bool        by_pattern, by_acl, nothing;
+};
+
+static bool parse_list_filter(struct call *call, struct list_filter *filter)
+{
+	if (call->argc == 2)
+		return true;
+	if (call->argc != 5 || !span_is(call->argv[2], "FILTERBY")) {
+		reply_syntax_error(call);
+		return false;
+	}
+	if (span_is(call->argv[3], "MODULE")) {
+		filter->nothing = true;       /* there are no modules */
+	} else if (span_is(call->argv[3], "PATTERN")) {
+		filter->by_pattern = true;
+		filter->pattern = call->argv[4];
+	} else if (span_is(call->argv[3], "ACLCAT")) {
+		filter->by_acl = true;
+		for (size_t i = 0; i < ARRAY_COUNT(acl_words); i++)
+			if (span_is(call->argv[4], acl_words[i].name + 1))
+				filter->acl = acl_words[i].bit;
+		filter->nothing = filter->acl == 0;
+	} else {
+		reply_syntax_error(call);
+		return false;
+	}
+	return true;
+}
+
+static bool filter_shows(const struct list_filter *filter, const struct command *command)
+{
+	if (filter->nothing || command->parent != NULL)
+		return false;
+	if (filter->by_acl)
+		return (command_acl(command) & filter->acl) != 0;
+	return !filter->by_pattern || glob_match(filter->pattern, span_text(command->name), true);
+}
+
+void cmd_command_list(struct call *call)
+{
+	struct list_filter filter = {0};
+	size_t count = 0;
+	if (!parse_list_filter(call, &filter))
+		return;
+	for (size_t i = 0; i < commands_count; i++)
+		count += filter_shows(&filter, &commands_table[i]);
+	reply_array(call->reply, count);
+	for (size_t i = 0; i < commands_count; i++)
+		if (filter_shows(&filter, &commands_table[i]))
+			reply_text(call->reply, commands_table[i].name);
+}
+
+static void count_key(void *ctx, uint32_t at)
+{
+	UNUSED(at);
+	++*(size_t *)ctx;
+}
+
+static void reply_key(void *ctx, uint32_t at)
+{
+	struct call *call = ctx;
+	reply_bulk(call->reply, call->argv[2 + at]);
+}
+
+void cmd_command_getkeys(struct call *call)
+{
+	size_t count = 0;
+	const struct command *command = command_find(call->engine, call->argv + 2, call->argc - 2);
+	uint32_t argc = call->argc - 2;
+	if (command == NULL) {
+		call_error(call, "ERR Invalid command specified");
+		return;
+	}
+	if (command->first_key == 0) {
+		call_error(call, "ERR The command has no key arguments");
+		return;
+	}
+	if (command->arity >= 0 ? argc != (uint32_t)command->arity : argc < (uint32_t)-command->arity) {
+		call_error(call, "ERR Invalid number of arguments specified for command");
+		return;
+	}
+	command_keys(command, argc, count_key, &count);
+	reply_array(call->reply, count);
+	command_keys(command, argc, reply_key, call);
+}

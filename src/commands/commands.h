@@ -1,0 +1,61 @@
+/* commands/commands.h: the commands, as one table.
+ *
+ * Each command is one row: name, arity, flags, ACL categories, key positions, summary.
+ * Dispatch, COMMAND INFO/DOCS/GETKEYS, HELP and the README's table are made from the rows.
+ * A row with a parent is a subcommand ("client" + "kill").
+ */
+#pragma once
+#include "engine/engine.h"
+
+#define TINTYPE_VERSION "0.1.0"
+#define REDIS_VERSION "7.2.4"             /* whose commands and replies are spoken */
+
+enum {
+	CMD_WRITE = 1 << 0, CMD_READONLY = 1 << 1, CMD_DENYOOM = 1 << 2, CMD_ADMIN = 1 << 3,
+	CMD_NOSCRIPT = 1 << 4, CMD_LOADING = 1 << 5, CMD_STALE = 1 << 6, CMD_FAST = 1 << 7,
+	CMD_NO_AUTH = 1 << 8, CMD_MOVABLEKEYS = 1 << 9, CMD_CONTAINER = 1 << 10,
+	CMD_SKIP_SLOWLOG = 1 << 11, CMD_POOL_BODY = 1 << 12,
+};
+
+enum {
+	ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_STRING = 1 << 3,
+	ACL_ADMIN = 1 << 4, ACL_FAST = 1 << 5, ACL_SLOW = 1 << 6, ACL_DANGEROUS = 1 << 7,
+	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9,
+};
+
+struct command {
+	const char *name;                 /* lower case */
+	const char *parent;               /* NULL, or the container's name */
+	void      (*run)(struct call *call);
+	int         arity;                /* arguments with the name; negative: at least */
+	unsigned    flags, acl;
+	int         first_key, last_key, key_step;      /* as Redis counts them; 0: no keys */
+	const char *group, *since, *syntax, *summary;
+};
+
+extern const struct command commands_table[];
+extern const size_t commands_count;
+
+/* What a server keeps of each command: an index of names and counters. */
+struct command_counters {
+	uint64_t calls, us, rejected, failed;
+};
+struct command_state;
+struct command_state *command_state_new(struct memory *memory);
+void command_state_free(struct memory *memory, struct command_state *state);
+struct command_counters *command_counters_of(struct engine *engine, const struct command *command);
+
+/* The row for these words, or NULL; a subcommand if argv[1] names one. */
+const struct command *command_find(const struct engine *engine, const struct span *argv, uint32_t argc);
+
+/* Runs one request: checks everything that stands in the table, then the command. */
+void command_execute(struct session *session, const struct request *request);
+
+/* Is argument `at` of this command the data of an image (received into the shared pool)? */
+bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);
+
+/* Calls `each` with the index of every key argument. False: the command has none. */
+bool command_keys(const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
+
+/* The text of INFO for these sections (none: the default ones). */
+void info_write(struct engine *engine, const struct span *sections, uint32_t count, struct buf *out);

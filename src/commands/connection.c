@@ -1,0 +1,187 @@
+/* commands/connection.c: the commands that a client begins with. */
+#include "commands/handlers.h"
+
+#include "base/number.h"
+
+void cmd_ping(struct call *call)
+{
+	if (call->argc > 2) {
+		call_error(call, "ERR wrong number of arguments for 'ping' command");
+		return;
+	}
+	if (call->argc == 2)
+		reply_bulk(call->reply, call->argv[1]);
+	else
+		reply_status(call->reply, "PONG");
+}
+
+void cmd_echo(struct call *call)
+{
+	reply_bulk(call->reply, call->argv[1]);
+}
+
+/* Compares all of both, so that the time taken says nothing of where they differ. */
+static bool secret_equal(struct span given, const char *secret)
+{
+	size_t len = strlen(secret);
+	unsigned differs = (unsigned)(given.len ^ len) != 0;
+	for (size_t i = 0; i < given.len; i++)
+		differs |= (unsigned)(given.ptr[i] ^ (uint8_t)secret[len == 0 ? 0 : i % len]);
+	return differs == 0;
+}
+
+/* There is one user, "default", whose password is requirepass. */
+static bool authenticate(struct call *call, struct span user, struct span password)
+{
+	const char *secret = call->engine->settings->requirepass;
+	bool known = span_equal(user, SPAN_LIT("default"));
+	bool right = secret[0] == 0 || secret_equal(password, secret);
+	if (!known || !right) {
+		call_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
+		return false;
+	}
+	call->session->authenticated = true;
+	return true;
+}
+
+void cmd_auth(struct call *call)
+{
+	struct span user = SPAN_LIT("default");
+	if (call->argc > 3) {
+		reply_syntax_error(call);
+		return;
+	}
+	if (call->argc == 2 && call->engine->settings->requirepass[0] == 0) {
+		call_error(call, "ERR AUTH <password> called without any password configured for the default user. "
+		                 "Are you sure your configuration is correct?");
+		return;
+	}
+	if (call->argc == 3)
+		user = call->argv[1];
+	if (authenticate(call, user, call->argv[call->argc - 1]))
+		reply_ok(call->reply);
+}
+
+bool session_set_name(struct call *call, struct span name)
+{
+	if (name.len >= SESSION_TEXT_MAX) {
+		call_error(call, "ERR Client names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
+		return false;
+	}
+	for (size_t i = 0; i < name.len; i++) {
+		if (name.ptr[i] < '!' || name.ptr[i] > '~') {
+			call_error(call, "ERR Client names cannot contain spaces, newlines or special characters.");
+			return false;
+		}
+	}
+	memcpy(call->session->name, name.ptr, name.len);
+	call->session->name[name.len] = 0;
+	return true;
+}
+
+struct hello {
+	int64_t     version;
+	struct span user, password, name;
+	bool        has_auth, has_name;
+};
+
+static bool parse_hello(struct call *call, struct hello *hello)
+{
+	hello->version = call->session->resp;
+	if (call->argc < 2)
+		return true;
+	if (!number_parse_i64(call->argv[1], &hello->version)) {
+		call_error(call, "ERR Protocol version is not an integer or out of range");
+		return false;
+	}
+	if (hello->version != 2 && hello->version != 3) {
+		call_error(call, "NOPROTO unsupported protocol version");
+		return false;
+	}
+	for (uint32_t i = 2; i < call->argc;) {
+		uint32_t left = call->argc - i - 1;
+		if (span_is(call->argv[i], "AUTH") && left >= 2) {
+			hello->has_auth = true;
+			hello->user = call->argv[i + 1];
+			hello->password = call->argv[i + 2];
+			i += 3;
+		} else if (span_is(call->argv[i], "SETNAME") && left >= 1) {
+			hello->has_name = true;
+			hello->name = call->argv[i + 1];
+			i += 2;
+		} else {
+			struct span word = call->argv[i];
+			call_error(call, "ERR Syntax error in HELLO option '%.*s'",
+			    (int)(word.len < 128 ? word.len : 128), (const char *)word.ptr);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_hello(struct call *call)
+{
+	struct hello hello = {0};
+	struct session *session = call->session;
+	if (!parse_hello(call, &hello))
+		return;
+	if (hello.has_auth && !authenticate(call, hello.user, hello.password))
+		return;
+	if (!session->authenticated) {
+		call_error(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+		                 "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
+		                 "select the RESP protocol version at the same time");
+		return;
+	}
+	if (hello.has_name && !session_set_name(call, hello.name))
+		return;
+	session->resp = call->reply->resp = (uint8_t)hello.version;
+	reply_map(call->reply, 7);
+	reply_text(call->reply, "server");
+	reply_text(call->reply, "redis");
+	reply_text(call->reply, "version");
+	reply_text(call->reply, REDIS_VERSION);
+	reply_text(call->reply, "proto");
+	reply_int(call->reply, hello.version);
+	reply_text(call->reply, "id");
+	reply_int(call->reply, (int64_t)session->id);
+	reply_text(call->reply, "mode");
+	reply_text(call->reply, "standalone");
+	reply_text(call->reply, "role");
+	reply_text(call->reply, "master");
+	reply_text(call->reply, "modules");
+	reply_array(call->reply, 0);
+}
+
+void cmd_select(struct call *call)
+{
+	int64_t db;
+	if (!number_parse_i64(call->argv[1], &db)) {
+		call_error(call, "ERR invalid DB index");
+		return;
+	}
+	if (db < 0 || db >= DATABASE_COUNT) {
+		call_error(call, "ERR DB index is out of range");
+		return;
+	}
+	call->session->db = (uint8_t)db;
+	reply_ok(call->reply);
+}
+
+void cmd_quit(struct call *call)
+{
+	reply_ok(call->reply);
+	call->session->close_after_reply = true;
+}
+
+void cmd_reset(struct call *call)
+{
+	struct session *session = call->session;
+	session->db = 0;
+	session->resp = call->reply->resp = 2;
+	session->authenticated = call->engine->settings->requirepass[0] == 0;
+	session->reply_mode = REPLY_ON;
+	session->no_evict = session->no_touch = session->skip_next = false;
+	session->name[0] = 0;
+	reply_status(call->reply, "RESET");
+}

@@ -1,0 +1,259 @@
+/* commands/dispatch.c: from words to a row of the table, the checks that the row asks for,
+ * and the run itself. */
+#include "commands/commands.h"
+
+#include "commands/handlers.h"
+
+#include <stdio.h>
+
+enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
+
+struct command_state {
+	uint16_t index[INDEX_SLOTS];      /* row + 1, by hash of parent and name; 0: empty */
+	struct command_counters counters[];
+};
+
+/* FNV-1a over the lower-cased words, parent first. */
+static uint32_t name_hash(const char *parent, struct span name)
+{
+	uint32_t hash = 2166136261U;
+	for (; parent != NULL && *parent != 0; parent++)
+		hash = (hash ^ (uint8_t)*parent) * 16777619U;
+	for (size_t i = 0; i < name.len; i++) {
+		uint8_t c = name.ptr[i];
+		c = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+		hash = (hash ^ c) * 16777619U;
+	}
+	return hash ^ hash >> 15;
+}
+
+struct command_state *command_state_new(struct memory *memory)
+{
+	ASSERT(commands_count < INDEX_SLOTS / 2);
+	struct command_state *state = memory_zalloc(memory,
+	    sizeof(*state) + commands_count * sizeof(state->counters[0]));
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *command = &commands_table[i];
+		uint32_t at = name_hash(command->parent, span_text(command->name)) % INDEX_SLOTS;
+		while (state->index[at] != 0)
+			at = (at + 1) % INDEX_SLOTS;
+		state->index[at] = (uint16_t)(i + 1);
+	}
+	return state;
+}
+
+void command_state_free(struct memory *memory, struct command_state *state)
+{
+	memory_free(memory, state, sizeof(*state) + commands_count * sizeof(state->counters[0]));
+}
+
+struct command_counters *command_counters_of(struct engine *engine, const struct command *command)
+{
+	return &engine->commands->counters[command - commands_table];
+}
+
+static const struct command *find_one(const struct command_state *state, const char *parent, struct span name)
+{
+	if (name.len > NAME_MAX_BYTES)
+		return NULL;
+	for (uint32_t at = name_hash(parent, name) % INDEX_SLOTS; state->index[at] != 0; at = (at + 1) % INDEX_SLOTS) {
+		const struct command *command = &commands_table[state->index[at] - 1];
+		if ((command->parent == NULL) != (parent == NULL))
+			continue;
+		if (parent != NULL && strcmp(command->parent, parent) != 0)
+			continue;
+		if (span_is(name, command->name))
+			return command;
+	}
+	return NULL;
+}
+
+const struct command *command_find(const struct engine *engine, const struct span *argv, uint32_t argc)
+{
+	const struct command *command = find_one(engine->commands, NULL, argv[0]);
+	if (command == NULL || !(command->flags & CMD_CONTAINER) || argc < 2)
+		return command;
+	return find_one(engine->commands, command->name, argv[1]);
+}
+
+bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at)
+{
+	const struct command *command = find_one(engine->commands, NULL, name);
+	return command != NULL && (command->flags & CMD_POOL_BODY) && at == 2;
+}
+
+static void reply_unknown(struct call *call)
+{
+	char args[160] = "";
+	size_t used = 0;
+	struct span name = call->argv[0];
+	const struct command *parent = find_one(call->engine->commands, NULL, name);
+	if (parent != NULL) {
+		struct span sub = call->argv[1];
+		char upper[NAME_MAX_BYTES + 1] = "";
+		for (size_t i = 0; parent->name[i] != 0 && i < NAME_MAX_BYTES; i++)
+			upper[i] = parent->name[i] >= 'a' && parent->name[i] <= 'z' ? (char)(parent->name[i] - 32) : parent->name[i];
+		call_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+		    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
+		return;
+	}
+	for (uint32_t i = 1; i < call->argc && used < 128; i++) {
+		size_t room = 128 - used;
+		int len = (int)(call->argv[i].len < room ? call->argv[i].len : room);
+		used += (size_t)snprintf(args + used, sizeof(args) - used, "'%.*s' ", len, (const char *)call->argv[i].ptr);
+	}
+	call_error(call, "ERR unknown command '%.*s', with args beginning with: %s",
+	    (int)(name.len < 128 ? name.len : 128), (const char *)name.ptr, args);
+}
+
+static void reply_arity(struct call *call)
+{
+	const struct command *command = call->command;
+	if (command->parent != NULL)
+		call_error(call, "ERR wrong number of arguments for '%s|%s' command", command->parent, command->name);
+	else
+		call_error(call, "ERR wrong number of arguments for '%s' command", command->name);
+}
+
+static bool arity_fits(const struct command *command, uint32_t argc)
+{
+	return command->arity >= 0 ? argc == (uint32_t)command->arity : argc >= (uint32_t)-command->arity;
+}
+
+/* Everything that can refuse a command before it runs. True: it may run. */
+static bool command_is_allowed(struct call *call)
+{
+	const struct command *command = call->command;
+	struct engine *engine = call->engine;
+	if (!call->session->authenticated && (command == NULL || !(command->flags & CMD_NO_AUTH))) {
+		call_error(call, "NOAUTH Authentication required.");
+		return false;
+	}
+	if (command == NULL) {
+		reply_unknown(call);
+		return false;
+	}
+	if (!arity_fits(command, call->argc)) {
+		reply_arity(call);
+		return false;
+	}
+	if (engine->loading && !(command->flags & CMD_LOADING)) {
+		call_error(call, "LOADING Tintype is loading the dataset in memory");
+		return false;
+	}
+	if (engine->closing && (command->flags & CMD_WRITE)) {
+		call_error(call, "ERR the server is shutting down");
+		return false;
+	}
+	if ((command->flags & CMD_DENYOOM) && !engine_has_memory(engine)) {
+		call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+		return false;
+	}
+	return true;
+}
+
+static void command_run(struct call *call)
+{
+	if (!command_is_allowed(call)) {
+		if (call->command != NULL)
+			command_counters_of(call->engine, call->command)->rejected++;
+		return;
+	}
+	call->command->run(call);
+}
+
+/* A command of one word with CLIENT REPLY SKIP: its successor is muted. */
+static void session_after(struct session *session, enum session_reply_mode before)
+{
+	if (before == REPLY_SKIP)
+		session->reply_mode = REPLY_ON;
+	if (session->skip_next) {
+		session->skip_next = false;
+		session->reply_mode = REPLY_SKIP;
+	}
+}
+
+void command_execute(struct session *session, const struct request *request)
+{
+	struct engine *engine = session->engine;
+	struct call call = {
+		.engine = engine, .session = session, .argc = request->argc, .argv = request->argv,
+		.bodies = request->bodies, .hash = request->hash, .has_hash = request->has_hash,
+	};
+	enum session_reply_mode mode = session->reply_mode;
+	ASSERT(request->argc > 0);
+	call.command = command_find(engine, call.argv, call.argc);
+	uint64_t from_us = engine->clock_us;
+	call_execute(&call, command_run);
+	engine->clock_us = io_clock_us(engine->io);
+	uint64_t took_us = engine->clock_us - from_us;
+	if (call.parked)
+		return;
+	session_after(session, mode);
+	session->commands++;
+	engine->counters.commands++;
+	if (call.command == NULL)
+		return;
+	session->last_command = call.command;
+	struct command_counters *counters = command_counters_of(engine, call.command);
+	counters->calls++;
+	counters->us += took_us;
+	counters->failed += call.failed;
+	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
+		latency_note(engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
+	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
+		slowlog_note(engine, &call, took_us);
+}
+
+bool command_keys(const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
+{
+	if (command->first_key == 0)
+		return false;
+	int64_t last = command->last_key < 0 ? (int64_t)argc + command->last_key : command->last_key;
+	for (int64_t at = command->first_key; at <= last && at < argc; at += command->key_step)
+		each(ctx, (uint32_t)at);
+	return true;
+}
+
+/* A container without a subcommand never gets here: its arity is 2, and the subcommand is
+ * a row of its own. COMMAND alone has a handler. */
+void cmd_container(struct call *call)
+{
+	reply_unknown(call);
+}
+
+void cmd_help(struct call *call)
+{
+	const char *parent = call->command->parent;
+	size_t lines = 1;
+	char line[512];
+	for (size_t i = 0; i < commands_count; i++)
+		lines += commands_table[i].parent != NULL && strcmp(commands_table[i].parent, parent) == 0 ? 2 : 0;
+	reply_array(call->reply, lines);
+	snprintf(line, sizeof(line), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", parent);
+	reply_status(call->reply, line);
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *command = &commands_table[i];
+		if (command->parent == NULL || strcmp(command->parent, parent) != 0)
+			continue;
+		snprintf(line, sizeof(line), "%s %s", command->name, command->syntax);
+		reply_status(call->reply, line);
+		snprintf(line, sizeof(line), "    %s", command->summary);
+		reply_status(call->reply, line);
+	}
+}
+
+void reply_syntax_error(struct call *call)
+{
+	call_error(call, "ERR syntax error");
+}
+
+void reply_wrong_type(struct call *call)
+{
+	call_error(call, "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
+void reply_not_integer(struct call *call)
+{
+	call_error(call, "ERR value is not an integer or out of range");
+}

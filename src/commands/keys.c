@@ -1,0 +1,373 @@
+/* commands/keys.c: commands on keys of any type. */
+#include "commands/handlers.h"
+
+#include "base/arith.h"
+#include "base/glob.h"
+#include "base/number.h"
+
+void cmd_del(struct call *call)
+{
+	int64_t count = 0;
+	for (uint32_t i = 1; i < call->argc; i++) {
+		struct entry *entry = call_lookup_write(call, call->argv[i]);
+		if (entry == NULL)
+			continue;
+		enum err err = call_delete(call, entry);
+		if (err != OK) {
+			call_fail(call, err, call->argv[i]);
+			return;
+		}
+		count++;
+	}
+	reply_int(call->reply, count);
+}
+
+static void count_keys(struct call *call, struct entry *(*lookup)(struct call *call, struct span key))
+{
+	int64_t count = 0;
+	for (uint32_t i = 1; i < call->argc; i++)
+		count += lookup(call, call->argv[i]) != NULL;
+	reply_int(call->reply, count);
+}
+
+void cmd_exists(struct call *call)
+{
+	count_keys(call, call_lookup_quiet);
+}
+
+void cmd_touch(struct call *call)
+{
+	count_keys(call, call_lookup_read);
+}
+
+static const char *type_name(const struct entry *entry)
+{
+	return entry->type == ENTRY_IMAGE ? "image" : "string";
+}
+
+void cmd_type(struct call *call)
+{
+	struct entry *entry = call_lookup_quiet(call, call->argv[1]);
+	reply_status(call->reply, entry == NULL ? "none" : type_name(entry));
+}
+
+/* True: the entry goes by that name already and there is nothing to do. */
+static struct entry *rename_source(struct call *call)
+{
+	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	if (entry == NULL)
+		call_error(call, "ERR no such key");
+	return entry;
+}
+
+static void rename_generic(struct call *call, bool only_new)
+{
+	struct entry *from = rename_source(call);
+	if (from == NULL)
+		return;
+	bool same = span_equal(call->argv[1], call->argv[2]);
+	bool taken = same || (only_new && call_lookup_write(call, call->argv[2]) != NULL);
+	if (only_new && taken) {
+		reply_int(call->reply, 0);
+		return;
+	}
+	enum err err = same ? OK : call_rename(call, from, call->argv[2]);
+	if (err == ERR_AGAIN && call->parked)
+		return;
+	if (err != OK)
+		call_fail(call, err, call->argv[1]);
+	else if (only_new)
+		reply_int(call->reply, 1);
+	else
+		reply_ok(call->reply);
+}
+
+void cmd_rename(struct call *call)
+{
+	rename_generic(call, false);
+}
+
+void cmd_renamenx(struct call *call)
+{
+	rename_generic(call, true);
+}
+
+static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
+{
+	int64_t number;
+	*db = call->session->db;
+	*replace = false;
+	for (uint32_t i = 3; i < call->argc; i++) {
+		if (span_is(call->argv[i], "REPLACE")) {
+			*replace = true;
+		} else if (span_is(call->argv[i], "DB") && i + 1 < call->argc) {
+			if (!number_parse_i64(call->argv[++i], &number)) {
+				reply_not_integer(call);
+				return false;
+			}
+			if (number < 0 || number >= DATABASE_COUNT) {
+				call_error(call, "ERR DB index is out of range");
+				return false;
+			}
+			*db = (uint8_t)number;
+		} else {
+			reply_syntax_error(call);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_copy(struct call *call)
+{
+	uint8_t db;
+	bool replace;
+	if (!parse_copy(call, &db, &replace))
+		return;
+	if (db == call->session->db && span_equal(call->argv[1], call->argv[2])) {
+		call_error(call, "ERR source and destination objects are the same");
+		return;
+	}
+	struct entry *from = call_lookup_read(call, call->argv[1]);
+	if (from == NULL) {
+		reply_int(call->reply, 0);
+		return;
+	}
+	uint8_t own = call->session->db;
+	bool has_hash = call->has_hash;
+	call->session->db = db;
+	call->has_hash = false;
+	bool taken = call_lookup_quiet(call, call->argv[2]) != NULL;
+	call->session->db = own;
+	call->has_hash = has_hash;
+	if (taken && !replace) {
+		reply_int(call->reply, 0);
+		return;
+	}
+	enum err err = call_copy(call, from, call->argv[2], db);
+	if (err == ERR_AGAIN && call->parked)
+		return;
+	if (err != OK)
+		call_fail(call, err, call->argv[1]);
+	else
+		reply_int(call->reply, 1);
+}
+
+/* Keys found by a walk through the directory, filtered. */
+struct found {
+	struct call *call;
+	struct span  pattern, type;
+	bool         all;                 /* the pattern matches everything */
+	size_t       count, cap;
+	struct entry **entries;
+};
+
+static void found_each(void *ctx, struct entry *entry)
+{
+	struct found *found = ctx;
+	struct engine *engine = found->call->engine;
+	uint64_t at_ms = entry_expire_ms(entry);
+	if (at_ms != 0 && at_ms <= engine_now_ms(engine))
+		return;
+	if (found->type.ptr != NULL && !span_is(found->type, type_name(entry)))
+		return;
+	if (!found->all && !glob_match(found->pattern, entry_key(entry), false))
+		return;
+	if (found->count == found->cap) {
+		size_t cap = found->cap == 0 ? 64 : found->cap * 2;
+		found->entries = memory_resize(&engine->memory.engine, found->entries,
+		    found->cap * sizeof(*found->entries), cap * sizeof(*found->entries));
+		found->cap = cap;
+	}
+	found->entries[found->count++] = entry;
+}
+
+static void found_reply(struct found *found)
+{
+	reply_array(found->call->reply, found->count);
+	for (size_t i = 0; i < found->count; i++)
+		reply_bulk(found->call->reply, entry_key(found->entries[i]));
+	if (found->entries != NULL)
+		memory_free(&found->call->engine->memory.engine, found->entries, found->cap * sizeof(*found->entries));
+}
+
+static bool parse_scan(struct call *call, struct found *found, int64_t *count)
+{
+	for (uint32_t i = 2; i < call->argc; i += 2) {
+		if (i + 1 >= call->argc) {
+			reply_syntax_error(call);
+			return false;
+		}
+		struct span word = call->argv[i], value = call->argv[i + 1];
+		if (span_is(word, "MATCH")) {
+			found->pattern = value;
+			found->all = span_equal(value, SPAN_LIT("*"));
+		} else if (span_is(word, "TYPE")) {
+			found->type = value;
+		} else if (span_is(word, "COUNT")) {
+			if (!number_parse_i64(value, count)) {
+				reply_not_integer(call);
+				return false;
+			}
+			if (*count < 1) {
+				reply_syntax_error(call);
+				return false;
+			}
+		} else {
+			reply_syntax_error(call);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool parse_cursor(struct span text, uint64_t *out)
+{
+	*out = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9' || !mul_u64(*out, 10, out) ||
+		    !add_u64(*out, (uint64_t)(text.ptr[i] - '0'), out))
+			return false;
+	}
+	return text.len > 0;
+}
+
+void cmd_scan(struct call *call)
+{
+	struct found found = {.call = call, .all = true};
+	struct directory *directory = call_directory(call);
+	int64_t count = 10;
+	uint64_t cursor;
+	char text[NUMBER_TEXT_MAX];
+	if (!parse_cursor(call->argv[1], &cursor)) {
+		call_error(call, "ERR invalid cursor");
+		return;
+	}
+	if (!parse_scan(call, &found, &count))
+		return;
+	/* COUNT bounds the work, as in Redis: so many keys, or ten times as many steps. */
+	int64_t steps = count > INT64_MAX / 10 ? INT64_MAX : count * 10;
+	do
+		cursor = directory_scan(directory, cursor, found_each, &found);
+	while (cursor != 0 && --steps > 0 && found.count < (uint64_t)count);
+	reply_array(call->reply, 2);
+	reply_bulk(call->reply, span_of(text, number_format_u64(cursor, text)));
+	found_reply(&found);
+}
+
+void cmd_keys(struct call *call)
+{
+	struct found found = {.call = call, .pattern = call->argv[1]};
+	uint64_t cursor = 0;
+	found.all = span_equal(found.pattern, SPAN_LIT("*"));
+	directory_step(call_directory(call), 0xffffffff);
+	do
+		cursor = directory_scan(call_directory(call), cursor, found_each, &found);
+	while (cursor != 0);
+	found_reply(&found);
+}
+
+void cmd_randomkey(struct call *call)
+{
+	enum { TRIES = 100 };
+	for (int i = 0; i < TRIES; i++) {
+		struct entry *entry = directory_random(call_directory(call), &call->engine->random);
+		if (entry == NULL)
+			break;
+		uint64_t at_ms = entry_expire_ms(entry);
+		if (at_ms != 0 && at_ms <= engine_now_ms(call->engine))
+			continue;
+		reply_bulk(call->reply, entry_key(entry));
+		return;
+	}
+	reply_null(call->reply);
+}
+
+void cmd_dbsize(struct call *call)
+{
+	reply_int(call->reply, (int64_t)directory_count(call_directory(call)));
+}
+
+static void flush_generic(struct call *call, uint8_t db)
+{
+	if (call->argc > 2 || (call->argc == 2 && !span_is(call->argv[1], "ASYNC") && !span_is(call->argv[1], "SYNC"))) {
+		reply_syntax_error(call);
+		return;
+	}
+	enum err err = call_flush(call, db);
+	if (err != OK)
+		call_fail(call, err, (struct span){0});
+	else
+		reply_ok(call->reply);
+}
+
+void cmd_flushdb(struct call *call)
+{
+	flush_generic(call, call->session->db);
+}
+
+void cmd_flushall(struct call *call)
+{
+	flush_generic(call, RECORD_ALL_DBS);
+}
+
+static struct entry *object_entry(struct call *call)
+{
+	struct entry *entry = call_lookup_quiet(call, call->argv[2]);
+	if (entry == NULL)
+		reply_null(call->reply);
+	return entry;
+}
+
+void cmd_object_encoding(struct call *call)
+{
+	int64_t number;
+	struct entry *entry = object_entry(call);
+	if (entry == NULL)
+		return;
+	if (entry->type == ENTRY_IMAGE)
+		reply_text(call->reply, "log");
+	else if (number_parse_i64(entry_string(entry), &number))
+		reply_text(call->reply, "int");
+	else
+		reply_text(call->reply, entry_string(entry).len <= 44 ? "embstr" : "raw");
+}
+
+void cmd_object_freq(struct call *call)
+{
+	if (object_entry(call) != NULL)
+		call_error(call, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
+		                 "Please note that when switching between policies at runtime LRU and LFU data "
+		                 "will take some time to adjust.");
+}
+
+void cmd_object_idletime(struct call *call)
+{
+	struct entry *entry = object_entry(call);
+	if (entry == NULL)
+		return;
+	int64_t idle_s = (int64_t)(engine_now_ms(call->engine) / 1000) - entry->access_s;
+	reply_int(call->reply, idle_s < 0 ? 0 : idle_s);
+}
+
+void cmd_object_refcount(struct call *call)
+{
+	if (object_entry(call) != NULL)
+		reply_int(call->reply, 1);
+}
+
+void cmd_memory_usage(struct call *call)
+{
+	int64_t samples;
+	if (call->argc != 3 && (call->argc != 5 || !span_is(call->argv[3], "SAMPLES"))) {
+		reply_syntax_error(call);
+		return;
+	}
+	if (call->argc == 5 && (!number_parse_i64(call->argv[4], &samples) || samples < 0)) {
+		reply_syntax_error(call);
+		return;
+	}
+	struct entry *entry = object_entry(call);
+	if (entry != NULL)
+		reply_int(call->reply, (int64_t)entry_bytes(entry) + 13);
+}

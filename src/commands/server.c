@@ -1,0 +1,155 @@
+/* commands/server.c: time, shutdown, the slow log, latency, and a photograph. */
+#include "commands/handlers.h"
+
+#include "base/arith.h"
+#include "base/number.h"
+
+void cmd_time(struct call *call)
+{
+	uint64_t ms = engine_now_ms(call->engine);
+	reply_array(call->reply, 2);
+	reply_bulk_int(call->reply, (int64_t)(ms / 1000));
+	reply_bulk_int(call->reply, (int64_t)(ms % 1000 * 1000));
+}
+
+void cmd_shutdown(struct call *call)
+{
+	bool now = false, save = false, nosave = false;
+	for (uint32_t i = 1; i < call->argc; i++) {
+		struct span word = call->argv[i];
+		if (span_is(word, "NOW"))
+			now = true;
+		else if (span_is(word, "SAVE") && !nosave)
+			save = true;
+		else if (span_is(word, "NOSAVE") && !save)
+			nosave = true;
+		else if (span_is(word, "ABORT") && call->argc == 2)
+			break;
+		else if (!span_is(word, "FORCE")) {
+			reply_syntax_error(call);
+			return;
+		}
+	}
+	if (call->argc == 2 && span_is(call->argv[1], "ABORT")) {
+		call_error(call, "ERR No shutdown in progress.");
+		return;
+	}
+	/* There is nothing to save apart from the log, and that is always made durable. */
+	call->engine->events->shutdown(call->engine->events_ctx, now);
+}
+
+void cmd_slowlog_get(struct call *call)
+{
+	int64_t count = 10;
+	if (call->argc > 3) {
+		call_error(call, "ERR wrong number of arguments for 'slowlog|get' command");
+		return;
+	}
+	if (call->argc == 3 && (!number_parse_i64(call->argv[2], &count) || count < -1)) {
+		call_error(call, "ERR count should be greater than or equal to -1");
+		return;
+	}
+	uint32_t shown = call->engine->slowlog_len;
+	if (count >= 0 && count < shown)
+		shown = (uint32_t)count;
+	reply_array(call->reply, shown);
+	for (uint32_t i = 0; i < shown; i++) {
+		const struct slow_entry *entry = slowlog_from_newest(call->engine, i);
+		reply_array(call->reply, 6);
+		reply_int(call->reply, (int64_t)entry->id);
+		reply_int(call->reply, entry->time_s);
+		reply_int(call->reply, (int64_t)entry->duration_us);
+		reply_array(call->reply, entry->argc);
+		for (uint32_t k = 0; k < entry->argc; k++)
+			reply_bulk(call->reply, entry->argv[k]);
+		reply_text(call->reply, entry->address);
+		reply_text(call->reply, entry->name);
+	}
+}
+
+void cmd_slowlog_len(struct call *call)
+{
+	reply_int(call->reply, call->engine->slowlog_len);
+}
+
+void cmd_slowlog_reset(struct call *call)
+{
+	slowlog_clear(call->engine);
+	reply_ok(call->reply);
+}
+
+void cmd_latency_latest(struct call *call)
+{
+	size_t count = 0;
+	const struct latency_event *events = call->engine->latency;
+	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++)
+		count += events[i].count > 0;
+	reply_array(call->reply, count);
+	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++) {
+		const struct latency_event *event = &events[i];
+		if (event->count == 0)
+			continue;
+		uint32_t last = (event->count - 1) % LATENCY_SAMPLES;
+		reply_array(call->reply, 4);
+		reply_text(call->reply, event->name);
+		reply_int(call->reply, event->samples[last].time_s);
+		reply_int(call->reply, event->samples[last].ms);
+		reply_int(call->reply, event->max_ms);
+	}
+}
+
+void cmd_latency_history(struct call *call)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++) {
+		const struct latency_event *event = &call->engine->latency[i];
+		if (!span_is(call->argv[2], event->name) || event->count == 0)
+			continue;
+		uint32_t kept = event->count < LATENCY_SAMPLES ? event->count : LATENCY_SAMPLES;
+		reply_array(call->reply, kept);
+		for (uint32_t k = event->count - kept; k < event->count; k++) {
+			reply_array(call->reply, 2);
+			reply_int(call->reply, event->samples[k % LATENCY_SAMPLES].time_s);
+			reply_int(call->reply, event->samples[k % LATENCY_SAMPLES].ms);
+		}
+		return;
+	}
+	reply_array(call->reply, 0);
+}
+
+void cmd_latency_reset(struct call *call)
+{
+	int64_t count = 0;
+	if (call->argc == 2)
+		count = latency_reset(call->engine, (struct span){0});
+	for (uint32_t i = 2; i < call->argc; i++)
+		count += latency_reset(call->engine, call->argv[i]);
+	reply_int(call->reply, count);
+}
+
+/* A mountain lake, exposed for as long as the server has been up: the sun moves. */
+void cmd_lolwut(struct call *call)
+{
+	enum { WIDTH = 48, HEIGHT = 12 };
+	struct buf text;
+	uint64_t up_s = (io_now_us(call->engine->io) - call->engine->started_us) / 1000000;
+	int sun = (int)(up_s / 60 % WIDTH);
+	buf_init(&text, &call->engine->memory.replies);
+	for (int y = 0; y < HEIGHT; y++) {
+		for (int x = 0; x < WIDTH; x++) {
+			int left = x - 14, right = x - 34;
+			int ridge = (left < 0 ? -left : left) / 2 + 2;
+			int other = (right < 0 ? -right : right) / 2 + 4;
+			bool rock = y >= ridge || y >= other;
+			if (y >= HEIGHT - 3)
+				buf_append_u8(&text, (x * 7 + y * 3) % 5 == 0 ? '~' : '-');
+			else if (rock)
+				buf_append_u8(&text, (y == ridge || y == other) ? '^' : '#');
+			else
+				buf_append_u8(&text, y == 1 && x == sun ? 'O' : ' ');
+		}
+		buf_append_u8(&text, '\n');
+	}
+	buf_append_text(&text, "\nTintype ver. " TINTYPE_VERSION ", a view that was never committed\n");
+	reply_verbatim(call->reply, buf_span(&text));
+	buf_fini(&text);
+}

@@ -1,0 +1,308 @@
+/* commands/string.c: strings: reading and setting whole values. Arithmetic and parts of
+ * values are in string_edit.c. */
+#include "commands/handlers.h"
+
+#include "base/arith.h"
+#include "base/number.h"
+#include "commands/string.h"
+
+static void body_release(void *owner)
+{
+	body_unref(owner);
+}
+
+void reply_string(struct call *call, const struct entry *entry)
+{
+	struct body *body = entry_body(entry);
+	if (body == NULL)
+		reply_bulk(call->reply, entry_string(entry));
+	else
+		reply_bulk_ref(call->reply, body_span(body_ref(body)), body_release, body);
+}
+
+bool string_entry(struct call *call, const struct entry *entry)
+{
+	if (entry == NULL || entry->type == ENTRY_STRING)
+		return true;
+	reply_wrong_type(call);
+	return false;
+}
+
+static struct body *arg_body(const struct call *call, uint32_t at)
+{
+	return call->bodies == NULL ? NULL : call->bodies[at];
+}
+
+bool set_arg(struct call *call, uint32_t key, uint32_t value, const struct string_options *options)
+{
+	enum err err = call_set_string(call, call->argv[key], call->argv[value], arg_body(call, value), options);
+	if (err == OK)
+		return true;
+	call_fail(call, err, call->argv[key]);
+	return false;
+}
+
+void cmd_get(struct call *call)
+{
+	struct entry *entry = call_lookup_read(call, call->argv[1]);
+	if (entry == NULL)
+		reply_null(call->reply);
+	else if (string_entry(call, entry))
+		reply_string(call, entry);
+}
+
+struct set_words {
+	bool    nx, xx, get, keep_ttl, has_expiry;
+	int64_t expire_ms;
+};
+
+/* The options behind SET key value. False: an error was replied. */
+static bool parse_set_words(struct call *call, struct set_words *words)
+{
+	for (uint32_t i = 3; i < call->argc;) {
+		struct span word = call->argv[i];
+		if (span_is(word, "NX") && !words->xx) {
+			words->nx = true;
+			i++;
+		} else if (span_is(word, "XX") && !words->nx) {
+			words->xx = true;
+			i++;
+		} else if (span_is(word, "GET")) {
+			words->get = true;
+			i++;
+		} else if (span_is(word, "KEEPTTL") && !words->has_expiry) {
+			words->keep_ttl = true;
+			i++;
+		} else if (is_expiry_word(word) && !words->keep_ttl && !words->has_expiry && i + 1 < call->argc) {
+			words->has_expiry = true;
+			if (!parse_expiry(call, &i, &words->expire_ms))
+				return false;
+		} else {
+			reply_syntax_error(call);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_set(struct call *call)
+{
+	struct set_words words = {0};
+	if (call->argc > 3 && !parse_set_words(call, &words))
+		return;
+	struct entry *entry = NULL;
+	if (words.nx || words.xx || words.get) {
+		entry = call_lookup_write(call, call->argv[1]);
+		if (words.get && !string_entry(call, entry))
+			return;
+	}
+	/* With GET the old value is the reply, whatever happens; it is written first. */
+	size_t before = call->reply->bytes.len;
+	uint32_t refs = call->reply->ref_count;
+	if (words.get) {
+		if (entry == NULL)
+			reply_null(call->reply);
+		else
+			reply_string(call, entry);
+	}
+	if ((words.nx && entry != NULL) || (words.xx && entry == NULL)) {
+		if (!words.get)
+			reply_null(call->reply);
+		return;
+	}
+	struct string_options options = {.expire_ms = words.expire_ms, .keep_expiry = words.keep_ttl};
+	enum err err = call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
+	if (err != OK) {
+		if (words.get)
+			reply_cut(call->reply, before, refs);
+		call_fail(call, err, call->argv[1]);
+	} else if (!words.get) {
+		reply_ok(call->reply);
+	}
+}
+
+void cmd_setnx(struct call *call)
+{
+	struct string_options options = {0};
+	if (call_lookup_write(call, call->argv[1]) != NULL)
+		reply_int(call->reply, 0);
+	else if (set_arg(call, 1, 2, &options))
+		reply_int(call->reply, 1);
+}
+
+static void set_with_ttl(struct call *call, bool seconds)
+{
+	int64_t value;
+	struct string_options options = {0};
+	if (!number_parse_i64(call->argv[2], &value)) {
+		reply_not_integer(call);
+		return;
+	}
+	if (value <= 0) {
+		call_error(call, "ERR invalid expire time in '%s' command", call->command->name);
+		return;
+	}
+	if (expiry_to_ms(call, value, seconds, true, &options.expire_ms) && set_arg(call, 1, 3, &options))
+		reply_ok(call->reply);
+}
+
+void cmd_setex(struct call *call)
+{
+	set_with_ttl(call, true);
+}
+
+void cmd_psetex(struct call *call)
+{
+	set_with_ttl(call, false);
+}
+
+void cmd_getset(struct call *call)
+{
+	struct string_options options = {0};
+	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	if (!string_entry(call, entry))
+		return;
+	size_t bytes = call->reply->bytes.len;
+	uint32_t refs = call->reply->ref_count;
+	if (entry == NULL)
+		reply_null(call->reply);
+	else
+		reply_string(call, entry);
+	enum err err = call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
+	if (err != OK) {
+		reply_cut(call->reply, bytes, refs);
+		call_fail(call, err, call->argv[1]);
+	}
+}
+
+void cmd_getdel(struct call *call)
+{
+	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	if (entry == NULL) {
+		reply_null(call->reply);
+		return;
+	}
+	if (!string_entry(call, entry))
+		return;
+	size_t bytes = call->reply->bytes.len;
+	uint32_t refs = call->reply->ref_count;
+	reply_string(call, entry);
+	enum err err = call_delete(call, entry);
+	if (err != OK) {
+		reply_cut(call->reply, bytes, refs);
+		call_fail(call, err, call->argv[1]);
+	}
+}
+
+/* What GETEX is to do with the deadline: leave it, clear it, or set it. */
+static bool parse_getex(struct call *call, bool *change, int64_t *at_ms)
+{
+	*change = false;
+	*at_ms = 0;
+	if (call->argc == 2)
+		return true;
+	uint32_t at = 2;
+	if (call->argc == 3 && span_is(call->argv[2], "PERSIST")) {
+		*change = true;
+		return true;
+	}
+	if (call->argc != 4 || !is_expiry_word(call->argv[2])) {
+		reply_syntax_error(call);
+		return false;
+	}
+	*change = true;
+	return parse_expiry(call, &at, at_ms);
+}
+
+void cmd_getex(struct call *call)
+{
+	bool change;
+	int64_t at_ms;
+	if (!parse_getex(call, &change, &at_ms))
+		return;
+	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	if (entry == NULL) {
+		reply_null(call->reply);
+		return;
+	}
+	if (!string_entry(call, entry))
+		return;
+	size_t bytes = call->reply->bytes.len;
+	uint32_t refs = call->reply->ref_count;
+	reply_string(call, entry);
+	enum err err = OK;
+	if (change && at_ms != 0 && (uint64_t)at_ms <= engine_now_ms(call->engine))
+		err = call_delete(call, entry);
+	else if (change && (at_ms != 0 || entry_expire_ms(entry) != 0))
+		err = call_expire(call, &entry, at_ms);
+	if (err != OK) {
+		reply_cut(call->reply, bytes, refs);
+		call_fail(call, err, call->argv[1]);
+	}
+}
+
+void cmd_mget(struct call *call)
+{
+	reply_array(call->reply, call->argc - 1);
+	for (uint32_t i = 1; i < call->argc; i++) {
+		struct entry *entry = call_lookup_read(call, call->argv[i]);
+		if (entry == NULL || entry->type != ENTRY_STRING)
+			reply_null(call->reply);
+		else
+			reply_string(call, entry);
+	}
+}
+
+/* One atomic group of records; recovery shows all of them or none. */
+static bool set_pairs(struct call *call)
+{
+	struct string_options options = {0};
+	for (uint32_t i = 1; i < call->argc; i += 2) {
+		options.continues = i + 2 < call->argc;
+		if (!set_arg(call, i, i + 1, &options))
+			return false;
+	}
+	return true;
+}
+
+/* Replies are gated on every record of the group, and a refusal half way would leave it half
+ * done: what the log could refuse is asked before. */
+static bool pairs_are_whole(struct call *call)
+{
+	if (call->argc % 2 == 0) {
+		call_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
+		return false;
+	}
+	enum err state = store_state(call->engine->store);
+	if (state != OK) {
+		call_fail(call, state, call->argv[1]);
+		return false;
+	}
+	for (uint32_t i = 1; i < call->argc; i += 2) {
+		if (call->argv[i].len > KEY_BYTES_MAX) {
+			call_fail(call, ERR_TOOLARGE, call->argv[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_mset(struct call *call)
+{
+	if (pairs_are_whole(call) && set_pairs(call))
+		reply_ok(call->reply);
+}
+
+void cmd_msetnx(struct call *call)
+{
+	if (!pairs_are_whole(call))
+		return;
+	for (uint32_t i = 1; i < call->argc; i += 2) {
+		if (call_lookup_write(call, call->argv[i]) != NULL) {
+			reply_int(call->reply, 0);
+			return;
+		}
+	}
+	if (set_pairs(call))
+		reply_int(call->reply, 1);
+}

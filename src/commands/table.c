@@ -1,0 +1,145 @@
+/* commands/table.c: the one table of commands. */
+#include "commands/commands.h"
+
+#include "commands/handlers.h"
+
+#define W CMD_WRITE
+#define R CMD_READONLY
+#define M CMD_DENYOOM
+#define F CMD_FAST
+#define A CMD_ADMIN
+#define L (CMD_LOADING | CMD_STALE)
+#define N CMD_NO_AUTH
+#define C CMD_CONTAINER
+#define NS CMD_NOSCRIPT
+
+#define KEY_R (ACL_KEYSPACE | ACL_READ)
+#define KEY_W (ACL_KEYSPACE | ACL_WRITE)
+#define STR_R (ACL_STRING | ACL_READ)
+#define STR_W (ACL_STRING | ACL_WRITE)
+#define IMG_R (ACL_IMAGE | ACL_READ)
+#define IMG_W (ACL_IMAGE | ACL_WRITE)
+#define CONN ACL_CONNECTION
+#define ADM (ACL_ADMIN | ACL_DANGEROUS)
+
+const struct command commands_table[] = {
+/*	name, parent, handler, arity, flags, acl, first, last, step, group, since, syntax, summary */
+	{"ping", NULL, cmd_ping, -1, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
+	{"echo", NULL, cmd_echo, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "message", "Returns the given string."},
+	{"auth", NULL, cmd_auth, -2, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection."},
+	{"hello", NULL, cmd_hello, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server."},
+	{"select", NULL, cmd_select, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "index", "Changes the selected database."},
+	{"quit", NULL, cmd_quit, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "", "Closes the connection."},
+	{"reset", NULL, cmd_reset, 1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.2.0", "", "Resets the connection."},
+	{"client", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "connection", "2.4.0", "", "A container for client connection commands."},
+	{"id", "client", cmd_client_id, 2, L | NS, CONN, 0, 0, 0, "connection", "5.0.0", "", "Returns the unique client ID of the connection."},
+	{"info", "client", cmd_client_info, 2, L | NS, CONN, 0, 0, 0, "connection", "6.2.0", "", "Returns information about the connection."},
+	{"list", "client", cmd_client_list, -2, A | L | NS, CONN | ADM, 0, 0, 0, "connection", "2.4.0", "[TYPE normal|master|replica|pubsub] [ID id ...]", "Lists open connections."},
+	{"getname", "client", cmd_client_getname, 2, L | NS, CONN, 0, 0, 0, "connection", "2.6.9", "", "Returns the name of the connection."},
+	{"setname", "client", cmd_client_setname, 3, L | NS, CONN, 0, 0, 0, "connection", "2.6.9", "connection-name", "Sets the connection name."},
+	{"setinfo", "client", cmd_client_setinfo, 4, L | NS, CONN, 0, 0, 0, "connection", "7.2.0", "LIB-NAME libname | LIB-VER libver", "Sets information specific to the client or connection."},
+	{"kill", "client", cmd_client_kill, -3, A | L | NS, CONN | ADM, 0, 0, 0, "connection", "2.4.0", "ip:port | [ID id] [TYPE type] [ADDR a] [LADDR a] [USER u] [SKIPME yes|no]", "Terminates open connections."},
+	{"no-evict", "client", cmd_client_no_evict, 3, A | L | NS, CONN | ADM, 0, 0, 0, "connection", "7.0.0", "ON|OFF", "Sets the client eviction mode of the connection."},
+	{"no-touch", "client", cmd_client_no_touch, 3, L | NS, CONN, 0, 0, 0, "connection", "7.2.0", "ON|OFF", "Controls whether commands alter the LRU of the keys they access."},
+	{"reply", "client", cmd_client_reply, 3, L | NS, CONN, 0, 0, 0, "connection", "3.2.0", "ON|OFF|SKIP", "Instructs the server whether to reply to commands."},
+	{"help", "client", cmd_help, 2, L, CONN, 0, 0, 0, "connection", "5.0.0", "", "Returns helpful text about the different subcommands."},
+	{"command", NULL, cmd_command, -1, C | L, CONN, 0, 0, 0, "server", "2.8.13", "", "Returns detailed information about all commands."},
+	{"count", "command", cmd_command_count, 2, L, CONN, 0, 0, 0, "server", "2.8.13", "", "Returns a count of commands."},
+	{"info", "command", cmd_command_info, -2, L, CONN, 0, 0, 0, "server", "2.8.13", "[command-name ...]", "Returns information about one, multiple or all commands."},
+	{"docs", "command", cmd_command_docs, -2, L, CONN, 0, 0, 0, "server", "7.0.0", "[command-name ...]", "Returns documentary information about one, multiple or all commands."},
+	{"list", "command", cmd_command_list, -2, L, CONN, 0, 0, 0, "server", "7.0.0", "[FILTERBY MODULE m | ACLCAT c | PATTERN p]", "Returns a list of command names."},
+	{"getkeys", "command", cmd_command_getkeys, -3, L, CONN, 0, 0, 0, "server", "2.8.13", "command [arg ...]", "Extracts the key names from an arbitrary command."},
+	{"help", "command", cmd_help, 2, L, CONN, 0, 0, 0, "server", "5.0.0", "", "Returns helpful text about the different subcommands."},
+
+	{"info", NULL, cmd_info, -1, L, ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[section ...]", "Returns information and statistics about the server."},
+	{"config", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "2.0.0", "", "A container for server configuration commands."},
+	{"get", "config", cmd_config_get, -3, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter [parameter ...]", "Returns the effective values of configuration parameters."},
+	{"set", "config", cmd_config_set, -4, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter value [parameter value ...]", "Sets configuration parameters in-flight."},
+	{"rewrite", "config", cmd_config_rewrite, 2, A | L | NS, ADM, 0, 0, 0, "server", "2.8.0", "", "Persists the effective configuration to file."},
+	{"resetstat", "config", cmd_config_resetstat, 2, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "", "Resets the server's statistics."},
+	{"help", "config", cmd_help, 2, L, CONN, 0, 0, 0, "server", "5.0.0", "", "Returns helpful text about the different subcommands."},
+	{"dbsize", NULL, cmd_dbsize, 1, R | F, KEY_R, 0, 0, 0, "server", "1.0.0", "", "Returns the number of keys in the database."},
+	{"time", NULL, cmd_time, 1, F | L, 0, 0, 0, 0, "server", "2.6.0", "", "Returns the server time."},
+	{"flushdb", NULL, cmd_flushdb, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from the current database."},
+	{"flushall", NULL, cmd_flushall, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from all databases."},
+	{"shutdown", NULL, cmd_shutdown, -1, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "[NOSAVE|SAVE] [NOW] [FORCE]", "Makes the log durable and shuts down the server."},
+	{"slowlog", NULL, cmd_container, -2, C | L, ACL_SLOW, 0, 0, 0, "server", "2.2.12", "", "A container for slow log commands."},
+	{"get", "slowlog", cmd_slowlog_get, -2, A | L, ADM, 0, 0, 0, "server", "2.2.12", "[count]", "Returns the slow log's entries."},
+	{"len", "slowlog", cmd_slowlog_len, 2, A | L, ADM, 0, 0, 0, "server", "2.2.12", "", "Returns the number of entries in the slow log."},
+	{"reset", "slowlog", cmd_slowlog_reset, 2, A | L, ADM, 0, 0, 0, "server", "2.2.12", "", "Clears all entries from the slow log."},
+	{"help", "slowlog", cmd_help, 2, L, CONN, 0, 0, 0, "server", "6.2.0", "", "Returns helpful text about the different subcommands."},
+	{"latency", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "2.8.13", "", "A container for latency diagnostics commands."},
+	{"latest", "latency", cmd_latency_latest, 2, A | L | NS, ADM, 0, 0, 0, "server", "2.8.13", "", "Returns the latest latency samples for all events."},
+	{"history", "latency", cmd_latency_history, 3, A | L | NS, ADM, 0, 0, 0, "server", "2.8.13", "event", "Returns timestamp-latency samples for an event."},
+	{"reset", "latency", cmd_latency_reset, -2, A | L | NS, ADM, 0, 0, 0, "server", "2.8.13", "[event ...]", "Resets the latency data for one or more events."},
+	{"help", "latency", cmd_help, 2, L, CONN, 0, 0, 0, "server", "2.8.13", "", "Returns helpful text about the different subcommands."},
+	{"memory", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "server", "4.0.0", "", "A container for memory diagnostics commands."},
+	{"usage", "memory", cmd_memory_usage, -3, R, ACL_READ, 2, 2, 1, "server", "4.0.0", "key [SAMPLES count]", "Estimates the memory usage of a key."},
+	{"help", "memory", cmd_help, 2, L, CONN, 0, 0, 0, "server", "4.0.0", "", "Returns helpful text about the different subcommands."},
+	{"lolwut", NULL, cmd_lolwut, -1, R | F, ACL_READ, 0, 0, 0, "server", "5.0.0", "[VERSION version]", "Displays a photograph, after a fashion."},
+
+	{"del", NULL, cmd_del, -2, W, KEY_W, 1, -1, 1, "generic", "1.0.0", "key [key ...]", "Deletes one or more keys."},
+	{"unlink", NULL, cmd_del, -2, W | F, KEY_W, 1, -1, 1, "generic", "4.0.0", "key [key ...]", "Deletes one or more keys."},
+	{"exists", NULL, cmd_exists, -2, R | F, KEY_R, 1, -1, 1, "generic", "1.0.0", "key [key ...]", "Determines whether one or more keys exist."},
+	{"type", NULL, cmd_type, 2, R | F, KEY_R, 1, 1, 1, "generic", "1.0.0", "key", "Determines the type of value stored at a key."},
+	{"touch", NULL, cmd_touch, -2, R | F, KEY_R, 1, -1, 1, "generic", "3.2.1", "key [key ...]", "Returns the number of existing keys, updating their access time."},
+	{"expire", NULL, cmd_expire, -3, W | F, KEY_W, 1, 1, 1, "generic", "1.0.0", "key seconds [NX|XX|GT|LT]", "Sets the expiration time of a key in seconds."},
+	{"pexpire", NULL, cmd_pexpire, -3, W | F, KEY_W, 1, 1, 1, "generic", "2.6.0", "key milliseconds [NX|XX|GT|LT]", "Sets the expiration time of a key in milliseconds."},
+	{"expireat", NULL, cmd_expireat, -3, W | F, KEY_W, 1, 1, 1, "generic", "1.2.0", "key unix-time-seconds [NX|XX|GT|LT]", "Sets the expiration time of a key to a Unix timestamp."},
+	{"pexpireat", NULL, cmd_pexpireat, -3, W | F, KEY_W, 1, 1, 1, "generic", "2.6.0", "key unix-time-milliseconds [NX|XX|GT|LT]", "Sets the expiration time of a key to a Unix milliseconds timestamp."},
+	{"ttl", NULL, cmd_ttl, 2, R | F, KEY_R, 1, 1, 1, "generic", "1.0.0", "key", "Returns the expiration time in seconds of a key."},
+	{"pttl", NULL, cmd_pttl, 2, R | F, KEY_R, 1, 1, 1, "generic", "2.6.0", "key", "Returns the expiration time in milliseconds of a key."},
+	{"expiretime", NULL, cmd_expiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix timestamp."},
+	{"pexpiretime", NULL, cmd_pexpiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix milliseconds timestamp."},
+	{"persist", NULL, cmd_persist, 2, W | F, KEY_W, 1, 1, 1, "generic", "2.2.0", "key", "Removes the expiration time of a key."},
+	{"rename", NULL, cmd_rename, 3, W, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
+	{"renamenx", NULL, cmd_renamenx, 3, W | F, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
+	{"copy", NULL, cmd_copy, -3, W | M, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
+	{"scan", NULL, cmd_scan, -2, R, KEY_R, 0, 0, 0, "generic", "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database."},
+	{"keys", NULL, cmd_keys, 2, R, KEY_R | ACL_DANGEROUS, 0, 0, 0, "generic", "1.0.0", "pattern", "Returns all key names that match a pattern."},
+	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
+	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
+	{"encoding", "object", cmd_object_encoding, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the internal encoding of an object."},
+	{"freq", "object", cmd_object_freq, 3, R, KEY_R, 2, 2, 1, "generic", "4.0.0", "key", "Returns the logarithmic access frequency counter of an object."},
+	{"idletime", "object", cmd_object_idletime, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the time since the last access to an object."},
+	{"refcount", "object", cmd_object_refcount, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the reference count of a value of a key."},
+	{"help", "object", cmd_help, 2, L, KEY_R, 0, 0, 0, "generic", "6.2.0", "", "Returns helpful text about the different subcommands."},
+
+	{"get", NULL, cmd_get, 2, R | F, STR_R, 1, 1, 1, "string", "1.0.0", "key", "Returns the string value of a key."},
+	{"set", NULL, cmd_set, -3, W | M, STR_W, 1, 1, 1, "string", "1.0.0", "key value [NX|XX] [GET] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]", "Sets the string value of a key."},
+	{"getex", NULL, cmd_getex, -2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]", "Returns the string value of a key after setting its expiration time."},
+	{"getdel", NULL, cmd_getdel, 2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key", "Returns the string value of a key after deleting the key."},
+	{"getset", NULL, cmd_getset, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value."},
+	{"mget", NULL, cmd_mget, -2, R | F, STR_R, 1, -1, 1, "string", "1.0.0", "key [key ...]", "Returns the string values of one or more keys."},
+	{"mset", NULL, cmd_mset, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Creates or modifies the string values of one or more keys, all or none."},
+	{"msetnx", NULL, cmd_msetnx, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Sets one or more keys only when all keys don't exist."},
+	{"incr", NULL, cmd_incr, 2, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
+	{"decr", NULL, cmd_decr, 2, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
+	{"incrby", NULL, cmd_incrby, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
+	{"decrby", NULL, cmd_decrby, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
+	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, W | M | F, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
+	{"append", NULL, cmd_append, 3, W | M | F, STR_W, 1, 1, 1, "string", "2.0.0", "key value", "Appends a string to the value of a key."},
+	{"strlen", NULL, cmd_strlen, 2, R | F, STR_R, 1, 1, 1, "string", "2.2.0", "key", "Returns the length of a string value."},
+	{"getrange", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "2.4.0", "key start end", "Returns a substring of the string stored at a key."},
+	{"substr", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "1.0.0", "key start end", "Returns a substring from a string value."},
+	{"setrange", NULL, cmd_setrange, 4, W | M, STR_W, 1, 1, 1, "string", "2.2.0", "key offset value", "Overwrites a part of a string value with another by an offset."},
+	{"setex", NULL, cmd_setex, 4, W | M, STR_W, 1, 1, 1, "string", "2.0.0", "key seconds value", "Sets the string value and expiration time of a key."},
+	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
+	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
+
+	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
+	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last]", "Returns an image, as it was stored or transformed."},
+	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
+	{"img.edit", NULL, cmd_img_edit, -3, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
+	{"img.search", NULL, cmd_img_search, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
+	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},
+	{"get", "img.tier", cmd_tier_get, 3, R, IMG_R, 2, 2, 1, "image", "0.1.0", "key", "Returns the tier of an image."},
+	{"set", "img.tier", cmd_tier_set, -4, W, IMG_W, 3, -1, 1, "image", "0.1.0", "hot|warm|cold key [key ...]", "Moves images to a tier; returns how many are there when it is done."},
+	{"policy", "img.tier", cmd_tier_policy, -3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "SET name [PREFIX p] [TAG t] [MINBYTES n] [BASIS created|accessed] [WARM d] [COLD d] [DELETE d] [PROMOTE] | LIST | DEL name", "Sets, lists and deletes lifecycle policies."},
+	{"run", "img.tier", cmd_tier_run, -2, W, IMG_W, 0, 0, 0, "image", "0.1.0", "[DRYRUN]", "Applies the policies now; returns what was (or would be) done."},
+	{"stats", "img.tier", cmd_tier_stats, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns images and bytes on each tier."},
+	{"help", "img.tier", cmd_help, 2, L, CONN, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
+};
+
+const size_t commands_count = ARRAY_COUNT(commands_table);
