@@ -48,8 +48,9 @@ struct command_counters *command_counters_of(struct engine *engine, const struct
 /* The row for these words, or NULL; a subcommand if argv[1] names one. */
 const struct command *command_find(const struct engine *engine, const struct span *argv, uint32_t argc);
 
-/* Runs one request: checks everything that stands in the table, then the command. */
-void command_execute(struct session *session, const struct request *request);
+/* Runs one request: checks everything that stands in the table, then the command. False:
+ * the session was parked and the request must run again. */
+bool command_execute(struct session *session, const struct request *request);
 
 /* Is argument `at` of this command the data of an image (received into the shared pool)? */
 bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);

@@ -173,7 +173,7 @@ static void session_after(struct session *session, enum session_reply_mode befor
 	}
 }
 
-void command_execute(struct session *session, const struct request *request)
+bool command_execute(struct session *session, const struct request *request)
 {
 	struct engine *engine = session->engine;
 	struct call call = {
@@ -188,12 +188,12 @@ void command_execute(struct session *session, const struct request *request)
 	engine->clock_us = io_clock_us(engine->io);
 	uint64_t took_us = engine->clock_us - from_us;
 	if (call.parked)
-		return;
+		return false;
 	session_after(session, mode);
 	session->commands++;
 	engine->counters.commands++;
 	if (call.command == NULL)
-		return;
+		return true;
 	session->last_command = call.command;
 	struct command_counters *counters = command_counters_of(engine, call.command);
 	counters->calls++;
@@ -203,6 +203,7 @@ void command_execute(struct session *session, const struct request *request)
 		latency_note(engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
 	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
 		slowlog_note(engine, &call, took_us);
+	return true;
 }
 
 bool command_keys(const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)

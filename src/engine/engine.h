@@ -65,6 +65,8 @@ struct session {
 
 void session_init(struct session *session, struct engine *engine, const struct session_ops *ops);
 void session_fini(struct session *session);   /* slots still deferred live on without it */
+/* An error reply that answers no command (protocol errors), behind all earlier replies. */
+void session_error(struct session *session, const char *text);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -242,6 +244,9 @@ struct engine {
 	int64_t                started_ms;
 	uint64_t               started_us;
 	char                   run_id[41], repl_id[41];
+	const char            *executable, *config_file;     /* for INFO; the server's, never NULL */
+	uint64_t               used_memory_peak;
+	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
 		struct memory directory, sessions, replies, store, search, images, engine, values;
 	} memory;

@@ -305,3 +305,11 @@ void slot_fail(struct slot *slot, enum err err, struct span key)
 	engine_error(slot->engine, &slot->reply, text);
 	slot_finish(slot);
 }
+
+void session_error(struct session *session, const char *text)
+{
+	struct reply *reply = &session->out;
+	if (!list_is_empty(&session->slots))
+		reply = &slot_new(session)->reply;
+	engine_error(session->engine, reply, text);
+}

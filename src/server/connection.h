@@ -1,0 +1,62 @@
+/* server/connection.h: one client connection: bytes in, requests, bytes out. */
+#pragma once
+#include "server/server.h"
+
+enum connection_state {
+	CONNECTION_PARSE,                 /* bytes are requests */
+	CONNECTION_BODY,                  /* bytes belong to `body` */
+	CONNECTION_DISCARD,               /* bytes of an argument that was refused */
+};
+
+struct connection {
+	uint32_t         magic;
+	struct server   *server;
+	struct list      link, dirty;
+	struct io_stream stream;
+	struct session   session;
+	enum connection_state state;
+	/* input */
+	struct buf       in;              /* begins with the first byte of a request */
+	struct resp_parser parser;
+	struct resp_arg *own_args;        /* of a request that is not complete */
+	uint32_t         own_args_cap;
+	struct body    **bodies;          /* of this request, in order of arrival */
+	uint32_t         body_count, body_cap;
+	struct body     *body;            /* being filled */
+	uint64_t         left;            /* bytes of BODY or DISCARD to come */
+	enum err         refused;         /* why an argument was discarded */
+	const char      *refused_limit;
+	bool             reading;         /* received() may come */
+	bool             pausing, paused, filling, ended;
+	/* output */
+	struct reply     sending;
+	size_t           sent_bytes;      /* of sending.bytes, by earlier sends */
+	uint32_t         sent_refs;
+	size_t           batch_bytes;     /* what the send under way will add to those two */
+	uint32_t         batch_refs;
+	struct iovec     iov_few[4];
+	struct iovec    *iov;
+	uint32_t         iov_cap;
+	bool             send_busy, is_dirty, resumed;
+	struct body     *orphan;          /* of a closed connection: the kernel still fills it */
+	struct io_timer  deadline;        /* until it is authenticated */
+};
+
+/* Takes over an accepted descriptor. */
+void connection_new(struct server *server, int fd, bool unix_socket);
+/* The parked command runs again. */
+void connection_run_parked(struct connection *connection);
+/* Sends what is ready, unless a send is under way. */
+void connection_send(struct connection *connection);
+void connection_close(struct connection *connection);
+void connection_mark_dirty(struct connection *connection);
+
+/* input.c */
+void connection_received(struct connection *connection, struct span bytes);
+/* Goes on with input that had to wait. */
+void connection_continue(struct connection *connection);
+void connection_paused(struct connection *connection);
+void connection_filled(struct connection *connection, size_t bytes, enum err err);
+void connection_input_fini(struct connection *connection);
+/* May not execute now: parked, or too much output waits. */
+bool connection_is_held(const struct connection *connection);

@@ -1,0 +1,187 @@
+/* server/main.c: the command line, and the loop that turns until the server has stopped.
+ *
+ *   tintype-server [conf/tintype.conf] [--port 6379 --dir data ...]
+ *
+ * Words from the command line override the file, as with redis-server.
+ */
+#include "server/logfile.h"
+#include "server/server.h"
+
+#include "commands/commands.h"
+
+#include <stdio.h>
+
+enum { CONFIG_FILE_MAX = 1 << 20, EXIT_USAGE = 1 };
+
+struct program {
+	struct settings settings;
+	struct logfile  logfile;
+	struct io      *io, *boot_io;
+	const char     *config_file;
+	char            executable[4096];
+	struct memory   memory;
+};
+
+static void print_usage(void)
+{
+	printf("Usage: tintype-server [/path/to/tintype.conf] [options]\n"
+	       "       tintype-server --version | --help\n\n"
+	       "Options are settings, as in the file: --port 7777 --dir /var/lib/tintype --loglevel verbose\n"
+	       "They override the file. Every setting is explained in conf/tintype.conf.\n");
+}
+
+/* "--name value [value...]" pairs become lines of a configuration. */
+static bool append_options(struct buf *text, int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		if (strncmp(argv[i], "--", 2) == 0) {
+			if (i + 1 >= argc || strlen(argv[i]) == 2)
+				return false;
+			buf_printf(text, "\n%s", argv[i] + 2);
+			continue;
+		}
+		buf_append_text(text, " \"");
+		for (const char *p = argv[i]; *p != 0; p++) {
+			if (*p == '"' || *p == '\\')
+				buf_append_u8(text, '\\');
+			buf_append_u8(text, (uint8_t)*p);
+		}
+		buf_append_text(text, "\"");
+	}
+	buf_append_text(text, "\n");
+	return true;
+}
+
+static bool parse_text(struct program *program, struct span text, const char *where)
+{
+	char why[256];
+	if (settings_parse(&program->settings, text, why, sizeof(why)) == OK)
+		return true;
+	fprintf(stderr, "\n*** FATAL CONFIG ERROR (%s) ***\n%s\n", where, why);
+	return false;
+}
+
+static bool load_settings(struct program *program, int argc, char **argv)
+{
+	struct buf text;
+	int first = 1;
+	bool ok = true;
+	settings_init(&program->settings);
+	program->config_file = "";
+	buf_init(&text, &program->memory);
+	if (argc > 1 && strncmp(argv[1], "--", 2) != 0) {
+		program->config_file = argv[1];
+		first = 2;
+		enum err err = io_load_file(program->boot_io, argv[1], CONFIG_FILE_MAX, &text);
+		if (err != OK)
+			fprintf(stderr, "*** FATAL: can't open config file '%s': %s\n", argv[1], err_name(err));
+		ok = err == OK && parse_text(program, buf_span(&text), argv[1]);
+		buf_clear(&text);
+	}
+	if (ok && first < argc) {
+		ok = strncmp(argv[first], "--", 2) == 0 && append_options(&text, argc - first, argv + first);
+		if (!ok)
+			print_usage();
+		ok = ok && parse_text(program, buf_span(&text), "command line");
+	}
+	buf_fini(&text);
+	return ok;
+}
+
+/* Workers are looked for beside the server unless worker-dir says otherwise. */
+static void find_workers(struct program *program)
+{
+	struct settings *settings = &program->settings;
+	if (io_executable_path(program->boot_io, program->executable, sizeof(program->executable)) != OK)
+		snprintf(program->executable, sizeof(program->executable), "tintype-server");
+	const char *slash = strrchr(program->executable, '/');
+	if (settings->worker_dir[0] == 0 && slash != NULL && (size_t)(slash - program->executable) < SETTING_TEXT_MAX)
+		snprintf(settings->worker_dir, sizeof(settings->worker_dir), "%.*s",
+		    (int)(slash - program->executable), program->executable);
+}
+
+static enum err start_io(struct program *program)
+{
+	static const enum io_backend backends[] = {
+		[IO_BACKEND_AUTO] = IO_AUTO, [IO_BACKEND_URING] = IO_URING, [IO_BACKEND_EPOLL] = IO_EPOLL,
+	};
+	struct settings *settings = &program->settings;
+	struct io_options options = {
+		.backend = backends[settings->io_backend], .log = &program->logfile.log,
+	};
+	int fd = 2;
+	enum err err = OK;
+	if (settings->logfile[0] != 0)
+		err = io_open_log(program->boot_io, settings->logfile, &fd);
+	if (err != OK) {
+		fprintf(stderr, "*** FATAL: can't open the log file '%s': %s\n", settings->logfile, err_name(err));
+		return err;
+	}
+	/* Until the real back end is there, lines pass through the one that read the settings. */
+	logfile_init(&program->logfile, program->boot_io, fd, (enum log_level)settings->loglevel);
+	err = io_new(&program->io, &options);
+	if (err != OK)
+		return err;
+	program->logfile.io = program->io;
+	return OK;
+}
+
+static enum err write_pidfile(struct program *program)
+{
+	char text[32];
+	if (program->settings.pidfile[0] == 0)
+		return OK;
+	int len = snprintf(text, sizeof(text), "%lld\n", (long long)program->logfile.pid);
+	return io_save_file(program->io, program->settings.pidfile, span_of(text, (size_t)len));
+}
+
+static int run(struct program *program)
+{
+	struct server *server;
+	struct server_options options = {
+		.settings = &program->settings, .log = &program->logfile.log,
+		.config_file = program->config_file, .executable = program->executable,
+	};
+	log_notice(&program->logfile.log, "Tintype " TINTYPE_VERSION " speaking Redis " REDIS_VERSION ", pid %lld, back end %s",
+	    (long long)program->logfile.pid, io_backend_name(program->io));
+	enum err err = server_new(program->io, &options, &server);
+	if (err == OK)
+		err = write_pidfile(program);
+	if (err != OK) {
+		log_warning(&program->logfile.log, "cannot start: %s", err_name(err));
+		return 1;
+	}
+	while (server_pass(server))
+		;
+	int code = server->exit_code;
+	server_free(server);
+	log_notice(&program->logfile.log, "Tintype is now ready to exit, bye bye...");
+	io_free(program->io);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct program program;
+	struct io_options boot = {.backend = IO_EPOLL};
+	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0)) {
+		printf("Tintype server v=" TINTYPE_VERSION " redis=" REDIS_VERSION "\n");
+		return 0;
+	}
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		print_usage();
+		return 0;
+	}
+	if (io_new(&program.boot_io, &boot) != OK) {
+		fprintf(stderr, "*** FATAL: the machine gives no event loop\n");
+		return 1;
+	}
+	int code = EXIT_USAGE;
+	if (load_settings(&program, argc, argv)) {
+		find_workers(&program);
+		if (start_io(&program) == OK)
+			code = run(&program);
+	}
+	io_free(program.boot_io);
+	return code;
+}

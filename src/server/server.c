@@ -1,0 +1,287 @@
+/* server/server.c: the loop's pass, listeners, the tick, and the end. */
+#include "server/connection.h"
+
+#include "commands/commands.h"
+
+enum { SERVER_MAGIC = 0x53455256, TICK_US = 100000, TICKS_PER_SECOND = 10 };
+
+static void on_accepted(struct io_listener *listener, int fd)
+{
+	struct server *server = listener->ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	if (server->stopping)
+		io_close_now(server->io, fd);
+	else
+		connection_new(server, fd, listener->unix_socket);
+}
+
+static enum err server_listen(struct server *server, const struct io_listen_options *options, bool required)
+{
+	struct io_listener *listener = &server->listeners[server->listener_count];
+	listener->accepted = on_accepted;
+	listener->ctx = server;
+	enum err err = io_listen(server->io, listener, options);
+	if (err == OK) {
+		server->listener_count++;
+		return OK;
+	}
+	const char *where = options->unix_path != NULL ? options->unix_path : options->address;
+	if (required)
+		log_warning(server->log, "cannot listen on %s port %u: %s", where, options->port, err_name(err));
+	return required ? err : OK;
+}
+
+/* Each address of `bind`; one with a leading '-' may be missing on this machine. */
+static enum err server_listen_all(struct server *server)
+{
+	const struct settings *settings = server->settings;
+	char copy[SETTING_TEXT_MAX];
+	struct io_listen_options options = {
+		.port = (uint16_t)settings->port, .backlog = (int)settings->tcp_backlog,
+		.keepalive_s = (uint32_t)settings->tcp_keepalive,
+	};
+	memcpy(copy, settings->bind, sizeof(copy));
+	char *rest = copy, *address;
+	while (settings->port >= 0 && (address = strsep(&rest, " ")) != NULL) {
+		bool optional = address[0] == '-';
+		if (address[0] == 0 || (settings->port == 0 && settings->unixsocket[0] != 0))
+			continue;
+		if (server->listener_count + 1 >= LISTENERS_MAX)
+			return ERR_TOOLARGE;
+		if (server->listener_count > 0 && options.port == 0)
+			options.port = server_port(server);
+		options.address = address + optional;
+		enum err err = server_listen(server, &options, !optional);
+		if (err != OK)
+			return err;
+	}
+	if (settings->unixsocket[0] == 0)
+		return server->listener_count > 0 ? OK : ERR_INVALID;
+	options.address = NULL;
+	options.unix_path = settings->unixsocket;
+	options.unix_mode = (uint32_t)settings->unixsocketperm;
+	return server_listen(server, &options, true);
+}
+
+uint16_t server_port(const struct server *server)
+{
+	CHECK_OBJ(server, SERVER_MAGIC);
+	return server->listener_count == 0 ? 0 : io_listener_port(server->io, &server->listeners[0]);
+}
+
+static void close_idle(struct server *server)
+{
+	uint64_t limit_us = (uint64_t)server->settings->timeout_s * 1000000;
+	uint64_t now_us = io_now_us(server->io);
+	struct list *at = server->connections.next;
+	while (limit_us > 0 && at != &server->connections) {
+		struct connection *connection = LIST_OF(at, struct connection, link);
+		at = at->next;
+		if (!connection->session.closing && now_us - connection->session.active_us > limit_us &&
+		    list_is_empty(&connection->session.slots))
+			connection_close(connection);
+	}
+}
+
+/* Ten times a second; expiry and the log's everysec rely on a pass at least so often. */
+static void on_tick(struct io_timer *timer)
+{
+	struct server *server = timer->ctx;
+	struct engine *engine = server->engine;
+	const struct io_stats *io = io_get_stats(server->io);
+	CHECK_OBJ(server, SERVER_MAGIC);
+	io_timer_set(server->io, timer, TICK_US);
+	if (++server->cron_ticks % TICKS_PER_SECOND != 0)
+		return;
+	engine->rates.commands = engine->counters.commands - server->last_commands;
+	engine->rates.input = io->bytes_received - server->last_input;
+	engine->rates.output = io->bytes_sent - server->last_output;
+	server->last_commands = engine->counters.commands;
+	server->last_input = io->bytes_received;
+	server->last_output = io->bytes_sent;
+	uint64_t used = engine_used_memory(engine);
+	if (used > engine->used_memory_peak)
+		engine->used_memory_peak = used;
+	close_idle(server);
+}
+
+/* ---- What the engine asks of the server ---- */
+
+static void on_opened(void *ctx, enum err err)
+{
+	struct server *server = ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	if (err != OK) {
+		log_warning(server->log, "the data directory cannot be used: %s", err_name(err));
+		server_stop(server, 1);
+		return;
+	}
+	log_notice(server->log, "Ready to accept connections on port %u", server_port(server));
+}
+
+static void on_shutdown(void *ctx, bool now)
+{
+	struct server *server = ctx;
+	UNUSED(now);                      /* there are no lagging followers to wait for */
+	log_notice(server->log, "User requested shutdown...");
+	server_stop(server, 0);
+}
+
+static enum err on_rewrite(void *ctx)
+{
+	struct server *server = ctx;
+	struct buf old, text;
+	if (server->config_file[0] == 0)
+		return ERR_UNSUPPORTED;
+	buf_init(&old, &server->memory);
+	buf_init(&text, &server->memory);
+	enum err err = io_load_file(server->io, server->config_file, 1 << 20, &old);
+	if (err == OK || err == ERR_NOTFOUND) {
+		settings_rewrite(server->settings, buf_span(&old), &text);
+		err = io_save_file(server->io, server->config_file, buf_span(&text));
+	}
+	buf_fini(&old);
+	buf_fini(&text);
+	return err;
+}
+
+static void on_setting_changed(void *ctx, const struct setting *setting)
+{
+	struct server *server = ctx;
+	server->log->level = (enum log_level)server->settings->loglevel;
+	if (setting->flags & SETTING_SECRET)
+		log_notice(server->log, "CONFIG SET %s", setting->name);
+}
+
+static uint16_t on_port(void *ctx)
+{
+	return server_port(ctx);
+}
+
+static const struct engine_events engine_events = {
+	.opened = on_opened, .shutdown = on_shutdown, .rewrite = on_rewrite,
+	.setting_changed = on_setting_changed, .port = on_port,
+};
+
+/* ---- Life ---- */
+
+static void on_signal(void *ctx, int number)
+{
+	struct server *server = ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	log_notice(server->log, "Received signal %d, scheduling shutdown...", number);
+	server_stop(server, 0);
+}
+
+enum err server_new(struct io *io, const struct server_options *options, struct server **out)
+{
+	struct memory boot = {0};
+	struct server *server = memory_zalloc(&boot, sizeof(*server));
+	server->magic = SERVER_MAGIC;
+	server->memory = boot;
+	server->io = io;
+	server->log = options->log;
+	server->settings = options->settings;
+	server->config_file = options->config_file;
+	list_init(&server->connections);
+	list_init(&server->dirty);
+	io_timer_init(&server->cron, on_tick, server);
+	enum err err = engine_new(io, options->settings, options->log, &engine_events, server, &server->engine);
+	if (err == OK) {
+		server->engine->executable = options->executable;
+		server->engine->config_file = options->config_file;
+		server->engine->commands = command_state_new(&server->engine->memory.engine);
+		err = engine_open(server->engine);
+	}
+	if (err == OK)
+		err = server_listen_all(server);
+	if (err != OK) {
+		server_free(server);
+		return err;
+	}
+	io_watch_signals(io, on_signal, server);
+	io_timer_set(io, &server->cron, TICK_US);
+	server->started = true;
+	*out = server;
+	return OK;
+}
+
+static void on_engine_closed(void *ctx)
+{
+	struct server *server = ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	server->engine_closed = true;
+}
+
+void server_stop(struct server *server, int exit_code)
+{
+	CHECK_OBJ(server, SERVER_MAGIC);
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	server->exit_code = exit_code;
+	for (uint32_t i = 0; i < server->listener_count; i++)
+		io_listener_close(server->io, &server->listeners[i]);
+	io_timer_cancel(server->io, &server->cron);
+	engine_close(server->engine, on_engine_closed, server);
+}
+
+/* Replies of this pass leave; connections that were held go on. */
+static void serve_dirty(struct server *server)
+{
+	while (!list_is_empty(&server->dirty)) {
+		struct connection *connection = LIST_OF(server->dirty.next, struct connection, dirty);
+		list_remove(&connection->dirty);
+		connection->is_dirty = false;
+		if (connection->resumed)
+			connection_run_parked(connection);
+		connection_send(connection);
+		if (!connection->session.closing)
+			connection_continue(connection);
+	}
+}
+
+static void close_all(struct server *server)
+{
+	struct list *at = server->connections.next;
+	while (at != &server->connections) {
+		struct connection *connection = LIST_OF(at, struct connection, link);
+		at = at->next;
+		if (!connection->session.closing)
+			connection_close(connection);
+	}
+}
+
+bool server_pass(struct server *server)
+{
+	CHECK_OBJ(server, SERVER_MAGIC);
+	struct engine *engine = server->engine;
+	io_wait(server->io, server->busy ? 0 : IO_FOREVER);
+	engine->clock_us = io_now_us(server->io);
+	server->busy = engine_pass(engine);
+	serve_dirty(server);
+	store_flush(engine->store);
+	if (server->engine_closed) {
+		/* The log is safe and its last replies were handed out: nothing keeps them. */
+		close_all(server);
+		server->stopped = list_is_empty(&server->connections);
+		server->busy = false;
+	}
+	return !server->stopped;
+}
+
+void server_free(struct server *server)
+{
+	CHECK_OBJ(server, SERVER_MAGIC);
+	ASSERT(list_is_empty(&server->connections));
+	if (server->engine != NULL) {
+		if (server->engine->commands != NULL)
+			command_state_free(&server->engine->memory.engine, server->engine->commands);
+		engine_free(server->engine);
+	}
+	for (uint32_t i = 0; i < server->listener_count && !server->stopping; i++)
+		io_listener_close(server->io, &server->listeners[i]);
+	struct memory boot = server->memory;
+	DROP_OBJ(server, SERVER_MAGIC);
+	memory_free(&boot, server, sizeof(*server));
+}
