@@ -8,6 +8,7 @@
 #include "io/epoll.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,7 +56,8 @@ static enum err epoll_listen(struct io *io, struct io_listener *listener,
 	accept->listener = listener;
 	listener->accept = accept;
 	io_timer_init(&listener->retry, accept_retry, epoll);
-	if (epoll_watch(epoll, &accept->op, listener->fd, EPOLLIN))
+	if (fcntl(listener->fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0 &&
+	    epoll_watch(epoll, &accept->op, listener->fd, EPOLLIN))
 		return OK;
 	err = io_err(-errno);
 	host_listener_close(io, listener);
