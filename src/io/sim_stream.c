@@ -100,7 +100,7 @@ static void transmit_run(struct sim *sim, struct sim_event *event)
 	sim_trace(sim, 4, (uint64_t)peer->fd, peer->outbox.len);
 	if (peer->by_test)
 		test_transmit(peer);
-	else if (peer->stream != NULL && peer->stream->sending)
+	else if (peer->stream != NULL && peer->stream->sending && !peer->stream->closing)
 		stream_transmit(peer);
 }
 
