@@ -55,6 +55,7 @@ enum {
 	SEARCH_FIELDS_MAX = 4096,         /* built-in fields and attribute names in one index */
 	SEARCH_COUNT_FAST = 1000,         /* COUNT FAST counts exactly up to here */
 	SEARCH_ERROR_BYTES = 160,
+	SEARCH_MEMORY_MAX = 64 << 20,     /* for the wide prefixes of one search */
 };
 
 /* ---- The index ---------------------------------------------------------------------- */
@@ -196,8 +197,8 @@ struct search_hit {
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
  * ERR_TOOLARGE: LIMIT. ERR_INVALID: the field cannot be sorted by (caption, location). */
-MUST_CHECK enum err search_start(struct search **out, struct index *index, const struct query *query,
-    const struct search_options *options);
+MUST_CHECK enum err search_start(struct search **out, struct index *index,
+    const struct query *query, const struct search_options *options);
 
 /* Goes on until the end (OK) or the end of the budget (ERR_AGAIN). ERR_OVERLOADED: the
  * query's wide prefixes need more memory than SEARCH_MEMORY_MAX; the search has ended. */
