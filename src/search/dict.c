@@ -5,10 +5,11 @@
 
 enum { DICT_GONE = DICT_NONE - 1, DICT_SLOTS_MIN = 64, DICT_MOVE_SLOTS = 32 };
 
-void dict_init(struct dict *dict, struct memory *memory, uint64_t seed)
+void dict_init(struct dict *dict, struct memory *memory, struct memory *list_memory, uint64_t seed)
 {
 	ASSERT(memory != NULL);
-	*dict = (struct dict){.memory = memory, .seed = seed, .free_id = DICT_NONE};
+	*dict = (struct dict){.memory = memory, .list_memory = list_memory, .seed = seed,
+	    .free_id = DICT_NONE};
 }
 
 static void table_free(struct dict *dict, struct dict_table *table)
@@ -20,7 +21,7 @@ static void table_free(struct dict *dict, struct dict_table *table)
 
 static void term_fini(struct dict *dict, struct term *term)
 {
-	postings_fini(&term->list, dict->memory);
+	postings_fini(&term->list, dict->list_memory);
 	memory_free(dict->memory, term->key, term->key_len);
 	term->key = NULL;
 }
@@ -40,7 +41,7 @@ void dict_fini(struct dict *dict)
 	memory_free(dict->memory, dict->leaves, dict->leaf_cap * sizeof(*dict->leaves));
 	table_free(dict, &dict->table);
 	table_free(dict, &dict->old);
-	dict_init(dict, dict->memory, dict->seed);
+	dict_init(dict, dict->memory, dict->list_memory, dict->seed);
 }
 
 static struct span key_make(uint8_t key[DICT_KEY_MAX], uint16_t space, struct span text)

@@ -44,7 +44,8 @@ struct dict_leaf {
 };
 
 struct dict {
-	struct memory     *memory;
+	struct memory     *memory;        /* keys, slots, sorted view */
+	struct memory     *list_memory;   /* what the postings of terms were counted for */
 	uint64_t           seed;
 	struct dict_table  table, old;    /* old: being emptied into table from `moved` on */
 	uint32_t           moved;
@@ -57,7 +58,7 @@ struct dict {
 	uint32_t           leaf_count, leaf_cap;
 };
 
-void dict_init(struct dict *dict, struct memory *memory, uint64_t seed);
+void dict_init(struct dict *dict, struct memory *memory, struct memory *list_memory, uint64_t seed);
 void dict_fini(struct dict *dict);
 
 /* NULL if it is not there. Addresses are stable until the term is dropped. */
