@@ -133,7 +133,8 @@ static void entries_sort(uint64_t *entries, uint32_t count)
 static void words_append(struct index *index, uint32_t docid)
 {
 	uint32_t positions[POSTING_TF_MAX];
-	const uint64_t *entries = index->entries;
+	uint64_t *entries = index->entries;
+	entries_sort(entries, index->entry_count);
 	for (uint32_t at = 0; at < index->entry_count;) {
 		uint32_t id = (uint32_t)(entries[at] >> 32), tf = 0;
 		uint8_t mask = 0;
