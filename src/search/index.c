@@ -68,6 +68,7 @@ void index_free(struct index *index)
 {
 	struct memory uncounted = {.bytes = sizeof(*index)};
 	CHECK_OBJ(index, INDEX_MAGIC);
+	ASSERT(index->searches == 0);
 	for (uint32_t id = 0; id < index->field_count; id++) {
 		struct field *field = index->fields[id];
 		column_fini(&field->numbers);

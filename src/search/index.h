@@ -41,6 +41,7 @@ struct index {
 	uint64_t       postings;
 	uint64_t       removed;           /* documents, ever */
 	uint64_t       removed_swept;
+	uint32_t       searches;          /* under way */
 	uint32_t       seal_window, seal_field;
 	uint64_t      *entries;           /* scratch: words of one document */
 	uint32_t       entry_count, entry_cap;
