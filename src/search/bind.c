@@ -191,24 +191,33 @@ static void bind_children(struct search *search, const struct query *query,
 		node->cost = 2 * search->index->docs.live_count + sum;
 }
 
-/* From the root down: parents stand behind their children in the array. */
+/* From the root down (parents stand behind their children in the array): which nodes may
+ * score, which choose windows, which AND needs its guard. Then up: which do score. */
 static void bind_roles(struct search *search)
 {
-	bool any = false;
-	search->nodes[search->root].scores = search->scoring;
-	search->nodes[search->root].drives = true;
+	struct node *root = &search->nodes[search->root];
+	root->scores = search->scoring;
+	root->drives = true;
 	for (uint32_t i = search->node_count; i-- > 0;) {
 		const struct node *node = &search->nodes[i];
+		bool either = node->kind == QUERY_OR || node->kind == QUERY_OPTIONAL;
 		for (uint32_t j = 0; j < node->child_count; j++) {
 			struct node *child = &search->nodes[search->order[node->first_child + j]];
 			child->scores = node->scores && node->kind != QUERY_NOT;
 			child->drives = node->drives && node->kind != QUERY_NOT &&
 			    node->kind != QUERY_OPTIONAL;
+			child->guarded = either && child->kind == QUERY_AND;
 		}
-		any = any || (node->scores && (node->kind == QUERY_TERM ||
-		    node->kind == QUERY_PHRASE || node->kind == QUERY_PREFIX));
 	}
-	search->scoring = any;
+	for (uint32_t i = 0; i < search->node_count; i++) {
+		struct node *node = &search->nodes[i];
+		bool any = node->kind == QUERY_TERM || node->kind == QUERY_PHRASE ||
+		    node->kind == QUERY_PREFIX;
+		for (uint32_t j = 0; j < node->child_count; j++)
+			any = any || search->nodes[search->order[node->first_child + j]].scores;
+		node->scores = node->scores && any;
+	}
+	search->scoring = root->scores;
 }
 
 static void bind_norms(struct search *search)

@@ -153,12 +153,12 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 
 /* A single word: the one leaf whose blocks are passed over by their bounds, since no
  * document in them can enter the results even with all that others can add. */
-static void term_match(struct search *search, struct node *node, uint64_t *mask)
+static void term_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
-	range.scores = node->scores;
-	range.prunes = search->prunes && node->scores;
+	range.scores = scores;
+	range.prunes = search->prunes && scores;
 	/* A little more than the difference, which loses digits. */
 	range.others = search->bound * 1.00001f - node->bound;
 	if (node->cursor_count > 0)
@@ -228,7 +228,7 @@ static void phrase_score(struct search *search, struct node *node, uint32_t doci
 	add_score(search, docid % WINDOW_DOCS, score);
 }
 
-static void phrase_match(struct search *search, struct node *node, uint64_t *mask)
+static void phrase_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	struct run_range range = window_range(search, node);
 	if (node->cursor_count == 0)      /* one of its words is nowhere */
@@ -244,7 +244,7 @@ static void phrase_match(struct search *search, struct node *node, uint64_t *mas
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			if (!phrase_at(node, range.low + slot))
 				mask[word] &= ~(1ULL << (slot % 64));
-			else if (node->scores)
+			else if (scores)
 				phrase_score(search, node, range.low + slot);
 		}
 	}
@@ -252,7 +252,7 @@ static void phrase_match(struct search *search, struct node *node, uint64_t *mas
 
 /* ---- Prefixes, tags -------------------------------------------------------------------- */
 
-static void union_match(struct search *search, struct node *node, uint64_t *mask)
+static void union_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
@@ -265,7 +265,7 @@ static void union_match(struct search *search, struct node *node, uint64_t *mask
 			cursor_match(search, &node->cursors[i], &range, mask, out);
 		memcpy(mask, out, sizeof(out));
 	}
-	if (!node->scores || node->kind != QUERY_PREFIX)
+	if (!scores || node->kind != QUERY_PREFIX)
 		return;
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
@@ -357,13 +357,14 @@ static void missing_match(struct search *search, struct node *node, uint64_t *ma
 
 /* ---- All kinds --------------------------------------------------------------------------- */
 
-void leaf_match(struct search *search, struct node *node, uint64_t mask[WINDOW_WORDS])
+void leaf_match(struct search *search, struct node *node, bool scores,
+    uint64_t mask[WINDOW_WORDS])
 {
 	switch (node->kind) {
 	case QUERY_ALL: break;
-	case QUERY_TERM: term_match(search, node, mask); break;
-	case QUERY_PHRASE: phrase_match(search, node, mask); break;
-	case QUERY_PREFIX: case QUERY_TAG: union_match(search, node, mask); break;
+	case QUERY_TERM: term_match(search, node, scores, mask); break;
+	case QUERY_PHRASE: phrase_match(search, node, scores, mask); break;
+	case QUERY_PREFIX: case QUERY_TAG: union_match(search, node, scores, mask); break;
 	case QUERY_RANGE: range_match(search, node, mask); break;
 	case QUERY_GEO: geo_match(search, node, mask); break;
 	case QUERY_MISSING: missing_match(search, node, mask); break;

@@ -118,6 +118,8 @@ static void window_begin(struct search *search, const struct doc_window *docs)
 	}
 	frame->node = search->root;
 	frame->child = 0;
+	frame->quiet = !search->scoring;
+	frame->again = false;
 	memset(frame->found, 0, sizeof(frame->found));
 	search->frame_count = 1;
 }
@@ -144,7 +146,11 @@ enum window_state window_next(struct search *search)
 	return WINDOW_PASSED;
 }
 
-/* ---- The tree in one window ----------------------------------------------------------------- */
+/* ---- The tree in one window -----------------------------------------------------------------
+ *
+ * An AND below an OR or ~ may fail for a document that matches otherwise; what its first
+ * children scored must then not count. Such an AND is guarded: it is evaluated quietly,
+ * and again, for the documents that it matches, to add their scores. */
 
 static bool mask_is_empty(const uint64_t *mask)
 {
@@ -152,6 +158,12 @@ static bool mask_is_empty(const uint64_t *mask)
 	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 		any |= mask[i];
 	return any == 0;
+}
+
+static const struct node *frame_child(const struct search *search, const struct frame *frame)
+{
+	const struct node *node = &search->nodes[frame->node];
+	return &search->nodes[search->order[node->first_child + frame->child]];
 }
 
 /* The child's matches are in the frame above the top. */
@@ -171,13 +183,22 @@ static void frame_take(struct search *search, struct frame *frame)
 }
 
 /* Is there nothing more to ask the children of this frame? */
-static bool frame_is_done(const struct frame *frame, const struct node *node)
+static bool frame_is_done(const struct search *search, struct frame *frame,
+    const struct node *node)
 {
-	if (frame->child == node->child_count)
+	if (node->kind == QUERY_OPTIONAL && (frame->quiet || !node->scores))
 		return true;
-	if (node->kind == QUERY_OPTIONAL && !node->scores)
+	if (node->kind == QUERY_AND && mask_is_empty(frame->mask))
 		return true;
-	return node->kind == QUERY_AND && mask_is_empty(frame->mask);
+	if (frame->child == node->child_count) {
+		if (!node->guarded || frame->again || frame->quiet || !node->scores)
+			return true;
+		frame->again = true;
+		frame->child = 0;
+	}
+	while (frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
+		frame->child++;           /* they match all that is left */
+	return frame->child == node->child_count;
 }
 
 static void frame_push(struct search *search, const struct frame *frame, const struct node *node)
@@ -186,9 +207,11 @@ static void frame_push(struct search *search, const struct frame *frame, const s
 	struct frame *above = &search->frames[search->frame_count++];
 	above->node = search->order[node->first_child + frame->child];
 	above->child = 0;
+	above->quiet = frame->quiet || node->kind == QUERY_NOT || (node->guarded && !frame->again);
+	above->again = false;
 	memcpy(above->mask, frame->mask, sizeof(above->mask));
 	/* What an OR has found need not be found again, unless for its score. */
-	if (node->kind == QUERY_OR && !node->scores)
+	if (node->kind == QUERY_OR && (frame->quiet || !node->scores))
 		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 			above->mask[i] &= ~frame->found[i];
 	if (search->nodes[above->node].kind == QUERY_OR)
@@ -204,9 +227,9 @@ bool window_match(struct search *search)
 		if (is_leaf(node)) {
 			if (evaluated)
 				return false;
-			leaf_match(search, node, frame->mask);
+			leaf_match(search, node, node->scores && !frame->quiet, frame->mask);
 			evaluated = true;
-		} else if (!frame_is_done(frame, node)) {
+		} else if (!frame_is_done(search, frame, node)) {
 			frame_push(search, frame, node);
 			continue;
 		} else if (node->kind == QUERY_OR) {
@@ -217,133 +240,5 @@ bool window_match(struct search *search)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}
 	memcpy(search->matches, search->frames[0].mask, sizeof(search->matches));
-	return true;
-}
-
-static void scores_clear(struct search *search)
-{
-	uint32_t count = 0;
-	if (!search->scoring)
-		return;
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-		count += (uint32_t)__builtin_popcountll(search->touched[word]);
-	if (count > WINDOW_DOCS / 8) {
-		memset(search->scores, 0, sizeof(search->scores));
-	} else if (count > 0) {
-		for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-			for (uint64_t bits = search->touched[word]; bits != 0; bits &= bits - 1)
-				search->scores[word * 64 + (uint32_t)__builtin_ctzll(bits)] = 0;
-	}
-	memset(search->touched, 0, sizeof(search->touched));
-}
-
-void window_abandon(struct search *search)
-{
-	search->frame_count = 0;
-	memset(search->matches, 0, sizeof(search->matches));
-	scores_clear(search);
-}
-
-/* ---- Counting and offering ---------------------------------------------------------------------- */
-
-enum { COLLECT_UNIT = 256 };
-
-static void entry_fill(const struct search *search, struct entry *entry)
-{
-	const struct index *index = search->index;
-	struct span text = {0};
-	double id;
-	entry->missing = false;
-	entry->text_len = 0;
-	switch (search->top.sort) {
-	case SORT_SCORE:
-		return;
-	case SORT_NUMBER:
-		entry->missing = search->sort_column == NULL ||
-		    !column_get(search->sort_column, entry->docid, &entry->number);
-		return;
-	case SORT_TITLE:
-		text = docs_title(&index->docs, entry->docid);
-		break;
-	case SORT_TAG:
-		if (column_get(search->sort_column, entry->docid, &id)) {
-			const struct term *term = dict_term(&index->dict, (uint32_t)id);
-			ASSERT(term != NULL);
-			text = term_text(term);
-		}
-		break;
-	}
-	text = span_slice(text, 0, SEARCH_SORT_BYTES_MAX);
-	entry->missing = text.len == 0;
-	entry->text_len = (uint8_t)text.len;
-	if (text.len > 0)
-		memcpy(entry->text, text.ptr, text.len);
-}
-
-/* One match. */
-static void document_offer(struct search *search, uint32_t slot)
-{
-	struct top *top = &search->top;
-	struct entry entry;
-	entry.docid = (search->window << WINDOW_SHIFT) + slot;
-	entry.score = search->scoring ? search->scores[slot] : 0;
-	if (top->sort == SORT_SCORE && top_is_full(top) &&
-	    (top->cap == 0 || entry.score <= top->entries[0].score))
-		return;                   /* among equals the newer one is there already */
-	if (top->cap == 0)
-		return;
-	entry_fill(search, &entry);
-	top_offer(top, &entry);
-}
-
-/* Does no match have to be looked at? */
-static bool only_counts(const struct search *search)
-{
-	const struct top *top = &search->top;
-	if (search->options.accept != NULL)
-		return false;
-	return top->cap == 0 || (top->sort == SORT_SCORE && !search->scoring && top_is_full(top));
-}
-
-static void matches_count(struct search *search)
-{
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		if (!search->total_is_known)
-			search->total += (uint32_t)__builtin_popcountll(search->matches[word]);
-		search->matches[word] = 0;
-	}
-}
-
-static void match_take(struct search *search, const struct doc_window *docs, uint32_t slot)
-{
-	const struct search_options *options = &search->options;
-	if (options->accept != NULL && !options->accept(options->accept_ctx, docs->owners[slot]))
-		return;
-	if (!search->total_is_known)
-		search->total++;
-	document_offer(search, slot);
-}
-
-bool window_collect(struct search *search)
-{
-	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
-	uint32_t left = COLLECT_UNIT;
-	ASSERT(docs != NULL);
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-		search->matches[word] &= docs->live[word];
-	for (uint32_t word = WINDOW_WORDS; word-- > 0;) {
-		while (search->matches[word] != 0) {
-			if (only_counts(search)) {
-				matches_count(search);
-				break;
-			}
-			if (left-- == 0)
-				return false;
-			uint32_t bit = 63 - (uint32_t)__builtin_clzll(search->matches[word]);
-			search->matches[word] &= ~(1ULL << bit);
-			match_take(search, docs, word * 64 + bit);
-		}
-	}
-	scores_clear(search);
 	return true;
 }

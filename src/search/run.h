@@ -35,7 +35,8 @@ struct wide {
 struct node {
 	enum query_kind kind;
 	uint8_t        mask;
-	bool           scores;            /* adds to scores: not under a NOT */
+	bool           scores;            /* it or a leaf below adds to scores */
+	bool           guarded;           /* AND below an OR or ~: see match.c */
 	bool           drives;            /* its matches choose the windows: under no NOT or ~ */
 	bool           has_numbers, has_dates;
 	uint32_t       first_child, child_count;     /* in search->order */
@@ -55,6 +56,8 @@ struct node {
 
 struct frame {
 	uint32_t node, child;
+	bool     quiet;                   /* nothing below adds scores */
+	bool     again;                   /* guarded: the pass that adds them */
 	uint64_t mask[WINDOW_WORDS];      /* candidates in, matches out */
 	uint64_t found[WINDOW_WORDS];     /* OR: united so far */
 };
@@ -120,7 +123,8 @@ struct search {
 /* ---- leaf.c ---------------------------------------------------------------------------- */
 
 /* Clears in `mask` what the leaf does not match in search->window; adds scores. */
-void leaf_match(struct search *search, struct node *node, uint64_t mask[WINDOW_WORDS]);
+void leaf_match(struct search *search, struct node *node, bool scores,
+    uint64_t mask[WINDOW_WORDS]);
 
 /* The greatest window below `window` in which the leaf may match anything, or DOCID_NONE. */
 uint32_t leaf_before(struct search *search, struct node *node, uint32_t window);
