@@ -1,0 +1,300 @@
+/* search/add.c: one document into the index; see search.h.
+ *
+ * The words of the document are gathered as (term, position), sorted, and appended to
+ * their lists, one posting a term. Tags, columns and presence follow, field by field.
+ */
+#include "search/analyze.h"
+#include "search/index.h"
+
+#include "base/date.h"
+#include "base/number.h"
+
+#include <math.h>
+
+struct index_builder {
+	struct index *index;
+	uint32_t      base, end;          /* positions of the field at hand */
+	uint32_t      next;               /* where its next text begins */
+	uint32_t      last;               /* last position given */
+};
+
+/* ---- Words -------------------------------------------------------------------------- */
+
+static void entry_push(struct index *index, uint32_t term, uint32_t position)
+{
+	if (index->entry_count == index->entry_cap) {
+		uint32_t cap = index->entry_cap == 0 ? 64 : index->entry_cap * 2;
+		index->entries = memory_resize(&index->documents_memory, index->entries,
+		    index->entry_cap * sizeof(*index->entries), cap * sizeof(*index->entries));
+		index->entry_cap = cap;
+	}
+	index->entries[index->entry_count++] = (uint64_t)term << 32 | position;
+}
+
+static void word_add(void *ctx, struct span word, uint32_t position)
+{
+	struct index_builder *builder = ctx;
+	uint32_t at = builder->next + position;
+	if (at >= builder->end)
+		at = builder->end - 1;    /* far beyond any text that the server takes */
+	builder->last = at;
+	entry_push(builder->index, dict_add(&builder->index->dict, SPACE_WORDS, word)->id, at);
+}
+
+static void text_range(uint8_t mask, uint32_t *base, uint32_t *end)
+{
+	switch (mask) {
+	case FIELD_TITLE: *base = POSITION_TITLE; *end = POSITION_CAMERA; break;
+	case FIELD_CAMERA: *base = POSITION_CAMERA; *end = POSITION_CAPTION; break;
+	case FIELD_CAPTION: *base = POSITION_CAPTION; *end = POSITION_TAGS; break;
+	default: *base = POSITION_TAGS; *end = 2 * POSITION_TAGS; break;
+	}
+}
+
+static uint8_t position_field(uint32_t position)
+{
+	if (position < POSITION_CAMERA)
+		return FIELD_TITLE;
+	if (position < POSITION_CAPTION)
+		return FIELD_CAMERA;
+	return position < POSITION_TAGS ? FIELD_CAPTION : FIELD_TAGS;
+}
+
+/* Whether fields[at] is the last of a name that may stand only once. */
+static bool is_last_of_name(const struct search_field *fields, size_t count, size_t at)
+{
+	for (size_t i = at + 1; i < count; i++)
+		if (fields[i].kind == fields[at].kind && span_equal(fields[i].name, fields[at].name))
+			return false;
+	return true;
+}
+
+/* All words of the document into index->entries. */
+static void words_gather(struct index *index, const struct search_field *fields, size_t count)
+{
+	struct index_builder builder = {.index = index};
+	uint32_t tags_next = POSITION_TAGS;
+	index->entry_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t id = fields[i].kind > SEARCH_TAG ? SCHEMA_COUNT : schema_find(fields[i].name);
+		uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
+		if (mask == 0)
+			continue;
+		if (mask != FIELD_TAGS && !is_last_of_name(fields, count, i))
+			continue;
+		text_range(mask, &builder.base, &builder.end);
+		builder.next = builder.last = mask == FIELD_TAGS ? tags_next : builder.base;
+		analyze_words(fields[i].text, word_add, &builder);
+		if (mask == FIELD_TAGS)
+			tags_next = builder.last + POSITION_TAG_GAP;
+	}
+}
+
+/* Heapsort: no memory, no recursion, no bad case. */
+static void entries_sift(uint64_t *entries, uint32_t at, uint32_t count)
+{
+	uint64_t value = entries[at];
+	for (;;) {
+		uint64_t child = 2 * (uint64_t)at + 1;
+		if (child >= count)
+			break;
+		if (child + 1 < count && entries[child + 1] > entries[child])
+			child++;
+		if (entries[child] <= value)
+			break;
+		entries[at] = entries[child];
+		at = (uint32_t)child;
+	}
+	entries[at] = value;
+}
+
+static void entries_sort(uint64_t *entries, uint32_t count)
+{
+	if (count <= 32) {
+		for (uint32_t i = 1; i < count; i++) {
+			uint64_t value = entries[i];
+			uint32_t at = i;
+			for (; at > 0 && entries[at - 1] > value; at--)
+				entries[at] = entries[at - 1];
+			entries[at] = value;
+		}
+		return;
+	}
+	for (uint32_t i = count / 2; i-- > 0;)
+		entries_sift(entries, i, count);
+	for (uint32_t last = count; last-- > 1;) {
+		uint64_t value = entries[last];
+		entries[last] = entries[0];
+		entries[0] = value;
+		entries_sift(entries, 0, last);
+	}
+}
+
+static void words_append(struct index *index, uint32_t docid)
+{
+	uint32_t positions[POSTING_TF_MAX];
+	uint64_t *entries = index->entries;
+	entries_sort(entries, index->entry_count);
+	for (uint32_t at = 0; at < index->entry_count;) {
+		uint32_t id = (uint32_t)(entries[at] >> 32), tf = 0;
+		uint8_t mask = 0;
+		for (; at < index->entry_count && entries[at] >> 32 == id; at++) {
+			uint32_t position = (uint32_t)entries[at];
+			mask |= position_field(position);
+			if (tf < POSTING_TF_MAX)
+				positions[tf++] = position;
+		}
+		struct posting posting = {docid, (uint8_t)tf, mask, positions};
+		postings_append(&dict_term(&index->dict, id)->list, &index->postings_memory,
+		    &index->docs, &posting);
+		index->postings++;
+	}
+	if (index->entry_cap > ENTRIES_KEPT) {
+		memory_free(&index->documents_memory, index->entries,
+		    index->entry_cap * sizeof(*index->entries));
+		index->entries = NULL;
+		index->entry_cap = 0;
+	}
+	index->entry_count = 0;
+}
+
+/* ---- Tags, columns, presence ---------------------------------------------------------- */
+
+static void plain_append(struct index *index, struct term *term, uint32_t docid)
+{
+	struct postings *list = &term->list;
+	struct posting posting = {docid, 1, FIELD_TAGS, NULL};
+	bool again = list->tail_count > 0 ? list->tail_last == docid
+	    : list->block_count > 0 && list->skips[list->block_count - 1].last == docid;
+	if (again)
+		return;
+	postings_append(list, &index->postings_memory, &index->docs, &posting);
+	index->postings++;
+}
+
+static void tag_add(struct index *index, uint32_t id, struct span text, uint32_t docid)
+{
+	uint8_t folded[SEARCH_TAG_BYTES_MAX];
+	struct field *field = index->fields[id];
+	size_t len = analyze_tag(text, folded);
+	if (len == 0)
+		return;
+	struct term *term = dict_add(&index->dict, (uint16_t)(id + 1), span_of(folded, len));
+	plain_append(index, term, docid);
+	plain_append(index, field->present, docid);
+	if (field->tagged != docid)
+		column_put(&field->tag_ids, docid, term->id);
+	field->tagged = docid;
+}
+
+static bool is_iso_date(struct span text, int64_t *ms)
+{
+	int64_t last;
+	return text.len >= 7 && text.ptr[4] == '-' && date_parse(text, ms, &last);
+}
+
+static void attribute_add(struct index *index, const struct search_field *attribute,
+    uint32_t docid)
+{
+	uint32_t id;
+	double number;
+	int64_t ms;
+	if (schema_find(attribute->name) != SCHEMA_COUNT) {
+		index->attributes_refused++;
+		return;
+	}
+	struct field *field = index_field_add(index, attribute->name, &id);
+	if (field == NULL)
+		return;
+	tag_add(index, id, attribute->text, docid);
+	if (number_parse_double(attribute->text, &number) && isfinite(number))
+		column_put(&field->numbers, docid, number);
+	else if (is_iso_date(attribute->text, &ms))
+		column_put(&field->dates, docid, (double)ms);
+}
+
+static void field_add(struct index *index, const struct search_field *value, uint32_t docid)
+{
+	uint32_t id = schema_find(value->name);
+	ASSERT(id < SCHEMA_COUNT);
+	struct field *field = index->fields[id];
+	switch (value->kind) {
+	case SEARCH_TEXT:
+		ASSERT((field->kinds & KIND_TEXT) != 0);
+		if (value->text.len > 0)
+			plain_append(index, field->present, docid);
+		break;
+	case SEARCH_TAG:
+		ASSERT((field->kinds & KIND_TAG) != 0);
+		tag_add(index, id, value->text, docid);
+		break;
+	case SEARCH_NUMERIC:
+		ASSERT((field->kinds & KIND_NUMERIC) != 0);
+		if (isfinite(value->number))
+			column_put(&field->numbers, docid, value->number);
+		break;
+	case SEARCH_DATE:
+		ASSERT((field->kinds & KIND_DATE) != 0);
+		column_put(&field->dates, docid, (double)value->date_ms);
+		break;
+	case SEARCH_GEO:
+		ASSERT((field->kinds & KIND_GEO) != 0);
+		if (!(fabs(value->lon) <= 180) || !(fabs(value->lat) <= 90))
+			break;
+		column_put(&field->numbers, docid, geo_round(value->lon));
+		column_put(&field->dates, docid, geo_round(value->lat));
+		break;
+	default:
+		ASSERT(value->kind == SEARCH_ATTRIBUTE);
+	}
+}
+
+/* ---- The document --------------------------------------------------------------------- */
+
+static struct span title_fold(const struct search_field *fields, size_t count, uint8_t *folded)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < count; i++)
+		if (fields[i].kind == SEARCH_TEXT && span_is(fields[i].name, "title"))
+			len = analyze_tag(fields[i].text, folded);
+	return span_of(folded, len < SEARCH_SORT_BYTES_MAX ? len : SEARCH_SORT_BYTES_MAX);
+}
+
+/* Codes the columns of full windows, a field at each addition: there are never more
+ * fields than a window has documents, so that it keeps up. */
+static void seal_one(struct index *index)
+{
+	if (index->seal_window >= index->docs.next >> WINDOW_SHIFT)
+		return;
+	struct field *field = index->fields[index->seal_field++];
+	bool is_dead = docs_window(&index->docs, index->seal_window) == NULL;
+	column_seal(&field->numbers, index->seal_window, is_dead);
+	column_seal(&field->dates, index->seal_window, is_dead);
+	column_seal(&field->tag_ids, index->seal_window, is_dead);
+	if (index->seal_field < index->field_count)
+		return;
+	index->seal_field = 0;
+	index->seal_window++;
+}
+
+enum err index_add(struct index *index, const struct search_field *fields, size_t count,
+    void *owner, uint32_t *docid)
+{
+	uint8_t folded[SEARCH_TAG_BYTES_MAX];
+	CHECK_OBJ(index, INDEX_MAGIC);
+	ASSERT(count == 0 || fields != NULL);
+	if (index->docs.next == DOCID_NONE)
+		return ERR_FULL;
+	words_gather(index, fields, count);
+	*docid = docs_add(&index->docs, owner, index->entry_count, title_fold(fields, count, folded));
+	words_append(index, *docid);
+	for (size_t i = 0; i < count; i++) {
+		if (fields[i].kind == SEARCH_ATTRIBUTE)
+			attribute_add(index, &fields[i], *docid);
+		else
+			field_add(index, &fields[i], *docid);
+	}
+	seal_one(index);
+	index_settle(index);
+	return OK;
+}

@@ -1,0 +1,312 @@
+/* search/bind.c: a query meets an index: terms are looked up and pinned, scores prepared,
+ * children put in order of cost. See run.h. */
+#include "search/run.h"
+
+#include <math.h>
+
+/* ---- Terms ------------------------------------------------------------------------------ */
+
+static void node_set_terms(struct search *search, struct node *node, struct term **terms,
+    uint32_t count)
+{
+	if (count == 0)
+		return;
+	node->cursors = memory_alloc(search->memory, count * sizeof(*node->cursors));
+	node->cursor_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		cursor_init(&node->cursors[i], terms[i]);
+}
+
+static void node_weigh(struct search *search, struct node *node)
+{
+	const struct index *index = search->index;
+	double docs = (double)index->docs.live_count;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		double df = term_df(node->cursors[i].term);
+		df = df < docs ? df : docs;
+		double idf = log(1 + (docs - df + 0.5) / (df + 0.5));
+		node->cursors[i].weight = (float)(idf * (index->k1 + 1));
+	}
+}
+
+/* All words of a term or phrase; none if one of them is nowhere. */
+static void bind_words(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	struct memory *memory = search->memory;
+	struct term **terms = memory_alloc(memory, from->item_count * sizeof(struct term *));
+	uint32_t count = 0;
+	node->cost = UINT64_MAX;
+	for (; count < from->item_count; count++) {
+		const struct query_item *item = &query->items[from->first_item + count];
+		terms[count] = dict_find(&search->index->dict, SPACE_WORDS, query_span(query, item->text));
+		if (terms[count] == NULL)
+			break;
+		if (terms[count]->list.count < node->cost)
+			node->cost = terms[count]->list.count;
+	}
+	if (count == from->item_count)
+		node_set_terms(search, node, terms, count);
+	else
+		node->cost = 0;
+	memory_free(memory, terms, from->item_count * sizeof(struct term *));
+	if (node->kind == QUERY_PHRASE)
+		node->cost *= 2;
+	node_weigh(search, node);
+}
+
+/* Terms of all items; false if they are more than RUN_CURSORS_MAX. */
+static bool union_gather(struct search *search, const struct query *query,
+    const struct node *node, struct term **terms, uint32_t *count)
+{
+	struct dict *dict = &search->index->dict;
+	*count = 0;
+	for (uint32_t i = 0; i < node->item_count; i++) {
+		const struct query_item *item = &query->items[node->first_item + i];
+		struct span text = query_span(query, item->text);
+		struct dict_cursor cursor = {0};
+		struct term *term;
+		if (item->prefix) {
+			dict_seek(dict, node->space, text, false, &cursor);
+			term = dict_next(dict, node->space, text, &cursor);
+		} else {
+			term = dict_find(dict, node->space, text);
+		}
+		while (term != NULL) {
+			if (*count == RUN_CURSORS_MAX)
+				return false;
+			terms[(*count)++] = term;
+			term = item->prefix ? dict_next(dict, node->space, text, &cursor) : NULL;
+		}
+	}
+	return true;
+}
+
+static void texts_copy(struct search *search, const struct query *query)
+{
+	if (search->texts != NULL)
+		return;
+	search->texts = query_new(search->memory);
+	struct query *texts = search->texts;
+	texts->items = memory_alloc(search->memory, query->item_count * sizeof(*texts->items));
+	texts->item_count = texts->item_cap = query->item_count;
+	memcpy(texts->items, query->items, query->item_count * sizeof(*texts->items));
+	(void)query_add_text(texts, span_of(query->bytes, query->byte_count));
+}
+
+static void bind_union(struct search *search, const struct query *query, struct node *node)
+{
+	struct term *terms[RUN_CURSORS_MAX];
+	uint32_t count;
+	if (union_gather(search, query, node, terms, &count)) {
+		for (uint32_t i = 0; i < count; i++)
+			node->cost += terms[i]->list.count;
+		node_set_terms(search, node, terms, count);
+		return;
+	}
+	texts_copy(search, query);
+	struct wide *wide = memory_zalloc(search->memory, sizeof(*wide));
+	wide->page_count = docs_window_count(&search->index->docs);
+	if (wide->page_count > 0)
+		wide->pages = memory_zalloc(search->memory, wide->page_count * sizeof(*wide->pages));
+	node->wide = wide;
+	node->cost = search->index->docs.live_count / 2;
+	search->phase = PHASE_EXPAND;
+}
+
+/* ---- Nodes ------------------------------------------------------------------------------ */
+
+static void bind_field(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	uint32_t id;
+	node->field = index_field(search->index, query_span(query, from->field), &id);
+	if (node->field == NULL)
+		return;
+	node->space = (uint16_t)(id + 1);
+	node->cost = search->index->docs.live_count;
+	if (node->kind == QUERY_MISSING && node->field->present != NULL)
+		node_set_terms(search, node, &node->field->present, 1);
+}
+
+static void bind_leaf(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	*node = (struct node){.kind = from->kind, .mask = from->mask, .depth = 1,
+	    .has_numbers = from->has_numbers, .has_dates = from->has_dates,
+	    .first_item = from->first_item, .item_count = from->item_count,
+	    .low = from->low, .high = from->high,
+	    .date_low = from->date_low, .date_high = from->date_high,
+	    .lon = from->lon, .lat = from->lat, .radius_m = from->radius_m};
+	switch (from->kind) {
+	case QUERY_TERM: case QUERY_PHRASE:
+		bind_words(search, query, from, node);
+		break;
+	case QUERY_PREFIX:
+		node->space = SPACE_WORDS;
+		bind_union(search, query, node);
+		break;
+	case QUERY_TAG:
+		bind_field(search, query, from, node);
+		node->cost = 0;
+		if (node->field != NULL)
+			bind_union(search, query, node);
+		break;
+	case QUERY_RANGE: case QUERY_GEO: case QUERY_MISSING:
+		bind_field(search, query, from, node);
+		break;
+	default:
+		node->cost = search->index->docs.live_count;
+		break;
+	}
+}
+
+/* Children into search->order: cheapest first under AND; what only adds scores last. */
+static void bind_children(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	node->first_child = search->order_count;
+	node->child_count = from->child_count;
+	uint64_t least = UINT64_MAX, sum = 0;
+	for (uint32_t child = from->first_child; child != QUERY_NIL; child = query->nodes[child].next) {
+		uint64_t cost = search->nodes[child].cost;
+		uint32_t at = search->order_count++;
+		for (; node->kind == QUERY_AND && at > node->first_child &&
+		    search->nodes[search->order[at - 1]].cost > cost; at--)
+			search->order[at] = search->order[at - 1];
+		search->order[at] = child;
+		least = cost < least ? cost : least;
+		sum += cost;
+		if (search->nodes[child].depth >= node->depth)
+			node->depth = search->nodes[child].depth + 1;
+	}
+	ASSERT(search->order_count - node->first_child == node->child_count);
+	if (node->kind == QUERY_AND)
+		node->cost = least;
+	else if (node->kind == QUERY_OR)
+		node->cost = sum;
+	else if (node->kind == QUERY_NOT)
+		node->cost = search->index->docs.live_count + sum;
+	else
+		node->cost = 2 * search->index->docs.live_count + sum;
+}
+
+/* From the root down (parents stand behind their children in the array): which nodes may
+ * score, which choose windows, which AND needs its guard. Then up: which do score. */
+static void bind_roles(struct search *search)
+{
+	struct node *root = &search->nodes[search->root];
+	root->scores = search->scoring;
+	root->drives = true;
+	for (uint32_t i = search->node_count; i-- > 0;) {
+		const struct node *node = &search->nodes[i];
+		bool either = node->kind == QUERY_OR || node->kind == QUERY_OPTIONAL;
+		for (uint32_t j = 0; j < node->child_count; j++) {
+			struct node *child = &search->nodes[search->order[node->first_child + j]];
+			child->scores = node->scores && node->kind != QUERY_NOT;
+			child->drives = node->drives && node->kind != QUERY_NOT &&
+			    node->kind != QUERY_OPTIONAL;
+			child->guarded = either && child->kind == QUERY_AND;
+		}
+	}
+	for (uint32_t i = 0; i < search->node_count; i++) {
+		struct node *node = &search->nodes[i];
+		bool any = node->kind == QUERY_TERM || node->kind == QUERY_PHRASE ||
+		    node->kind == QUERY_PREFIX;
+		for (uint32_t j = 0; j < node->child_count; j++)
+			any = any || search->nodes[search->order[node->first_child + j]].scores;
+		node->scores = node->scores && any;
+	}
+	search->scoring = root->scores;
+}
+
+static void bind_norms(struct search *search)
+{
+	const struct index *index = search->index;
+	uint64_t docs = index->docs.live_count > 0 ? index->docs.live_count : 1;
+	double mean = (double)index->docs.words / (double)docs;
+	if (mean <= 0)
+		mean = 1;
+	search->norm_base = (float)(index->k1 * (1 - index->b));
+	search->norm_slope = (float)(index->k1 * index->b / mean);
+	for (uint32_t i = 0; i < RUN_LENGTHS; i++)
+		search->norms[i] = search->norm_base + search->norm_slope * (float)i;
+	search->inverse_tf[0] = 0;
+	for (uint32_t i = 1; i <= POSTING_TF_MAX; i++)
+		search->inverse_tf[i] = 1 / (float)i;
+}
+
+/* A total that needs no counting. */
+static void bind_total(struct search *search)
+{
+	const struct index *index = search->index;
+	const struct node *root = &search->nodes[search->root];
+	bool clean = index->removed == index->removed_swept;
+	if (search->options.accept != NULL)
+		return;
+	if (root->kind == QUERY_ALL) {
+		search->total = index->docs.live_count;
+		search->total_is_known = true;
+		return;
+	}
+	bool single = (root->kind == QUERY_TERM && root->mask == FIELD_ANY) ||
+	    (root->kind == QUERY_TAG && root->wide == NULL);
+	if (!single || root->cursor_count > 1 || !clean)
+		return;
+	if (root->cursor_count == 1 && root->cursors[0].term->list.dead > 0)
+		return;
+	search->total = root->cursor_count == 0 ? 0 : root->cursors[0].term->list.count;
+	search->total_is_known = true;
+}
+
+void search_bind(struct search *search, const struct query *query)
+{
+	CHECK_OBJ(query, QUERY_MAGIC);
+	ASSERT(query->root == query->node_count - 1);
+	search->node_count = query->node_count;
+	search->root = query->root;
+	search->nodes = memory_zalloc(search->memory, query->node_count * sizeof(*search->nodes));
+	search->order = memory_zalloc(search->memory, query->node_count * sizeof(*search->order));
+	for (uint32_t i = 0; i < query->node_count; i++) {
+		bind_leaf(search, query, &query->nodes[i], &search->nodes[i]);
+		if (query->nodes[i].child_count > 0)
+			bind_children(search, query, &query->nodes[i], &search->nodes[i]);
+	}
+	search->frame_cap = search->nodes[search->root].depth;
+	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
+	bind_roles(search);
+	bind_norms(search);
+	bind_total(search);
+}
+
+/* ---- Sorting ------------------------------------------------------------------------------ */
+
+enum err search_bind_sort(struct search *search)
+{
+	struct span name = search->options.sort_field;
+	struct top *top = &search->top;
+	uint8_t kinds = schema_kinds(name);
+	uint32_t id = schema_find(name);
+	if (name.len == 0) {
+		top->sort = SORT_SCORE;
+		return OK;
+	}
+	if ((kinds & KIND_GEO) != 0 || (kinds == KIND_TEXT && id != FIELD_ID_TITLE))
+		return ERR_INVALID;
+	top->descending = search->options.sort_descending;
+	top->sort = SORT_NUMBER;
+	struct field *field = search->sort_field = index_field(search->index, name, &id);
+	if (field == NULL)
+		return OK;                /* every document lacks it: newest first */
+	if (id == FIELD_ID_TITLE) {
+		top->sort = SORT_TITLE;
+	} else if ((kinds & KIND_NUMERIC) != 0 && (kinds == KIND_NUMERIC || field->numbers.count > 0)) {
+		search->sort_column = &field->numbers;
+	} else if ((kinds & KIND_DATE) != 0 && (kinds == KIND_DATE || field->dates.count > 0)) {
+		search->sort_column = &field->dates;
+	} else {
+		top->sort = SORT_TAG;
+		search->sort_column = &field->tag_ids;
+	}
+	return OK;
+}

@@ -1,0 +1,261 @@
+/* search/block.c: writing sealed blocks, and re-packing a list without its dead; see
+ * postings.h for the layout. */
+#include "search/block.h"
+
+#include "search/varint.h"
+
+void batch_add(struct posting_batch *batch, struct posting_run *run, const struct docs *live)
+{
+	ASSERT(batch->count + run->count <= BATCH_MAX);
+	for (uint32_t i = 0; i < run->count; i++) {
+		if (live != NULL && !docs_is_live(live, run->docids[i]))
+			continue;
+		uint32_t at = batch->count++;
+		batch->docids[at] = run->docids[i];
+		batch->tfs[at] = run->tfs[i];
+		batch->masks[at] = run->masks[i];
+		batch->positions[at] = posting_run_bytes(run, i);
+	}
+}
+
+static void skip_bounds(const struct posting_batch *batch, const struct docs *docs,
+    struct posting_skip *skip)
+{
+	uint32_t single = UINT16_MAX, multi = UINT8_MAX;
+	uint8_t tf_max = 1;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		uint32_t length = docs_length(docs, batch->docids[i]);
+		if (batch->tfs[i] == 1) {
+			single = length < single ? length : single;
+			continue;
+		}
+		multi = length < multi ? length : multi;
+		tf_max = batch->tfs[i] > tf_max ? batch->tfs[i] : tf_max;
+	}
+	skip->last = batch->docids[batch->count - 1];
+	skip->tf_max = tf_max;
+	skip->length_single = (uint16_t)single;
+	skip->length_multi = (uint8_t)multi;
+}
+
+struct block_plan {
+	uint32_t gaps[PACK_COUNT], tfs[PACK_COUNT], masks[PACK_COUNT];
+	uint8_t  delta_bits, tf_bits, mask;
+	size_t   position_bytes, bytes;
+};
+
+static void block_plan(const struct posting_batch *batch, bool plain, struct block_plan *plan)
+{
+	memset(plan, 0, sizeof(*plan));
+	plan->mask = batch->masks[0];
+	for (uint32_t i = 0; i < batch->count; i++) {
+		ASSERT(i == 0 || batch->docids[i] > batch->docids[i - 1]);
+		plan->gaps[i] = i == 0 ? 0 : batch->docids[i] - batch->docids[i - 1] - 1;
+		plan->tfs[i] = batch->tfs[i] - 1u;
+		plan->masks[i] = batch->masks[i];
+		if (batch->masks[i] != plan->mask)
+			plan->mask = 0;
+		plan->position_bytes += batch->positions[i].len;
+	}
+	plan->delta_bits = (uint8_t)pack_width(plan->gaps);
+	plan->tf_bits = plain ? 0 : (uint8_t)pack_width(plan->tfs);
+	size_t words = 4 * ((size_t)plan->delta_bits + plan->tf_bits);
+	if (plan->mask == 0)
+		words += 4 * BLOCK_MASK_BITS;
+	plan->bytes = sizeof(struct posting_block) + 4 * words + plan->position_bytes;
+}
+
+struct posting_skip block_encode(const struct posting_batch *batch, struct memory *memory,
+    const struct docs *docs, bool plain)
+{
+	struct block_plan plan;
+	struct posting_skip skip;
+	ASSERT(batch->count > 0);
+	ASSERT(batch->count <= PACK_COUNT);
+	block_plan(batch, plain, &plan);
+	struct posting_block *block = memory_alloc(memory, plan.bytes);
+	block->first = batch->docids[0];
+	block->bytes = (uint32_t)plan.bytes;
+	block->count = (uint8_t)batch->count;
+	block->delta_bits = plan.delta_bits;
+	block->tf_bits = plan.tf_bits;
+	block->mask = plan.mask;
+	uint32_t *words = block->words;
+	pack_encode(plan.gaps, plan.delta_bits, words);
+	words += 4 * plan.delta_bits;
+	pack_encode(plan.tfs, plan.tf_bits, words);
+	words += 4 * plan.tf_bits;
+	if (plan.mask == 0) {
+		pack_encode(plan.masks, BLOCK_MASK_BITS, words);
+		words += 4 * BLOCK_MASK_BITS;
+	}
+	uint8_t *out = (uint8_t *)words;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (batch->positions[i].len == 0)
+			continue;
+		memcpy(out, batch->positions[i].ptr, batch->positions[i].len);
+		out += batch->positions[i].len;
+	}
+	ASSERT(out == (uint8_t *)block + plan.bytes);
+	skip_bounds(batch, docs, &skip);
+	skip.block = block;
+	return skip;
+}
+
+/* ---- Sweeping ----------------------------------------------------------------------- */
+
+struct list_sweep {
+	struct postings   *list;
+	struct memory     *memory;
+	const struct docs *docs;
+	uint32_t           read, write;
+	uint32_t           dead;
+};
+
+static uint32_t run_dead(const struct posting_run *run, const struct docs *docs)
+{
+	uint32_t dead = 0;
+	for (uint32_t i = 0; i < run->count; i++)
+		dead += !docs_is_live(docs, run->docids[i]);
+	return dead;
+}
+
+/* Takes the block before the write position back into the batch, if both fit in one. */
+static bool sweep_merge(struct list_sweep *sweep, struct posting_batch *batch, uint32_t live)
+{
+	struct posting_run before;
+	if (sweep->write == 0)
+		return false;
+	if (sweep->list->skips[sweep->write - 1].block->count + live > PACK_COUNT)
+		return false;
+	postings_load(sweep->list, sweep->write - 1, false, &before);
+	uint32_t dead = run_dead(&before, sweep->docs);
+	sweep->dead -= dead < sweep->dead ? dead : sweep->dead;
+	sweep->list->count -= dead;
+	batch_add(batch, &before, sweep->docs);
+	return true;
+}
+
+static void sweep_free_block(struct list_sweep *sweep, struct posting_block *block)
+{
+	memory_free(sweep->memory, block, block->bytes);
+}
+
+/* Handles sealed block `read`: keeps it, re-packs it, merges it, or drops it. */
+static void sweep_block(struct list_sweep *sweep)
+{
+	struct postings *list = sweep->list;
+	struct posting_run run;
+	struct posting_batch batch;
+	struct posting_skip skip = list->skips[sweep->read];
+	batch.count = 0;
+	postings_load(list, sweep->read, true, &run);
+	uint32_t dead = run_dead(&run, sweep->docs), live = run.count - dead;
+	sweep->read++;
+	if (dead == 0 || (live > 0 && dead * 4 < run.count)) {
+		list->skips[sweep->write++] = skip;
+		sweep->dead += dead;
+		return;
+	}
+	list->count -= dead;
+	list->version++;
+	if (live > 0) {
+		postings_load(list, sweep->read - 1, false, &run);
+		bool merged = sweep_merge(sweep, &batch, live);
+		batch_add(&batch, &run, sweep->docs);
+		ASSERT(batch.count > 0);
+		struct posting_skip packed = block_encode(&batch, sweep->memory, sweep->docs, list->plain);
+		if (merged)
+			sweep_free_block(sweep, list->skips[--sweep->write].block);
+		list->skips[sweep->write++] = packed;
+	}
+	sweep_free_block(sweep, skip.block);
+}
+
+static void sweep_tail(struct list_sweep *sweep)
+{
+	struct postings *list = sweep->list, packed = {.plain = list->plain};
+	struct posting_run run;
+	struct posting_batch batch;
+	uint8_t head[2 * VARINT_MAX];
+	batch.count = 0;
+	postings_load(list, list->block_count, false, &run);
+	uint32_t dead = run_dead(&run, sweep->docs);
+	if (dead == 0)
+		return;
+	batch_add(&batch, &run, sweep->docs);
+	packed.tail_cap = list->tail_len + VARINT_MAX;
+	packed.tail = memory_alloc(sweep->memory, packed.tail_cap);
+	for (uint32_t i = 0; i < batch.count; i++) {
+		struct posting posting = {batch.docids[i], batch.tfs[i], batch.masks[i], NULL};
+		size_t len = (size_t)(tail_put(&packed, head, &posting) - head);
+		ASSERT(packed.tail_len + len + batch.positions[i].len <= packed.tail_cap);
+		memcpy(packed.tail + packed.tail_len, head, len);
+		if (batch.positions[i].len > 0)
+			memcpy(packed.tail + packed.tail_len + len, batch.positions[i].ptr,
+			    batch.positions[i].len);
+		packed.tail_len += (uint32_t)(len + batch.positions[i].len);
+		packed.tail_first = packed.tail_count == 0 ? posting.docid : packed.tail_first;
+		packed.tail_last = posting.docid;
+		packed.tail_count++;
+	}
+	memory_free(sweep->memory, list->tail, list->tail_cap);
+	if (packed.tail_len == 0) {
+		memory_free(sweep->memory, packed.tail, packed.tail_cap);
+		packed.tail = NULL;
+		packed.tail_cap = 0;
+	} else {
+		packed.tail = memory_resize(sweep->memory, packed.tail, packed.tail_cap, packed.tail_len);
+		packed.tail_cap = packed.tail_len;
+	}
+	list->tail = packed.tail;
+	list->tail_cap = packed.tail_cap;
+	list->tail_len = packed.tail_len;
+	list->tail_first = packed.tail_first;
+	list->tail_last = packed.tail_last;
+	list->tail_count = packed.tail_count;
+	list->count -= dead;
+	list->version++;
+}
+
+/* Closes the gap between what was written and what is still to be read. */
+static void sweep_close_gap(struct list_sweep *sweep)
+{
+	struct postings *list = sweep->list;
+	uint32_t rest = list->block_count - sweep->read;
+	if (sweep->read == sweep->write)
+		return;
+	memmove(list->skips + sweep->write, list->skips + sweep->read, rest * sizeof(*list->skips));
+	list->block_count = sweep->write + rest;
+	list->version++;
+}
+
+static void skips_shrink(struct postings *list, struct memory *memory)
+{
+	if (list->skip_cap <= 4 || list->block_count * 2 > list->skip_cap)
+		return;
+	uint32_t cap = list->block_count == 0 ? 1 : list->block_count;
+	list->skips = memory_resize(memory, list->skips, list->skip_cap * sizeof(*list->skips),
+	    cap * sizeof(*list->skips));
+	list->skip_cap = cap;
+}
+
+bool postings_sweep(struct postings *list, struct memory *memory, const struct docs *docs,
+    uint32_t runs, uint32_t *at, uint32_t *dead)
+{
+	struct list_sweep sweep = {list, memory, docs, *at, *at, *dead};
+	ASSERT(runs > 0);
+	if (*at > list->block_count)
+		sweep.read = sweep.write = list->block_count;
+	for (; runs > 0 && sweep.read < list->block_count; runs--)
+		sweep_block(&sweep);
+	sweep_close_gap(&sweep);
+	*at = sweep.write;
+	*dead = sweep.dead;
+	if (sweep.write < list->block_count)
+		return true;
+	if (list->tail_count > 0)
+		sweep_tail(&sweep);
+	skips_shrink(list, memory);
+	return false;
+}

@@ -1,0 +1,128 @@
+/* search/collect.c: the matches of a window are counted and offered to the results. */
+#include "search/run.h"
+
+enum { COLLECT_UNIT = 256 };
+
+static void scores_clear(struct search *search)
+{
+	uint32_t count = 0;
+	if (!search->scoring)
+		return;
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+		count += (uint32_t)__builtin_popcountll(search->touched[word]);
+	if (count > WINDOW_DOCS / 8) {
+		memset(search->scores, 0, sizeof(search->scores));
+	} else if (count > 0) {
+		for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+			for (uint64_t bits = search->touched[word]; bits != 0; bits &= bits - 1)
+				search->scores[word * 64 + (uint32_t)__builtin_ctzll(bits)] = 0;
+	}
+	memset(search->touched, 0, sizeof(search->touched));
+}
+
+void window_abandon(struct search *search)
+{
+	search->frame_count = 0;
+	memset(search->matches, 0, sizeof(search->matches));
+	scores_clear(search);
+}
+
+static void entry_fill(const struct search *search, struct entry *entry)
+{
+	const struct index *index = search->index;
+	struct span text = {0};
+	double id;
+	entry->missing = false;
+	entry->text_len = 0;
+	switch (search->top.sort) {
+	case SORT_SCORE:
+		return;
+	case SORT_NUMBER:
+		entry->missing = search->sort_column == NULL ||
+		    !column_get(search->sort_column, entry->docid, &entry->number);
+		return;
+	case SORT_TITLE:
+		text = docs_title(&index->docs, entry->docid);
+		break;
+	case SORT_TAG:
+		if (column_get(search->sort_column, entry->docid, &id)) {
+			const struct term *term = dict_term(&index->dict, (uint32_t)id);
+			ASSERT(term != NULL);
+			text = term_text(term);
+		}
+		break;
+	}
+	text = span_slice(text, 0, SEARCH_SORT_BYTES_MAX);
+	entry->missing = text.len == 0;
+	entry->text_len = (uint8_t)text.len;
+	if (text.len > 0)
+		memcpy(entry->text, text.ptr, text.len);
+}
+
+/* One match. */
+static void document_offer(struct search *search, uint32_t slot)
+{
+	struct top *top = &search->top;
+	struct entry entry;
+	entry.docid = (search->window << WINDOW_SHIFT) + slot;
+	entry.score = search->scoring ? search->scores[slot] : 0;
+	if (top->sort == SORT_SCORE && top_is_full(top) &&
+	    (top->cap == 0 || entry.score <= top->entries[0].score))
+		return;                   /* among equals the newer one is there already */
+	if (top->cap == 0)
+		return;
+	entry_fill(search, &entry);
+	top_offer(top, &entry);
+}
+
+/* Does no match have to be looked at? */
+static bool only_counts(const struct search *search)
+{
+	const struct top *top = &search->top;
+	if (search->options.accept != NULL)
+		return false;
+	return top->cap == 0 || (top->sort == SORT_SCORE && !search->scoring && top_is_full(top));
+}
+
+static void matches_count(struct search *search)
+{
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		if (!search->total_is_known)
+			search->total += (uint32_t)__builtin_popcountll(search->matches[word]);
+		search->matches[word] = 0;
+	}
+}
+
+static void match_take(struct search *search, const struct doc_window *docs, uint32_t slot)
+{
+	const struct search_options *options = &search->options;
+	if (options->accept != NULL && !options->accept(options->accept_ctx, docs->owners[slot]))
+		return;
+	if (!search->total_is_known)
+		search->total++;
+	document_offer(search, slot);
+}
+
+bool window_collect(struct search *search)
+{
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	uint32_t left = COLLECT_UNIT;
+	ASSERT(docs != NULL);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+		search->matches[word] &= docs->live[word];
+	for (uint32_t word = WINDOW_WORDS; word-- > 0;) {
+		while (search->matches[word] != 0) {
+			if (only_counts(search)) {
+				matches_count(search);
+				break;
+			}
+			if (left-- == 0)
+				return false;
+			uint32_t bit = 63 - (uint32_t)__builtin_clzll(search->matches[word]);
+			search->matches[word] &= ~(1ULL << bit);
+			match_take(search, docs, word * 64 + bit);
+		}
+	}
+	scores_clear(search);
+	return true;
+}

@@ -1,0 +1,49 @@
+/* search/column.h: one number per document and field, or none: widths, dates, places, and
+ * the ids of tags for sorting.
+ *
+ * A column is cut into windows of 4096 ids. An open window is a sorted list of (slot,
+ * value). A full one is coded when column_seal comes by: values that are integers after
+ * multiplication by a power of ten become 1-, 2- or 4-byte offsets from the least one,
+ * others stay doubles; by slot where most documents have one, else as a sorted list.
+ * Coding is exact: what was put in comes out, bit for bit (but -0 becomes 0). Least and
+ * greatest value of each window let ranges and sorts pass over it.
+ */
+#pragma once
+#include "search/docs.h"
+
+struct column_window {
+	uint32_t count;
+	uint32_t bytes;                   /* of `data`, or 0 */
+	uint8_t  width;                   /* 0: open. 1, 2, 4: codes. 8: doubles */
+	uint8_t  scale;                   /* index of the power of ten */
+	bool     dense;                   /* by slot; code 0, or nan, is no value */
+	int64_t  base;                    /* value = (base + code) / scale */
+	double   low, high;
+	void    *data;                    /* open: cap slots, cap doubles; sealed: see column.c */
+	uint32_t cap;
+};
+
+struct column {
+	struct memory         *memory;
+	struct column_window **windows;   /* NULL: no value there */
+	uint32_t               window_cap;
+	uint64_t               count;     /* values, dead documents' included */
+};
+
+void column_init(struct column *column, struct memory *memory);
+void column_fini(struct column *column);
+
+/* `docid` is not below any before; the same again overwrites. The value is finite. */
+void column_put(struct column *column, uint32_t docid, double value);
+
+MUST_CHECK bool column_get(const struct column *column, uint32_t docid, double *value);
+
+/* Codes a window that is full, if it is open; frees it if `is_dead`. */
+void column_seal(struct column *column, uint32_t window, bool is_dead);
+
+/* Clears in `mask` every slot without a value within [low, high]. */
+void column_filter(const struct column *column, uint32_t window, double low, double high,
+    uint64_t mask[WINDOW_WORDS]);
+
+/* Least and greatest value in a window; false if it has none. */
+bool column_bounds(const struct column *column, uint32_t window, double *low, double *high);

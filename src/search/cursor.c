@@ -1,0 +1,107 @@
+/* search/cursor.c: see cursor.h. */
+#include "search/cursor.h"
+
+void cursor_init(struct cursor *cursor, struct term *term)
+{
+	ASSERT(term != NULL);
+	cursor->term = term;
+	cursor->weight = 0;
+	cursor->version = term->list.version;
+	cursor->run_at = CURSOR_NO_RUN;
+	cursor->whole = false;
+	term->pins++;
+}
+
+void cursor_fini(struct cursor *cursor)
+{
+	ASSERT(cursor->term->pins > 0);
+	cursor->term->pins--;
+	cursor->term = NULL;
+}
+
+static void cursor_check(struct cursor *cursor)
+{
+	if (cursor->version == cursor->term->list.version)
+		return;
+	cursor->version = cursor->term->list.version;
+	cursor->run_at = CURSOR_NO_RUN;
+}
+
+void cursor_load(struct cursor *cursor, uint32_t at, bool docids_only)
+{
+	cursor_check(cursor);
+	if (cursor->run_at == at && (cursor->whole || docids_only))
+		return;
+	postings_load(&cursor->term->list, at, docids_only, &cursor->run);
+	cursor->run_at = at;
+	/* The tail is always decoded whole. */
+	cursor->whole = !docids_only || at == cursor->term->list.block_count;
+}
+
+uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t count = postings_run_count(list), at = cursor->run_at, first, last;
+	cursor_check(cursor);
+	if (cursor->run_at == CURSOR_NO_RUN || at >= count)
+		return postings_find(list, docid, 0, count);
+	postings_bounds(list, at, &first, &last);
+	if (docid > last)
+		return postings_find(list, docid, at + 1, count);
+	if (docid >= first)
+		return at;
+	/* Searches go down through the windows: the answer is near. */
+	uint32_t step = 1, from = at;
+	while (from > 0) {
+		from = from > step ? from - step : 0;
+		postings_bounds(list, from, &first, &last);
+		if (docid >= first)
+			break;
+		step *= 2;
+	}
+	return postings_find(list, docid, from, at + 1);
+}
+
+/* The first place in the run whose id is >= docid; the count if none. */
+static uint32_t run_find(const struct posting_run *run, uint32_t docid)
+{
+	uint32_t low = 0, high = run->count;
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (run->docids[middle] < docid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t first, last;
+	uint32_t at = cursor_find(cursor, limit);
+	if (at < postings_run_count(list)) {
+		postings_bounds(list, at, &first, &last);
+		if (first < limit) {
+			cursor_load(cursor, at, true);
+			uint32_t place = run_find(&cursor->run, limit);
+			if (place > 0)
+				return cursor->run.docids[place - 1];
+		}
+	}
+	if (at == 0)
+		return DOCID_NONE;
+	postings_bounds(list, at - 1, &first, &last);
+	return last;
+}
+
+bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place)
+{
+	uint32_t at = cursor_find(cursor, docid);
+	if (at == postings_run_count(&cursor->term->list))
+		return false;
+	cursor_load(cursor, at, false);
+	*place = run_find(&cursor->run, docid);
+	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
+}

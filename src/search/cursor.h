@@ -1,0 +1,34 @@
+/* search/cursor.h: a place in one term's postings that survives changes of the list.
+ *
+ * The run (block or tail) that was decoded last is kept. Every entry compares the list's
+ * version and forgets the run if the list changed meanwhile, so that a search may hold a
+ * cursor across slices; it pins the term so that it is not dropped.
+ */
+#pragma once
+#include "search/dict.h"
+
+enum { CURSOR_NO_RUN = 0xffffffff };
+
+struct cursor {
+	struct term *term;
+	float        weight;              /* idf * (k1 + 1) */
+	uint32_t     version;
+	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
+	bool         whole;               /* decoded with tf, masks and positions */
+	struct posting_run run;
+};
+
+void cursor_init(struct cursor *cursor, struct term *term);      /* pins */
+void cursor_fini(struct cursor *cursor);                         /* unpins */
+
+/* Decodes run `at` if it is not the one decoded already. */
+void cursor_load(struct cursor *cursor, uint32_t at, bool docids_only);
+
+/* The first run that has a posting >= docid; the run count if none. */
+uint32_t cursor_find(struct cursor *cursor, uint32_t docid);
+
+/* The greatest id below `limit`, or DOCID_NONE. */
+uint32_t cursor_before(struct cursor *cursor, uint32_t limit);
+
+/* Place of docid in its run, which is then decoded whole; false if it is not there. */
+MUST_CHECK bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place);

@@ -1,0 +1,69 @@
+/* search/docs.h: what the index keeps for each document id: owner, length in words, live
+ * bit, and the folded beginning of the title for sorting.
+ *
+ * Ids are cut into windows of 4096, the unit in which searches work, columns are coded and
+ * memory is given back: a full window of which no document lives is freed.
+ */
+#pragma once
+#include "search/search.h"
+
+enum {
+	WINDOW_DOCS = 4096,
+	WINDOW_SHIFT = 12,
+	WINDOW_WORDS = WINDOW_DOCS / 64,
+	DOCID_NONE = 0xffffffff,
+};
+
+struct doc_window {
+	void    *owners[WINDOW_DOCS];
+	uint16_t lengths[WINDOW_DOCS];    /* words, at most 65535 */
+	uint64_t live[WINDOW_WORDS];
+	uint32_t live_count;
+	uint32_t title_bytes, title_cap;
+	uint32_t *title_ends;             /* NULL, or WINDOW_DOCS ends within titles */
+	uint8_t *titles;
+};
+
+struct docs {
+	struct memory      *memory;
+	struct doc_window **windows;      /* NULL: not yet, or all dead */
+	uint32_t            window_cap;
+	uint32_t            next;         /* the next id */
+	uint64_t            live_count;
+	uint64_t            words;        /* of live documents */
+};
+
+void docs_init(struct docs *docs, struct memory *memory);
+void docs_fini(struct docs *docs);
+
+/* Gives the next id. `title` is at most SEARCH_SORT_BYTES_MAX bytes, already folded. */
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span title);
+
+/* False if it is not there. */
+bool docs_remove(struct docs *docs, uint32_t docid);
+
+static inline uint32_t docs_window_count(const struct docs *docs)
+{
+	return (uint32_t)(((uint64_t)docs->next + WINDOW_DOCS - 1) >> WINDOW_SHIFT);
+}
+
+static inline struct doc_window *docs_window(const struct docs *docs, uint32_t window)
+{
+	return window < docs->window_cap ? docs->windows[window] : NULL;
+}
+
+static inline bool docs_is_live(const struct docs *docs, uint32_t docid)
+{
+	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
+	uint32_t slot = docid % WINDOW_DOCS;
+	return window != NULL && (window->live[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
+{
+	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
+	return window == NULL ? 0 : window->lengths[docid % WINDOW_DOCS];
+}
+
+/* Empty if there is none. Borrowed until the next change. */
+struct span docs_title(const struct docs *docs, uint32_t docid);

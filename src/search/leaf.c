@@ -1,0 +1,437 @@
+/* search/leaf.c: what the leaves of a query match and score in one window; see run.h. */
+#include "search/run.h"
+
+#include <math.h>
+
+#define EARTH_RADIUS_M 6372797.560856 /* as Redis has it */
+
+static bool bit_get(const uint64_t *bits, uint32_t at)
+{
+	return (bits[at / 64] >> (at % 64) & 1) != 0;
+}
+
+static void bit_set(uint64_t *bits, uint32_t at)
+{
+	bits[at / 64] |= 1ULL << (at % 64);
+}
+
+/* Any bit in [first, last]? */
+static bool bits_any(const uint64_t *bits, uint32_t first, uint32_t last)
+{
+	uint64_t head = ~0ULL << (first % 64), tail = ~0ULL >> (63 - last % 64);
+	if (first / 64 == last / 64)
+		return (bits[first / 64] & head & tail) != 0;
+	if ((bits[first / 64] & head) != 0 || (bits[last / 64] & tail) != 0)
+		return true;
+	for (uint32_t word = first / 64 + 1; word < last / 64; word++)
+		if (bits[word] != 0)
+			return true;
+	return false;
+}
+
+static void bits_and(uint64_t *to, const uint64_t *from)
+{
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		to[i] &= from[i];
+}
+
+/* ---- Scores ---------------------------------------------------------------------------- */
+
+/* Rises with tf and falls with length also as floats are rounded, so that bounds hold. */
+static float term_score(const struct search *search, float weight, uint8_t tf, uint32_t length)
+{
+	float norm = length < RUN_LENGTHS ? search->norms[length]
+	    : search->norm_base + search->norm_slope * (float)length;
+	return weight / (1 + norm * search->inverse_tf[tf]);
+}
+
+/* Highest score in run `at`. */
+static float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
+{
+	const struct postings *list = &cursor->term->list;
+	if (at >= list->block_count)
+		return cursor->weight;    /* the tail keeps no bounds */
+	const struct posting_skip *skip = &list->skips[at];
+	float single = term_score(search, cursor->weight, 1, skip->length_single);
+	if (skip->tf_max == 1)
+		return single;
+	float multi = term_score(search, cursor->weight, skip->tf_max, skip->length_multi);
+	return single > multi ? single : multi;
+}
+
+static float cursor_bound(struct search *search, struct cursor *cursor)
+{
+	uint32_t low = search->window << WINDOW_SHIFT, high = low + (WINDOW_DOCS - 1), first, last;
+	uint32_t count = postings_run_count(&cursor->term->list);
+	float bound = 0;
+	for (uint32_t at = cursor_find(cursor, low); at < count; at++) {
+		postings_bounds(&cursor->term->list, at, &first, &last);
+		if (first > high)
+			break;
+		bound = fmaxf(bound, run_bound(search, cursor, at));
+	}
+	return bound;
+}
+
+float leaf_bound(struct search *search, struct node *node)
+{
+	float bound = 0;
+	if (!node->scores)
+		return 0;
+	if (node->kind == QUERY_PREFIX)
+		return 1;
+	if (node->kind == QUERY_TERM || node->kind == QUERY_PHRASE)
+		for (uint32_t i = 0; i < node->cursor_count; i++)
+			bound += cursor_bound(search, &node->cursors[i]);
+	return bound;
+}
+
+static void add_score(struct search *search, uint32_t slot, float score)
+{
+	search->scores[slot] += score;
+	bit_set(search->touched, slot);
+}
+
+/* ---- Words ----------------------------------------------------------------------------- */
+
+struct run_range {
+	uint32_t low, high;               /* ids of the window */
+	uint8_t  mask;                    /* FIELD_*; FIELD_ANY: no need to look */
+	bool     scores, prunes;
+	float    others;                  /* what all other parts of the query can add */
+};
+
+/* Sets in `out` the documents of one decoded run that are in `mask`. */
+static void run_match(struct search *search, const struct cursor *cursor,
+    const struct run_range *range, const uint64_t *mask, uint64_t *out)
+{
+	const struct posting_run *run = &cursor->run;
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint32_t slot = run->docids[i] - range->low;
+		if (slot >= WINDOW_DOCS || !bit_get(mask, slot))
+			continue;
+		if (range->mask != FIELD_ANY && (run->masks[i] & range->mask) == 0)
+			continue;
+		bit_set(out, slot);
+		if (range->scores)
+			add_score(search, slot, term_score(search, cursor->weight, run->tfs[i],
+			    docs->lengths[slot]));
+	}
+}
+
+static struct run_range window_range(const struct search *search, const struct node *node)
+{
+	uint32_t low = search->window << WINDOW_SHIFT;
+	return (struct run_range){.low = low, .high = low + (WINDOW_DOCS - 1), .mask = node->mask};
+}
+
+/* Adds to `out` what the cursor's term matches of `mask`. */
+static void cursor_match(struct search *search, struct cursor *cursor,
+    const struct run_range *range, const uint64_t *mask, uint64_t *out)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t count = postings_run_count(list), first, last;
+	bool whole = range->scores || range->mask != FIELD_ANY;
+	for (uint32_t at = cursor_find(cursor, range->low); at < count; at++) {
+		postings_bounds(list, at, &first, &last);
+		if (first > range->high)
+			break;
+		first = first < range->low ? 0 : first - range->low;
+		last = last > range->high ? WINDOW_DOCS - 1 : last - range->low;
+		if (!bits_any(mask, first, last))
+			continue;
+		if (range->prunes &&
+		    is_hopeless(search, run_bound(search, cursor, at) + range->others)) {
+			search->skipped = true;
+			continue;
+		}
+		cursor_load(cursor, at, !whole);
+		run_match(search, cursor, range, mask, out);
+	}
+}
+
+/* A single word: the one leaf whose blocks are passed over by their bounds, since no
+ * document in them can enter the results even with all that others can add. */
+static void term_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
+{
+	uint64_t out[WINDOW_WORDS] = {0};
+	struct run_range range = window_range(search, node);
+	range.scores = scores;
+	range.prunes = search->prunes && scores;
+	/* A little more than the difference, which loses digits. */
+	range.others = search->bound * 1.00001f - node->bound;
+	if (node->cursor_count > 0)
+		cursor_match(search, &node->cursors[0], &range, mask, out);
+	memcpy(mask, out, sizeof(out));
+}
+
+/* ---- Phrases --------------------------------------------------------------------------- */
+
+static uint8_t field_of(uint32_t position)
+{
+	if (position < POSITION_CAMERA)
+		return FIELD_TITLE;
+	if (position < POSITION_CAPTION)
+		return FIELD_CAMERA;
+	return position < POSITION_TAGS ? FIELD_CAPTION : FIELD_TAGS;
+}
+
+/* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
+static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
+    uint32_t next_count)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0, j = 0; i < count && j < next_count;) {
+		if (next[j] < at[i] + 1) {
+			j++;
+		} else if (next[j] > at[i] + 1) {
+			i++;
+		} else {
+			at[kept++] = next[j++];
+			i++;
+		}
+	}
+	return kept;
+}
+
+static bool phrase_at(struct node *node, uint32_t docid)
+{
+	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		struct cursor *cursor = &node->cursors[i];
+		if (!cursor_at(cursor, docid, &place))
+			return false;
+		uint32_t found = posting_run_positions(&cursor->run, place, next);
+		if (i > 0) {
+			count = phrase_follow(at, count, next, found);
+		} else {
+			for (uint32_t j = 0; j < found; j++)
+				if ((field_of(next[j]) & node->mask) != 0)
+					at[count++] = next[j];
+		}
+		if (count == 0)
+			return false;
+	}
+	return true;
+}
+
+static void phrase_score(struct search *search, struct node *node, uint32_t docid)
+{
+	uint32_t length = docs_length(&search->index->docs, docid), place;
+	float score = 0;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		struct cursor *cursor = &node->cursors[i];
+		if (cursor_at(cursor, docid, &place))
+			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
+	}
+	add_score(search, docid % WINDOW_DOCS, score);
+}
+
+static void phrase_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
+{
+	struct run_range range = window_range(search, node);
+	if (node->cursor_count == 0)      /* one of its words is nowhere */
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+	range.mask = FIELD_ANY;           /* positions tell the field */
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		uint64_t out[WINDOW_WORDS] = {0};
+		cursor_match(search, &node->cursors[i], &range, mask, out);
+		memcpy(mask, out, sizeof(out));
+	}
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (!phrase_at(node, range.low + slot))
+				mask[word] &= ~(1ULL << (slot % 64));
+			else if (scores)
+				phrase_score(search, node, range.low + slot);
+		}
+	}
+}
+
+/* ---- Prefixes, tags -------------------------------------------------------------------- */
+
+static void union_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
+{
+	uint64_t out[WINDOW_WORDS] = {0};
+	struct run_range range = window_range(search, node);
+	if (node->wide != NULL) {
+		const uint64_t *page = search->window < node->wide->page_count
+		    ? node->wide->pages[search->window] : NULL;
+		bits_and(mask, page != NULL ? page : out);
+	} else {
+		for (uint32_t i = 0; i < node->cursor_count; i++)
+			cursor_match(search, &node->cursors[i], &range, mask, out);
+		memcpy(mask, out, sizeof(out));
+	}
+	if (!scores || node->kind != QUERY_PREFIX)
+		return;
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
+			add_score(search, word * 64 + (uint32_t)__builtin_ctzll(bits), 1);
+}
+
+/* ---- Columns --------------------------------------------------------------------------- */
+
+static void range_match(struct search *search, struct node *node, uint64_t *mask)
+{
+	uint64_t dates[WINDOW_WORDS];
+	if (node->field == NULL) {
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+		return;
+	}
+	memcpy(dates, mask, sizeof(dates));
+	if (node->has_numbers)
+		column_filter(&node->field->numbers, search->window, node->low, node->high, mask);
+	else
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+	if (!node->has_dates)
+		return;
+	column_filter(&node->field->dates, search->window, node->date_low, node->date_high, dates);
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		mask[i] |= dates[i];
+}
+
+static double radians(double degrees)
+{
+	return degrees * (M_PI / 180);
+}
+
+static double geo_distance(double lon1, double lat1, double lon2, double lat2)
+{
+	double u = sin((radians(lat2) - radians(lat1)) / 2);
+	double v = sin((radians(lon2) - radians(lon1)) / 2);
+	double a = u * u + cos(radians(lat1)) * cos(radians(lat2)) * v * v;
+	return 2 * EARTH_RADIUS_M * asin(sqrt(a < 1 ? a : 1));
+}
+
+/* Latitudes that a circle can reach. */
+static void geo_latitudes(const struct node *node, double *low, double *high)
+{
+	double reach = node->radius_m / EARTH_RADIUS_M * (180 / M_PI) + 1e-6;
+	*low = node->lat - reach;
+	*high = node->lat + reach;
+}
+
+static void geo_match(struct search *search, struct node *node, uint64_t *mask)
+{
+	double low, high, lon, lat;
+	if (node->field == NULL) {
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+		return;
+	}
+	geo_latitudes(node, &low, &high);
+	column_filter(&node->field->dates, search->window, low, high, mask);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t docid = (search->window << WINDOW_SHIFT) + slot;
+			bool near = column_get(&node->field->numbers, docid, &lon) &&
+			    column_get(&node->field->dates, docid, &lat) &&
+			    geo_distance(node->lon, node->lat, lon, lat) <= node->radius_m;
+			if (!near)
+				mask[word] &= ~(1ULL << (slot % 64));
+		}
+	}
+}
+
+static void missing_match(struct search *search, struct node *node, uint64_t *mask)
+{
+	uint64_t present[WINDOW_WORDS];
+	struct run_range range = window_range(search, node);
+	if (node->field == NULL)
+		return;
+	if (node->cursor_count > 0) {
+		memset(present, 0, sizeof(present));
+		cursor_match(search, &node->cursors[0], &range, mask, present);
+	} else {
+		const struct column *column = (node->field->kinds & KIND_DATE) != 0
+		    ? &node->field->dates : &node->field->numbers;
+		memcpy(present, mask, sizeof(present));
+		column_filter(column, search->window, -INFINITY, INFINITY, present);
+	}
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		mask[i] &= ~present[i];
+}
+
+/* ---- All kinds --------------------------------------------------------------------------- */
+
+void leaf_match(struct search *search, struct node *node, bool scores,
+    uint64_t mask[WINDOW_WORDS])
+{
+	switch (node->kind) {
+	case QUERY_ALL: break;
+	case QUERY_TERM: term_match(search, node, scores, mask); break;
+	case QUERY_PHRASE: phrase_match(search, node, scores, mask); break;
+	case QUERY_PREFIX: case QUERY_TAG: union_match(search, node, scores, mask); break;
+	case QUERY_RANGE: range_match(search, node, mask); break;
+	case QUERY_GEO: geo_match(search, node, mask); break;
+	case QUERY_MISSING: missing_match(search, node, mask); break;
+	default: ASSERT(node->kind == QUERY_ALL);
+	}
+}
+
+static bool column_may_match(const struct column *column, uint32_t window, double low,
+    double high)
+{
+	double least, greatest;
+	return column_bounds(column, window, &least, &greatest) && least <= high && greatest >= low;
+}
+
+static uint32_t range_before(const struct node *node, uint32_t window)
+{
+	double low = -90, high = 90;
+	if (node->kind == QUERY_GEO)
+		geo_latitudes(node, &low, &high);
+	while (window-- > 0) {
+		if (node->kind == QUERY_GEO && column_may_match(&node->field->dates, window, low, high))
+			return window;
+		if (node->has_numbers &&
+		    column_may_match(&node->field->numbers, window, node->low, node->high))
+			return window;
+		if (node->has_dates &&
+		    column_may_match(&node->field->dates, window, node->date_low, node->date_high))
+			return window;
+	}
+	return DOCID_NONE;
+}
+
+static uint32_t cursors_before(struct node *node, uint32_t window)
+{
+	uint32_t best = DOCID_NONE;
+	bool every = node->kind == QUERY_PHRASE;
+	uint64_t end = (uint64_t)window << WINDOW_SHIFT;
+	uint32_t limit = end < DOCID_NONE ? (uint32_t)end : DOCID_NONE;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		uint32_t docid = cursor_before(&node->cursors[i], limit);
+		if (docid == DOCID_NONE && every)
+			return DOCID_NONE;
+		if (docid == DOCID_NONE)
+			continue;
+		docid >>= WINDOW_SHIFT;
+		if (best == DOCID_NONE || (every ? docid < best : docid > best))
+			best = docid;
+	}
+	return best;
+}
+
+uint32_t leaf_before(struct search *search, struct node *node, uint32_t window)
+{
+	UNUSED(search);
+	switch (node->kind) {
+	case QUERY_ALL: case QUERY_MISSING:
+		return window == 0 ? DOCID_NONE : window - 1;
+	case QUERY_RANGE: case QUERY_GEO:
+		return node->field == NULL ? DOCID_NONE : range_before(node, window);
+	default:
+		break;
+	}
+	if (node->wide == NULL)
+		return cursors_before(node, window);
+	window = window < node->wide->page_count ? window : node->wide->page_count;
+	while (window-- > 0)
+		if (node->wide->pages[window] != NULL)
+			return window;
+	return DOCID_NONE;
+}

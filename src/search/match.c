@@ -1,0 +1,244 @@
+/* search/match.c: choosing windows and evaluating the tree of a query in them; see run.h. */
+#include "search/run.h"
+
+enum { PASS_NODES = 64 };
+
+static bool is_leaf(const struct node *node)
+{
+	return node->child_count == 0;
+}
+
+/* ---- Which window ------------------------------------------------------------------------- */
+
+/* NONE under AND if any child has none; else the lowest. */
+static uint32_t and_before(const struct search *search, const struct node *node)
+{
+	uint32_t before = DOCID_NONE;
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		const struct node *child = &search->nodes[search->order[node->first_child + i]];
+		if (child->before == DOCID_NONE)
+			return DOCID_NONE;
+		before = child->before < before ? child->before : before;
+	}
+	return before;
+}
+
+static uint32_t or_before(const struct search *search, const struct node *node)
+{
+	uint32_t before = DOCID_NONE;
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		const struct node *child = &search->nodes[search->order[node->first_child + i]];
+		if (child->before != DOCID_NONE && (before == DOCID_NONE || child->before > before))
+			before = child->before;
+	}
+	return before;
+}
+
+/* The greatest window below `window` that may hold a match; DOCID_NONE if none. */
+static uint32_t search_before(struct search *search, uint32_t window)
+{
+	for (uint32_t i = 0; i < search->node_count; i++) {
+		struct node *node = &search->nodes[i];
+		if (!node->drives)
+			continue;
+		if (node->kind == QUERY_NOT || node->kind == QUERY_OPTIONAL)
+			node->before = window == 0 ? DOCID_NONE : window - 1;
+		else if (node->kind == QUERY_AND)
+			node->before = and_before(search, node);
+		else if (node->kind == QUERY_OR)
+			node->before = or_before(search, node);
+		else
+			node->before = leaf_before(search, node, window);
+	}
+	return search->nodes[search->root].before;
+}
+
+/* May results be left uncounted from here on? */
+static bool may_skip(const struct search *search)
+{
+	if (!top_is_full(&search->top))
+		return false;
+	if (search->total_is_known || search->options.count == SEARCH_NONE)
+		return true;
+	return search->options.count == SEARCH_FAST && search->total >= SEARCH_COUNT_FAST;
+}
+
+static bool score_is_hopeless(struct search *search)
+{
+	search->prunes = true;
+	search->bound = 0;
+	search->threshold = search->top.cap == 0 ? 3e38f : search->top.entries[0].score;
+	for (uint32_t i = 0; i < search->node_count && search->scoring; i++) {
+		struct node *node = &search->nodes[i];
+		node->bound = is_leaf(node) ? leaf_bound(search, node) : 0;
+		search->bound += node->bound;
+	}
+	return is_hopeless(search, search->bound);
+}
+
+/* Can nothing in this window come before the worst result by the sort field? */
+static bool key_is_hopeless(const struct search *search)
+{
+	double low, high;
+	const struct top *top = &search->top;
+	if (top->cap == 0)
+		return true;
+	const struct entry *worst = &top->entries[0];
+	if (top->sort != SORT_NUMBER)
+		return false;
+	if (search->sort_column == NULL ||
+	    !column_bounds(search->sort_column, search->window, &low, &high))
+		return true;              /* all missing, and older than what there is */
+	if (worst->missing)
+		return false;
+	return top->descending ? high <= worst->number : low >= worst->number;
+}
+
+static bool window_is_hopeless(struct search *search)
+{
+	search->prunes = false;
+	if (!may_skip(search))
+		return false;
+	if (search->top.sort == SORT_SCORE)
+		return score_is_hopeless(search);
+	return key_is_hopeless(search);
+}
+
+static void window_begin(struct search *search, const struct doc_window *docs)
+{
+	struct frame *frame = &search->frames[0];
+	uint64_t low = (uint64_t)search->window << WINDOW_SHIFT;
+	memcpy(frame->mask, docs->live, sizeof(frame->mask));
+	uint64_t inside = search->limit - low;
+	for (uint32_t word = 0; word < WINDOW_WORDS && inside < WINDOW_DOCS; word++) {
+		if (inside <= word * 64)
+			frame->mask[word] = 0;
+		else if (inside < word * 64 + 64)
+			frame->mask[word] &= ~0ULL >> (64 - (inside - word * 64));
+	}
+	frame->node = search->root;
+	frame->child = 0;
+	frame->quiet = !search->scoring;
+	frame->again = false;
+	memset(frame->found, 0, sizeof(frame->found));
+	search->frame_count = 1;
+}
+
+enum window_state window_next(struct search *search)
+{
+	uint32_t passes = search->node_count < PASS_NODES ? PASS_NODES / search->node_count : 1;
+	for (; passes > 0; passes--) {
+		uint32_t window = search_before(search, search->window);
+		if (window == DOCID_NONE)
+			return WINDOW_END;
+		ASSERT(window < search->window);
+		search->window = window;
+		const struct doc_window *docs = docs_window(&search->index->docs, window);
+		if (docs == NULL || docs->live_count == 0)
+			continue;
+		if (window_is_hopeless(search)) {
+			search->skipped = true;
+			continue;
+		}
+		window_begin(search, docs);
+		return WINDOW_FOUND;
+	}
+	return WINDOW_PASSED;
+}
+
+/* ---- The tree in one window -----------------------------------------------------------------
+ *
+ * An AND below an OR or ~ may fail for a document that matches otherwise; what its first
+ * children scored must then not count. Such an AND is guarded: it is evaluated quietly,
+ * and again, for the documents that it matches, to add their scores. */
+
+static bool mask_is_empty(const uint64_t *mask)
+{
+	uint64_t any = 0;
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		any |= mask[i];
+	return any == 0;
+}
+
+static const struct node *frame_child(const struct search *search, const struct frame *frame)
+{
+	const struct node *node = &search->nodes[frame->node];
+	return &search->nodes[search->order[node->first_child + frame->child]];
+}
+
+/* The child's matches are in the frame above the top. */
+static void frame_take(struct search *search, struct frame *frame)
+{
+	const struct node *node = &search->nodes[frame->node];
+	const uint64_t *matches = search->frames[search->frame_count].mask;
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++) {
+		if (node->kind == QUERY_AND)
+			frame->mask[i] = matches[i];
+		else if (node->kind == QUERY_OR)
+			frame->found[i] |= matches[i];
+		else if (node->kind == QUERY_NOT)
+			frame->mask[i] &= ~matches[i];
+	}
+	frame->child++;
+}
+
+/* Is there nothing more to ask the children of this frame? */
+static bool frame_is_done(const struct search *search, struct frame *frame,
+    const struct node *node)
+{
+	if (node->kind == QUERY_OPTIONAL && (frame->quiet || !node->scores))
+		return true;
+	if (node->kind == QUERY_AND && mask_is_empty(frame->mask))
+		return true;
+	if (frame->child == node->child_count) {
+		if (!node->guarded || frame->again || frame->quiet || !node->scores)
+			return true;
+		frame->again = true;
+		frame->child = 0;
+	}
+	while (frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
+		frame->child++;           /* they match all that is left */
+	return frame->child == node->child_count;
+}
+
+static void frame_push(struct search *search, const struct frame *frame, const struct node *node)
+{
+	ASSERT(search->frame_count < search->frame_cap);
+	struct frame *above = &search->frames[search->frame_count++];
+	above->node = search->order[node->first_child + frame->child];
+	above->child = 0;
+	above->quiet = frame->quiet || node->kind == QUERY_NOT || (node->guarded && !frame->again);
+	above->again = false;
+	memcpy(above->mask, frame->mask, sizeof(above->mask));
+	/* What an OR has found need not be found again, unless for its score. */
+	if (node->kind == QUERY_OR && (frame->quiet || !node->scores))
+		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+			above->mask[i] &= ~frame->found[i];
+	if (search->nodes[above->node].kind == QUERY_OR)
+		memset(above->found, 0, sizeof(above->found));
+}
+
+bool window_match(struct search *search)
+{
+	bool evaluated = false;
+	while (search->frame_count > 0) {
+		struct frame *frame = &search->frames[search->frame_count - 1];
+		struct node *node = &search->nodes[frame->node];
+		if (is_leaf(node)) {
+			if (evaluated)
+				return false;
+			leaf_match(search, node, node->scores && !frame->quiet, frame->mask);
+			evaluated = true;
+		} else if (!frame_is_done(search, frame, node)) {
+			frame_push(search, frame, node);
+			continue;
+		} else if (node->kind == QUERY_OR) {
+			memcpy(frame->mask, frame->found, sizeof(frame->mask));
+		}
+		search->frame_count--;
+		if (search->frame_count > 0)
+			frame_take(search, &search->frames[search->frame_count - 1]);
+	}
+	memcpy(search->matches, search->frames[0].mask, sizeof(search->matches));
+	return true;
+}

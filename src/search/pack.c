@@ -1,0 +1,74 @@
+/* search/pack.c: see pack.h. */
+#include "search/pack.h"
+
+#include <string.h>
+
+typedef uint32_t lanes __attribute__((vector_size(16)));
+
+static lanes lanes_load(const uint32_t *from)
+{
+	lanes value;
+	memcpy(&value, from, sizeof(value));
+	return value;
+}
+
+static void lanes_store(uint32_t *to, lanes value)
+{
+	memcpy(to, &value, sizeof(value));
+}
+
+unsigned pack_width(const uint32_t in[PACK_COUNT])
+{
+	uint32_t all = 0;
+	for (int i = 0; i < PACK_COUNT; i++)
+		all |= in[i];
+	return all == 0 ? 0 : 32 - (unsigned)__builtin_clz(all);
+}
+
+void pack_encode(const uint32_t in[PACK_COUNT], unsigned width, uint32_t *out)
+{
+	ASSERT(width <= 32);
+	lanes word = {0, 0, 0, 0};
+	unsigned used = 0;
+	if (width == 0)
+		return;
+	for (int row = 0; row < PACK_COUNT / 4; row++) {
+		lanes value = lanes_load(in + 4 * row);
+		word |= value << used;
+		used += width;
+		if (used < 32)
+			continue;
+		lanes_store(out, word);
+		out += 4;
+		used -= 32;
+		/* What did not fit starts the next word; a shift by 32 is undefined. */
+		word = used == 0 ? (lanes){0, 0, 0, 0} : value >> (width - used);
+	}
+	ASSERT(used == 0);
+}
+
+void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
+{
+	ASSERT(width <= 32);
+	if (width == 0) {
+		memset(out, 0, PACK_COUNT * sizeof(*out));
+		return;
+	}
+	uint32_t mask = (uint32_t)((1ULL << width) - 1);
+	lanes word = lanes_load(in);
+	unsigned used = 0;
+	for (int row = 0; row < PACK_COUNT / 4; row++) {
+		lanes value = word >> used;
+		used += width;
+		if (used >= 32) {
+			used -= 32;
+			in += 4;
+			/* The last row ends exactly with the last word. */
+			if (row + 1 < PACK_COUNT / 4)
+				word = lanes_load(in);
+			if (used > 0)
+				value |= word << (width - used);
+		}
+		lanes_store(out + 4 * row, value & mask);
+	}
+}

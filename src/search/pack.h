@@ -1,0 +1,16 @@
+/* search/pack.h: 128 numbers of `width` bits each in 4 * width words.
+ *
+ * Vertical layout: number i lies in lane i % 4 of a 128-bit vector, so that four are
+ * packed and unpacked at once with the vector instructions every 64-bit machine has
+ * (Lemire and Boytsov, "Decoding billions of integers per second through vectorization").
+ */
+#pragma once
+#include "base/check.h"
+
+enum { PACK_COUNT = 128 };
+
+/* Bits that the largest one needs: 0..32. */
+unsigned pack_width(const uint32_t in[PACK_COUNT]);
+
+void pack_encode(const uint32_t in[PACK_COUNT], unsigned width, uint32_t *out);
+void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT]);

@@ -1,0 +1,192 @@
+/* search/query_build.c: allocating and joining the nodes of a query, and printing them. */
+#include "search/query.h"
+
+#include "base/buf.h"
+
+struct query *query_new(struct memory *memory)
+{
+	struct query *query = memory_zalloc(memory, sizeof(*query));
+	query->magic = QUERY_MAGIC;
+	query->memory = memory;
+	query->root = QUERY_NIL;
+	return query;
+}
+
+void query_free(struct query *query)
+{
+	if (query == NULL)
+		return;
+	struct memory *memory = query->memory;
+	DROP_OBJ(query, QUERY_MAGIC);
+	memory_free(memory, query->nodes, query->node_cap * sizeof(*query->nodes));
+	memory_free(memory, query->items, query->item_cap * sizeof(*query->items));
+	memory_free(memory, query->bytes, query->byte_cap);
+	memory_free(memory, query, sizeof(*query));
+}
+
+/* One more element; returns the array, perhaps moved. */
+static void *grown(struct memory *memory, void *array, uint32_t count, uint32_t *cap, size_t size)
+{
+	if (count < *cap)
+		return array;
+	uint32_t more = *cap == 0 ? 8 : *cap * 2;
+	array = memory_resize(memory, array, *cap * size, more * size);
+	*cap = more;
+	return array;
+}
+
+struct query_text query_add_text(struct query *query, struct span text)
+{
+	struct query_text at = {query->byte_count, (uint32_t)text.len};
+	size_t need = query->byte_count + text.len;
+	if (need > query->byte_cap) {
+		uint32_t cap = (uint32_t)(need + need / 2 + 32);
+		query->bytes = memory_resize(query->memory, query->bytes, query->byte_cap, cap);
+		query->byte_cap = cap;
+	}
+	if (text.len > 0)
+		memcpy(query->bytes + query->byte_count, text.ptr, text.len);
+	query->byte_count += (uint32_t)text.len;
+	return at;
+}
+
+uint32_t query_add_node(struct query *query, enum query_kind kind)
+{
+	query->nodes = grown(query->memory, query->nodes, query->node_count, &query->node_cap,
+	    sizeof(*query->nodes));
+	query->nodes[query->node_count] = (struct query_node){.kind = kind, .mask = FIELD_ANY,
+	    .first_child = QUERY_NIL, .next = QUERY_NIL, .first_item = query->item_count};
+	return query->node_count++;
+}
+
+void query_add_item(struct query *query, uint32_t node, struct span text, bool prefix)
+{
+	query->items = grown(query->memory, query->items, query->item_count, &query->item_cap,
+	    sizeof(*query->items));
+	struct query_node *owner = &query->nodes[node];
+	ASSERT(owner->first_item + owner->item_count == query->item_count);
+	owner->item_count++;
+	query->items[query->item_count++] = (struct query_item){query_add_text(query, text), prefix};
+}
+
+void query_list_push(struct query *query, struct query_list *list, uint32_t node)
+{
+	ASSERT(node < query->node_count);
+	ASSERT(query->nodes[node].next == QUERY_NIL);
+	if (list->count == 0)
+		list->first = node;
+	else
+		query->nodes[list->last].next = node;
+	list->last = node;
+	list->count++;
+}
+
+uint32_t query_join(struct query *query, enum query_kind kind, const struct query_list *list)
+{
+	if (list->count == 0)
+		return QUERY_NIL;
+	if (list->count == 1 && (kind == QUERY_AND || kind == QUERY_OR))
+		return list->first;
+	uint32_t node = query_add_node(query, kind);
+	query->nodes[node].first_child = list->first;
+	query->nodes[node].child_count = list->count;
+	return node;
+}
+
+/* ---- Printing ------------------------------------------------------------------------- */
+
+static void explain_mask(uint8_t mask, struct buf *out)
+{
+	static const struct { uint8_t bit; const char *name; } names[] = {
+		{FIELD_TITLE, "title"}, {FIELD_CAPTION, "caption"}, {FIELD_TAGS, "tags"},
+		{FIELD_CAMERA, "camera"},
+	};
+	const char *before = "@";
+	if (mask == FIELD_ANY)
+		return;
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if ((mask & names[i].bit) == 0)
+			continue;
+		buf_printf(out, "%s%s", before, names[i].name);
+		before = "|";
+	}
+	buf_append_text(out, ":");
+}
+
+static void explain_items(const struct query *query, const struct query_node *node,
+    const char *between, struct buf *out)
+{
+	for (uint32_t i = 0; i < node->item_count; i++) {
+		const struct query_item *item = &query->items[node->first_item + i];
+		buf_append_text(out, i == 0 ? "" : between);
+		buf_append(out, query_span(query, item->text));
+		buf_append_text(out, item->prefix ? "*" : "");
+	}
+}
+
+static void explain_field(const struct query *query, const struct query_node *node,
+    struct buf *out)
+{
+	buf_append_text(out, "@");
+	buf_append(out, query_span(query, node->field));
+	buf_append_text(out, ":");
+}
+
+static void explain_node(const struct query *query, const struct query_node *node,
+    struct buf *out)
+{
+	static const char *const names[] = {"ALL", "TERM ", "PHRASE ", "PREFIX ", "TAG ", "RANGE ",
+	    "GEO ", "MISSING ", "AND", "OR", "NOT", "OPTIONAL"};
+	buf_append_text(out, names[node->kind]);
+	switch (node->kind) {
+	case QUERY_TERM: case QUERY_PHRASE: case QUERY_PREFIX:
+		explain_mask(node->mask, out);
+		explain_items(query, node, " ", out);
+		break;
+	case QUERY_TAG:
+		explain_field(query, node, out);
+		buf_append_text(out, "{");
+		explain_items(query, node, "|", out);
+		buf_append_text(out, "}");
+		break;
+	case QUERY_RANGE:
+		explain_field(query, node, out);
+		if (node->has_numbers)
+			buf_printf(out, "[%.17g %.17g]", node->low, node->high);
+		if (node->has_dates)
+			buf_printf(out, " dates [%.0f %.0f]", node->date_low, node->date_high);
+		break;
+	case QUERY_GEO:
+		explain_field(query, node, out);
+		buf_printf(out, "[%.7f %.7f %.1f m]", node->lon, node->lat, node->radius_m);
+		break;
+	case QUERY_MISSING:
+		explain_field(query, node, out);
+		break;
+	default:
+		break;
+	}
+	buf_append_text(out, "\n");
+}
+
+void query_explain(const struct query *query, struct buf *out)
+{
+	/* The way back up; a query is never deeper. */
+	uint32_t parents[SEARCH_DEPTH_MAX * 5 + 8], depth = 0, at = query->root;
+	CHECK_OBJ(query, QUERY_MAGIC);
+	while (at != QUERY_NIL) {
+		const struct query_node *node = &query->nodes[at];
+		for (uint32_t i = 0; i < depth; i++)
+			buf_append_text(out, "  ");
+		explain_node(query, node, out);
+		if (node->first_child != QUERY_NIL) {
+			ASSERT(depth < ARRAY_COUNT(parents));
+			parents[depth++] = at;
+			at = node->first_child;
+			continue;
+		}
+		at = node->next;
+		while (at == QUERY_NIL && depth > 0)
+			at = query->nodes[parents[--depth]].next;
+	}
+}

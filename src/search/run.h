@@ -1,0 +1,177 @@
+/* search/run.h: a search under way: the query bound to an index, and where it stands.
+ * Internal.
+ *
+ * The ids are walked in windows of 4096 from the newest down, so that among equals the
+ * first one found is the one to keep. In a window each node narrows a bitmap of
+ * candidates: a leaf clears what it does not match, AND hands the bitmap from child to
+ * child (cheapest first), OR unites, NOT subtracts. The nodes are visited with an explicit
+ * stack, one leaf a unit, so that a search can stop after any leaf. Scoring leaves add to
+ * one float a document of the window.
+ *
+ * Where no exact total is wanted, a window or block whose best possible score cannot enter
+ * the results is passed over (block-max pruning: Ding and Suel, "Faster top-k document
+ * retrieval using block-max indexes", 2011).
+ */
+#pragma once
+#include "search/cursor.h"
+#include "search/index.h"
+#include "search/query.h"
+
+enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16, RUN_LENGTHS = 256 };
+
+/* Union of many terms: one bit a document, in pages of a window. */
+struct wide {
+	uint64_t **pages;
+	uint32_t   page_count;
+	bool       is_done;
+	uint32_t   item;                  /* at work on */
+	bool       has_cursor;            /* within the term of `key`, next id `next` */
+	uint32_t   next;
+	uint32_t   key_len;               /* 0: item not begun */
+	uint8_t    key[SEARCH_TAG_BYTES_MAX];
+	struct cursor cursor;
+};
+
+struct node {
+	enum query_kind kind;
+	uint8_t        mask;
+	bool           scores;            /* it or a leaf below adds to scores */
+	bool           guarded;           /* AND below an OR or ~: see match.c */
+	bool           drives;            /* its matches choose the windows: under no NOT or ~ */
+	bool           has_numbers, has_dates;
+	uint32_t       first_child, child_count;     /* in search->order */
+	uint32_t       depth;             /* of its tree: 1 for a leaf */
+	uint64_t       cost;              /* documents it may match, about */
+	uint32_t       before;            /* for window_next */
+	float          bound;             /* highest score it can add in this window */
+	uint16_t       space;             /* of its terms */
+	struct field  *field;
+	struct cursor *cursors;
+	uint32_t       cursor_count;
+	struct wide   *wide;
+	uint32_t       first_item, item_count;
+	double         low, high, date_low, date_high;
+	double         lon, lat, radius_m;
+};
+
+struct frame {
+	uint32_t node, child;
+	bool     quiet;                   /* nothing below adds scores */
+	bool     again;                   /* guarded: the pass that adds them */
+	uint64_t mask[WINDOW_WORDS];      /* candidates in, matches out */
+	uint64_t found[WINDOW_WORDS];     /* OR: united so far */
+};
+
+enum sort_kind { SORT_SCORE, SORT_NUMBER, SORT_TAG, SORT_TITLE };
+
+struct entry {
+	double   number;
+	float    score;
+	uint32_t docid;
+	bool     missing;
+	uint8_t  text_len;
+	uint8_t  text[SEARCH_SORT_BYTES_MAX];
+};
+
+/* The best `cap` entries seen, worst first (a heap); sorted at the end. */
+struct top {
+	struct entry *entries;
+	uint32_t      count, cap;
+	uint32_t      sorted;             /* entries at the end that are in place already */
+	enum sort_kind sort;
+	bool          descending;
+};
+
+enum search_phase { PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE };
+
+struct search {
+	uint32_t        magic;
+	struct index   *index;
+	struct memory  *memory;
+	struct search_options options;
+	enum search_phase phase;
+	uint32_t        limit;            /* ids from here on came later */
+	uint32_t        window;           /* at work on */
+	struct query   *texts;            /* items and bytes of the query, if expansions need them */
+	struct node    *nodes;
+	uint32_t        node_count, root;
+	uint32_t       *order;            /* children, in order of evaluation */
+	uint32_t        order_count;
+	uint32_t        expanding;        /* node */
+	size_t          wide_bytes;
+	struct frame   *frames;
+	uint32_t        frame_count, frame_cap;
+	bool            scoring;
+	float           bound;            /* of the window: sum over its nodes */
+	float           threshold;        /* scores up to it cannot enter any more */
+	bool            prunes;           /* now */
+	struct field   *sort_field;       /* NULL: no document has it */
+	const struct column *sort_column;
+	struct top      top;
+	uint64_t        total;
+	bool            total_is_known;   /* from the start */
+	bool            skipped;          /* something was passed over: total is a lower bound */
+	struct search_hit *hits;
+	uint64_t        matches[WINDOW_WORDS];
+	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
+	float           scores[WINDOW_DOCS];
+	float           norms[RUN_LENGTHS];          /* k1 * (1 - b + b * length / mean) */
+	float           inverse_tf[POSTING_TF_MAX + 1];
+	float           norm_base, norm_slope;
+};
+
+/* ---- leaf.c ---------------------------------------------------------------------------- */
+
+/* Clears in `mask` what the leaf does not match in search->window; adds scores. */
+void leaf_match(struct search *search, struct node *node, bool scores,
+    uint64_t mask[WINDOW_WORDS]);
+
+/* The greatest window below `window` in which the leaf may match anything, or DOCID_NONE. */
+uint32_t leaf_before(struct search *search, struct node *node, uint32_t window);
+
+/* Highest score that the leaf can add in search->window. */
+float leaf_bound(struct search *search, struct node *node);
+
+/* ---- wide.c ---------------------------------------------------------------------------- */
+
+/* One unit of uniting a prefix; is_done at its end. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
+MUST_CHECK enum err wide_step(struct search *search, struct node *node);
+void wide_free(struct search *search, struct wide *wide);
+
+/* ---- top.c ----------------------------------------------------------------------------- */
+
+void top_offer(struct top *top, const struct entry *entry);
+static inline bool top_is_full(const struct top *top) { return top->count == top->cap; }
+/* Moves some entries to their place; true when all are. */
+MUST_CHECK bool top_sort(struct top *top);
+/* a comes before b in the results. */
+bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
+
+/* ---- bind.c ---------------------------------------------------------------------------- */
+
+/* Makes nodes, cursors, order and frames of search from the query. */
+void search_bind(struct search *search, const struct query *query);
+MUST_CHECK enum err search_bind_sort(struct search *search);
+
+/* ---- match.c --------------------------------------------------------------------------- */
+
+enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
+
+/* Looks for the next window worth a look, and sets the frames up for it. WINDOW_PASSED:
+ * some were passed over, ask again. */
+MUST_CHECK enum window_state window_next(struct search *search);
+
+/* Evaluates up to and including one leaf; true when the window's matches are known. */
+MUST_CHECK bool window_match(struct search *search);
+
+/* Counts and offers some matches; true when all are (collect.c). */
+MUST_CHECK bool window_collect(struct search *search);
+
+/* Gives up what was found in this window: all of its documents are gone. */
+void window_abandon(struct search *search);
+
+/* Is this score too low to enter the results, also when sums are rounded differently? */
+static inline bool is_hopeless(const struct search *search, float bound)
+{
+	return bound * 1.0001f <= search->threshold;
+}

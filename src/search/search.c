@@ -1,0 +1,191 @@
+/* search/search.c: a search from start to end, in slices; see search.h and run.h. */
+#include "search/run.h"
+
+#include "base/arith.h"
+
+static void search_release(struct search *search)
+{
+	for (uint32_t i = 0; i < search->node_count; i++) {
+		struct node *node = &search->nodes[i];
+		for (uint32_t j = 0; j < node->cursor_count; j++)
+			cursor_fini(&node->cursors[j]);
+		if (node->cursors != NULL)
+			memory_free(search->memory, node->cursors,
+			    node->cursor_count * sizeof(*node->cursors));
+		if (node->wide != NULL)
+			wide_free(search, node->wide);
+	}
+	memory_free(search->memory, search->nodes, search->node_count * sizeof(*search->nodes));
+	memory_free(search->memory, search->order, search->node_count * sizeof(*search->order));
+	memory_free(search->memory, search->frames, search->frame_cap * sizeof(*search->frames));
+	query_free(search->texts);
+	search->nodes = NULL;
+	search->order = NULL;
+	search->frames = NULL;
+	search->texts = NULL;
+	search->node_count = search->frame_cap = search->frame_count = 0;
+}
+
+void search_free(struct search *search)
+{
+	CHECK_OBJ(search, SEARCH_MAGIC);
+	search_release(search);
+	if (search->hits != NULL)
+		memory_free(search->memory, search->hits, search->options.limit * sizeof(*search->hits));
+	if (search->top.entries != NULL)
+		memory_free(search->memory, search->top.entries,
+		    search->top.cap * sizeof(*search->top.entries));
+	ASSERT(search->index->searches > 0);
+	search->index->searches--;
+	DROP_OBJ(search, SEARCH_MAGIC);
+	memory_free(search->memory, search, sizeof(*search));
+}
+
+static void search_init(struct search *search, struct index *index,
+    const struct search_options *options)
+{
+	/* Scores and tables are large: only what must be zero is cleared. */
+	memset(search, 0, offsetof(struct search, matches));
+	memset(search->touched, 0, sizeof(search->touched));
+	memset(search->matches, 0, sizeof(search->matches));
+	search->magic = SEARCH_MAGIC;
+	search->index = index;
+	search->memory = index->memory;
+	search->options = *options;
+	search->phase = PHASE_WINDOW;
+	search->limit = index->docs.next;
+	search->window = docs_window_count(&index->docs);
+	search->scoring = options->sort_field.len == 0 || options->with_scores;
+	index->searches++;
+}
+
+enum err search_start(struct search **out, struct index *index, const struct query *query,
+    const struct search_options *options)
+{
+	uint64_t wanted;
+	CHECK_OBJ(index, INDEX_MAGIC);
+	CHECK_OBJ(query, QUERY_MAGIC);
+	*out = NULL;
+	if (!add_u64(options->offset, options->limit, &wanted) || wanted > SEARCH_LIMIT_MAX)
+		return ERR_TOOLARGE;
+	struct search *search = memory_alloc(index->memory, sizeof(*search));
+	search_init(search, index, options);
+	enum err err = search_bind_sort(search);
+	if (err != OK) {
+		search_free(search);
+		return err;
+	}
+	search->options.sort_field = (struct span){0};   /* the caller's bytes; not needed again */
+	search->top.cap = options->limit == 0 ? 0 : (uint32_t)wanted;
+	if (search->top.cap > 0)
+		search->top.entries = memory_alloc(search->memory,
+		    search->top.cap * sizeof(*search->top.entries));
+	search_bind(search, query);
+	if (search->scoring)
+		memset(search->scores, 0, sizeof(search->scores));
+	*out = search;
+	return OK;
+}
+
+static enum err step_expand(struct search *search)
+{
+	while (search->expanding < search->node_count) {
+		struct node *node = &search->nodes[search->expanding];
+		if (node->wide != NULL && !node->wide->is_done)
+			return wide_step(search, node);
+		search->expanding++;
+	}
+	search->phase = PHASE_WINDOW;
+	return OK;
+}
+
+static void step_window(struct search *search)
+{
+	switch (window_next(search)) {
+	case WINDOW_FOUND:
+		search->phase = PHASE_MATCH;
+		break;
+	case WINDOW_PASSED:
+		break;
+	case WINDOW_END:
+		search_release(search);
+		search->phase = PHASE_SORT;
+		break;
+	}
+}
+
+/* One unit. */
+static enum err search_unit(struct search *search)
+{
+	switch (search->phase) {
+	case PHASE_EXPAND:
+		return step_expand(search);
+	case PHASE_WINDOW:
+		step_window(search);
+		break;
+	case PHASE_MATCH:
+		if (window_match(search))
+			search->phase = PHASE_COLLECT;
+		break;
+	case PHASE_COLLECT:
+		if (window_collect(search))
+			search->phase = PHASE_WINDOW;
+		break;
+	case PHASE_SORT:
+		if (top_sort(&search->top))
+			search->phase = PHASE_DONE;
+		break;
+	case PHASE_DONE:
+		break;
+	}
+	return OK;
+}
+
+enum err search_step(struct search *search, const struct search_budget *budget)
+{
+	CHECK_OBJ(search, SEARCH_MAGIC);
+	ASSERT(budget != NULL);
+	bool in_window = search->phase == PHASE_MATCH || search->phase == PHASE_COLLECT;
+	if (in_window && docs_window(&search->index->docs, search->window) == NULL) {
+		window_abandon(search);
+		search->phase = PHASE_WINDOW;
+	}
+	for (uint64_t spent = 1; search->phase != PHASE_DONE; spent++) {
+		enum err err = search_unit(search);
+		if (err != OK) {
+			search_release(search);
+			search->top.count = 0;
+			search->phase = PHASE_DONE;
+			return err;
+		}
+		if (search->phase != PHASE_DONE && budget_is_spent(budget, spent))
+			return ERR_AGAIN;
+	}
+	return OK;
+}
+
+void search_get_results(struct search *search, struct search_results *results)
+{
+	CHECK_OBJ(search, SEARCH_MAGIC);
+	ASSERT(search->phase == PHASE_DONE);
+	const struct top *top = &search->top;
+	if (search->hits == NULL && search->options.limit > 0)
+		search->hits = memory_alloc(search->memory,
+		    search->options.limit * sizeof(*search->hits));
+	size_t count = 0;
+	for (uint64_t i = search->options.offset; i < top->count; i++) {
+		const struct entry *entry = &top->entries[i];
+		if (!docs_is_live(&search->index->docs, entry->docid))
+			continue;
+		ASSERT(count < search->options.limit);
+		search->hits[count++] = (struct search_hit){entry->docid, entry->score,
+		    index_owner(search->index, entry->docid)};
+	}
+	bool counts = search->options.count != SEARCH_NONE;
+	*results = (struct search_results){
+		.total = counts ? search->total : 0,
+		.total_is_exact = counts && (search->total_is_known || !search->skipped),
+		.hits = search->hits,
+		.count = count,
+	};
+}
