@@ -28,11 +28,13 @@ all: $(BUILD)/tintype-server $(WORKERS) $(TOOLS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CFLAGS_$(notdir $*)) -c $< -o $@
+	@echo "  CC $<"
+	@$(CC) $(CFLAGS) -c $< -o $@
 
 $(ARCHIVE): $(filter-out $(MAIN),$(OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR $@"
+	@ar rcs $@ $^
 
 $(BUILD)/tintype-server: $(MAIN) $(ARCHIVE)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@

@@ -182,3 +182,21 @@ int host_open_flags(uint32_t flags)
 	out |= (flags & IO_APPEND) != 0 ? O_APPEND : 0;
 	return out;
 }
+
+enum err io_open_log(struct io *io, const char *path, int *fd)
+{
+	ASSERT(io != NULL);
+	*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, HOST_FILE_MODE);
+	return *fd >= 0 ? OK : io_err(-errno);
+}
+
+enum err io_executable_path(struct io *io, char *out, size_t bytes)
+{
+	ASSERT(io != NULL);
+	ASSERT(bytes > 1);
+	ssize_t len = readlink("/proc/self/exe", out, bytes - 1);
+	if (len < 0)
+		return io_err(-errno);
+	out[len] = 0;
+	return (size_t)len < bytes - 1 ? OK : ERR_TOOLARGE;
+}

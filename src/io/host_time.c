@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -98,6 +99,10 @@ void host_usage(struct io *io, struct io_usage *out)
 		out->cpu_user_children_s = seconds(children.ru_utime);
 		out->cpu_system_children_s = seconds(children.ru_stime);
 	}
+	struct utsname system;
+	if (uname(&system) == 0)
+		snprintf(out->system, sizeof(out->system), "%.30s %.60s %.20s", system.sysname, system.release,
+		    system.machine);
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
 		out->fd_limit = files.rlim_cur;

@@ -297,11 +297,16 @@ void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void
 /* Writes one line to `fd` (2, or a file opened for appending), never blocking for long:
  * for the log's sink only. */
 void io_write_line(struct io *io, int fd, struct span line);
+/* A file for io_write_line, opened for appending. For start-up, on the real machine. */
+MUST_CHECK enum err io_open_log(struct io *io, const char *path, int *fd);
+/* Where this program's file lies. For start-up, on the real machine. */
+MUST_CHECK enum err io_executable_path(struct io *io, char *out, size_t bytes);
 /* What INFO and MEMORY print. */
 struct io_usage {
 	uint64_t resident_bytes, resident_bytes_peak, total_system_bytes;
 	double   cpu_user_s, cpu_system_s, cpu_user_children_s, cpu_system_children_s;
 	int64_t  pid;
 	uint64_t fd_limit;
+	char     system[128];             /* "Linux 6.1.0 x86_64" */
 };
 void io_get_usage(struct io *io, struct io_usage *out);

@@ -123,6 +123,8 @@ static enum err start_io(struct program *program)
 	if (err != OK)
 		return err;
 	program->logfile.io = program->io;
+	io_free(program->boot_io);
+	program->boot_io = NULL;
 	return OK;
 }
 
@@ -182,6 +184,7 @@ int main(int argc, char **argv)
 		if (start_io(&program) == OK)
 			code = run(&program);
 	}
-	io_free(program.boot_io);
+	if (program.boot_io != NULL)
+		io_free(program.boot_io);
 	return code;
 }
