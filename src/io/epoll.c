@@ -84,7 +84,7 @@ static void accept_event(struct epoll *epoll, struct host_accept *accept)
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		epoll->io.stats.enters++;
 		if (fd < 0 && host_accept_should_wait(-errno)) {
-			/* The connection stays in the queue: without this epoll would report it at once. */
+			/* The connection stays in the queue: epoll would report it at once. */
 			epoll_ctl(epoll->epoll_fd, EPOLL_CTL_DEL, listener->fd, NULL);
 			io_timer_set(&epoll->io, &listener->retry, HOST_ACCEPT_RETRY_US);
 		}
@@ -127,14 +127,15 @@ static void epoll_watch_signals(struct io *io)
 	ASSERT(watched);
 }
 
-/* ---- The pass --------------------------------------------------------------------------------- */
+/* ---- The pass ------------------------------------------------------------------------------- */
 
 static void event_dispatch(struct epoll *epoll, const struct epoll_event *event)
 {
 	struct io_op *op = event->data.ptr;
 	switch ((enum io_kind)op->kind) {
 	case IO_KIND_RECEIVE:
-		epoll_stream_event(epoll, CONTAINER_OF(op, struct io_stream, receive_op), event->events);
+		epoll_stream_event(epoll, CONTAINER_OF(op, struct io_stream, receive_op),
+		    event->events);
 		break;
 	case IO_KIND_ACCEPT:
 		accept_event(epoll, CONTAINER_OF(op, struct host_accept, op));
@@ -227,7 +228,7 @@ static void epoll_submit(struct io *io)
 	epoll_sends_try(epoll_of(io));
 }
 
-/* ---- Begin and end ---------------------------------------------------------------------------- */
+/* ---- Begin and end -------------------------------------------------------------------------- */
 
 static void epoll_free(struct io *io)
 {

@@ -65,4 +65,5 @@ unsigned host_signals_read(struct io *io);
 enum err host_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
     struct io_memory *out);
 void host_memory_free(struct io *io, struct io_memory *memory);
-void host_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
+void host_memory_release(struct io *io, const struct io_memory *memory, size_t offset,
+    size_t bytes);

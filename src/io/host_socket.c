@@ -185,8 +185,9 @@ void host_stream_address(struct io *io, const struct io_stream *stream, bool loc
     char out[IO_ADDRESS_MAX])
 {
 	UNUSED(io);
-	ASSERT(stream->fd >= 0);
 	out[0] = 0;
+	if (stream->fd < 0)
+		return;           /* closed already */
 	union address own = {0}, peer = {0};
 	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
 	if (getsockname(stream->fd, &own.any, &own_len) != 0)

@@ -26,7 +26,6 @@
 struct io;
 
 enum io_backend { IO_AUTO, IO_URING, IO_EPOLL, IO_SIM };
-
 enum err io_err(int32_t result);          /* OK for >= 0; -ENOSPC is ERR_DISKFULL, ... */
 
 /* ---- Start and end ---------------------------------------------------------------- */
@@ -35,17 +34,16 @@ struct io_options {
 	enum io_backend backend;          /* IO_AUTO: io_uring, or epoll where it is refused */
 	struct log     *log;              /* says which back end and features, and why not */
 };
-
 /* Never IO_SIM: the simulator makes its own (sim.h). */
 MUST_CHECK enum err io_new(struct io **out, const struct io_options *options);
 void io_free(struct io *io);              /* nothing may be in flight */
-
 const char *io_backend_name(const struct io *io);      /* "io_uring", "epoll", "sim" */
 
 /* Blocking calls, for start-up, before anything is served. */
 MUST_CHECK enum err io_make_directory(struct io *io, const char *path);   /* OK if it is there */
 typedef void io_list_entry(void *ctx, const char *name, uint64_t bytes);
-MUST_CHECK enum err io_list_directory(struct io *io, const char *path, io_list_entry *each, void *ctx);
+MUST_CHECK enum err io_list_directory(struct io *io, const char *path, io_list_entry *each,
+    void *ctx);
 /* Whole file into `out` (at most max bytes). ERR_NOTFOUND, ERR_TOOLARGE. */
 struct buf;
 MUST_CHECK enum err io_load_file(struct io *io, const char *path, size_t max, struct buf *out);
@@ -81,7 +79,6 @@ bool io_timer_is_set(const struct io_timer *timer);
  * Returns the number of callbacks run. */
 #define IO_FOREVER UINT64_MAX
 unsigned io_wait(struct io *io, uint64_t wait_us);
-
 /* Submits without waiting. For use when a callback made much work. */
 void io_submit(struct io *io);
 
@@ -141,7 +138,6 @@ struct io_transfer {
 	uint32_t      iov_count;          /* 1..IO_IOV_MAX */
 };
 enum { IO_IOV_MAX = 1024 };
-
 /* Result: bytes moved, possibly fewer than asked (end of file, full disk). A short result
  * is the caller's to judge. */
 void io_read(struct io *io, struct io_op *op, const struct io_transfer *transfer);
@@ -158,7 +154,6 @@ void io_sync_directory(struct io *io, struct io_op *op, const char *path);
 void io_file_size(struct io *io, struct io_op *op, int fd, uint64_t *bytes);
 
 /* ---- Streams: connected sockets and worker channels --------------------------------- */
-
 struct io_stream;
 
 /* All are called from io_wait. After closed() the stream's memory is the caller's again. */
@@ -192,7 +187,6 @@ struct io_stream {
 	uint32_t      send_iov_count;
 	uint64_t      opaque[8];          /* what a back end keeps besides (msghdr, ...) */
 };
-
 /* Takes over a connected descriptor and starts to receive. */
 void io_stream_open(struct io *io, struct io_stream *stream, int fd,
     const struct io_stream_events *events, void *ctx);
@@ -216,7 +210,8 @@ void io_stream_close(struct io *io, struct io_stream *stream);
 /* Which peer, as Redis prints it: "127.0.0.1:54321", "[::1]:80", or the socket's path and
  * ":0" for Unix sockets. `local` asks for our own end. */
 enum { IO_ADDRESS_MAX = 128 };
-void io_stream_address(struct io *io, const struct io_stream *stream, bool local, char out[IO_ADDRESS_MAX]);
+void io_stream_address(struct io *io, const struct io_stream *stream, bool local,
+    char out[IO_ADDRESS_MAX]);
 
 /* ---- Listeners ------------------------------------------------------------------------ */
 
@@ -239,15 +234,15 @@ struct io_listen_options {
 	int         backlog;
 	uint32_t    keepalive_s;          /* 0: off */
 };
-
-/* Blocking set-up, then multishot accept. ERR_BUSY: the address is in use. */
-MUST_CHECK enum err io_listen(struct io *io, struct io_listener *listener, const struct io_listen_options *options);
+/* The caller has set accepted and ctx; the rest is filled in. ERR_BUSY: the address is in use. */
+MUST_CHECK enum err io_listen(struct io *io, struct io_listener *listener,
+    const struct io_listen_options *options);
 /* The port that was bound (for port 0). */
 uint16_t io_listener_port(struct io *io, const struct io_listener *listener);
 void io_listener_close(struct io *io, struct io_listener *listener);     /* at once */
 void io_close_now(struct io *io, int fd);          /* an accepted fd that nobody wants */
 
-/* ---- Processes, shared memory, signals ------------------------------------------------ */
+/* ---- Processes, shared memory, signals, log lines ------------------------------------- */
 
 struct io_child {
 	uint32_t magic;
@@ -267,11 +262,12 @@ struct io_spawn_options {
 	uint64_t           memory_bytes_max;     /* RLIMIT_AS; 0: none */
 };
 
-/* fork and exec with a clean environment and signal mask, dying with its parent.
- * Standard input is /dev/null, output and error go where the server's log goes. */
-MUST_CHECK enum err io_spawn(struct io *io, struct io_child *child, const struct io_spawn_options *options);
+/* The caller has set exited and ctx, all else zero. Starts a program with a clean environment
+ * and signal mask, dying with its parent; standard input is /dev/null, output and error go
+ * where the server's log goes. ERR_NOTFOUND, ...: it could not be executed. */
+MUST_CHECK enum err io_spawn(struct io *io, struct io_child *child,
+    const struct io_spawn_options *options);
 void io_kill(struct io *io, struct io_child *child);      /* SIGKILL; exited() follows */
-
 /* A connected pair of stream sockets: one for io_stream_open, one for a child. */
 MUST_CHECK enum err io_socket_pair(struct io *io, int fds[2]);
 
@@ -280,19 +276,16 @@ struct io_memory {
 	size_t bytes;
 	int    fd;                        /* a memfd, for a child to map */
 };
-
 /* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd` is open for
- * reading only, so that a child can map it for reading only. (Not F_SEAL_FUTURE_WRITE: with
- * that seal the kernel refuses to give pages back, even to us.) ERR_MEMORY. */
-MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others, struct io_memory *out);
+ * reading only, and so is what a child can map. (Not F_SEAL_FUTURE_WRITE: under that seal
+ * the kernel refuses to give pages back, even to us.) ERR_MEMORY. */
+MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
+    struct io_memory *out);
 void io_memory_free(struct io *io, struct io_memory *memory);
 /* Gives whole pages back to the machine; they read as zero afterwards. */
 void io_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
-
 /* Delivers SIGTERM, SIGINT, SIGHUP, SIGUSR1 as callbacks instead. */
 void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void *ctx);
-
-/* ---- Log lines --------------------------------------------------------------------------- */
 
 /* Writes one line to `fd` (2, or a file opened for appending), never blocking for long:
  * for the log's sink only. */

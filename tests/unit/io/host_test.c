@@ -493,7 +493,7 @@ static void lock_is_let_go_with_the_machine(struct rig *rig)
 }
 HOSTS(lock_is_let_go_with_the_machine)
 
-/* ---- Choice of the back end -------------------------------------------------------------------- */
+/* ---- Choice of the back end ----------------------------------------------------------------- */
 
 static void line_keep(void *ctx, enum log_level level, struct span text)
 {

@@ -366,7 +366,7 @@ Test(sim_faults, full_disk_refuses_until_room_is_made)
 	io_allocate(world.rig.io, &call.op, b, 8 * S);
 	cr_assert_eq(call_wait(&world.rig, &call), -ENOSPC);
 	uint8_t bytes[4 * S] = {0};
-	cr_assert_eq(rig_write(&world.rig, b, 0, span_of(bytes, 4 * S)), 2 * S, "what there is room for");
+	cr_assert_eq(rig_write(&world.rig, b, 0, span_of(bytes, 4 * S)), 2 * S, "all the room");
 	cr_assert_eq(rig_write(&world.rig, b, 2 * S, span_of(bytes, 1)), -ENOSPC);
 	cr_assert_eq(io_disk_space(world.rig.io, "/d", &free_bytes, &total), OK);
 	cr_assert_eq(free_bytes, 0);
@@ -375,6 +375,30 @@ Test(sim_faults, full_disk_refuses_until_room_is_made)
 	io_unlink(world.rig.io, &call.op, "/d/a");
 	cr_assert_eq(call_wait(&world.rig, &call), 0);
 	cr_assert_eq(rig_write(&world.rig, b, 2 * S, span_of(bytes, 4 * S)), 4 * S);
+	world_end(&world);
+}
+
+Test(sim_faults, chances_and_latencies_are_kept)
+{
+	struct world world = {0};
+	struct sim_faults faults = {.latency_us_min = 5000, .latency_us_max = 6000};
+	uint8_t byte = 0;
+	unsigned failed = 0;
+	world_boot(&world, 9);
+	int fd = create(&world, "/d/a", 0);
+	cr_assert_eq(rig_write(&world.rig, fd, 0, span_of(&byte, 1)), 1);
+	faults.chance_ppm[SIM_READ_EIO] = 300000;
+	sim_set_faults(world.rig.disk, &faults);
+	for (int i = 0; i < 200; i++) {
+		uint64_t before = io_clock_us(world.rig.io);
+		int32_t result = rig_read(&world.rig, fd, 0, &byte, 1);
+		uint64_t took = io_clock_us(world.rig.io) - before;
+		cr_assert(took >= 4990 && took <= 6200, "%zu", (size_t)took);
+		cr_assert(result == 1 || result == -EIO);
+		failed += result == -EIO;
+	}
+	cr_assert(failed > 30 && failed < 100, "%u", failed);
+	cr_assert_eq(sim_fault_count(world.rig.disk, SIM_READ_EIO), failed);
 	world_end(&world);
 }
 

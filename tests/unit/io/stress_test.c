@@ -32,9 +32,10 @@ struct link {
 
 static void check(struct side *side, const uint8_t *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		cr_assert_eq(bytes[i], byte_at(side->received + i, side->other->key),
-		    "byte %zu", (size_t)side->received + i);
+	size_t good = 0;
+	while (good < len && bytes[good] == byte_at(side->received + good, side->other->key))
+		good++;
+	cr_assert_eq(good, len, "byte %zu", (size_t)side->received + good);
 	side->received += len;
 }
 
@@ -169,10 +170,10 @@ static void links_end(struct rig *rig, struct link *links)
 	}
 }
 
-static void bytes_keep_their_order_through_any_history(struct rig *rig)
+static void history(struct rig *rig, uint64_t seed)
 {
 	struct random random;
-	random_init(&random, 20240601);
+	random_init(&random, seed);
 	struct link *links = memory_zalloc(&rig->memory, LINKS * sizeof(*links));
 	uint64_t moved = 0, reopened = 0;
 	for (unsigned i = 0; i < 2 * LINKS; i++) {
@@ -205,5 +206,11 @@ static void bytes_keep_their_order_through_any_history(struct rig *rig)
 	cr_assert_gt(reopened, 2 * LINKS);
 	links_end(rig, links);
 	memory_free(&rig->memory, links, LINKS * sizeof(*links));
+}
+
+static void bytes_keep_their_order_through_any_history(struct rig *rig)
+{
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		history(rig, seed);
 }
 BACKENDS(bytes_keep_their_order_through_any_history)
