@@ -225,8 +225,8 @@ struct io_listener {
 	int          fd;
 	void       (*accepted)(struct io_listener *listener, int fd);   /* the callee owns fd */
 	void        *ctx;
-	struct io_op op;                  /* back end's */
-	uint8_t      armed, closing, unix_socket;
+	void        *accept;              /* back end's, from here on */
+	uint8_t      unix_socket;
 	struct io_timer retry;            /* after EMFILE */
 	char         path[108];
 };
@@ -281,8 +281,9 @@ struct io_memory {
 	int    fd;                        /* a memfd, for a child to map */
 };
 
-/* Shared memory of fixed, sealed size, all zero. With read_only_for_others a child can map
- * it for reading only (F_SEAL_FUTURE_WRITE). ERR_MEMORY. */
+/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd` is open for
+ * reading only, so that a child can map it for reading only. (Not F_SEAL_FUTURE_WRITE: with
+ * that seal the kernel refuses to give pages back, even to us.) ERR_MEMORY. */
 MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others, struct io_memory *out);
 void io_memory_free(struct io *io, struct io_memory *memory);
 /* Gives whole pages back to the machine; they read as zero afterwards. */

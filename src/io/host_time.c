@@ -1,0 +1,104 @@
+/* io/host_time.c: the real clocks, the kernel's random bits, log lines, and what INFO asks
+ * of the machine. */
+#include "io/host.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t clock_us(clockid_t id)
+{
+	struct timespec at;
+	int rc = clock_gettime(id, &at);
+	ASSERT(rc == 0);
+	return (uint64_t)at.tv_sec * 1000000 + (uint64_t)at.tv_nsec / 1000;
+}
+
+uint64_t host_clock(struct io *io)
+{
+	UNUSED(io);
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+void host_pass_begin(struct io *io)
+{
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
+	ASSERT(now >= io->now_us);
+	io->now_us = now;
+	io->wall_ms = (int64_t)(clock_us(CLOCK_REALTIME) / 1000);
+}
+
+void host_random(struct io *io, void *out, size_t len)
+{
+	UNUSED(io);
+	uint8_t *at = out;
+	while (len > 0) {
+		ssize_t got = getrandom(at, len, 0);
+		if (got < 0) {
+			ASSERT(errno == EINTR);
+			continue;
+		}
+		at += got;
+		len -= (size_t)got;
+	}
+}
+
+void host_write_line(struct io *io, int fd, struct span line)
+{
+	UNUSED(io);
+	char end = '\n';
+	struct iovec iov[2] = {{(void *)(uintptr_t)line.ptr, line.len}, {&end, 1}};
+	ssize_t written;
+	do
+		written = writev(fd, iov, 2);
+	while (written < 0 && errno == EINTR);
+	/* A log that cannot be written has nowhere to complain. */
+	UNUSED(written);
+}
+
+/* The value in kB of one line of /proc/self/status, in bytes; 0 if it is not there. */
+static uint64_t status_bytes(const char *status, const char *name)
+{
+	const char *at = strstr(status, name);
+	if (at == NULL)
+		return 0;
+	return strtoull(at + strlen(name), NULL, 10) << 10;
+}
+
+static double seconds(struct timeval tv)
+{
+	return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+}
+
+void host_usage(struct io *io, struct io_usage *out)
+{
+	UNUSED(io);
+	*out = (struct io_usage){.pid = getpid()};
+	char status[4096];
+	FILE *file = fopen("/proc/self/status", "re");
+	if (file != NULL) {
+		size_t got = fread(status, 1, sizeof(status) - 1, file);
+		status[got] = 0;
+		fclose(file);
+		out->resident_bytes = status_bytes(status, "VmRSS:");
+		out->resident_bytes_peak = status_bytes(status, "VmHWM:");
+	}
+	struct sysinfo machine;
+	if (sysinfo(&machine) == 0)
+		out->total_system_bytes = (uint64_t)machine.totalram * machine.mem_unit;
+	struct rusage self, children;
+	if (getrusage(RUSAGE_SELF, &self) == 0 && getrusage(RUSAGE_CHILDREN, &children) == 0) {
+		out->cpu_user_s = seconds(self.ru_utime);
+		out->cpu_system_s = seconds(self.ru_stime);
+		out->cpu_user_children_s = seconds(children.ru_utime);
+		out->cpu_system_children_s = seconds(children.ru_stime);
+	}
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		out->fd_limit = files.rlim_cur;
+}

@@ -1,0 +1,289 @@
+/* tests/unit/io/stream_test.c: connections, on all three back ends. */
+#include "rig.h"
+
+#include <stdio.h>
+
+struct pair {
+	struct end a, b;
+};
+
+static void pair_open(struct rig *rig, struct pair *pair)
+{
+	int fds[2];
+	cr_assert_eq(io_socket_pair(rig->io, fds), OK);
+	end_open(rig, &pair->a, fds[0]);
+	end_open(rig, &pair->b, fds[1]);
+}
+
+static void pair_fini(struct pair *pair)
+{
+	end_fini(&pair->a);
+	end_fini(&pair->b);
+}
+
+static void small_messages_arrive_in_order(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	struct buf all;
+	buf_init(&all, &rig->memory);
+	for (unsigned i = 0; i < 500; i++) {
+		char text[32];
+		int len = snprintf(text, sizeof(text), "message %u\n", i);
+		end_send(&pair.a, span_of(text, (size_t)len));
+		rig_until(rig, &pair.a.sent);
+		cr_assert_eq(pair.a.sent_err, OK);
+		buf_append(&all, span_of(text, (size_t)len));
+	}
+	end_until_received(&pair.b, all.len);
+	cr_assert(span_equal(buf_span(&pair.b.received), buf_span(&all)));
+	buf_fini(&all);
+	pair_fini(&pair);
+}
+BACKENDS(small_messages_arrive_in_order)
+
+enum { BIG = 8 << 20 };
+
+static void one_large_message_arrives_whole(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 5);
+	end_send(&pair.a, span_of(bytes, BIG));
+	end_until_received(&pair.b, BIG);
+	rig_until(rig, &pair.a.sent);
+	cr_assert_eq(pair.a.sent_err, OK);
+	cr_assert_eq(pair.b.received.len, BIG);
+	cr_assert_eq(memcmp(pair.b.received.ptr, bytes, BIG), 0);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(one_large_message_arrives_whole)
+
+static void vectors_are_sent_in_order(struct rig *rig)
+{
+	enum { PARTS = 1000, PART = 777 };
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, PARTS * PART);
+	struct iovec *iov = memory_alloc(&rig->memory, PARTS * sizeof(*iov));
+	pattern_fill(bytes, PARTS * PART, 6);
+	for (size_t i = 0; i < PARTS; i++)
+		iov[i] = (struct iovec){bytes + i * PART, PART};
+	io_stream_send(rig->io, &pair.a.stream, iov, PARTS);
+	end_until_received(&pair.b, PARTS * PART);
+	rig_until(rig, &pair.a.sent);
+	cr_assert_eq(memcmp(pair.b.received.ptr, bytes, PARTS * PART), 0);
+	memory_free(&rig->memory, bytes, PARTS * PART);
+	memory_free(&rig->memory, iov, PARTS * sizeof(*iov));
+	pair_fini(&pair);
+}
+BACKENDS(vectors_are_sent_in_order)
+
+/* What a large PUT does: stop in mid stream, take the body directly, go on. */
+static void body_is_received_directly_in_mid_stream(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 7);
+	pair.b.pause_at = 1;
+	end_send(&pair.a, span_of(bytes, BIG));
+	rig_until(rig, &pair.b.paused);
+	size_t head = pair.b.received.len;
+	cr_assert(head > 0 && head < BIG / 2, "%zu", head);
+
+	size_t len = BIG / 2 - head;
+	uint8_t *body = memory_alloc(&rig->memory, len);
+	io_stream_receive_into(rig->io, &pair.b.stream, body, len);
+	rig_until(rig, &pair.b.filled);
+	cr_assert_eq(pair.b.filled_err, OK);
+	cr_assert_eq(pair.b.filled_bytes, len);
+	cr_assert_eq(memcmp(body, bytes + head, len), 0);
+	cr_assert_eq(pair.b.received.len, head, "nothing went past the pause");
+
+	pair.b.paused = false;
+	pair.b.pause_at = 0;
+	io_stream_resume(rig->io, &pair.b.stream);
+	end_until_received(&pair.b, BIG - len);
+	cr_assert_eq(memcmp(pair.b.received.ptr + head, bytes + BIG / 2, BIG / 2), 0);
+	rig_until(rig, &pair.a.sent);
+	memory_free(&rig->memory, body, len);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(body_is_received_directly_in_mid_stream)
+
+static void pause_and_resume_lose_nothing(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 8);
+	end_send(&pair.a, span_of(bytes, BIG));
+	unsigned pauses = 0;
+	while (pair.b.received.len < BIG) {
+		pair.b.pause_at = pair.b.received.len + 300000;
+		if (pair.b.pause_at > BIG)
+			pair.b.pause_at = 0;
+		if (pair.b.pause_at == 0) {
+			end_until_received(&pair.b, BIG);
+			break;
+		}
+		rig_until(rig, &pair.b.paused);
+		pauses++;
+		pair.b.paused = false;
+		io_stream_resume(rig->io, &pair.b.stream);
+	}
+	cr_assert_gt(pauses, 3);
+	cr_assert_eq(memcmp(pair.b.received.ptr, bytes, BIG), 0);
+	rig_until(rig, &pair.a.sent);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(pause_and_resume_lose_nothing)
+
+static void pause_of_an_idle_stream_is_confirmed(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	io_wait(rig->io, 0);
+	io_stream_pause(rig->io, &pair.b.stream);
+	cr_assert(!pair.b.paused);
+	rig_until(rig, &pair.b.paused);
+	end_send(&pair.a, SPAN_LIT("held back"));
+	rig_until(rig, &pair.a.sent);
+	for (int i = 0; i < 5; i++)
+		io_wait(rig->io, 1000);
+	cr_assert_eq(pair.b.received.len, 0);
+	pair.b.paused = false;
+	io_stream_resume(rig->io, &pair.b.stream);
+	end_until_received(&pair.b, 9);
+	pair_fini(&pair);
+}
+BACKENDS(pause_of_an_idle_stream_is_confirmed)
+
+static void pause_does_not_cancel_a_send(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 9);
+	pair.b.pause_at = 1;
+	end_send(&pair.a, span_of(bytes, BIG));       /* stays in flight: b pauses */
+	rig_until(rig, &pair.b.paused);
+	io_stream_pause(rig->io, &pair.a.stream);
+	rig_until(rig, &pair.a.paused);
+	cr_assert(!pair.a.sent);
+	pair.b.paused = false;
+	pair.b.pause_at = 0;
+	io_stream_resume(rig->io, &pair.b.stream);
+	end_until_received(&pair.b, BIG);
+	rig_until(rig, &pair.a.sent);
+	cr_assert_eq(pair.a.sent_err, OK);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(pause_does_not_cancel_a_send)
+
+static void end_of_peer_is_told(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	end_send(&pair.a, SPAN_LIT("last words"));
+	rig_until(rig, &pair.a.sent);
+	end_close(&pair.a);
+	rig_until(rig, &pair.b.eof);
+	cr_assert(span_equal(buf_span(&pair.b.received), SPAN_LIT("last words")));
+	pair_fini(&pair);
+}
+BACKENDS(end_of_peer_is_told)
+
+static void send_to_a_closed_peer_fails(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 10);
+	pair.b.pause_at = 1;
+	end_send(&pair.a, span_of(bytes, BIG));
+	rig_until(rig, &pair.b.paused);
+	end_close(&pair.b);
+	rig_until(rig, &pair.a.sent);
+	cr_assert_eq(pair.a.sent_err, ERR_CLOSED);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(send_to_a_closed_peer_fails)
+
+static void fill_from_a_closed_peer_is_short(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	io_stream_pause(rig->io, &pair.b.stream);
+	rig_until(rig, &pair.b.paused);
+	uint8_t body[100] = {0};
+	io_stream_receive_into(rig->io, &pair.b.stream, body, sizeof(body));
+	end_send(&pair.a, SPAN_LIT("half"));
+	rig_until(rig, &pair.a.sent);
+	end_close(&pair.a);
+	rig_until(rig, &pair.b.filled);
+	cr_assert_eq(pair.b.filled_bytes, 4);
+	cr_assert_eq(pair.b.filled_err, ERR_CLOSED);
+	cr_assert_arr_eq(body, "half", 4);
+	pair_fini(&pair);
+}
+BACKENDS(fill_from_a_closed_peer_is_short)
+
+/* Closing while everything is in flight: each callback but closed() is withheld. */
+static void close_waits_for_what_is_in_flight(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_zalloc(&rig->memory, BIG), *body = memory_zalloc(&rig->memory, BIG);
+	io_stream_pause(rig->io, &pair.b.stream);
+	rig_until(rig, &pair.b.paused);
+	end_send(&pair.b, span_of(bytes, BIG));
+	pair.a.pause_at = 1;
+	io_stream_receive_into(rig->io, &pair.b.stream, body, BIG);
+	rig_until(rig, &pair.a.paused);
+	end_close(&pair.b);
+	cr_assert(!pair.b.sent);
+	cr_assert(!pair.b.filled);
+	memset(body, 1, BIG);         /* ours again: ASan would object */
+	memory_free(&rig->memory, bytes, BIG);
+	memory_free(&rig->memory, body, BIG);
+	pair_fini(&pair);
+}
+BACKENDS(close_waits_for_what_is_in_flight)
+
+enum { STREAMS = 200 };
+
+static void two_hundred_streams_exchange(struct rig *rig)
+{
+	struct pair *pairs = memory_zalloc(&rig->memory, STREAMS * sizeof(*pairs));
+	enum { LEN = 100000 };
+	uint8_t *bytes = memory_alloc(&rig->memory, LEN + STREAMS);
+	pattern_fill(bytes, LEN + STREAMS, 12);
+	for (unsigned i = 0; i < STREAMS; i++)
+		pair_open(rig, &pairs[i]);
+	for (unsigned i = 0; i < STREAMS; i++) {
+		end_send(&pairs[i].a, span_of(bytes + i, LEN));
+		end_send(&pairs[i].b, span_of(bytes + i, 1000));
+	}
+	for (unsigned i = 0; i < STREAMS; i++) {
+		end_until_received(&pairs[i].b, LEN);
+		end_until_received(&pairs[i].a, 1000);
+		cr_assert_eq(memcmp(pairs[i].b.received.ptr, bytes + i, LEN), 0);
+		cr_assert_eq(memcmp(pairs[i].a.received.ptr, bytes + i, 1000), 0);
+	}
+	for (unsigned i = 0; i < STREAMS; i++) {
+		rig_until(rig, &pairs[i].a.sent);
+		rig_until(rig, &pairs[i].b.sent);
+		pair_fini(&pairs[i]);
+	}
+	memory_free(&rig->memory, bytes, LEN + STREAMS);
+	memory_free(&rig->memory, pairs, STREAMS * sizeof(*pairs));
+}
+BACKENDS(two_hundred_streams_exchange)
