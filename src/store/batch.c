@@ -10,8 +10,7 @@ struct batch *batch_new(struct memory *memory)
 {
 	ASSERT(memory != NULL);
 	uint8_t *buf = memory_try_alloc_aligned(memory, SECTOR, BATCH_BUFFER);
-	if (buf == NULL)
-		return NULL;
+	ASSERT(buf != NULL);
 	struct batch *batch = memory_zalloc(memory, sizeof(*batch));
 	batch->magic = BATCH_MAGIC;
 	batch->memory = memory;
@@ -48,7 +47,7 @@ void batch_begin(struct batch *batch, const struct stamp *stamp)
 	batch_drop_bodies(batch);
 	batch->state = BATCH_OPEN;
 	batch->sync = BATCH_NO_SYNC;
-	batch->rewritten = batch->everysec = false;
+	batch->rewritten = batch->everysec = batch->wants_sync = false;
 	batch->offset = stamp->offset;
 	batch->bytes = 0;
 	batch->first_lsn = batch->last_lsn = batch->new_lsn = 0;
@@ -160,6 +159,8 @@ static void batch_note(struct batch *batch, const struct record *record, bool is
 		batch->first_lsn = record->lsn;
 	if (record->lsn > batch->last_lsn)
 		batch->last_lsn = record->lsn;
+	if (is_move || record->sync == SYNC_ALWAYS)
+		batch->wants_sync = true;
 	if (is_move)
 		return;
 	ASSERT(record->lsn > batch->new_lsn);

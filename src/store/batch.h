@@ -45,6 +45,7 @@ struct batch {
 	uint8_t             state, sync;
 	bool                rewritten;        /* this is its second home */
 	bool                everysec;         /* holds a record that wants a sync within a second */
+	bool                wants_sync;       /* may be acknowledged only when it is durable */
 	struct list         link;
 	struct stream      *stream;
 	struct segment     *segment;
@@ -76,7 +77,7 @@ void batch_begin(struct batch *batch, const struct stamp *stamp);
 /* Bytes on disk, commit block and all, if this record came too; 0 if the batch has no room. */
 uint64_t batch_bytes_with(const struct batch *batch, const struct record *record,
     const struct payload *payload);
-/* Adds it; it fits. Sets the place. The first call after batch_begin has a fresh stamp. */
+/* Adds it; it fits. Sets *place. A record whose own place is set is a copy of that one. */
 void batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
     const struct payload *payload, struct place *place);
 /* Writes the commit block and closes the list of pieces. */

@@ -129,19 +129,18 @@ static size_t chunk_slots(const struct body *body)
 	return (body->len + CHUNK_BYTES - 1) / CHUNK_BYTES;
 }
 
-void body_narrow(struct body *body, size_t skip, size_t len, const uint32_t *crcs)
+void body_narrow(struct body *body, size_t skip, size_t len, struct span crcs)
 {
 	CHECK_OBJ(body, BODY_MAGIC);
 	ASSERT(body->filled == 0 && body->chunk_crcs == NULL);
 	ASSERT(skip <= body->block_bytes && len <= body->block_bytes - skip);
-	ASSERT(len == 0 || crcs != NULL);
+	ASSERT(crcs.len == 4 * ((len + CHUNK_BYTES - 1) / CHUNK_BYTES));
 	body->ptr = body->block + skip;
 	body->len = body->filled = body->hashed = len;
 	if (len == 0)
 		return;
-	size_t bytes = chunk_slots(body) * sizeof(*crcs);
-	body->chunk_crcs = memory_alloc(body->memory, bytes);
-	memcpy(body->chunk_crcs, crcs, bytes);
+	body->chunk_crcs = memory_alloc(body->memory, crcs.len);
+	memcpy(body->chunk_crcs, crcs.ptr, crcs.len);
 }
 
 /* Checksums of the bytes between `hashed` and `filled`, chunk by chunk. */

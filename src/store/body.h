@@ -56,8 +56,8 @@ MUST_CHECK enum err body_new(struct body_pool *pool, size_t len, struct body **o
 MUST_CHECK enum err body_new_heap(struct memory *memory, size_t len, struct body **out);
 
 /* Narrows a body whose whole block was read from a disk to the `len` bytes behind `skip`, with
- * chunk checksums that were already proven (copied; may be NULL with len 0). For the store. */
-void body_narrow(struct body *body, size_t skip, size_t len, const uint32_t *crcs);
+ * chunk checksums that were already proven (u32 each, copied). For the store. */
+void body_narrow(struct body *body, size_t skip, size_t len, struct span crcs);
 
 /* `count` more bytes now lie behind those that were there: checks and hash move on. */
 void body_advance(struct body *body, size_t count);

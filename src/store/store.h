@@ -26,6 +26,7 @@
  * waits for the disk). DISKFULL clears by itself.
  */
 #pragma once
+#include "base/list.h"
 #include "store/body.h"
 
 struct store;
@@ -120,6 +121,9 @@ void store_free(struct store *store);           /* after closed(), or before sto
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
+/* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
+ * Until the next such append; calls do not add up. */
+void store_expect(struct store *store, uint64_t bytes);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
@@ -165,13 +169,23 @@ void store_read_fini(struct store_read *read);
 /* ---- Tiers ---- */
 
 /* Copies the record to `tier` in small slices; relocated() follows when the copy is
- * durable, or nothing if the record died or the copy failed (logged). `done` always runs. */
+ * durable, or nothing if the record died or the copy failed (logged). `done` always runs, and the
+ * storage is the caller's again. A record that is there already is done at once. */
 struct store_move {
 	uint32_t      magic;
 	void        (*done)(struct store_move *move, enum err err);
 	void         *ctx;
 	struct store_read read;
 	enum tier     tier;
+	struct list   link, batch_link;     /* the store's, from here on */
+	struct place  from;
+	enum err      err;
+	uint8_t       step;
+	uint32_t      entry;                /* of its record in the batch */
+	uint32_t      failures;
+	struct place *parts;                /* of a chain: the copies made so far */
+	uint32_t      part_count, parts_done;
+	uint64_t      parts_bytes;
 };
 void store_move_start(struct store *store, struct store_move *move, struct place place, uint64_t lsn);
 
