@@ -248,7 +248,7 @@ static void info_images(struct engine *engine, struct buf *out)
 	                "body_memory_used:%llu\r\nbody_memory:%llu\r\n",
 	    (ull)images, (ull)engine->counters.images_put, (ull)engine->counters.image_bytes_put,
 	    (ull)engine->counters.images_get, (ull)engine->counters.cold_reads, (ull)engine->counters.not_modified,
-	    (ull)hot.bytes, (ull)hot.count, (ull)hot.hits, (ull)hot.misses, (ull)body_pool_used(engine->pool),
+	    (ull)hot.bytes, (ull)hot.bodies, (ull)hot.hits, (ull)hot.misses, (ull)body_pool_used(engine->pool),
 	    (ull)engine->settings->body_memory);
 	image_service_stats(engine, out);
 }

@@ -7,21 +7,6 @@
 #include "engine/apply.h"
 #include "image/meta.h"
 
-enum { RECORD_HEAD_BYTES = 64 };
-
-/* The bytes that an EXPIRE record takes in its segment, for releasing it. */
-static struct place expire_place(const struct entry *entry, uint32_t segment)
-{
-	return (struct place){segment, 0, RECORD_HEAD_BYTES + entry->key_len};
-}
-
-static void release_expiry(struct engine *engine, struct entry *entry)
-{
-	struct entry_expiry *expiry = entry_expiry(entry);
-	if (expiry != NULL && expiry->segment != 0)
-		store_release(engine->store, expire_place(entry, expiry->segment));
-}
-
 static void entry_set_lsn(struct entry *entry, uint64_t lsn)
 {
 	entry->lsn = lsn & ((UINT64_C(1) << 48) - 1);
@@ -35,7 +20,6 @@ static void entry_stamp(struct entry *entry, const struct record *record)
 
 void entry_release_records(struct engine *engine, struct entry *entry)
 {
-	release_expiry(engine, entry);
 	if (entry->type == ENTRY_STRING) {
 		store_release(engine->store, entry_value(entry)->place);
 		return;
@@ -161,10 +145,8 @@ struct entry *apply_expire(struct engine *engine, const struct target *target, c
 {
 	struct entry *entry = target->entry;
 	ASSERT(entry != NULL);
-	release_expiry(engine, entry);
-	ASSERT(record->place.bytes == RECORD_HEAD_BYTES + entry->key_len);
 	entry = directory_expire(&engine->directories[target->db], entry, target->hash,
-	    (uint64_t)record->expire_ms, record->place.segment);
+	    (uint64_t)record->expire_ms);
 	engine_entry_moved(engine, target->db, entry);
 	entry_set_lsn(entry, record->lsn);
 	return entry;

@@ -2,9 +2,11 @@
 #include "engine/apply.h"
 #include "engine/image.h"
 
-static struct cache_key body_key(uint64_t lsn)
+/* Hot bodies by the LSN of their record. */
+static void hot_put(struct engine *engine, uint64_t lsn, struct body *body)
 {
-	return (struct cache_key){lsn, 1};
+	struct digest key = body_cache_key(0, lsn);
+	body_cache_put(engine->hot, &key, body);
 }
 
 enum err call_put_image(struct call *call, struct span key, const struct image_put *put)
@@ -30,7 +32,7 @@ enum err call_put_image(struct call *call, struct span key, const struct image_p
 	if (err == OK)
 		err = apply_image(engine, &target, &record);
 	if (err == OK) {
-		body_cache_put(engine->hot, body_key(record.lsn), put->body);
+		hot_put(engine, record.lsn, put->body);
 		err = metadata_remember(engine, record.lsn, buf_span(&encoded), NULL);
 		if (record.sync == SYNC_ALWAYS && call->gate < record.lsn)
 			call->gate = record.lsn;
@@ -71,7 +73,8 @@ enum err call_edit_image(struct call *call, struct entry *entry, const struct im
 
 struct body *image_cached(struct engine *engine, struct entry *entry)
 {
-	return body_cache_get(engine->hot, body_key(entry_image(entry)->body_lsn));
+	struct digest key = body_cache_key(0, entry_image(entry)->body_lsn);
+	return body_cache_get(engine->hot, &key);
 }
 
 static void body_read_done(struct store_read *read, enum err err)
@@ -84,7 +87,7 @@ static void body_read_done(struct store_read *read, enum err err)
 		if (body == NULL)
 			err = ERR_CORRUPT;
 		else
-			body_cache_put(load->engine->hot, body_key(load->lsn), body);
+			hot_put(load->engine, load->lsn, body);
 	}
 	store_read_fini(read);
 	load->done(load, err, body);

@@ -5,11 +5,6 @@
  */
 #include "engine/internal.h"
 
-static struct cache_key metadata_key(uint64_t lsn)
-{
-	return (struct cache_key){lsn, 0};
-}
-
 void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn)
 {
 	struct entry_meta *meta = entry_meta(entry);
@@ -22,7 +17,8 @@ struct body *metadata_cached(struct engine *engine, struct entry *entry)
 	struct place place;
 	uint64_t lsn;
 	metadata_where(entry, &place, &lsn);
-	return body_cache_get(engine->metas, metadata_key(lsn));
+	struct digest key = body_cache_key(0, lsn);
+	return body_cache_get(engine->metas, &key);
 }
 
 enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span encoded, struct body **out)
@@ -33,7 +29,8 @@ enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span enco
 		return err;
 	memcpy(body->ptr, encoded.ptr, encoded.len);
 	body_advance(body, encoded.len);
-	body_cache_put(engine->metas, metadata_key(lsn), body);
+	struct digest key = body_cache_key(0, lsn);
+	body_cache_put(engine->metas, &key, body);
 	if (out != NULL)
 		*out = body;
 	else

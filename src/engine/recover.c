@@ -102,13 +102,6 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
 	if (entry == NULL)
 		return false;
-	if (record->type == RECORD_EXPIRE) {
-		struct entry_expiry *expiry = entry_expiry(entry);
-		if (expiry == NULL || expiry->segment != from.segment || entry->lsn != record->lsn)
-			return false;
-		expiry->segment = to.segment;
-		return true;
-	}
 	if (entry->type == ENTRY_STRING)
 		return place_follow(&entry_value(entry)->place, from, to);
 	if (record->type == RECORD_IMAGE)

@@ -25,16 +25,9 @@ struct derive_job {
 	struct worker_job     work;
 };
 
-static struct cache_key derivative_key(const struct digest *key)
-{
-	struct cache_key out;
-	memcpy(&out, key->bytes, sizeof(out));
-	return out;
-}
-
 struct body *derivative_cached(struct engine *engine, const struct digest *key)
 {
-	return body_cache_get(engine->service->derivatives, derivative_key(key));
+	return body_cache_get(engine->service->derivatives, key);
 }
 
 static void job_end(struct derive_job *job, enum err err, struct body *result, const char *why)
@@ -61,7 +54,7 @@ static void job_worked(struct worker_job *work, enum err err)
 	struct body *result = err == OK ? work->result : NULL;
 	body_unref(work->source);
 	if (result != NULL)
-		body_cache_put(job->service->derivatives, derivative_key(&job->key), result);
+		body_cache_put(job->service->derivatives, &job->key, result);
 	job_end(job, err, result, work->why);
 	body_unref(result);
 }
@@ -212,7 +205,7 @@ void image_service_stats(struct engine *engine, struct buf *out)
 	    (unsigned long long)stats.timeouts, (unsigned long long)stats.nonsense,
 	    (unsigned long long)stats.spawned, (unsigned long long)stats.worker_us_total);
 	buf_printf(out, "derivative_cache_bytes:%llu\r\nderivative_cache_count:%llu\r\n",
-	    (unsigned long long)cache.bytes, (unsigned long long)cache.count);
+	    (unsigned long long)cache.bytes, (unsigned long long)cache.bodies);
 	buf_printf(out, "derivative_cache_hits:%llu\r\nderivative_cache_misses:%llu\r\n",
 	    (unsigned long long)cache.hits, (unsigned long long)cache.misses);
 	buf_printf(out, "derivatives_made:%llu\r\nderivatives_shared:%llu\r\n",

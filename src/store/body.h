@@ -43,7 +43,8 @@ struct body_pool_options {
 	void *ctx;
 };
 
-MUST_CHECK enum err body_pool_new(struct io *io, const struct body_pool_options *options, struct body_pool **out);
+MUST_CHECK enum err body_pool_new(struct io *io, const struct body_pool_options *options,
+    struct body_pool **out);
 void body_pool_free(struct body_pool *pool);          /* every body must be gone */
 const struct io_memory *body_pool_memory(const struct body_pool *pool);    /* for workers */
 uint64_t body_pool_used(const struct body_pool *pool);                     /* bytes handed out */
@@ -53,6 +54,10 @@ uint64_t body_pool_used(const struct body_pool *pool);                     /* by
 MUST_CHECK enum err body_new(struct body_pool *pool, size_t len, struct body **out);
 /* The same on the heap. ERR_MEMORY. */
 MUST_CHECK enum err body_new_heap(struct memory *memory, size_t len, struct body **out);
+
+/* Narrows a body whose whole block was read from a disk to the `len` bytes behind `skip`, with
+ * chunk checksums that were already proven (u32 each, copied). For the store. */
+void body_narrow(struct body *body, size_t skip, size_t len, struct span crcs);
 
 /* `count` more bytes now lie behind those that were there: checks and hash move on. */
 void body_advance(struct body *body, size_t count);

@@ -306,23 +306,18 @@ static struct entry *entry_reshape(struct directory *directory, struct entry *en
 	new->lsn = entry->lsn;
 	new->access_s = entry->access_s;
 	struct entry_expiry *from = entry_expiry(entry), *to = entry_expiry(new);
-	if (from != NULL && to != NULL) {
+	if (from != NULL && to != NULL)
 		to->at_ms = from->at_ms;
-		to->segment = from->segment;
-	}
 	return new;
 }
 
 struct entry *directory_expire(struct directory *directory, struct entry *entry, uint64_t hash,
-    uint64_t at_ms, uint32_t segment)
+    uint64_t at_ms)
 {
-	bool keep = at_ms != 0 || segment != 0;
 	bool has = (entry->flags & ENTRY_HAS_EXPIRY) != 0;
-	if (!keep && !has)
-		return entry;
-	if (keep != has) {
-		unsigned flags = keep ? entry->flags | ENTRY_HAS_EXPIRY
-		                      : entry->flags & ~(unsigned)ENTRY_HAS_EXPIRY;
+	if (has != (at_ms != 0)) {
+		unsigned flags = has ? entry->flags & ~(unsigned)ENTRY_HAS_EXPIRY
+		                     : entry->flags | ENTRY_HAS_EXPIRY;
 		struct entry *new = entry_reshape(directory, entry, flags);
 		directory_replace(directory, entry, new, hash);
 		entry = new;
@@ -331,11 +326,7 @@ struct entry *directory_expire(struct directory *directory, struct entry *entry,
 	if (expiry == NULL)
 		return entry;
 	expiry->at_ms = at_ms;
-	expiry->segment = segment;
-	if (at_ms != 0)
-		heap_set(&directory->expiry, &expiry->node, at_ms);
-	else
-		heap_remove(&directory->expiry, &expiry->node);
+	heap_set(&directory->expiry, &expiry->node, at_ms);
 	return entry;
 }
 

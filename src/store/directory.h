@@ -43,9 +43,9 @@ struct entry {
 _Static_assert(sizeof(struct entry) == 16, "entry header");
 
 struct entry_expiry {
-	uint64_t         at_ms;       /* Unix ms; 0: never, overriding an older record */
+	uint64_t         at_ms;       /* Unix ms */
 	struct heap_node node;
-	uint32_t         segment;     /* of the EXPIRE record that says so; 0: the main record does */
+	uint32_t         spare;
 };
 _Static_assert(sizeof(struct entry_expiry) == 16, "entry expiry");
 
@@ -137,10 +137,9 @@ void directory_replace(struct directory *directory, struct entry *old, struct en
 /* Takes it out and frees it. */
 void directory_remove(struct directory *directory, struct entry *entry, uint64_t hash);
 
-/* Sets, moves or (at_ms 0) clears the deadline; returns the entry, which may have moved.
- * `segment` as in struct entry_expiry. */
+/* Sets, moves or (at_ms 0) clears the deadline; returns the entry, which may have moved. */
 struct entry *directory_expire(struct directory *directory, struct entry *entry, uint64_t hash,
-    uint64_t at_ms, uint32_t segment);
+    uint64_t at_ms);
 /* The same entry with room for struct entry_meta. */
 struct entry *directory_add_meta(struct directory *directory, struct entry *entry, uint64_t hash);
 /* The entry whose deadline is first, if that is <= now_ms; else NULL. */

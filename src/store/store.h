@@ -12,6 +12,8 @@
  *   A record starts alive. store_release says that nobody needs it; a sealed segment with
  *   nothing alive is recycled or unlinked, once its tombstones are not needed either: a
  *   tombstone is needed while any other segment holds a record with a smaller LSN.
+ *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
+ *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, or to a fresh segment after a write error). It
  *   keeps its LSN; relocated() offers the new place and the owner takes it if its entry
  *   still names the old one.
@@ -19,11 +21,12 @@
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
  * shows either all of a group or none.
  *
- * Errors: ERR_DISKFULL (no segment can be made; RECORD_RESERVED types still pass into the
- * reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much
+ * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still
+ * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much
  * waits for the disk). DISKFULL clears by itself.
  */
 #pragma once
+#include "base/list.h"
 #include "store/body.h"
 
 struct store;
@@ -37,7 +40,8 @@ enum record_type {
 	RECORD_DELETE,          /* key; a tombstone */
 	RECORD_FLUSH,           /* db (or RECORD_ALL_DBS); everything in it before this LSN is gone */
 	RECORD_SETTING,         /* key names it (policies, presets, users), body is its text; empty: removed */
-	RECORD_PART,            /* one piece of a body longer than a segment; made by the store only */
+	RECORD_PART,            /* one piece of a long body; made by the store only */
+	RECORD_VOID,            /* LSNs from `refers` up to its own were cut off; made by the store only */
 	RECORD_TYPE_COUNT
 };
 
@@ -69,7 +73,7 @@ struct record {
 	struct span  value;         /* body of at most BODY_INLINE_MAX bytes, borrowed; or ... */
 	struct body *body;          /* ... a full body; append takes its own reference */
 	uint64_t     body_bytes;    /* recovery: length of a body that was not loaded */
-	struct place place;         /* given by append */
+	struct place place;         /* given by append; nowhere for marks */
 };
 
 struct store_events {
@@ -79,7 +83,9 @@ struct store_events {
 	void (*recovered)(void *ctx, const struct record *record);
 	/* Recovery is over; with an error the store must be freed. */
 	void (*opened)(void *ctx, enum err err);
-	/* Every record up to lsn is as durable as it asked to be. */
+	/* Every record up to lsn is as durable as it asked to be; or store_durable_lsn moved.
+	 * A record that asked for SYNC_EVERYSEC or SYNC_NO waits only for the SYNC_ALWAYS ones
+	 * before it: if there are none, store_written_lsn covers it as soon as it is appended. */
 	void (*durable)(void *ctx, uint64_t lsn);
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
 	 * to `to`; the store releases `from`. False: `to` is released. */
@@ -118,6 +124,9 @@ void store_free(struct store *store);           /* after closed(), or before sto
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
+/* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
+ * Until the next such append; calls do not add up. */
+void store_expect(struct store *store, uint64_t bytes);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
@@ -163,13 +172,23 @@ void store_read_fini(struct store_read *read);
 /* ---- Tiers ---- */
 
 /* Copies the record to `tier` in small slices; relocated() follows when the copy is
- * durable, or nothing if the record died or the copy failed (logged). `done` always runs. */
+ * durable, or nothing if the record died or the copy failed (logged). `done` always runs, and the
+ * storage is the caller's again. A record that is there already is done at once. */
 struct store_move {
 	uint32_t      magic;
 	void        (*done)(struct store_move *move, enum err err);
 	void         *ctx;
 	struct store_read read;
 	enum tier     tier;
+	struct list   link, batch_link;     /* the store's, from here on */
+	struct place  from;
+	enum err      err;
+	uint8_t       step;
+	uint32_t      entry;                /* of its record in the batch */
+	uint32_t      failures;
+	struct place *parts;                /* of a chain: the copies made so far */
+	uint32_t      part_count, parts_done;
+	uint64_t      parts_bytes;
 };
 void store_move_start(struct store *store, struct store_move *move, struct place place, uint64_t lsn);
 

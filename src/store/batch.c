@@ -1,0 +1,273 @@
+/* store/batch.c: see batch.h. */
+#include "store/batch.h"
+
+#include "base/arith.h"
+#include "base/crc32c.h"
+
+enum { BATCH_MAGIC = 0x42617463 };
+
+struct batch *batch_new(struct memory *memory)
+{
+	ASSERT(memory != NULL);
+	uint8_t *buf = memory_try_alloc_aligned(memory, SECTOR, BATCH_BUFFER);
+	ASSERT(buf != NULL);
+	struct batch *batch = memory_zalloc(memory, sizeof(*batch));
+	batch->magic = BATCH_MAGIC;
+	batch->memory = memory;
+	batch->buf = buf;
+	batch->entries = memory_alloc(memory, BATCH_RECORDS * sizeof(*batch->entries));
+	list_init(&batch->link);
+	list_init(&batch->moves);
+	return batch;
+}
+
+static void batch_drop_bodies(struct batch *batch)
+{
+	ASSERT(batch->body_count <= BATCH_BODIES);
+	for (uint32_t i = 0; i < batch->body_count; i++)
+		body_unref(batch->bodies[i]);
+	batch->body_count = 0;
+}
+
+void batch_free(struct batch *batch)
+{
+	DROP_OBJ(batch, BATCH_MAGIC);
+	ASSERT(list_is_empty(&batch->moves));
+	batch_drop_bodies(batch);
+	memory_free(batch->memory, batch->entries, BATCH_RECORDS * sizeof(*batch->entries));
+	memory_free(batch->memory, batch->buf, BATCH_BUFFER);
+	memory_free(batch->memory, batch, sizeof(*batch));
+}
+
+void batch_begin(struct batch *batch, const struct stamp *stamp)
+{
+	CHECK_OBJ(batch, BATCH_MAGIC);
+	ASSERT(stamp->offset % SECTOR == 0);
+	ASSERT(list_is_empty(&batch->moves));
+	batch_drop_bodies(batch);
+	batch->state = BATCH_OPEN;
+	batch->sync = BATCH_NO_SYNC;
+	batch->rewritten = batch->everysec = batch->wants_sync = false;
+	batch->offset = stamp->offset;
+	batch->bytes = 0;
+	batch->first_lsn = batch->last_lsn = batch->new_lsn = 0;
+	batch->always_lsn = batch->recorded_lsn = 0;
+	batch->count = batch->piece_count = 0;
+	batch->buf_len = batch->piece_from = 0;
+}
+
+/* Where the next record would lie and end, from the start of the batch. */
+struct spot {
+	uint64_t             at, end;
+	struct record_layout layout;
+	size_t               buffered;        /* bytes that it takes in the buffer */
+	bool                 by_reference;
+};
+
+static struct spot batch_spot(const struct batch *batch, const struct record *record,
+    uint32_t body_bytes)
+{
+	struct spot spot = {.at = round_up(batch->bytes, RECORD_ALIGN)};
+	uint32_t head = record_head_bytes(record->key.len, record->meta.len, body_bytes);
+	ASSERT(batch->offset % SECTOR == 0);
+	spot.layout = record_layout(batch->offset + spot.at, head, body_bytes);
+	spot.by_reference = body_bytes > BODY_INLINE_MAX;
+	spot.end = spot.at + spot.layout.bytes;
+	spot.buffered = spot.layout.bytes;
+	if (spot.by_reference) {
+		spot.end = round_up(spot.end, SECTOR);
+		spot.buffered = spot.layout.body_at;
+	}
+	return spot;
+}
+
+uint64_t batch_bytes_with(const struct batch *batch, const struct record *record,
+    const struct payload *payload)
+{
+	CHECK_OBJ(batch, BATCH_MAGIC);
+	ASSERT(batch->state == BATCH_OPEN);
+	struct spot spot = batch_spot(batch, record, payload->len);
+	if (batch->count == BATCH_RECORDS || batch->body_count == BATCH_BODIES)
+		return 0;
+	if (batch->count > 0 && spot.end > BATCH_BYTES_SOFT)
+		return 0;
+	size_t buffered = round_up(batch->buf_len, RECORD_ALIGN) + spot.buffered;
+	if (round_up(round_up(buffered, RECORD_ALIGN) + COMMIT_BYTES, SECTOR) > BATCH_BUFFER)
+		return 0;
+	return round_up(round_up(spot.end, RECORD_ALIGN) + COMMIT_BYTES, SECTOR);
+}
+
+uint64_t batch_bytes_alone(const struct record *record, uint32_t body_bytes)
+{
+	uint32_t head = record_head_bytes(record->key.len, record->meta.len, body_bytes);
+	struct record_layout layout = record_layout(0, head, body_bytes);
+	ASSERT(layout.bytes >= head);
+	return round_up(layout.bytes, SECTOR) + SECTOR;
+}
+
+/* Zeros up to the next multiple of `unit`, in the buffer and on disk alike. */
+static void batch_pad(struct batch *batch, uint64_t unit)
+{
+	size_t len = (size_t)(round_up(batch->buf_len, unit) - batch->buf_len);
+	ASSERT(batch->buf_len + len <= BATCH_BUFFER);
+	memset(batch->buf + batch->buf_len, 0, len);
+	batch->buf_len += len;
+	batch->bytes += len;
+}
+
+static void batch_push_piece(struct batch *batch, void *ptr, size_t len)
+{
+	ASSERT(batch->piece_count < BATCH_PIECES);
+	ASSERT((uintptr_t)ptr % SECTOR == 0 && len % SECTOR == 0);
+	if (len == 0)
+		return;
+	batch->pieces[batch->piece_count++] = (struct iovec){.iov_base = ptr, .iov_len = len};
+}
+
+/* The buffer's bytes since the last body become a piece. */
+static void batch_cut_piece(struct batch *batch)
+{
+	ASSERT(batch->buf_len % SECTOR == 0);
+	batch_push_piece(batch, batch->buf + batch->piece_from, batch->buf_len - batch->piece_from);
+	batch->piece_from = batch->buf_len;
+}
+
+static void batch_add_body(struct batch *batch, const struct payload *payload, bool by_reference)
+{
+	const uint8_t *bytes = payload->body != NULL ? payload->body->ptr + payload->from
+	                                             : payload->value.ptr;
+	if (!by_reference) {
+		if (payload->len > 0)
+			memcpy(batch->buf + batch->buf_len, bytes, payload->len);
+		batch->buf_len += payload->len;
+		batch->bytes += payload->len;
+		return;
+	}
+	ASSERT(payload->body != NULL);
+	ASSERT(batch->body_count < BATCH_BODIES);
+	batch_pad(batch, SECTOR);
+	batch_cut_piece(batch);
+	size_t len = (size_t)round_up(payload->len, SECTOR);
+	batch_push_piece(batch, payload->body->ptr + payload->from, len);
+	batch->bodies[batch->body_count++] = body_ref(payload->body);
+	batch->bytes += len;
+}
+
+static void batch_note(struct batch *batch, const struct record *record, bool is_move)
+{
+	if (batch->first_lsn == 0 || record->lsn < batch->first_lsn)
+		batch->first_lsn = record->lsn;
+	if (record->lsn > batch->last_lsn)
+		batch->last_lsn = record->lsn;
+	if (is_move || record->sync == SYNC_ALWAYS)
+		batch->wants_sync = true;
+	if (is_move)
+		return;
+	ASSERT(record->lsn > batch->new_lsn);
+	batch->new_lsn = record->lsn;
+	if (record->sync == SYNC_ALWAYS && batch->always_lsn == 0)
+		batch->always_lsn = record->lsn;
+	if (record->sync == SYNC_EVERYSEC)
+		batch->everysec = true;
+}
+
+void batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
+    const struct payload *payload, struct place *place)
+{
+	ASSERT(batch_bytes_with(batch, record, payload) > 0);
+	ASSERT(stamp->segment > 0);
+	struct spot spot = batch_spot(batch, record, payload->len);
+	uint32_t crc;
+	const uint32_t *crcs = payload->crcs;
+	if (crcs == NULL) {
+		ASSERT(payload->body == NULL && payload->len <= BODY_INLINE_MAX);
+		crc = crc32c(0, payload->value);
+		crcs = &crc;
+	}
+	batch_pad(batch, RECORD_ALIGN);
+	struct batch_entry *entry = &batch->entries[batch->count++];
+	*entry = (struct batch_entry){
+		.lsn = record->lsn,
+		.head_at = (uint32_t)batch->buf_len,
+		.from_start = (uint32_t)spot.at,
+		.body_bytes = payload->len,
+		.type = record->type,
+		.place.segment = stamp->segment,
+		.place.offset = (uint32_t)((batch->offset + spot.at) / RECORD_ALIGN),
+		.place.bytes = spot.layout.bytes,
+	};
+	uint8_t *head = batch->buf + batch->buf_len;
+	record_write_head(head, record, payload->len, crcs);
+	record_stamp(head, &(struct stamp){stamp->segment, stamp->nonce, batch->offset + spot.at});
+	batch->buf_len += spot.layout.head_bytes;
+	batch->bytes += spot.layout.head_bytes;
+	batch_add_body(batch, payload, spot.by_reference);
+	ASSERT(batch->bytes == spot.end);
+	entry->is_move = record->place.segment != 0;
+	batch_note(batch, record, entry->is_move);
+	*place = entry->place;
+}
+
+static void batch_write_commit(struct batch *batch, size_t at, const struct stamp *stamp)
+{
+	struct commit_block *commit = &batch->commit;
+	uint32_t crc = 0;
+	for (uint32_t i = 0; i < batch->count; i++)
+		crc = crc32c(crc, span_of(batch->buf + batch->entries[i].head_at + 4, 4));
+	commit->headers_crc = crc;
+	commit->count = batch->count;
+	commit->first_lsn = batch->first_lsn;
+	commit->last_lsn = batch->last_lsn;
+	commit->batch_sector = (uint32_t)(batch->offset / SECTOR);
+	/* The block lies in the last sector of the batch, wherever its records end. */
+	uint64_t from_start = batch->bytes - (batch->buf_len - at);
+	commit_write(batch->buf + at, commit,
+	    &(struct stamp){stamp->segment, stamp->nonce, batch->offset + from_start});
+}
+
+void batch_close(struct batch *batch, const struct stamp *stamp, const struct commit_block *commit)
+{
+	CHECK_OBJ(batch, BATCH_MAGIC);
+	ASSERT(batch->state == BATCH_OPEN);
+	batch->commit = *commit;
+	batch->recorded_lsn = commit->durable_lsn;
+	batch_pad(batch, RECORD_ALIGN);
+	size_t at = batch->buf_len;
+	batch->buf_len += COMMIT_BYTES;
+	batch->bytes += COMMIT_BYTES;
+	batch_pad(batch, SECTOR);
+	batch_cut_piece(batch);
+	batch_write_commit(batch, at, stamp);
+	batch->state = BATCH_WAITING;
+	ASSERT(batch->bytes % SECTOR == 0);
+}
+
+/* The commit block's place in the buffer: right behind the last record's buffered bytes. */
+static size_t batch_commit_at(const struct batch *batch)
+{
+	ASSERT(batch->state != BATCH_OPEN);
+	if (batch->count == 0)
+		return 0;
+	const struct batch_entry *last = &batch->entries[batch->count - 1];
+	if (last->body_bytes > BODY_INLINE_MAX)
+		return batch->buf_len - SECTOR;
+	return (size_t)round_up(last->head_at + last->place.bytes, RECORD_ALIGN);
+}
+
+void batch_move(struct batch *batch, const struct stamp *stamp)
+{
+	CHECK_OBJ(batch, BATCH_MAGIC);
+	ASSERT(stamp->offset % SECTOR == 0);
+	batch->offset = stamp->offset;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct batch_entry *entry = &batch->entries[i];
+		uint64_t offset = batch->offset + entry->from_start;
+		entry->old = entry->place;
+		entry->place.segment = stamp->segment;
+		entry->place.offset = (uint32_t)(offset / RECORD_ALIGN);
+		record_stamp(batch->buf + entry->head_at,
+		    &(struct stamp){stamp->segment, stamp->nonce, offset});
+	}
+	if (batch->state != BATCH_OPEN)
+		batch_write_commit(batch, batch_commit_at(batch), stamp);
+}

@@ -1,0 +1,396 @@
+/* store/fail.c: when a write or a sync fails.
+ *
+ * Nothing is tried again in the segment where it happened: the kernel may have dropped the
+ * error together with the bytes. Once all writes under way have ended, the batches that are
+ * not durable, which are all still in memory, go in order to a fresh segment, are read back
+ * and compared; only then are they acknowledged, and the owner is offered the new places. If
+ * that fails too, or no segment can be had, the store is read-only from then on.
+ *
+ * Copies on their way to another tier are simply given up: the originals are where they were.
+ */
+#include "store/state.h"
+
+/* Batches under repair: how far the one at the front was compared. */
+struct repair {
+	struct batch *batch;              /* being read back */
+	uint64_t      at;
+	uint8_t      *buf;                /* PIECE_BYTES */
+	struct iovec  iov;
+	struct io_op  op;
+	uint32_t      left;               /* batches not yet compared */
+};
+
+static void fail_read_done(struct io_op *op, int32_t result);
+
+/* ---- Giving up ---- */
+
+static void fail_read_only(struct stream *stream)
+{
+	struct store *store = stream->store;
+	struct repair *repair = store->repair;
+	stream->failed = true;
+	store_set_state(store, ERR_READONLY);
+	for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next)
+		move_batch_failed(LIST_OF(at, struct batch, link), ERR_READONLY);
+	if (stream->open != NULL)
+		move_batch_failed(stream->open, ERR_READONLY);
+	read_fail_waiting(store);
+	if (repair != NULL && repair->batch == NULL) {
+		memory_free(store->memory, repair->buf, PIECE_BYTES);
+		memory_free(store->memory, repair, sizeof(*repair));
+		store->repair = NULL;
+	}
+	move_pump(store);
+	store_check_closed(store);
+}
+
+/* Where the failed segment's good part ends. */
+static void fail_segment(const struct stream *stream, struct segment *segment)
+{
+	segment->failed = true;
+	segment->tail = SECTOR;
+	if (segment->id == stream->durable_segment)
+		segment->tail = (uint64_t)stream->durable_sector * SECTOR;
+	else if (segment->id < stream->durable_segment)
+		segment->tail = segment->written;
+}
+
+static void fail_give_up_batch(struct stream *stream, struct batch *batch)
+{
+	struct store *store = stream->store;
+	struct segment *segment = batch->segment;
+	move_batch_failed(batch, ERR_IO);
+	/* Parts are released by the moves that own them. */
+	fail_segment(stream, segment);
+	stream_batch_done(stream, batch);
+	store->reclaim_due = true;
+}
+
+static void fail_copies(struct stream *stream)
+{
+	struct store *store = stream->store;
+	ASSERT(stream->tier != TIER_HOT);
+	stream->failures++;
+	if (stream->active != NULL)
+		fail_segment(stream, stream->active);
+	if (stream->open != NULL) {
+		list_append(&stream->batches, &stream->open->link);
+		stream->open = NULL;
+	}
+	while (!list_is_empty(&stream->batches))
+		fail_give_up_batch(stream, LIST_OF(stream->batches.next, struct batch, link));
+	stream->failed = false;
+	struct segment *active = stream->active;
+	if (active != NULL) {
+		active->state = SEGMENT_SEALED;
+		stream->prev_segment = active->id;
+		stream->prev_sector = (uint32_t)(active->tail / SECTOR);
+		stream->active = NULL;
+	}
+	move_pump(store);
+	reclaim_pump(store);
+	store_check_closed(store);
+}
+
+/* ---- The second home ---- */
+
+static bool fail_take_segment(struct stream *stream, uint64_t bytes)
+{
+	struct segment *active = stream->active;
+	if (!active->failed && active->tail + bytes <= segment_room_end(active->bytes))
+		return true;
+	return stream_next_segment(stream, true) == OK;
+}
+
+static void fail_move_batch(struct stream *stream, struct batch *batch)
+{
+	struct segment *to = stream->active;
+	ASSERT(!to->failed);
+	ASSERT(batch->segment != NULL && batch->segment->pins > 0);
+	batch->segment->pins--;
+	batch->segment = to;
+	to->pins++;
+	if (batch->state != BATCH_OPEN) {
+		/* What it says about its segment's forerunner changes with the segment. */
+		batch->commit.prev_segment = to->prev_segment;
+		batch->commit.prev_sector = to->prev_sector;
+		batch->commit.durable_segment = stream->durable_segment;
+		batch->commit.durable_sector = stream->durable_sector;
+	}
+	struct stamp stamp = segment_stamp(to, to->tail);
+	batch_move(batch, &stamp);
+	batch->rewritten = true;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct batch_entry *entry = &batch->entries[i];
+		bool is_mark = record_is_mark(entry->type, entry->body_bytes);
+		segment_note(to, entry->lsn, entry->place.bytes, is_mark);
+		if (!is_mark)
+			segment_retain(to, entry->place.bytes);
+	}
+	if (batch->state == BATCH_OPEN)
+		return;
+	batch->state = BATCH_WAITING;
+	batch->sync = BATCH_DSYNC;
+	to->tail += batch->bytes;
+}
+
+/* Every batch in `todo` finds a place, or false. */
+static bool fail_move_all(struct stream *stream, struct list *todo, struct batch *open)
+{
+	struct store *store = stream->store;
+	while (!list_is_empty(todo)) {
+		struct batch *batch = LIST_OF(todo->next, struct batch, link);
+		list_remove(&batch->link);
+		if (batch->count == 0) {          /* a seal or a mark */
+			stream_batch_done(stream, batch);
+			continue;
+		}
+		if (!fail_take_segment(stream, batch->bytes)) {
+			list_append(&stream->batches, &batch->link);
+			return false;
+		}
+		fail_move_batch(stream, batch);
+		list_append(&stream->batches, &batch->link);
+		store->repair->left++;
+	}
+	if (open == NULL)
+		return true;
+	uint64_t need = round_up(open->bytes + RECORD_ALIGN + COMMIT_BYTES, SECTOR);
+	if (!fail_take_segment(stream, need))
+		return false;
+	fail_move_batch(stream, open);
+	stream->open = open;
+	return true;
+}
+
+static void fail_rewrite(struct stream *stream)
+{
+	struct store *store = stream->store;
+	struct list todo;
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	if (spares == 0 && store->maker.busy)
+		return;                       /* the maker calls again */
+	if (spares == 0 || store->repair != NULL) {
+		fail_read_only(stream);
+		return;
+	}
+	list_init(&todo);
+	while (!list_is_empty(&stream->batches)) {
+		struct list *link = stream->batches.next;
+		list_remove(link);
+		list_append(&todo, link);
+		fail_segment(stream, LIST_OF(link, struct batch, link)->segment);
+	}
+	fail_segment(stream, stream->active);
+	struct batch *open = stream->open;
+	stream->open = NULL;
+	store->repair = memory_zalloc(store->memory, sizeof(*store->repair));
+	store->repair->buf = memory_try_alloc_aligned(store->memory, SECTOR, PIECE_BYTES);
+	ASSERT(store->repair->buf != NULL);
+	bool moved = fail_move_all(stream, &todo, open);
+	if (!moved) {
+		while (!list_is_empty(&todo)) {
+			struct list *link = todo.next;
+			list_remove(link);
+			list_append(&stream->batches, link);
+		}
+		if (stream->open == NULL)
+			stream->open = open;
+		fail_read_only(stream);
+		return;
+	}
+	log_warning(store->log, "%u batches go to segment %u instead", store->repair->left,
+	    stream->active->id);
+	stream->failed = false;
+	if (store->repair->left == 0) {
+		memory_free(store->memory, store->repair->buf, PIECE_BYTES);
+		memory_free(store->memory, store->repair, sizeof(*store->repair));
+		store->repair = NULL;
+	}
+	commit_pump(stream);
+	move_pump(store);
+	store_check_closed(store);
+}
+
+void fail_pump(struct stream *stream)
+{
+	if (!stream->failed || stream->store->state == ERR_READONLY)
+		return;
+	if (stream->in_flight > 0 || stream->syncing)
+		return;
+	if (stream->tier == TIER_HOT)
+		fail_rewrite(stream);
+	else
+		fail_copies(stream);
+}
+
+void fail_stream(struct stream *stream, const char *what, int32_t result)
+{
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	struct store *store = stream->store;
+	store->stats.write_errors++;
+	log_warning(store->log, "A %s in segment %u failed: %s", what,
+	    stream->active != NULL ? stream->active->id : 0,
+	    result < 0 ? err_name(io_err(result)) : "short");
+	stream->failed = true;
+	fail_pump(stream);
+}
+
+/* ---- Reading back ---- */
+
+static void fail_read_next(struct stream *stream)
+{
+	struct repair *repair = stream->store->repair;
+	struct batch *batch = repair->batch;
+	size_t len = min_u64(PIECE_BYTES, batch->bytes - repair->at);
+	ASSERT(len > 0);
+	repair->iov = (struct iovec){.iov_base = repair->buf, .iov_len = len};
+	io_op_init(&repair->op, fail_read_done, stream);
+	const struct io_transfer transfer = {
+		.fd = batch->segment->fd,
+		.offset = batch->offset + repair->at,
+		.iov = &repair->iov,
+		.iov_count = 1,
+	};
+	io_read(stream->store->io, &repair->op, &transfer);
+}
+
+/* The next rewritten batch that was written but not yet compared, in order. */
+static void fail_compare_next(struct stream *stream)
+{
+	struct repair *repair = stream->store->repair;
+	if (repair == NULL || repair->batch != NULL || stream->failed)
+		return;
+	for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next) {
+		struct batch *batch = LIST_OF(at, struct batch, link);
+		if (!batch->rewritten)
+			continue;
+		if (batch->state != BATCH_WRITTEN)
+			return;
+		repair->batch = batch;
+		repair->at = 0;
+		fail_read_next(stream);
+		return;
+	}
+}
+
+void fail_batch_written(struct batch *batch)
+{
+	struct stream *stream = batch->stream;
+	ASSERT(batch->state == BATCH_WRITTEN && batch->rewritten);
+	if (stream->store->repair == NULL) {      /* it was open then: its first write */
+		fail_offer(batch);
+		batch->rewritten = false;
+		commit_written(stream);
+		return;
+	}
+	fail_compare_next(stream);
+	commit_pump(stream);
+}
+
+static bool fail_same(const struct batch *batch, uint64_t from, struct span bytes)
+{
+	uint64_t at = 0;
+	for (uint32_t i = 0; i < batch->piece_count && bytes.len > 0; i++) {
+		const struct iovec *piece = &batch->pieces[i];
+		if (from < at + piece->iov_len) {
+			size_t skip = (size_t)(from - at);
+			size_t len = min_u64(piece->iov_len - skip, bytes.len);
+			if (memcmp((const uint8_t *)piece->iov_base + skip, bytes.ptr, len) != 0)
+				return false;
+			bytes = span_slice(bytes, len, bytes.len);
+			from += len;
+		}
+		at += piece->iov_len;
+	}
+	return bytes.len == 0;
+}
+
+static bool fail_offer_record(struct batch *batch, const struct batch_entry *entry)
+{
+	struct store *store = batch->stream->store;
+	struct record_view view;
+	struct record record;
+	uint64_t offset = (uint64_t)entry->place.offset * RECORD_ALIGN;
+	struct stamp stamp = segment_stamp(batch->segment, offset);
+	struct span head = span_of(batch->buf + entry->head_at, BATCH_BUFFER - entry->head_at);
+	enum err err = record_parse(head, &stamp, &view);
+	ASSERT(err == OK);
+	record_from_view(&view, &record);
+	record.flags &= (uint8_t)~RECORD_CHAINED;
+	record.place = entry->place;
+	if (!store->events.relocated(store->ctx, &record, entry->old, entry->place)) {
+		chain_drop(store, entry->old);
+		return false;
+	}
+	chain_rehead(store, entry->old, entry->place);
+	read_relocated(store, entry->old, entry->place);
+	return true;
+}
+
+/* Every record of the batch has a second home: those who know the first one hear of it. */
+void fail_offer(struct batch *batch)
+{
+	struct store *store = batch->stream->store;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct batch_entry *entry = &batch->entries[i];
+		struct place from = entry->old, to = entry->place;
+		if (from.segment == 0 || record_is_mark(entry->type, entry->body_bytes))
+			continue;
+		bool taken;
+		if (entry->type == RECORD_PART)
+			taken = chain_part_moved(store, from, to) || move_part_moved(store, from, to);
+		else if (entry->is_move)
+			taken = true;             /* its move looks here when it is durable */
+		else
+			taken = fail_offer_record(batch, entry);
+		struct place dead = taken ? from : to;
+		segment_release(store, segment_find(store, dead.segment), dead.bytes);
+		entry->old = (struct place){0};
+	}
+}
+
+static void fail_compared(struct stream *stream)
+{
+	struct store *store = stream->store;
+	struct repair *repair = store->repair;
+	fail_offer(repair->batch);
+	repair->batch->rewritten = false;
+	repair->batch = NULL;
+	ASSERT(repair->left > 0);
+	if (--repair->left == 0) {
+		memory_free(store->memory, repair->buf, PIECE_BYTES);
+		memory_free(store->memory, repair, sizeof(*repair));
+		store->repair = NULL;
+	} else {
+		fail_compare_next(stream);
+	}
+	commit_written(stream);
+}
+
+static void fail_read_done(struct io_op *op, int32_t result)
+{
+	struct stream *stream = op->ctx;
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	struct store *store = stream->store;
+	struct repair *repair = store->repair;
+	ASSERT(repair != NULL && repair->batch != NULL);
+	size_t len = repair->iov.iov_len;
+	bool good = result >= 0 && (size_t)result == len &&
+	    fail_same(repair->batch, repair->at, span_of(repair->buf, len));
+	if (stream->failed || !good) {
+		if (!good)
+			log_warning(store->log, "Segment %u does not read back as written",
+			    repair->batch->segment->id);
+		repair->batch = NULL;
+		stream->failed = true;
+		fail_pump(stream);
+		return;
+	}
+	repair->at += len;
+	if (repair->at < repair->batch->bytes)
+		fail_read_next(stream);
+	else
+		fail_compared(stream);
+}

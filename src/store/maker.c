@@ -1,0 +1,406 @@
+/* store/maker.c: makes segments, one at a time, ahead of need.
+ *
+ * New:      create, allocate, header copy at the end, header, sync of the directory.
+ * Recycled: header copy at the end, header (from here on the old records are void, for the
+ *           nonce has changed), rename, sync of the directory. A crash between the two headers
+ *           leaves the old segment; one that tears the first leaves the new one.
+ *
+ * A spare is zeroed from its end towards its start in slices, so that later writes
+ * change no file system metadata. Being zeroed does not matter for correctness, unless the
+ * file system cannot allocate: then a segment is zeroed before it counts as a spare.
+ */
+#include "store/state.h"
+
+#include <errno.h>
+
+enum maker_step {
+	MAKER_OPEN,
+	MAKER_ALLOCATE,
+	MAKER_EXTEND,
+	MAKER_TRAILER,
+	MAKER_HEADER,
+	MAKER_RENAME,
+	MAKER_SYNC,
+	MAKER_ZERO,
+	MAKER_CLEAN_CLOSE,
+	MAKER_CLEAN_UNLINK,
+};
+
+enum { ZERO_PACE_US = 4000 };
+
+static void maker_step_done(struct io_op *op, int32_t result);
+static void zeroer_wake(struct io_timer *timer);
+static void zeroer_done(struct io_op *op, int32_t result);
+
+void maker_init(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	io_op_init(&maker->op, maker_step_done, store);
+	maker->header = memory_try_alloc_aligned(store->memory, SECTOR, SECTOR);
+	store->zeros = memory_try_alloc_aligned(store->memory, SECTOR, PIECE_BYTES);
+	ASSERT(maker->header != NULL);
+	ASSERT(store->zeros != NULL);
+	memset(store->zeros, 0, PIECE_BYTES);
+	io_timer_init(&store->zero_timer, zeroer_wake, store);
+}
+
+void maker_fini(struct store *store)
+{
+	ASSERT(maker_is_idle(store));
+	io_timer_cancel(store->io, &store->zero_timer);
+	memory_free(store->memory, store->maker.header, SECTOR);
+	memory_free(store->memory, store->zeros, PIECE_BYTES);
+}
+
+bool maker_is_idle(const struct store *store)
+{
+	return !store->maker.busy && store->zeroed == NULL;
+}
+
+static void maker_write_header(struct store *store, bool trailer)
+{
+	struct maker *maker = &store->maker;
+	const struct segment *segment = maker->segment;
+	struct segment_header header = {
+		.store = store->id,
+		.segment = segment->id,
+		.nonce = segment->nonce,
+		.tier = segment->tier,
+		.bytes = segment->bytes,
+		.created_ms = io_wall_ms(store->io),
+	};
+	segment_header_write(maker->header, &header);
+	maker->iov = (struct iovec){.iov_base = maker->header, .iov_len = SECTOR};
+	const struct io_transfer transfer = {
+		.fd = segment->fd,
+		.durable = true,
+		.offset = trailer ? segment->bytes - SECTOR : 0,
+		.iov = &maker->iov,
+		.iov_count = 1,
+	};
+	io_write(store->io, &maker->op, &transfer);
+}
+
+static void maker_submit(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	uint32_t direct = store->direct ? (uint32_t)IO_DIRECT : 0;
+	ASSERT(maker->busy);
+	switch ((enum maker_step)maker->step) {
+	case MAKER_OPEN:
+		io_open(store->io, &maker->op, segment->path,
+		    IO_READ | IO_WRITE | IO_CREATE | IO_TRUNCATE | direct);
+		break;
+	case MAKER_ALLOCATE:
+		io_allocate(store->io, &maker->op, segment->fd, segment->bytes);
+		break;
+	case MAKER_EXTEND:
+		io_truncate(store->io, &maker->op, segment->fd, segment->bytes);
+		break;
+	case MAKER_TRAILER:
+	case MAKER_HEADER:
+		maker_write_header(store, maker->step == MAKER_TRAILER);
+		break;
+	case MAKER_RENAME:
+		io_rename(store->io, &maker->op, maker->old_path, segment->path);
+		break;
+	case MAKER_SYNC:
+		io_sync_directory(store->io, &maker->op, store->dir[segment->tier]);
+		break;
+	case MAKER_ZERO:
+		zeroer_pump(store);
+		break;
+	case MAKER_CLEAN_CLOSE:
+		io_close(store->io, &maker->op, segment->fd);
+		break;
+	case MAKER_CLEAN_UNLINK:
+		io_unlink(store->io, &maker->op, segment->path);
+		break;
+	}
+}
+
+static void maker_go(struct store *store, enum maker_step step)
+{
+	store->maker.step = (uint8_t)step;
+	maker_submit(store);
+}
+
+static void maker_finish(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	ASSERT(segment->state == SEGMENT_MAKING);
+	segment->state = SEGMENT_SPARE;
+	segment->zero_first = false;
+	if (maker->recycling)
+		store->stats.segments_recycled++;
+	else
+		store->stats.segments_created++;
+	maker->busy = false;
+	maker->segment = NULL;
+	maker->retry_us = 0;
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	if (store->state == ERR_DISKFULL && spares > RESERVE_SEGMENTS)
+		store_set_state(store, OK);
+	recovery_maker_done(store);
+	for (int tier = 0; tier < TIER_COUNT; tier++) {
+		fail_pump(&store->streams[tier]);
+		commit_pump(&store->streams[tier]);
+	}
+	move_pump(store);
+	zeroer_pump(store);
+	maker_pump(store);
+	store_check_closed(store);
+}
+
+/* No segment can be made now: what is there is used up first. */
+static void maker_give_up(struct store *store, enum tier tier)
+{
+	store->maker.busy = false;
+	store->maker.segment = NULL;
+	store->maker.retry_us = io_now_us(store->io) + TICK_US;
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	if (tier == TIER_HOT && spares <= RESERVE_SEGMENTS && store->state == OK)
+		store_set_state(store, ERR_DISKFULL);
+	recovery_maker_done(store);
+	fail_pump(&store->streams[tier]);
+	move_pump(store);
+	store_check_closed(store);
+}
+
+static void maker_failed(struct store *store, int32_t result)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	log_warning(store->log, "Cannot make segment %s (step %d): %s", segment->path,
+	    maker->step, err_name(io_err(result)));
+	if (io_err(result) != ERR_DISKFULL)
+		store->stats.write_errors++;
+	maker->recycling = false;
+	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);
+}
+
+static void maker_clean_done(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	enum tier tier = segment->tier;
+	if (maker->step == MAKER_CLEAN_CLOSE) {
+		segment->fd = -1;
+		maker_go(store, MAKER_CLEAN_UNLINK);
+		return;
+	}
+	segment_free(store, segment);
+	maker_give_up(store, tier);
+}
+
+/* The steps that bear a failure, or lead elsewhere than to the next one. */
+static void maker_opened(struct store *store, int32_t result)
+{
+	struct segment *segment = store->maker.segment;
+	if (result == -EINVAL && store->direct) {
+		log_notice(store->log, "No direct I/O on %s: buffered writes and syncs instead",
+		    store->dir[segment->tier]);
+		store->direct = false;
+		maker_go(store, MAKER_OPEN);
+	} else if (result < 0) {
+		maker_failed(store, result);
+	} else {
+		segment->fd = result;
+		maker_go(store, MAKER_ALLOCATE);
+	}
+}
+
+static void maker_step_done(struct io_op *op, int32_t result)
+{
+	struct store *store = op->ctx;
+	CHECK_OBJ(store, STORE_MAGIC);
+	struct maker *maker = &store->maker;
+	enum maker_step step = maker->step;
+	ASSERT(maker->busy);
+	if (step == MAKER_CLEAN_CLOSE || step == MAKER_CLEAN_UNLINK) {
+		maker_clean_done(store);
+	} else if (step == MAKER_OPEN) {
+		maker_opened(store, result);
+	} else if (step == MAKER_ALLOCATE && (result == -EOPNOTSUPP || result == -ENOSYS)) {
+		maker->segment->zero_first = true;
+		maker_go(store, MAKER_EXTEND);
+	} else if (result < 0 && step != MAKER_RENAME) {
+		maker_failed(store, result);
+	} else if ((step == MAKER_TRAILER || step == MAKER_HEADER) && result != SECTOR) {
+		maker_failed(store, -EIO);
+	} else if (step == MAKER_ALLOCATE) {
+		maker_go(store, MAKER_TRAILER);
+	} else if (step == MAKER_HEADER) {
+		maker_go(store, maker->recycling ? MAKER_RENAME : MAKER_SYNC);
+	} else if (step == MAKER_RENAME) {
+		memory_free(store->memory, maker->old_path, strlen(maker->old_path) + 1);
+		maker->old_path = NULL;
+		maker_go(store, MAKER_SYNC);
+	} else if (step == MAKER_SYNC) {
+		if (maker->segment->zero_first)
+			maker_go(store, MAKER_ZERO);
+		else
+			maker_finish(store);
+	} else {
+		maker_go(store, (enum maker_step)(step + 1));
+	}
+}
+
+static void maker_begin(struct store *store, struct segment *segment, bool recycling)
+{
+	struct maker *maker = &store->maker;
+	ASSERT(!maker->busy);
+	segment->state = SEGMENT_MAKING;
+	io_random(store->io, &segment->nonce, sizeof(segment->nonce));
+	maker->busy = true;
+	maker->recycling = recycling;
+	maker->segment = segment;
+	maker_go(store, recycling ? MAKER_TRAILER : MAKER_OPEN);
+}
+
+void maker_recycle(struct store *store, struct segment *segment)
+{
+	ASSERT(segment->pins == 0 && segment->live_records == 0);
+	char name[32];
+	uint32_t id = store->next_segment++;
+	store->maker.old_path = segment->path;
+	segment_name(name, segment->tier, id);
+	segment_set_id(store, segment, id);
+	segment->path = segment_path_new(store, segment->tier, name, &segment->path_bytes);
+	segment->tail = segment->written = SECTOR;
+	segment->record_bytes = segment->marks = 0;
+	segment->lsn_min = UINT64_MAX;
+	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
+	segment->prev_segment = segment->prev_sector = 0;
+	segment->zero_from = SECTOR;
+	maker_begin(store, segment, true);
+}
+
+static bool maker_may_create(struct store *store, enum tier tier)
+{
+	uint64_t max = store->options.disk_bytes_max;
+	uint32_t spares;
+	ASSERT(tier < TIER_COUNT);
+	if (tier != TIER_HOT || max == 0)
+		return true;
+	if (segment_bytes_of(store, tier) + store->options.segment_bytes <= max)
+		return true;
+	segment_spare(store, tier, &spares);
+	if (spares <= RESERVE_SEGMENTS && store->state == OK)
+		store_set_state(store, ERR_DISKFULL);
+	return false;
+}
+
+void maker_pump(struct store *store)
+{
+	if (store->maker.busy || store->closing || store->state == ERR_READONLY)
+		return;
+	if (io_now_us(store->io) < store->maker.retry_us)
+		return;
+	for (int tier = 0; tier < TIER_COUNT; tier++) {
+		uint32_t spares, want = 1;
+		if (tier == TIER_HOT)
+			want = store->options.spare_segments + store->expect_segments;
+		segment_spare(store, (enum tier)tier, &spares);
+		if (!store->tier_used[tier] || spares >= want)
+			continue;
+		if (!maker_may_create(store, (enum tier)tier))
+			continue;
+		char name[32];
+		uint32_t id = store->next_segment++;
+		segment_name(name, (enum tier)tier, id);
+		struct segment *segment = segment_new(store, (enum tier)tier, id, name);
+		segment->zero_from = segment->bytes - SECTOR;
+		maker_begin(store, segment, false);
+		return;
+	}
+}
+
+/* ---- Zeroing ---- */
+
+bool zeroer_overlaps(const struct segment *segment, uint64_t from, uint64_t to)
+{
+	uint64_t slice = segment->zero_iov.iov_len;
+	ASSERT(from < to);
+	return slice > 0 && from < segment->zero_from && to > segment->zero_from - slice;
+}
+
+static void zeroer_wake(struct io_timer *timer)
+{
+	struct store *store = timer->ctx;
+	CHECK_OBJ(store, STORE_MAGIC);
+	zeroer_pump(store);
+}
+
+static bool zeroer_wants(const struct segment *segment)
+{
+	ASSERT(segment->zero_from >= SECTOR);
+	if (segment->zero_from == SECTOR || segment->fd < 0)
+		return false;
+	return segment->state == SEGMENT_SPARE ||
+	    (segment->state == SEGMENT_MAKING && segment->zero_first);
+}
+
+void zeroer_pump(struct store *store)
+{
+	if (store->zeroed != NULL || store->closing || io_timer_is_set(&store->zero_timer))
+		return;
+	struct segment *segment = NULL;
+	for (uint32_t i = 0; i < store->segment_count && segment == NULL; i++) {
+		if (zeroer_wants(store->segments[i]))
+			segment = store->segments[i];
+	}
+	if (segment == NULL)
+		return;
+	if (segment->state == SEGMENT_MAKING && store->maker.step != MAKER_ZERO)
+		return;
+	uint64_t len = min_u64(PIECE_BYTES, segment->zero_from - SECTOR);
+	ASSERT(len > 0);
+	store->zeroed = segment;
+	segment->zero_iov = (struct iovec){.iov_base = store->zeros, .iov_len = (size_t)len};
+	io_op_init(&segment->zero_op, zeroer_done, segment);
+	const struct io_transfer transfer = {
+		.fd = segment->fd,
+		.offset = segment->zero_from - len,
+		.iov = &segment->zero_iov,
+		.iov_count = 1,
+	};
+	io_write(store->io, &segment->zero_op, &transfer);
+}
+
+static void zeroer_done(struct io_op *op, int32_t result)
+{
+	struct segment *segment = op->ctx;
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	struct store *store = segment->store;
+	uint64_t len = segment->zero_iov.iov_len;
+	ASSERT(store->zeroed == segment);
+	store->zeroed = NULL;
+	segment->zero_iov.iov_len = 0;
+	if (result == (int32_t)len) {
+		segment->zero_from -= len;
+		store->stats.written_bytes += len;
+	} else if (segment->zero_first) {
+		maker_failed(store, result < 0 ? result : -ENOSPC);
+		return;
+	} else {
+		segment->zero_from = SECTOR;      /* not needed; a real write will tell */
+	}
+	commit_pump(&store->streams[segment->tier]);
+	if (segment->zero_first && segment->zero_from == SECTOR && !store->closing) {
+		maker_finish(store);
+		return;
+	}
+	if (segment->zero_first && store->closing)
+		maker_failed(store, -ECANCELED);
+	bool busy = store->streams[TIER_HOT].in_flight > 0;
+	if (busy && !segment->zero_first)
+		io_timer_set(store->io, &store->zero_timer, ZERO_PACE_US);
+	else
+		zeroer_pump(store);
+	store_check_closed(store);
+}

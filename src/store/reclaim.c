@@ -1,0 +1,113 @@
+/* store/reclaim.c: segments in which nothing is alive.
+ *
+ * Such a segment goes when its records are known on disk to have been durable (recovery
+ * would take a hole among younger LSNs for a torn tail), when whatever superseded them is
+ * durable, and when no other segment holds anything older than its marks, which might
+ * otherwise come back. It is recycled while spares are short, else unlinked.
+ */
+#include "store/state.h"
+
+static void reclaim_closed(struct io_op *op, int32_t result);
+
+/* The smallest LSN outside of `segment`. */
+static uint64_t reclaim_oldest_elsewhere(const struct store *store, const struct segment *segment)
+{
+	uint64_t oldest = UINT64_MAX;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		if (store->segments[i] != segment)
+			oldest = min_u64(oldest, store->segments[i]->lsn_min);
+	}
+	return oldest;
+}
+
+bool segment_is_dead(const struct store *store, const struct segment *segment)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	if (segment->state != SEGMENT_SEALED || segment->live_records > 0 || segment->pins > 0)
+		return false;
+	if (segment->zero_iov.iov_len > 0)
+		return false;
+	if (max_u64(segment->lsn_max, segment->free_lsn) > store->recorded_lsn)
+		return false;
+	ASSERT(segment->live_bytes == 0);
+	return segment->marks == 0 ||
+	    reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max;
+}
+
+static void reclaim_unlinked(struct io_op *op, int32_t result)
+{
+	struct segment *segment = op->ctx;
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	struct store *store = segment->store;
+	if (result < 0)
+		log_warning(store->log, "Cannot unlink %s: %s", segment->path,
+		    err_name(io_err(result)));
+	segment->fd = -1;
+	segment_free(store, segment);
+	ASSERT(store->retiring > 0);
+	store->retiring--;
+	store->stats.segments_unlinked++;
+	store->maker.retry_us = 0;            /* there may be room now */
+	maker_pump(store);
+	store->reclaim_due = true;
+	reclaim_pump(store);
+	store_check_closed(store);
+}
+
+static void reclaim_closed(struct io_op *op, int32_t result)
+{
+	struct segment *segment = op->ctx;
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	UNUSED(result);
+	io_op_init(&segment->op, reclaim_unlinked, segment);
+	io_unlink(segment->store->io, &segment->op, segment->path);
+}
+
+static void reclaim_unlink(struct store *store, struct segment *segment)
+{
+	ASSERT(segment->state == SEGMENT_SEALED);
+	segment->state = SEGMENT_RETIRING;
+	store->retiring++;
+	io_op_init(&segment->op, reclaim_closed, segment);
+	io_close(store->io, &segment->op, segment->fd);
+}
+
+/* True if something was begun and there may be more to do. */
+static bool reclaim_one(struct store *store, struct segment *segment)
+{
+	enum { RECYCLED_EXTRA = 2 };
+	uint32_t spares;
+	segment_spare(store, segment->tier, &spares);
+	uint32_t want = segment->tier == TIER_HOT ? store->options.spare_segments : 1;
+	bool short_of = spares < want + RECYCLED_EXTRA;
+	bool fit = !segment->failed && segment->bytes == store->options.segment_bytes;
+	ASSERT(segment->fd >= 0);
+	if (!fit || !short_of || !store->tier_used[segment->tier]) {
+		reclaim_unlink(store, segment);
+		return true;
+	}
+	if (store->maker.busy)
+		return false;                 /* its turn comes */
+	maker_recycle(store, segment);
+	return true;
+}
+
+void reclaim_pump(struct store *store)
+{
+	if (!store->reclaim_due || !store->opened || store->closing ||
+	    store->state == ERR_READONLY)
+		return;
+	store->reclaim_due = false;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		struct segment *segment = store->segments[i];
+		if (!segment_is_dead(store, segment))
+			continue;
+		store->reclaim_due = true;
+		if (!reclaim_one(store, segment))
+			return;
+		i = UINT32_MAX;               /* the table changed: from the start */
+		if (store->retiring > 0)
+			return;                   /* one at a time: the oldest frees the next */
+	}
+	store->reclaim_due = false;
+}

@@ -1,0 +1,160 @@
+/* store/record.c: see record.h. */
+#include "store/record.h"
+
+#include "base/arith.h"
+#include "base/crc32c.h"
+
+uint32_t record_head_bytes(size_t key_bytes, size_t meta_bytes, uint64_t body_bytes)
+{
+	ASSERT(key_bytes <= KEY_BYTES_MAX);
+	ASSERT(meta_bytes <= META_BYTES_MAX);
+	ASSERT(body_bytes <= RECORD_BODY_MAX);
+	return (uint32_t)(RECORD_HEADER + key_bytes + meta_bytes + 4 * chunk_count(body_bytes));
+}
+
+struct record_layout record_layout(uint64_t offset, uint32_t head_bytes, uint32_t body_bytes)
+{
+	ASSERT(offset % RECORD_ALIGN == 0);
+	ASSERT(head_bytes >= RECORD_HEADER);
+	struct record_layout layout = {.head_bytes = head_bytes, .body_at = head_bytes};
+	if (body_bytes > BODY_INLINE_MAX)
+		layout.body_at = (uint32_t)(round_up(offset + head_bytes, SECTOR) - offset);
+	layout.bytes = layout.body_at + body_bytes;
+	return layout;
+}
+
+void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
+    const uint32_t *crcs)
+{
+	ASSERT(record->type > 0 && record->type < RECORD_TYPE_COUNT);
+	ASSERT(body_bytes == 0 || crcs != NULL);
+	const struct record_header header = {
+		.magic = RECORD_MAGIC,
+		.type = record->type,
+		.flags = record->flags,
+		.db = record->db,
+		.version = RECORD_VERSION,
+		.lsn = record->lsn,
+		.refers = record->refers,
+		.expire_ms = record->expire_ms,
+		.time_ms = record->time_ms,
+		.key_bytes = (uint32_t)record->key.len,
+		.meta_bytes = (uint32_t)record->meta.len,
+		.body_bytes = body_bytes,
+	};
+	memcpy(out, &header, RECORD_HEADER);
+	out += RECORD_HEADER;
+	if (record->key.len > 0)
+		memcpy(out, record->key.ptr, record->key.len);
+	out += record->key.len;
+	if (record->meta.len > 0)
+		memcpy(out, record->meta.ptr, record->meta.len);
+	out += record->meta.len;
+	if (body_bytes > 0)
+		memcpy(out, crcs, 4 * (size_t)chunk_count(body_bytes));
+}
+
+static uint32_t head_crc(const uint8_t *head, uint32_t head_bytes, const struct stamp *stamp)
+{
+	ASSERT(head_bytes >= RECORD_HEADER);
+	_Static_assert(sizeof(struct stamp) == 16, "no padding goes into the checksum");
+	uint32_t crc = crc32c(0, span_of(stamp, sizeof(*stamp)));
+	return crc32c(crc, span_of(head + 8, head_bytes - 8));
+}
+
+void record_stamp(uint8_t *head, const struct stamp *stamp)
+{
+	struct record_header header;
+	memcpy(&header, head, RECORD_HEADER);
+	ASSERT(header.magic == RECORD_MAGIC);
+	header.nonce = stamp->nonce;
+	memcpy(head, &header, RECORD_HEADER);
+	header.crc = head_crc(head,
+	    record_head_bytes(header.key_bytes, header.meta_bytes, header.body_bytes), stamp);
+	memcpy(head, &header, RECORD_HEADER);
+}
+
+enum err record_parse(struct span bytes, const struct stamp *stamp, struct record_view *out)
+{
+	struct record_header *header = &out->header;
+	ASSERT(stamp->offset % RECORD_ALIGN == 0);
+	if (bytes.len < RECORD_HEADER)
+		return ERR_NOTFOUND;
+	memcpy(header, bytes.ptr, RECORD_HEADER);
+	if (header->magic != RECORD_MAGIC || header->nonce != stamp->nonce)
+		return ERR_NOTFOUND;
+	if (header->key_bytes > KEY_BYTES_MAX || header->meta_bytes > META_BYTES_MAX ||
+	    header->body_bytes > RECORD_BODY_MAX)
+		return ERR_CORRUPT;
+	uint32_t head_bytes =
+	    record_head_bytes(header->key_bytes, header->meta_bytes, header->body_bytes);
+	out->layout = record_layout(stamp->offset, head_bytes, header->body_bytes);
+	if (bytes.len < head_bytes)
+		return ERR_AGAIN;
+	if (header->crc != head_crc(bytes.ptr, head_bytes, stamp))
+		return ERR_CORRUPT;
+	if (header->type == 0 || header->type >= RECORD_TYPE_COUNT ||
+	    header->version != RECORD_VERSION)
+		return ERR_CORRUPT;
+	out->key = span_of(bytes.ptr + RECORD_HEADER, header->key_bytes);
+	out->meta = span_of(out->key.ptr + header->key_bytes, header->meta_bytes);
+	out->crcs = span_of(out->meta.ptr + header->meta_bytes,
+	    4 * (size_t)chunk_count(header->body_bytes));
+	return OK;
+}
+
+bool record_check_chunks(struct span crcs, uint32_t first, struct span body)
+{
+	ASSERT(crcs.len % 4 == 0);
+	for (uint32_t chunk = first; body.len > 0; chunk++) {
+		ASSERT(chunk < crcs.len / 4);
+		struct span part = span_slice(body, 0, CHUNK_BYTES);
+		uint32_t want;
+		memcpy(&want, crcs.ptr + 4 * (size_t)chunk, 4);
+		if (crc32c(0, part) != want)
+			return false;
+		body = span_slice(body, part.len, body.len);
+	}
+	return true;
+}
+
+void record_from_view(const struct record_view *view, struct record *out)
+{
+	const struct record_header *header = &view->header;
+	ASSERT(header->magic == RECORD_MAGIC);
+	*out = (struct record){
+		.type = header->type,
+		.flags = header->flags,
+		.db = header->db,
+		.lsn = header->lsn,
+		.refers = header->refers,
+		.expire_ms = header->expire_ms,
+		.time_ms = header->time_ms,
+		.key = view->key,
+		.meta = view->meta,
+		.body_bytes = header->body_bytes,
+	};
+}
+
+bool record_is_mark(uint8_t type, uint32_t body_bytes)
+{
+	ASSERT(type < RECORD_TYPE_COUNT);
+	switch (type) {
+	case RECORD_DELETE:
+	case RECORD_EXPIRE:
+	case RECORD_FLUSH:
+	case RECORD_VOID:
+		return true;
+	case RECORD_SETTING:
+		return body_bytes == 0;
+	default:
+		return false;
+	}
+}
+
+bool record_may_use_reserve(uint8_t type)
+{
+	ASSERT(type < RECORD_TYPE_COUNT);
+	return type == RECORD_DELETE || type == RECORD_EXPIRE || type == RECORD_FLUSH ||
+	    type == RECORD_META || type == RECORD_SETTING || type == RECORD_VOID;
+}

@@ -1,0 +1,330 @@
+/* store/recover_deliver.c: seals what was left open, then tells the owner in LSN order. */
+#include "store/recovery.h"
+
+enum { DELIVER_SLICE = 512 };
+
+/* ---- Seals ---- */
+
+static void seal_done(struct io_op *op, int32_t result);
+
+static void seal_sync(struct recovery *recovery, struct scanned *scanned)
+{
+	io_op_init(&recovery->op, seal_done, recovery);
+	io_sync(recovery->store->io, &recovery->op, scanned->segment->fd);
+}
+
+static void seal_write(struct recovery *recovery, struct scanned *scanned)
+{
+	struct store *store = recovery->store;
+	const struct segment *segment = scanned->segment;
+	const struct position *durable = &recovery->durable[segment->tier];
+	const struct commit_block commit = {
+		.flags = COMMIT_SEAL,
+		.tier = segment->tier,
+		.batch_sector = (uint32_t)(scanned->stop / SECTOR),
+		.durable_lsn = recovery->durable_lsn,
+		.durable_segment = durable->segment,
+		.durable_sector = durable->sector,
+		.time_ms = io_wall_ms(store->io),
+	};
+	struct stamp stamp = segment_stamp(segment, scanned->stop);
+	memset(recovery->sector, 0, SECTOR);
+	commit_write(recovery->sector, &commit, &stamp);
+	recovery->iov = (struct iovec){.iov_base = recovery->sector, .iov_len = SECTOR};
+	const struct io_transfer transfer = {
+		.fd = segment->fd,
+		.durable = true,
+		.offset = scanned->stop,
+		.iov = &recovery->iov,
+		.iov_count = 1,
+	};
+	io_op_init(&recovery->op, seal_done, recovery);
+	io_write(store->io, &recovery->op, &transfer);
+}
+
+static void seal_done(struct io_op *op, int32_t result)
+{
+	struct recovery *recovery = op->ctx;
+	struct scanned *scanned = &recovery->scanned[recovery->at];
+	if (result < 0) {
+		log_warning(recovery->store->log, "Cannot seal %s: %s", scanned->segment->path,
+		    err_name(io_err(result)));
+		recovery->store->stats.write_errors++;
+		recovery_fail(recovery, ERR_IO);
+		return;
+	}
+	if (!recovery->seal_synced) {
+		recovery->seal_synced = true;
+	} else {
+		scanned->sealed = true;
+		recovery->seal_synced = false;
+		recovery->at++;
+	}
+	recovery_run(recovery);
+}
+
+static bool scanned_is_spare(const struct recovery *recovery, const struct scanned *scanned)
+{
+	const struct segment *segment = scanned->segment;
+	if (scanned->used || scanned->sealed ||
+	    segment->bytes != recovery->store->options.segment_bytes)
+		return false;
+	if (segment->id <= recovery->durable[segment->tier].segment)
+		return false;
+	for (uint32_t i = 0; i < recovery->scanned_count; i++) {
+		const struct scanned *other = &recovery->scanned[i];
+		if (other->segment->tier == segment->tier && other->segment->id > segment->id &&
+		    other->used)
+			return false;
+	}
+	return true;
+}
+
+/* What is bad there had been acknowledged: it is kept as it is. */
+static void seal_corrupt(struct recovery *recovery, const struct scanned *scanned)
+{
+	struct store *store = recovery->store;
+	const struct segment *segment = scanned->segment;
+	const struct place place = {segment->id, (uint32_t)(scanned->stop / RECORD_ALIGN), 0};
+	store->stats.corrupt_records++;
+	log_warning(store->log, "%s is corrupt at offset %llu", segment->path,
+	    (unsigned long long)scanned->stop);
+	store->events.corrupt(store->ctx, place, NULL);
+}
+
+/* Where the segment ends, and what that makes of the stream. True: it is to be sealed there. */
+static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
+{
+	struct segment *segment = scanned->segment;
+	struct stream *stream = &recovery->store->streams[segment->tier];
+	const struct position *durable = &recovery->durable[segment->tier];
+	uint64_t end = min_u64(scanned->stop, scanned->end);
+	bool corrupt = !scanned->sealed && scanned->stop < scanned->end &&
+	    position_is_before(recovery, segment->tier, segment->id, end);
+	if (corrupt) {
+		seal_corrupt(recovery, scanned);
+		end = min_u64(scanned->end, segment_room_end(segment->bytes));
+		if (durable->segment == segment->id)
+			end = (uint64_t)durable->sector * SECTOR;
+	}
+	segment->state = SEGMENT_SEALED;
+	segment->tail = end;
+	stream->prev_segment = stream->durable_segment = segment->id;
+	stream->prev_sector = stream->durable_sector = (uint32_t)(end / SECTOR);
+	scanned->stop = end;
+	return !corrupt && !scanned->sealed && end <= segment_room_end(segment->bytes);
+}
+
+bool recover_seal(struct recovery *recovery)
+{
+	for (; recovery->at < recovery->scanned_count; recovery->at++) {
+		struct scanned *scanned = &recovery->scanned[recovery->at];
+		struct segment *segment = scanned->segment;
+		if (scanned_is_spare(recovery, scanned)) {
+			segment->state = SEGMENT_SPARE;
+			segment->tail = segment->written = SECTOR;
+			continue;
+		}
+		if (recovery->seal_synced) {
+			seal_write(recovery, scanned);
+			return false;
+		}
+		if (seal_decide(recovery, scanned)) {
+			seal_sync(recovery, scanned);
+			return false;
+		}
+	}
+	recovery->at = 0;
+	return true;
+}
+
+/* ---- Telling the owner ---- */
+
+static void deliver_corrupt(struct recovery *recovery, const struct found *found,
+    const struct record *record)
+{
+	struct store *store = recovery->store;
+	const struct place place = {found->segment, found->offset, found->bytes};
+	store->stats.corrupt_records++;
+	log_warning(store->log, "Segment %u: record %llu is corrupt", found->segment,
+	    (unsigned long long)found->lsn);
+	store->events.corrupt(store->ctx, place, record);
+}
+
+static void deliver_tell(struct recovery *recovery, const struct found *found,
+    struct record *record)
+{
+	struct store *store = recovery->store;
+	struct segment *segment = segment_find(store, found->segment);
+	ASSERT(segment != NULL);
+	if (found->mark) {
+		record->place = (struct place){0};
+	} else {
+		record->place = (struct place){found->segment, found->offset, found->bytes};
+		segment_retain(segment, found->bytes);
+	}
+	store->stats.recovered_records++;
+	store->events.recovered(store->ctx, record);
+}
+
+static void deliver_read_done(struct store_read *read, enum err err)
+{
+	struct recovery *recovery = read->ctx;
+	const struct found *found = &recovery->found[recovery->next];
+	ASSERT(recovery->reading);
+	recovery->reading = false;
+	if (err == OK) {
+		struct record record = read->record;
+		deliver_tell(recovery, found, &record);
+	} else if (err == ERR_MEMORY) {
+		store_read_fini(read);
+		recovery_fail(recovery, err);
+		return;
+	} else {
+		bool readable = read->record.lsn == found->lsn;
+		deliver_corrupt(recovery, found, readable ? &read->record : NULL);
+	}
+	store_read_fini(read);
+	recovery->next++;
+	recovery_run(recovery);
+}
+
+static void deliver_by_read(struct recovery *recovery, const struct found *found)
+{
+	recovery->reading = true;
+	recovery->read = (struct store_read){
+		.done = deliver_read_done,
+		.ctx = recovery,
+		.place = {found->segment, found->offset, found->bytes},
+		.lsn = found->lsn,
+	};
+	read_start_heap(recovery->store, &recovery->read);
+}
+
+/* Finds the parts of a chain. False if one is missing. */
+static bool deliver_chain(struct recovery *recovery, const struct found *found,
+    struct span table, uint64_t *body_bytes)
+{
+	struct store *store = recovery->store;
+	const struct place head = {found->segment, found->offset, found->bytes};
+	if (!chain_table_check(table, body_bytes))
+		return false;
+	uint32_t count = (uint32_t)(table.len / CHAIN_ENTRY);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
+		if (part == NULL || part->type != RECORD_PART)
+			return false;
+	}
+	if (chain_find(store, head) != NULL)
+		return true;
+	struct chain *chain = chain_add(store, head, count);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
+		chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
+		segment_retain(segment_find(store, part->segment), part->bytes);
+	}
+	return true;
+}
+
+static bool deliver_loads_body(const struct record_view *view)
+{
+	return view->header.type == RECORD_VALUE || view->header.type == RECORD_SETTING;
+}
+
+/* The head is in `bytes`, and the body too if it is inline. True: told, go on. */
+static bool deliver_parsed(struct recovery *recovery, const struct found *found,
+    const struct record_view *view, struct span bytes)
+{
+	struct record record;
+	uint32_t body_bytes = view->header.body_bytes;
+	record_from_view(view, &record);
+	struct span body = span_slice(bytes, view->layout.body_at, body_bytes);
+	bool chained = (view->header.flags & RECORD_CHAINED) != 0;
+	bool is_inline = body_bytes <= BODY_INLINE_MAX;
+	if (is_inline && (chained || deliver_loads_body(view)) &&
+	    !record_check_chunks(view->crcs, 0, body)) {
+		deliver_corrupt(recovery, found, &record);
+		return true;
+	}
+	if (chained) {
+		record.flags &= (uint8_t)~RECORD_CHAINED;
+		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
+			deliver_corrupt(recovery, found, &record);
+			return true;
+		}
+	}
+	if (deliver_loads_body(view)) {
+		if (chained || !is_inline) {
+			deliver_by_read(recovery, found);
+			return false;
+		}
+		record.value = body;
+	}
+	deliver_tell(recovery, found, &record);
+	return true;
+}
+
+/* True: on to the next one. False: bytes are being read. */
+static bool deliver_one(struct recovery *recovery, const struct found *found)
+{
+	struct store *store = recovery->store;
+	struct segment *segment = segment_find(store, found->segment);
+	uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
+	ASSERT(segment != NULL);
+	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID)
+		return true;
+	struct stamp stamp = segment_stamp(segment, offset);
+	struct record_view view;
+	uint64_t want = RECORD_HEADER;
+	for (int tries = 0; tries < 3; tries++) {
+		struct span bytes = window_get(recovery, segment, offset, want);
+		if (bytes.len == 0)
+			return false;
+		enum err err = record_parse(bytes, &stamp, &view);
+		if (err == ERR_AGAIN) {
+			want = view.layout.head_bytes;
+			continue;
+		}
+		if (err != OK || view.header.lsn != found->lsn) {
+			deliver_corrupt(recovery, found, NULL);
+			return true;
+		}
+		uint64_t all = view.layout.head_bytes;
+		if (view.header.body_bytes <= BODY_INLINE_MAX)
+			all = view.layout.bytes;
+		if (bytes.len >= all)
+			return deliver_parsed(recovery, found, &view, bytes);
+		want = all;
+	}
+	deliver_corrupt(recovery, found, NULL);
+	return true;
+}
+
+/* What lies in a segment, told or not, counts for how long marks must stay. */
+static void deliver_note(struct recovery *recovery, const struct found *found)
+{
+	struct segment *segment = segment_find(recovery->store, found->segment);
+	ASSERT(segment != NULL);
+	segment_note(segment, found->lsn, found->bytes, found->mark && !found->drop);
+}
+
+bool recover_deliver(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	if (recovery->reading)
+		return false;
+	if (recovery->next == 0) {
+		for (size_t i = 0; i < recovery->found_count; i++)
+			deliver_note(recovery, &recovery->found[i]);
+	}
+	for (uint32_t told = 0; recovery->next < recovery->found_count; told++) {
+		if (told == DELIVER_SLICE) {
+			io_timer_set(store->io, &recovery->timer, 0);
+			return false;
+		}
+		if (!deliver_one(recovery, &recovery->found[recovery->next]))
+			return false;
+		recovery->next++;
+	}
+	return true;
+}

@@ -1,0 +1,254 @@
+/* store/recover_scan.c: walks through the headers of every segment. */
+#include "store/recovery.h"
+
+static void found_push(struct recovery *recovery, const struct found *found)
+{
+	if (recovery->found_count == recovery->found_cap) {
+		size_t cap = recovery->found_cap == 0 ? 1024 : recovery->found_cap * 3 / 2;
+		recovery->found = memory_resize(recovery->store->memory, recovery->found,
+		    recovery->found_cap * sizeof(*found), cap * sizeof(*found));
+		recovery->found_cap = cap;
+	}
+	recovery->found[recovery->found_count++] = *found;
+	if (found->lsn > recovery->lsn_seen)
+		recovery->lsn_seen = found->lsn;
+}
+
+static void void_push(struct recovery *recovery, uint64_t from, uint64_t to)
+{
+	if (recovery->void_count == recovery->void_cap) {
+		uint32_t cap = recovery->void_cap == 0 ? 16 : recovery->void_cap * 2;
+		recovery->voids = memory_resize(recovery->store->memory, recovery->voids,
+		    recovery->void_cap * sizeof(*recovery->voids), cap * sizeof(*recovery->voids));
+		recovery->void_cap = cap;
+	}
+	recovery->voids[recovery->void_count++] = (struct void_range){from, to};
+}
+
+static void scan_found(struct recovery *recovery)
+{
+	const struct scan *scan = &recovery->scan;
+	const struct record_header *header = &scan->view.header;
+	const struct found found = {
+		.lsn = header->lsn,
+		.segment = scan->stamp.segment,
+		.offset = (scan->record_at / RECORD_ALIGN) & 0xffffff,
+		.batch = (scan->batch_at / SECTOR) & 0x3ffff,
+		.bytes = scan->view.layout.bytes,
+		.type = header->type,
+		.flags = header->flags,
+		.mark = record_is_mark(header->type, header->body_bytes),
+	};
+	ASSERT(found.offset > 0);
+	if (header->lsn == 0)
+		return;
+	found_push(recovery, &found);
+	if (header->type == RECORD_VOID)
+		void_push(recovery, header->refers, header->lsn);
+}
+
+static void scan_committed(struct recovery *recovery, struct scanned *scanned)
+{
+	const struct commit_block *commit = &recovery->scan.commit;
+	uint32_t tier = scanned->segment->tier;
+	struct position *durable = &recovery->durable[tier];
+	scanned->batches++;
+	recovery->durable_lsn = max_u64(recovery->durable_lsn, commit->durable_lsn);
+	if (commit->durable_segment > durable->segment ||
+	    (commit->durable_segment == durable->segment &&
+	        commit->durable_sector > durable->sector))
+		*durable = (struct position){commit->durable_segment, commit->durable_sector};
+	struct scanned *prev = recover_scanned(recovery, commit->prev_segment);
+	if (prev != NULL)
+		prev->end = (uint64_t)commit->prev_sector * SECTOR;
+	recovery->batch_from = recovery->found_count;
+}
+
+/* The batch was not completed: what was found of it does not count. A void range without its
+ * record does not either. */
+static void scan_drop_batch(struct recovery *recovery)
+{
+	ASSERT(recovery->batch_from <= recovery->found_count);
+	recovery->found_count = recovery->batch_from;
+}
+
+/* Steps until bytes are needed (SCAN_MORE), something is bad, or the segment ends. */
+static enum scan_step scan_run(struct recovery *recovery, struct scanned *scanned)
+{
+	struct scan *scan = &recovery->scan;
+	uint64_t want = COMMIT_BYTES;
+	for (;;) {
+		uint64_t room = scan->end - min_u64(scan->at, scan->end);
+		struct span bytes = {0};
+		if (!scan->sealed && room > 0) {
+			bytes = window_get(recovery, scanned->segment, scan->at, min_u64(want, room));
+			if (bytes.len == 0)
+				return SCAN_MORE;
+		}
+		enum scan_step step = scan_next(scan, bytes);
+		want = step == SCAN_MORE ? scan->want : COMMIT_BYTES;
+		if (step == SCAN_RECORD || step == SCAN_COMMIT)
+			scanned->used = true;
+		if (step == SCAN_RECORD)
+			scan_found(recovery);
+		else if (step == SCAN_COMMIT)
+			scan_committed(recovery, scanned);
+		else if (step != SCAN_MORE)
+			return step;
+	}
+}
+
+static void scan_begin(struct recovery *recovery, const struct scanned *scanned, uint64_t from)
+{
+	const struct segment *segment = scanned->segment;
+	scan_init(&recovery->scan, segment->id, segment->nonce, segment->bytes);
+	recovery->scan.at = recovery->scan.batch_at = from;
+	recovery->batch_from = recovery->found_count;
+	recovery->scanning = true;
+}
+
+bool recover_scan(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	if (recovery->scanned == NULL && store->segment_count > 0) {
+		recovery->scanned_count = store->segment_count;
+		recovery->scanned =
+		    memory_zalloc(store->memory, store->segment_count * sizeof(*recovery->scanned));
+		for (uint32_t i = 0; i < store->segment_count; i++) {
+			recovery->scanned[i].segment = store->segments[i];
+			recovery->scanned[i].end = UINT64_MAX;
+		}
+	}
+	for (; recovery->at < recovery->scanned_count; recovery->at++) {
+		struct scanned *scanned = &recovery->scanned[recovery->at];
+		if (!recovery->scanning)
+			scan_begin(recovery, scanned, SECTOR);
+		enum scan_step step = scan_run(recovery, scanned);
+		if (step == SCAN_MORE)
+			return false;
+		scan_drop_batch(recovery);
+		scanned->stop = recovery->scan.batch_at;
+		scanned->sealed = recovery->scan.sealed;
+		recovery->scanning = false;
+	}
+	recovery->at = 0;
+	return true;
+}
+
+/* ---- Looking behind a bad place ---- */
+
+/* The segment of this tier with the largest id in which any batch was found, or 0. */
+static uint32_t scan_last_used(const struct recovery *recovery, uint32_t tier)
+{
+	uint32_t last = 0;
+	for (uint32_t i = 0; i < recovery->scanned_count; i++) {
+		const struct scanned *scanned = &recovery->scanned[i];
+		if (scanned->segment->tier == tier && scanned->batches > 0)
+			last = scanned->segment->id;
+	}
+	return last;
+}
+
+/* A segment that stopped without a seal may hide valid batches behind a bad place. Spares, from
+ * the second on behind the last one in use, cannot: they are taken in order. */
+static bool salvage_is_due(const struct recovery *recovery, uint32_t at)
+{
+	const struct scanned *scanned = &recovery->scanned[at];
+	uint32_t tier = scanned->segment->tier;
+	if (scanned->sealed || scanned->salvaged || scanned->stop >= scanned->end)
+		return false;
+	if (scanned->batches > 0)
+		return true;
+	uint32_t last = scan_last_used(recovery, tier);
+	if (scanned->segment->id < last || scanned->segment->id <= recovery->durable[tier].segment)
+		return true;
+	for (uint32_t i = 0; i < at; i++) {
+		const struct scanned *before = &recovery->scanned[i];
+		if (before->segment->tier == tier && before->segment->id > last)
+			return false;
+	}
+	return true;
+}
+
+static void salvage_end(struct recovery *recovery, struct scanned *scanned)
+{
+	scanned->salvaged = true;
+	recovery->scanning = false;
+	recovery->batch_from = recovery->found_count;
+	recovery->at = 0;              /* what was learnt may make another one due */
+}
+
+bool recover_salvage(struct recovery *recovery)
+{
+	while (recovery->at < recovery->scanned_count) {
+		struct scanned *scanned = &recovery->scanned[recovery->at];
+		if (!recovery->scanning && !salvage_is_due(recovery, recovery->at)) {
+			recovery->at++;
+			continue;
+		}
+		if (!recovery->scanning) {
+			scan_begin(recovery, scanned, scanned->stop);
+			recovery->scan.broken = true;
+		}
+		enum scan_step step = scan_run(recovery, scanned);
+		if (step == SCAN_MORE)
+			return false;
+		if (step == SCAN_END || recovery->scan.at >= recovery->scan.end) {
+			salvage_end(recovery, scanned);
+			continue;
+		}
+		struct span bytes =
+		    window_get(recovery, scanned->segment, recovery->scan.at, RECORD_ALIGN);
+		if (bytes.len == 0)
+			return false;
+		scan_skip(&recovery->scan, bytes);
+	}
+	recovery->at = 0;
+	return true;
+}
+
+/* ---- Bodies that nothing vouches for ---- */
+
+static void verify_done(struct store_read *read, enum err err)
+{
+	struct recovery *recovery = read->ctx;
+	const struct found *found = &recovery->found[recovery->next];
+	ASSERT(recovery->reading);
+	recovery->reading = false;
+	store_read_fini(read);
+	if (err == ERR_MEMORY) {
+		recovery_fail(recovery, err);
+		return;
+	}
+	if (err != OK)
+		recover_cut(recovery, found);
+	recovery->next++;
+	recovery_run(recovery);
+}
+
+bool recover_verify(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	if (recovery->reading)
+		return false;
+	for (; recovery->next < recovery->found_count; recovery->next++) {
+		const struct found *found = &recovery->found[recovery->next];
+		const struct segment *segment = segment_find(store, found->segment);
+		uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
+		if (found->drop || found->mark ||
+		    position_is_before(recovery, segment->tier, found->segment, offset))
+			continue;
+		recovery->reading = true;
+		recovery->read = (struct store_read){
+			.done = verify_done,
+			.ctx = recovery,
+			.place = {found->segment, found->offset, found->bytes},
+			.lsn = found->lsn,
+			.meta_only = (found->flags & RECORD_CHAINED) != 0,
+		};
+		read_start_heap(store, &recovery->read);
+		return false;
+	}
+	recovery->next = 0;
+	return true;
+}

@@ -1,0 +1,218 @@
+/* store/recover_sort.c: which of the records that were found make up the store. */
+#include "store/recovery.h"
+
+#include <stdlib.h>
+
+struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
+{
+	uint32_t low = 0, high = recovery->scanned_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (recovery->scanned[middle].segment->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	ASSERT(low <= recovery->scanned_count);
+	if (low == recovery->scanned_count || recovery->scanned[low].segment->id != id)
+		return NULL;
+	return &recovery->scanned[low];
+}
+
+bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+    uint64_t offset)
+{
+	const struct position *durable = &recovery->durable[tier];
+	ASSERT(tier < TIER_COUNT);
+	if (segment != durable->segment)
+		return segment < durable->segment;
+	return offset < (uint64_t)durable->sector * SECTOR;
+}
+
+void recover_judge(struct recovery *recovery)
+{
+	const struct scanned *scanned = NULL;
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		struct found *found = &recovery->found[i];
+		uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
+		if (scanned == NULL || scanned->segment->id != found->segment)
+			scanned = recover_scanned(recovery, found->segment);
+		ASSERT(scanned != NULL);
+		bool durable = position_is_before(recovery, scanned->segment->tier,
+		    found->segment, offset);
+		if (offset >= scanned->end || (offset >= scanned->stop && !durable))
+			found->drop = true;
+	}
+}
+
+void recover_cut(struct recovery *recovery, const struct found *bad)
+{
+	struct scanned *scanned = recover_scanned(recovery, bad->segment);
+	ASSERT(scanned != NULL);
+	scanned->stop = min_u64(scanned->stop, (uint64_t)bad->batch * SECTOR);
+	scanned->sealed = false;
+	ASSERT(scanned->stop >= SECTOR);
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		struct found *found = &recovery->found[i];
+		if (found->segment == bad->segment &&
+		    (uint64_t)found->offset * RECORD_ALIGN >= scanned->stop)
+			found->drop = true;
+	}
+}
+
+static int found_compare(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+	if (x->lsn != y->lsn)
+		return x->lsn < y->lsn ? -1 : 1;
+	if (x->segment != y->segment)
+		return x->segment < y->segment ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Of several copies the latest counts: the highest segment. */
+static void sort_drop_copies(struct recovery *recovery)
+{
+	struct found *kept = NULL;
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		struct found *found = &recovery->found[i];
+		if (found->drop)
+			continue;
+		if (kept != NULL && kept->lsn == found->lsn)
+			kept->drop = true;
+		kept = found;
+	}
+}
+
+/* First entry with at least this LSN. */
+static size_t sort_lower(const struct recovery *recovery, uint64_t lsn)
+{
+	size_t low = 0, high = recovery->found_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (recovery->found[middle].lsn < lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct found *recover_find(const struct recovery *recovery, uint64_t lsn)
+{
+	for (size_t i = sort_lower(recovery, lsn); i < recovery->found_count; i++) {
+		if (recovery->found[i].lsn != lsn)
+			break;
+		if (!recovery->found[i].drop)
+			return &recovery->found[i];
+	}
+	return NULL;
+}
+
+static void sort_apply_voids(struct recovery *recovery)
+{
+	for (uint32_t v = 0; v < recovery->void_count; v++) {
+		const struct void_range *range = &recovery->voids[v];
+		if (recover_find(recovery, range->to) == NULL)
+			continue;
+		size_t i = sort_lower(recovery, range->from);
+		for (; i < recovery->found_count && recovery->found[i].lsn < range->to; i++)
+			recovery->found[i].drop = true;
+	}
+}
+
+/* Does a void range whose record is `found` reach down to `expected`? */
+static bool sort_bridges(const struct recovery *recovery, const struct found *found,
+    uint64_t expected)
+{
+	if (found->type != RECORD_VOID)
+		return false;
+	for (uint32_t v = 0; v < recovery->void_count; v++) {
+		if (recovery->voids[v].to == found->lsn && recovery->voids[v].from <= expected)
+			return true;
+	}
+	return false;
+}
+
+/* The first entry that is cut: behind a gap that nothing explains, or part of a group whose
+ * end is missing. */
+static size_t sort_find_cut(const struct recovery *recovery, uint64_t *last_lsn)
+{
+	size_t cut = recovery->found_count;
+	uint64_t expected = recovery->durable_lsn + 1;
+	*last_lsn = 0;
+	const struct found *last = NULL;
+	size_t last_at = 0, group = 0;
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		const struct found *found = &recovery->found[i];
+		if (found->drop)
+			continue;
+		if (found->lsn >= expected) {
+			if (found->lsn != expected && !sort_bridges(recovery, found, expected)) {
+				cut = i;
+				break;
+			}
+			expected = found->lsn + 1;
+		}
+		bool continues = last != NULL && (last->flags & RECORD_CONTINUES) != 0 &&
+		    last->lsn + 1 == found->lsn;
+		if (!continues)
+			group = i;
+		last = found;
+		last_at = i;
+	}
+	if (last == NULL)
+		return cut;
+	if ((last->flags & RECORD_CONTINUES) != 0) {
+		cut = group;
+		*last_lsn = recovery->found[group].lsn - 1;
+		ASSERT(cut <= last_at);
+		return cut;
+	}
+	*last_lsn = last->lsn;
+	return cut;
+}
+
+void recover_sort(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	if (recovery->found_count > 0)
+		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found), found_compare);
+	sort_drop_copies(recovery);
+	sort_apply_voids(recovery);
+	uint64_t last_lsn;
+	size_t cut = sort_find_cut(recovery, &last_lsn);
+	uint64_t torn = 0;
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		struct found *found = &recovery->found[i];
+		if (found->lsn <= last_lsn && i < cut)
+			continue;
+		if (found->lsn <= last_lsn && found->drop)
+			continue;
+		found->drop = true;
+		torn += found->bytes;
+	}
+	store->stats.torn_bytes = torn;
+	last_lsn = max_u64(last_lsn, min_u64(recovery->durable_lsn, recovery->lsn_seen));
+	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
+	if (torn > 0) {
+		store->void_from = last_lsn + 1;
+		log_notice(store->log, "Cut a torn tail of %llu bytes behind LSN %llu",
+		    (unsigned long long)torn, (unsigned long long)last_lsn);
+	}
+	store->next_lsn = recovery->lsn_seen + 1;
+	store->durable_lsn = store->written_lsn = recovery->lsn_seen;
+	store->recorded_lsn = recovery->durable_lsn;
+	store->told_written = store->told_durable = recovery->lsn_seen;
+}
+
+enum err store_recovered_place(const struct store *store, uint64_t lsn, struct place *place)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(store->recovery != NULL);
+	const struct found *found = recover_find(store->recovery, lsn);
+	if (found == NULL || found->drop || found->type != RECORD_IMAGE)
+		return ERR_NOTFOUND;
+	*place = (struct place){found->segment, found->offset, found->bytes};
+	return OK;
+}

@@ -1,0 +1,220 @@
+/* store/recovery.c: drives recovery from phase to phase; reads windows of segments. See
+ * recovery.h for the rules. */
+#include "store/recovery.h"
+
+enum { WINDOW_LEAST = 16 << 10 };
+
+static void recovery_wake(struct io_timer *timer)
+{
+	recovery_run(timer->ctx);
+}
+
+enum err recovery_start(struct store *store)
+{
+	struct recovery *recovery = memory_zalloc(store->memory, sizeof(*recovery));
+	recovery->store = store;
+	recovery->started_us = io_clock_us(store->io);
+	recovery->sector = memory_try_alloc_aligned(store->memory, SECTOR, SECTOR);
+	ASSERT(recovery->sector != NULL);
+	io_timer_init(&recovery->timer, recovery_wake, recovery);
+	for (int tier = 0; tier < TIER_COUNT; tier++) {
+		struct window *window = &recovery->window[tier];
+		window->size = 4 * WINDOW_LEAST;
+		window->buf = memory_try_alloc_aligned(store->memory, SECTOR, PIECE_BYTES);
+		ASSERT(window->buf != NULL);
+	}
+	store->recovery = recovery;
+	enum err err = recover_list(recovery);
+	if (err != OK) {
+		recovery_free(store);
+		return err;
+	}
+	io_timer_set(store->io, &recovery->timer, 0);
+	return OK;
+}
+
+void recovery_free(struct store *store)
+{
+	struct recovery *recovery = store->recovery;
+	if (recovery == NULL)
+		return;
+	struct memory *memory = store->memory;
+	io_timer_cancel(store->io, &recovery->timer);
+	if (recovery->reading)
+		store_read_fini(&recovery->read);
+	for (uint32_t i = 0; i < recovery->name_count; i++)
+		memory_free(memory, recovery->names[i], strlen(recovery->names[i]) + 1);
+	memory_free(memory, recovery->names, recovery->name_count * sizeof(*recovery->names));
+	memory_free(memory, recovery->name_tiers, recovery->name_count);
+	memory_free(memory, recovery->file_path, recovery->file_path_bytes);
+	memory_free(memory, recovery->scanned,
+	    recovery->scanned_count * sizeof(*recovery->scanned));
+	memory_free(memory, recovery->found, recovery->found_cap * sizeof(*recovery->found));
+	memory_free(memory, recovery->voids, recovery->void_cap * sizeof(*recovery->voids));
+	memory_free(memory, recovery->sector, SECTOR);
+	for (int tier = 0; tier < TIER_COUNT; tier++)
+		memory_free(memory, recovery->window[tier].buf, PIECE_BYTES);
+	memory_free(memory, recovery, sizeof(*recovery));
+	store->recovery = NULL;
+}
+
+void recovery_fail(struct recovery *recovery, enum err err)
+{
+	struct store *store = recovery->store;
+	ASSERT(err != OK);
+	ASSERT(!recovery->stopped);
+	recovery->stopped = true;
+	store->events.opened(store->ctx, err);
+}
+
+/* ---- Windows ---- */
+
+static void window_done(struct io_op *op, int32_t result)
+{
+	struct recovery *recovery = op->ctx;
+	struct window *window = NULL;
+	for (int tier = 0; tier < TIER_COUNT; tier++) {
+		if (op == &recovery->window[tier].op)
+			window = &recovery->window[tier];
+	}
+	ASSERT(window != NULL);
+	size_t len = window->iov.iov_len;
+	if (result < 0 || (size_t)result != len) {
+		/* Unreadable bytes are bad bytes: checksums will say so. */
+		size_t from = result < 0 ? 0 : (size_t)result;
+		recovery->store->stats.read_errors++;
+		log_warning(recovery->store->log, "Reading %s at %llu failed: %s",
+		    window->segment->path, (unsigned long long)window->from,
+		    err_name(io_err(result)));
+		memset(window->buf + from, 0, len - from);
+	}
+	window->len = len;
+	recovery->store->stats.reads++;
+	recovery->store->stats.read_bytes += len;
+	recovery_run(recovery);
+}
+
+/* The next read is long where bytes follow each other and short where bodies are skipped. */
+static size_t window_next_size(const struct window *window, const struct segment *segment,
+    uint64_t at)
+{
+	size_t size = window->size;
+	uint64_t end = window->from + window->len;
+	ASSERT(size >= WINDOW_LEAST);
+	if (window->segment != segment || at > end + WINDOW_LEAST)
+		size = window->size / 2;
+	else if (at >= window->from)
+		size = window->size * 2;
+	if (size < WINDOW_LEAST)
+		size = WINDOW_LEAST;
+	return size > PIECE_BYTES ? (size_t)PIECE_BYTES : size;
+}
+
+struct span window_get(struct recovery *recovery, struct segment *segment, uint64_t at,
+    uint64_t want)
+{
+	struct window *window = &recovery->window[segment->tier];
+	uint64_t end = window->from + window->len;
+	ASSERT(want > 0 && want <= PIECE_BYTES / 2);
+	if (window->segment == segment && at >= window->from && at + want <= end)
+		return span_of(window->buf + (at - window->from), (size_t)(end - at));
+	window->size = window_next_size(window, segment, at);
+	uint64_t from = at / SECTOR * SECTOR;
+	uint64_t to = round_up(max_u64(at + want, from + window->size), SECTOR);
+	to = min_u64(to, segment->bytes);
+	window->segment = segment;
+	window->from = from;
+	window->len = 0;
+	window->iov = (struct iovec){.iov_base = window->buf, .iov_len = (size_t)(to - from)};
+	ASSERT(window->iov.iov_len <= PIECE_BYTES);
+	ASSERT(at + want <= to);
+	io_op_init(&window->op, window_done, recovery);
+	const struct io_transfer transfer = {
+		.fd = segment->fd,
+		.offset = from,
+		.iov = &window->iov,
+		.iov_count = 1,
+	};
+	io_read(recovery->store->io, &window->op, &transfer);
+	return (struct span){0};
+}
+
+/* ---- Phases ---- */
+
+static bool recovery_make(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	ASSERT(store->state != ERR_READONLY);
+	return spares > RESERVE_SEGMENTS || store->maker.retry_us != 0 ||
+	    store->state == ERR_DISKFULL;
+}
+
+static void recovery_finish(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	store->stats.recovered_us = io_clock_us(store->io) - recovery->started_us;
+	recovery->stopped = true;
+	store->opened = true;
+	store->reclaim_due = true;
+	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
+	    (unsigned long long)store->stats.recovered_records, store->segment_count,
+	    (unsigned long long)store->stats.recovered_us / 1000);
+	recovery_free(store);
+	store->events.opened(store->ctx, OK);
+	if (store->state != OK)
+		store->events.state(store->ctx, store->state);
+}
+
+static bool recovery_step(struct recovery *recovery)
+{
+	switch ((enum recovery_phase)recovery->phase) {
+	case RECOVERY_FILES:
+		return recover_files(recovery);
+	case RECOVERY_SCAN:
+		return recover_scan(recovery);
+	case RECOVERY_SALVAGE:
+		if (!recover_salvage(recovery))
+			return false;
+		recover_judge(recovery);
+		return true;
+	case RECOVERY_VERIFY:
+		if (!recover_verify(recovery))
+			return false;
+		recover_sort(recovery);
+		return true;
+	case RECOVERY_SEAL:
+		return recover_seal(recovery);
+	case RECOVERY_DELIVER:
+		if (!recover_deliver(recovery))
+			return false;
+		maker_pump(recovery->store);
+		return true;
+	case RECOVERY_MAKE:
+		return recovery_make(recovery);
+	}
+	return false;
+}
+
+void recovery_run(struct recovery *recovery)
+{
+	if (recovery->stopped || recovery->running)
+		return;
+	recovery->running = true;
+	while (recovery_step(recovery)) {
+		if (recovery->phase == RECOVERY_MAKE) {
+			recovery_finish(recovery);
+			return;
+		}
+		recovery->phase++;
+	}
+	recovery->running = false;
+}
+
+void recovery_maker_done(struct store *store)
+{
+	struct recovery *recovery = store->recovery;
+	if (recovery != NULL && recovery->phase == RECOVERY_MAKE)
+		recovery_run(recovery);
+}

@@ -1,0 +1,130 @@
+/* store/recovery.h: what recovery's files share. Private to src/store.
+ *
+ * Recovery reads the log twice: once through the headers, to learn what there is (24 bytes of
+ * memory per record) and how far it can be trusted, and once in the order of LSNs, to tell
+ * the owner. In between it decides, in recover_sort.c:
+ *
+ *   A bad place before the durable position that any commit block of its tier names is
+ *   corruption: single records behind it are still looked for. Elsewhere it is a torn tail.
+ *   Behind the durable LSN, LSNs must follow each other without a gap, and bodies are
+ *   verified; from the first gap on everything is cut, and an incomplete atomic group with
+ *   it. The owner hears nothing of what was cut. A seal is written at the end of each segment
+ *   that has none, and a VOID record keeps LSNs from being believed later that were cut.
+ */
+#pragma once
+#include "store/state.h"
+
+enum recovery_phase {
+	RECOVERY_FILES,
+	RECOVERY_SCAN,
+	RECOVERY_SALVAGE,
+	RECOVERY_VERIFY,
+	RECOVERY_SEAL,
+	RECOVERY_DELIVER,
+	RECOVERY_MAKE,
+};
+
+struct found {
+	uint64_t lsn;
+	uint32_t segment, bytes;
+	uint32_t offset : 24;             /* in RECORD_ALIGN units: segments are at most 1 GiB */
+	uint32_t type : 8;
+	uint32_t batch : 18;              /* sector where its batch starts */
+	uint32_t flags : 8;
+	uint32_t mark : 1, drop : 1;
+};
+_Static_assert(sizeof(struct found) == 24, "one per record in memory");
+
+struct scanned {
+	struct segment *segment;
+	uint64_t        stop;             /* nothing valid lies here, or the seal's end */
+	uint64_t        end;              /* told by the next segment, or UINT64_MAX */
+	uint32_t        batches;
+	bool            sealed, salvaged;
+	bool            used;             /* some record or commit block was found */
+};
+
+struct void_range {
+	uint64_t from, to;
+};
+
+struct position {
+	uint32_t segment, sector;
+};
+
+/* Bytes of one segment around where we are. */
+struct window {
+	struct segment *segment;
+	uint8_t        *buf;              /* PIECE_BYTES */
+	uint64_t        from;
+	size_t          len, size;
+	struct iovec    iov;
+	struct io_op    op;
+};
+
+struct recovery {
+	struct store     *store;
+	uint8_t           phase, file_step;
+	bool              running, stopped;
+	uint64_t          started_us;
+	char            **names;          /* of segment files, with their tier */
+	uint8_t          *name_tiers;
+	uint32_t          name_count, name_at;
+	int               file_fd;
+	uint64_t          file_bytes;
+	char             *file_path;
+	size_t            file_path_bytes;
+	struct io_op      op;
+	struct iovec      iov;
+	uint8_t          *sector;
+	struct segment_header header;
+	bool              header_zero;
+	struct window     window[TIER_COUNT];
+	struct scanned   *scanned;
+	uint32_t          scanned_count, at;
+	struct scan       scan;
+	bool              scanning;
+	size_t            batch_from;     /* first entry of the batch being scanned */
+	struct found     *found;
+	size_t            found_count, found_cap;
+	struct void_range *voids;
+	uint32_t          void_count, void_cap;
+	struct position   durable[TIER_COUNT];
+	uint64_t          durable_lsn, lsn_seen;
+	size_t            next;           /* entry to verify or deliver */
+	struct store_read read;
+	bool              reading;
+	struct io_timer   timer;
+	bool              seal_synced;
+};
+
+/* recovery.c */
+void recovery_run(struct recovery *recovery);
+void recovery_fail(struct recovery *recovery, enum err err);
+/* At least `want` bytes from `at`, or empty: they are being read and recovery_run follows. */
+struct span window_get(struct recovery *recovery, struct segment *segment, uint64_t at,
+    uint64_t want);
+
+/* recover_files.c: finds the segments. True when all are known. */
+MUST_CHECK enum err recover_list(struct recovery *recovery);
+bool recover_files(struct recovery *recovery);
+
+/* recover_scan.c: each true when the phase is over. */
+bool recover_scan(struct recovery *recovery);
+bool recover_salvage(struct recovery *recovery);
+bool recover_verify(struct recovery *recovery);
+
+/* recover_sort.c */
+struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id);
+/* Drops what lies where nothing may be believed; before bodies are verified. */
+void recover_judge(struct recovery *recovery);
+/* The batch of this record, and whatever follows it in its segment, is torn. */
+void recover_cut(struct recovery *recovery, const struct found *found);
+bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+    uint64_t offset);
+void recover_sort(struct recovery *recovery);
+const struct found *recover_find(const struct recovery *recovery, uint64_t lsn);
+
+/* recover_deliver.c */
+bool recover_seal(struct recovery *recovery);
+bool recover_deliver(struct recovery *recovery);

@@ -1,0 +1,169 @@
+/* store/segment.c: the table of segments, ordered by id, and what each one holds. */
+#include "store/state.h"
+
+#include <stdio.h>
+
+void segment_name(char out[32], enum tier tier, uint32_t id)
+{
+	static const char *const tiers[TIER_COUNT] = {"hot", "warm"};
+	ASSERT(tier < TIER_COUNT);
+	int len = snprintf(out, 32, "%s-%08u.seg", tiers[tier], id);
+	ASSERT(len > 0 && len < 32);
+}
+
+char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes)
+{
+	const char *dir = store->dir[tier];
+	ASSERT(dir != NULL);
+	*bytes = strlen(dir) + strlen(name) + 2;
+	char *path = memory_alloc(store->memory, *bytes);
+	int len = snprintf(path, *bytes, "%s/%s", dir, name);
+	ASSERT(len > 0 && (size_t)len < *bytes);
+	return path;
+}
+
+/* Position of the first segment whose id is not below `id`. */
+static uint32_t segment_position(const struct store *store, uint32_t id)
+{
+	uint32_t low = 0, high = store->segment_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (store->segments[middle]->id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	ASSERT(low <= store->segment_count);
+	return low;
+}
+
+static void segment_insert(struct store *store, struct segment *segment)
+{
+	uint32_t at = segment_position(store, segment->id);
+	ASSERT(at == store->segment_count || store->segments[at]->id != segment->id);
+	if (store->segment_count == store->segment_cap) {
+		uint32_t cap = store->segment_cap == 0 ? 16 : 2 * store->segment_cap;
+		store->segments = memory_resize(store->memory, store->segments,
+		    store->segment_cap * sizeof(*store->segments), cap * sizeof(*store->segments));
+		store->segment_cap = cap;
+	}
+	memmove(&store->segments[at + 1], &store->segments[at],
+	    (store->segment_count - at) * sizeof(*store->segments));
+	store->segments[at] = segment;
+	store->segment_count++;
+}
+
+static void segment_remove(struct store *store, const struct segment *segment)
+{
+	uint32_t at = segment_position(store, segment->id);
+	ASSERT(at < store->segment_count);
+	ASSERT(store->segments[at] == segment);
+	store->segment_count--;
+	memmove(&store->segments[at], &store->segments[at + 1],
+	    (store->segment_count - at) * sizeof(*store->segments));
+}
+
+struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, const char *name)
+{
+	struct segment *segment = memory_zalloc(store->memory, sizeof(*segment));
+	ASSERT(id > 0);
+	segment->magic = SEGMENT_MAGIC;
+	segment->store = store;
+	segment->id = id;
+	segment->tier = (uint8_t)tier;
+	segment->fd = -1;
+	segment->bytes = store->options.segment_bytes;
+	segment->tail = segment->written = SECTOR;
+	segment->lsn_min = UINT64_MAX;
+	segment->zero_from = SECTOR;
+	segment->path = segment_path_new(store, tier, name, &segment->path_bytes);
+	segment_insert(store, segment);
+	return segment;
+}
+
+void segment_free(struct store *store, struct segment *segment)
+{
+	ASSERT(segment->pins == 0 && segment->zero_iov.iov_len == 0);
+	ASSERT(segment->fd < 0);
+	segment_remove(store, segment);
+	DROP_OBJ(segment, SEGMENT_MAGIC);
+	memory_free(store->memory, segment->path, segment->path_bytes);
+	memory_free(store->memory, segment, sizeof(*segment));
+}
+
+struct segment *segment_find(const struct store *store, uint32_t id)
+{
+	uint32_t at = segment_position(store, id);
+	if (at == store->segment_count || store->segments[at]->id != id)
+		return NULL;
+	CHECK_OBJ(store->segments[at], SEGMENT_MAGIC);
+	return store->segments[at];
+}
+
+void segment_set_id(struct store *store, struct segment *segment, uint32_t id)
+{
+	ASSERT(id > 0);
+	ASSERT(segment_find(store, id) == NULL || id == segment->id);
+	segment_remove(store, segment);
+	segment->id = id;
+	segment_insert(store, segment);
+}
+
+void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	ASSERT(lsn > 0);
+	segment->record_bytes += bytes;
+	segment->lsn_min = min_u64(segment->lsn_min, lsn);
+	segment->lsn_max = max_u64(segment->lsn_max, lsn);
+	if (is_mark) {
+		segment->marks++;
+		segment->mark_lsn_max = max_u64(segment->mark_lsn_max, lsn);
+	}
+}
+
+void segment_retain(struct segment *segment, uint32_t bytes)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	ASSERT(bytes > 0);
+	segment->live_records++;
+	segment->live_bytes += bytes;
+}
+
+void segment_release(struct store *store, struct segment *segment, uint32_t bytes)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	ASSERT(segment->live_records > 0);
+	ASSERT(segment->live_bytes >= bytes);
+	segment->live_records--;
+	segment->live_bytes -= bytes;
+	segment->free_lsn = max_u64(segment->free_lsn, store->next_lsn - 1);
+	if (segment->live_records == 0)
+		store->reclaim_due = true;
+}
+
+struct segment *segment_spare(const struct store *store, enum tier tier, uint32_t *count)
+{
+	struct segment *first = NULL;
+	*count = 0;
+	ASSERT(tier < TIER_COUNT);
+	for (uint32_t i = store->segment_count; i > 0; i--) {
+		struct segment *segment = store->segments[i - 1];
+		if (segment->tier != tier || segment->state != SEGMENT_SPARE)
+			continue;
+		first = segment;
+		*count += 1;
+	}
+	return first;
+}
+
+uint64_t segment_bytes_of(const struct store *store, enum tier tier)
+{
+	uint64_t bytes = 0;
+	ASSERT(tier < TIER_COUNT);
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		if (store->segments[i]->tier == tier)
+			bytes += store->segments[i]->bytes;
+	}
+	return bytes;
+}

@@ -1,0 +1,265 @@
+/* store/state.h: what the files of this folder share. Private to src/store.
+ *
+ * One stream of segments per tier: the hot one takes what is appended (and copies on their
+ * way back), the others take copies only. A stream has one open batch and a list of closed
+ * ones in log order; a batch leaves the list when it is durable, so that whatever is not
+ * durable yet is in memory and can be written again elsewhere.
+ */
+#pragma once
+#include "base/arith.h"
+#include "base/buf.h"
+#include "base/random.h"
+#include "store/batch.h"
+#include "store/scan.h"
+
+enum {
+	STORE_MAGIC = 0x53746f72,
+	STREAM_MAGIC = 0x53747265,
+	SEGMENT_MAGIC = 0x5365676d,
+	RESERVE_SEGMENTS = 2,
+	STREAM_BATCHES = 16,              /* open, waiting, in flight, not yet synced */
+	STREAM_UNSYNCED = 8,              /* more than these are synced at once */
+	GATHER_BYTES = 64 << 10,
+	PIECE_BYTES = 1 << 20,            /* one disk read, one slice of zeroing */
+	TICK_US = 1000000,
+};
+
+enum segment_state {
+	SEGMENT_MAKING,       /* not to be used yet */
+	SEGMENT_SPARE,
+	SEGMENT_ACTIVE,
+	SEGMENT_SEALED,       /* nothing more is written to it */
+	SEGMENT_RETIRING,     /* being recycled or unlinked */
+};
+
+struct segment {
+	uint32_t       magic;
+	uint32_t       id, nonce;
+	uint8_t        state, tier;
+	bool           failed;            /* a write failed: never used again */
+	int            fd;
+	uint64_t       bytes;             /* of the file */
+	uint64_t       tail;              /* the next batch starts here */
+	uint64_t       written;           /* every batch below was written */
+	uint32_t       prev_segment, prev_sector;
+	uint32_t       pins;              /* reads and writes in flight, batches not yet durable */
+	uint64_t       live_records, live_bytes, record_bytes, marks;
+	uint64_t       lsn_min, lsn_max, mark_lsn_max;        /* lsn_min: UINT64_MAX if empty */
+	uint64_t       free_lsn;          /* must be durable before this can go */
+	uint64_t       zero_from;         /* the file is zeroed from here to its end */
+	bool           zero_first;        /* no use before it is zeroed: nothing is allocated */
+	struct iovec   zero_iov;          /* the slice under way, below zero_from; length 0: none */
+	struct io_op   zero_op, op;
+	char          *path;
+	size_t         path_bytes;
+	struct store  *store;
+};
+
+struct stream {
+	uint32_t        magic;
+	uint8_t         tier;
+	struct store   *store;
+	struct segment *active;
+	struct batch   *open;
+	struct list     batches;          /* closed ones, oldest first */
+	struct list     idle;             /* batch objects for reuse */
+	uint32_t        batch_count;      /* open and closed */
+	uint32_t        batch_limit;
+	uint32_t        in_flight;        /* writes */
+	bool            syncing;
+	struct batch   *sync_upto;        /* last batch that the sync under way covers */
+	struct io_op    sync_op;
+	uint64_t        sync_started_us;
+	bool            sync_wanted;
+	bool            urge;             /* the open batch goes as soon as it can */
+	bool            failed;           /* see fail.c */
+	bool            unmarked;         /* no commit block on disk says what is durable */
+	uint32_t        failures;         /* streams of copies: batches given up */
+	uint32_t        durable_segment, durable_sector;
+	uint32_t        prev_segment, prev_sector;        /* recovery: where it ended */
+	struct list     moves_waiting;    /* move.c: for a segment or a batch */
+};
+
+/* Makes one segment at a time, new or recycled. */
+struct maker {
+	struct io_op    op;
+	uint8_t         step;
+	bool            busy, recycling;
+	struct segment *segment;
+	char           *old_path;
+	uint8_t        *header;           /* one sector */
+	struct iovec    iov;
+	uint64_t        retry_us;         /* not before this time, after a failure */
+};
+
+struct chain_table;
+struct recovery;
+struct repair;
+
+struct store {
+	uint32_t             magic;
+	struct io           *io;
+	struct store_options options;
+	struct store_events  events;
+	void                *ctx;
+	struct log          *log;
+	struct memory       *memory;
+	struct store_id      id;
+	char                *dir[TIER_COUNT];
+	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
+	bool                 opened, closing, closed, direct;
+	bool                 reclaim_due;         /* a segment may have died */
+	void               (*closed_event)(void *ctx);
+	struct stream        streams[TIER_COUNT];
+	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
+	struct segment     **segments;            /* by id */
+	uint32_t             segment_count, segment_cap;
+	uint32_t             next_segment;
+	struct maker         maker;
+	struct segment      *zeroed;              /* a slice of it is being zeroed */
+	uint8_t             *zeros;               /* PIECE_BYTES */
+	uint64_t             next_lsn;
+	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
+	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
+	uint64_t             void_from;           /* a VOID record is owed; 0: none */
+	uint64_t             sync_lsn;            /* store_sync asked up to here */
+	uint32_t             expect_segments;     /* see store_expect */
+	struct io_timer      tick, delay, deferred_timer, zero_timer;
+	struct list          reads_waiting;       /* for a write, or for their turn */
+	struct list          reads_deferred;      /* done() is owed to them */
+	uint32_t             reads_active;
+	struct list          moves;               /* all under way */
+	struct list          moves_ended;         /* done() is owed to them */
+	uint32_t             moves_active;
+	uint32_t             retiring;
+	struct chain_table  *chains;
+	struct recovery     *recovery;
+	struct repair       *repair;
+	struct store_stats   stats;
+	struct random        random;
+};
+
+/* ---- segment.c: the table of segments and their accounts ---- */
+struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, const char *name);
+void segment_free(struct store *store, struct segment *segment);   /* its file is closed */
+struct segment *segment_find(const struct store *store, uint32_t id);
+void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
+char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
+void segment_name(char out[32], enum tier tier, uint32_t id);
+/* A record, alive or not, that lies in the segment. */
+void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark);
+void segment_retain(struct segment *segment, uint32_t bytes);
+void segment_release(struct store *store, struct segment *segment, uint32_t bytes);
+struct segment *segment_spare(const struct store *store, enum tier tier, uint32_t *count);
+uint64_t segment_bytes_of(const struct store *store, enum tier tier);
+static inline struct stamp segment_stamp(const struct segment *segment, uint64_t offset)
+{
+	return (struct stamp){segment->id, segment->nonce, offset};
+}
+
+/* ---- maker.c ---- */
+void maker_init(struct store *store);
+void maker_fini(struct store *store);
+void maker_pump(struct store *store);
+/* Nothing it does is under way. */
+bool maker_is_idle(const struct store *store);
+void maker_recycle(struct store *store, struct segment *segment);
+bool zeroer_overlaps(const struct segment *segment, uint64_t from, uint64_t to);
+void zeroer_pump(struct store *store);
+
+/* ---- stream.c: where a record goes ---- */
+void stream_init(struct store *store, struct stream *stream, enum tier tier);
+void stream_fini(struct stream *stream);
+/* Room for this record in the open batch, closing it and changing segments as needed. */
+MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *record,
+    const struct payload *payload);
+/* After stream_prepare. */
+void stream_add(struct stream *stream, const struct record *record,
+    const struct payload *payload, struct place *place);
+void stream_close_batch(struct stream *stream, bool seal);
+/* A batch with nothing but a commit block, so that what is durable is known on disk. */
+void stream_mark(struct stream *stream);
+uint64_t stream_room(const struct stream *stream);      /* bytes left in the active segment */
+struct batch *stream_batch_new(struct stream *stream);
+void stream_batch_done(struct stream *stream, struct batch *batch);
+MUST_CHECK enum err stream_next_segment(struct stream *stream, bool may_use_reserve);
+
+/* ---- commit.c: batches to the disk ---- */
+void commit_pump(struct stream *stream);
+void commit_advance(struct stream *stream);
+/* Something was written, or proven to be: acknowledge, and go on. */
+void commit_written(struct stream *stream);
+void commit_tick(struct store *store);
+void commit_update_written(struct store *store);
+void commit_tell(struct store *store);
+bool commit_is_quiet(const struct stream *stream);      /* nothing open, nothing under way */
+
+/* ---- fail.c ---- */
+void fail_stream(struct stream *stream, const char *what, int32_t result);
+void fail_pump(struct stream *stream);
+void fail_batch_written(struct batch *batch);
+void fail_offer(struct batch *batch);
+
+/* ---- store.c ---- */
+void store_set_state(struct store *store, enum err state);
+void store_defer(struct store *store);                  /* runs read_deferred soon */
+void store_check_closed(struct store *store);
+
+/* ---- read.c ---- */
+struct store_read_state;
+void read_pump_waiting(struct store *store);            /* something was written */
+/* As store_read_start, but into the heap; for recovery. */
+void read_start_heap(struct store *store, struct store_read *read);
+/* The record on a finished read is the head of a chain, with this table. */
+bool read_is_chained(const struct store_read *read, struct span *table);
+void read_run_deferred(struct store *store);
+void read_relocated(struct store *store, struct place from, struct place to);
+void read_fail_waiting(struct store *store);
+
+/* ---- move.c ---- */
+void move_batch_durable(struct batch *batch);
+void move_batch_failed(struct batch *batch, enum err err);
+void move_pump(struct store *store);
+void move_run_deferred(struct store *store);
+/* A copied part went to another place with its batch. */
+bool move_part_moved(struct store *store, struct place from, struct place to);
+
+/* ---- chain.c: bodies in several records ---- */
+/* The head of a chain is a record marked RECORD_CHAINED; its body is a table of the parts in
+ * order, {u64 LSN, u32 body bytes, u32 0} each. Where a part lies is kept in memory only. */
+enum { CHAIN_PARTS_MAX = 1024, CHAIN_ENTRY = 16, CHAIN_PART_MIN = 4 * CHUNK_BYTES };
+
+struct chain {
+	struct chain *next;
+	struct place  head;
+	uint32_t      refs;               /* owners of the head */
+	uint32_t      count;
+	struct place  parts[];
+};
+
+struct chain_part {
+	uint64_t lsn;
+	uint32_t body_bytes;
+};
+
+void chain_init(struct store *store);
+void chain_fini(struct store *store);
+struct chain *chain_find(const struct store *store, struct place head);
+struct chain *chain_add(struct store *store, struct place head, uint32_t count);
+struct chain_part chain_table_get(struct span table, uint32_t index);
+/* False if the bytes are no table. */
+MUST_CHECK bool chain_table_check(struct span table, uint64_t *body_bytes);
+void chain_retain(struct store *store, struct place head);
+void chain_drop(struct store *store, struct place head);      /* one owner fewer */
+void chain_rehead(struct store *store, struct place from, struct place to);
+bool chain_part_moved(struct store *store, struct place from, struct place to);
+MUST_CHECK enum err chain_append(struct store *store, struct record *record);
+
+/* ---- reclaim.c ---- */
+void reclaim_pump(struct store *store);             /* looks only if reclaim_due */
+bool segment_is_dead(const struct store *store, const struct segment *segment);
+
+/* ---- recovery.c ---- */
+MUST_CHECK enum err recovery_start(struct store *store);
+void recovery_free(struct store *store);
+void recovery_maker_done(struct store *store);

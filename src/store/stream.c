@@ -1,0 +1,237 @@
+/* store/stream.c: where the next record goes: the open batch, the active segment. */
+#include "store/state.h"
+
+void stream_init(struct store *store, struct stream *stream, enum tier tier)
+{
+	ASSERT(tier < TIER_COUNT);
+	stream->magic = STREAM_MAGIC;
+	stream->store = store;
+	stream->tier = (uint8_t)tier;
+	stream->batch_limit = STREAM_BATCHES;
+	list_init(&stream->batches);
+	list_init(&stream->idle);
+	list_init(&stream->moves_waiting);
+}
+
+static void stream_free_list(struct list *batches)
+{
+	while (!list_is_empty(batches)) {
+		struct batch *batch = LIST_OF(batches->next, struct batch, link);
+		list_remove(&batch->link);
+		batch_free(batch);
+	}
+}
+
+void stream_fini(struct stream *stream)
+{
+	DROP_OBJ(stream, STREAM_MAGIC);
+	ASSERT(stream->in_flight == 0 && !stream->syncing);
+	if (stream->open != NULL)
+		batch_free(stream->open);
+	stream_free_list(&stream->batches);
+	stream_free_list(&stream->idle);
+}
+
+struct batch *stream_batch_new(struct stream *stream)
+{
+	struct batch *batch;
+	ASSERT(stream->batch_count < stream->batch_limit);
+	if (list_is_empty(&stream->idle)) {
+		batch = batch_new(stream->store->memory);
+	} else {
+		batch = LIST_OF(stream->idle.next, struct batch, link);
+		list_remove(&batch->link);
+	}
+	batch->stream = stream;
+	stream->batch_count++;
+	return batch;
+}
+
+void stream_batch_done(struct stream *stream, struct batch *batch)
+{
+	enum { IDLE_KEPT = 4 };
+	ASSERT(stream->batch_count > 0);
+	list_remove(&batch->link);
+	ASSERT(batch->segment->pins > 0);
+	batch->segment->pins--;
+	batch->segment = NULL;
+	stream->batch_count--;
+	if (stream->batch_count >= IDLE_KEPT) {
+		batch_free(batch);
+		return;
+	}
+	const struct stamp nowhere = {0};
+	batch_begin(batch, &nowhere);            /* lets go of its bodies */
+	list_append(&stream->idle, &batch->link);
+}
+
+uint64_t stream_room(const struct stream *stream)
+{
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	if (stream->active == NULL)
+		return 0;
+	uint64_t used = stream->active->tail;
+	if (stream->open != NULL)
+		used = stream->open->offset + stream->open->bytes + SECTOR;
+	uint64_t end = segment_room_end(stream->active->bytes);
+	return used < end ? end - used : 0;
+}
+
+static struct batch *stream_open_batch(struct stream *stream)
+{
+	struct segment *segment = stream->active;
+	struct batch *batch = stream_batch_new(stream);
+	ASSERT(segment->state == SEGMENT_ACTIVE);
+	struct stamp stamp = segment_stamp(segment, segment->tail);
+	batch_begin(batch, &stamp);
+	batch->segment = segment;
+	segment->pins++;
+	return batch;
+}
+
+/* A sync of this batch must cover what was written before it without one. */
+static enum batch_sync stream_sync_for(const struct stream *stream, const struct batch *batch)
+{
+	if (!batch->wants_sync)
+		return BATCH_NO_SYNC;
+	for (struct list *at = stream->batches.prev; at != &stream->batches; at = at->prev) {
+		const struct batch *before = LIST_OF(at, struct batch, link);
+		if (before->sync == BATCH_FSYNC && before->segment == batch->segment)
+			return BATCH_DSYNC;
+		if (before->sync == BATCH_NO_SYNC && before->segment == batch->segment)
+			return BATCH_FSYNC;
+	}
+	return BATCH_DSYNC;
+}
+
+static void stream_close(struct stream *stream, struct batch *batch, uint32_t flags)
+{
+	struct store *store = stream->store;
+	struct segment *segment = batch->segment;
+	const struct commit_block commit = {
+		.flags = flags,
+		.tier = stream->tier,
+		.durable_lsn = store->durable_lsn,
+		.durable_segment = stream->durable_segment,
+		.durable_sector = stream->durable_sector,
+		.prev_segment = segment->prev_segment,
+		.prev_sector = segment->prev_sector,
+		.time_ms = io_wall_ms(store->io),
+	};
+	struct stamp stamp = segment_stamp(segment, batch->offset);
+	batch_close(batch, &stamp, &commit);
+	batch->sync = (uint8_t)stream_sync_for(stream, batch);
+	list_append(&stream->batches, &batch->link);
+	segment->tail = batch->offset + batch->bytes;
+	ASSERT(segment->tail <= segment->bytes - SECTOR);
+}
+
+void stream_mark(struct stream *stream)
+{
+	ASSERT(stream->open == NULL);
+	ASSERT(stream->active != NULL);
+	if (stream->batch_count >= stream->batch_limit - 1 || stream_room(stream) < SECTOR)
+		return;
+	struct batch *batch = stream_open_batch(stream);
+	batch->wants_sync = true;
+	stream_close(stream, batch, 0);
+}
+
+void stream_close_batch(struct stream *stream, bool seal)
+{
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	struct batch *batch = stream->open;
+	if (batch != NULL && batch->count > 0) {
+		stream->open = NULL;
+		stream_close(stream, batch, 0);
+		stream->urge = false;
+	}
+	if (!seal || stream->active == NULL)
+		return;
+	ASSERT(stream->open == NULL || stream->open->count == 0);
+	batch = stream->open;
+	stream->open = NULL;
+	if (batch == NULL)
+		batch = stream_open_batch(stream);
+	batch->wants_sync = true;
+	stream_close(stream, batch, COMMIT_SEAL);
+}
+
+enum err stream_next_segment(struct stream *stream, bool may_use_reserve)
+{
+	struct store *store = stream->store;
+	uint32_t spares;
+	struct segment *next = segment_spare(store, stream->tier, &spares);
+	uint32_t keep = stream->tier == TIER_HOT && !may_use_reserve ? RESERVE_SEGMENTS : 0;
+	if (spares <= keep) {
+		maker_pump(store);
+		if (store->state != OK)
+			return store->state;
+		return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
+	}
+	struct segment *last = stream->active;
+	ASSERT(next->id > stream->durable_segment);
+	if (last != NULL) {
+		if (!last->failed)
+			stream_close_batch(stream, true);
+		last->state = SEGMENT_SEALED;
+		store->reclaim_due = true;
+		stream->prev_segment = last->id;
+		stream->prev_sector = (uint32_t)(last->tail / SECTOR);
+	}
+	next->prev_segment = stream->prev_segment;
+	next->prev_sector = stream->prev_sector;
+	next->state = SEGMENT_ACTIVE;
+	next->tail = next->written = SECTOR;
+	stream->active = next;
+	maker_pump(store);
+	return OK;
+}
+
+/* Once a batch was opened for it, the record fits: its size alone was checked before. */
+enum err stream_prepare(struct stream *stream, const struct record *record,
+    const struct payload *payload)
+{
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	if (stream->failed)
+		return ERR_OVERLOADED;
+	uint64_t need = batch_bytes_alone(record, payload->len);
+	if (need > segment_room_end(stream->store->options.segment_bytes) - SECTOR)
+		return ERR_TOOLARGE;
+	if (stream->open != NULL) {
+		uint64_t bytes = batch_bytes_with(stream->open, record, payload);
+		if (bytes > 0 &&
+		    stream->open->offset + bytes <= segment_room_end(stream->active->bytes))
+			return OK;
+	}
+	if (stream->batch_count + 3 > stream->batch_limit)
+		return ERR_OVERLOADED;
+	uint64_t tail = stream->active == NULL ? 0 : stream->active->tail;
+	if (stream->open != NULL)
+		tail = stream->open->offset +
+		    round_up(stream->open->bytes + RECORD_ALIGN + COMMIT_BYTES, SECTOR);
+	if (stream->active == NULL || tail + need > segment_room_end(stream->active->bytes)) {
+		enum err err = stream_next_segment(stream, record_may_use_reserve(record->type));
+		if (err != OK)
+			return err;
+	}
+	stream_close_batch(stream, false);
+	if (stream->open == NULL)
+		stream->open = stream_open_batch(stream);
+	return OK;
+}
+
+void stream_add(struct stream *stream, const struct record *record,
+    const struct payload *payload, struct place *place)
+{
+	struct batch *batch = stream->open;
+	struct segment *segment = stream->active;
+	ASSERT(batch != NULL && batch->segment == segment);
+	struct stamp stamp = segment_stamp(segment, batch->offset);
+	batch_add(batch, &stamp, record, payload, place);
+	ASSERT(batch->offset + batch->bytes <= segment_room_end(segment->bytes));
+	bool is_mark = record_is_mark(record->type, payload->len);
+	segment_note(segment, record->lsn, place->bytes, is_mark);
+	if (!is_mark)
+		segment_retain(segment, place->bytes);
+}
