@@ -4,7 +4,7 @@
 
 #include "search/varint.h"
 
-void batch_add(struct posting_batch *batch, struct posting_run *run, const struct docs *live)
+void posting_batch_add(struct posting_batch *batch, struct posting_run *run, const struct docs *live)
 {
 	ASSERT(batch->count + run->count <= BATCH_MAX);
 	for (uint32_t i = 0; i < run->count; i++) {
@@ -132,7 +132,7 @@ static bool sweep_merge(struct list_sweep *sweep, struct posting_batch *batch, u
 	uint32_t dead = run_dead(&before, sweep->docs);
 	sweep->dead -= dead < sweep->dead ? dead : sweep->dead;
 	sweep->list->count -= dead;
-	batch_add(batch, &before, sweep->docs);
+	posting_batch_add(batch, &before, sweep->docs);
 	return true;
 }
 
@@ -162,7 +162,7 @@ static void sweep_block(struct list_sweep *sweep)
 	if (live > 0) {
 		postings_load(list, sweep->read - 1, false, &run);
 		bool merged = sweep_merge(sweep, &batch, live);
-		batch_add(&batch, &run, sweep->docs);
+		posting_batch_add(&batch, &run, sweep->docs);
 		ASSERT(batch.count > 0);
 		struct posting_skip packed = block_encode(&batch, sweep->memory, sweep->docs, list->plain);
 		if (merged)
@@ -183,7 +183,7 @@ static void sweep_tail(struct list_sweep *sweep)
 	uint32_t dead = run_dead(&run, sweep->docs);
 	if (dead == 0)
 		return;
-	batch_add(&batch, &run, sweep->docs);
+	posting_batch_add(&batch, &run, sweep->docs);
 	packed.tail_cap = list->tail_len + VARINT_MAX;
 	packed.tail = memory_alloc(sweep->memory, packed.tail_cap);
 	for (uint32_t i = 0; i < batch.count; i++) {

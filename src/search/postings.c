@@ -93,7 +93,7 @@ static void tail_seal(struct postings *list, struct memory *memory, const struct
 	ASSERT(list->tail_count == PACK_COUNT);
 	batch.count = 0;
 	postings_load(list, list->block_count, false, &run);
-	batch_add(&batch, &run, NULL);
+	posting_batch_add(&batch, &run, NULL);
 	skip_push(list, memory, block_encode(&batch, memory, docs, list->plain));
 	memory_free(memory, list->tail, list->tail_cap);
 	list->tail = NULL;
