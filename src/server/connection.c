@@ -163,6 +163,8 @@ static void on_sent(struct io_stream *stream, enum err err)
 		return;
 	}
 	reply->ref_count = 0;             /* released above, each as it left */
+	connection->sent_refs = 0;
+	connection->sent_bytes = 0;
 	reply_clear(reply);
 	if (reply->bytes.cap > OUT_KEPT || reply->ref_cap > 0)
 		reply_fini(reply);
