@@ -51,4 +51,11 @@ $(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE)
 unit: $(BUILD)/unit-tests
 	timeout 600 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
+# ---- simulation --------------------------------------------------------------------------
+SIM_STORE := $(BUILD)/tests/sim/store_sim.o $(BUILD)/tests/sim/owner.o
+
+$(BUILD)/store-sim: $(SIM_STORE) $(ARCHIVE)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+-include $(SIM_STORE:.o=.d)
 -include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
