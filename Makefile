@@ -73,7 +73,10 @@ $(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -lcriterion -o $@
 
-$(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(ARCHIVE)
+# tests/sim/NAME_sim.c is the program NAME-sim; the other files there are shared.
+SIM_PROGRAMS := $(patsubst tests/sim/%_sim.c,$(BUILD)/%-sim,$(wildcard tests/sim/*_sim.c))
+SIM_SHARED   := $(filter-out %_sim.o,$(SIM_OBJECTS))
+$(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
@@ -86,7 +89,7 @@ test:                                                    ## install what is miss
 unit: $(BUILD)/unit-tests                                ## UNIT_ARGS="--filter 'suite/*'"
 	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
-sim: $(SIM_SOURCES:tests/sim/%_sim.c=$(BUILD)/%-sim)     ## SEEDS=n simulated crash points
+sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
 	for program in $^; do $$program --seeds $(SEEDS) || exit 1; done
 
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"
