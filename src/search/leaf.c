@@ -46,11 +46,13 @@ float run_bound(const struct search *search, const struct cursor *cursor, uint32
 	if (at >= list->block_count)
 		return cursor->weight;    /* the tail keeps no bounds */
 	const struct posting_skip *skip = &list->skips[at];
-	float single = term_score(search, cursor->weight, 1, skip->length_single);
-	if (skip->tf_max == 1)
-		return single;
-	float multi = term_score(search, cursor->weight, skip->tf_max, skip->length_multi);
-	return single > multi ? single : multi;
+	float bound = term_score(search, cursor->weight, 1, skip->length_single);
+	if (skip->tf_max > 1)
+		bound = fmaxf(bound, term_score(search, cursor->weight, skip->tf_max, skip->length_top));
+	if (skip->tf_max > 2)
+		bound = fmaxf(bound, term_score(search, cursor->weight, (uint8_t)(skip->tf_max - 1),
+		    skip->length_between));
+	return bound;
 }
 
 static float cursor_bound(struct search *search, struct cursor *cursor)

@@ -21,6 +21,7 @@ static void list_gather(struct search *search, const struct posting_run *run)
 		if (!docs_is_live(&search->index->docs, run->docids[i]))
 			continue;
 		frame->mask[count / 64] |= 1ULL << (count % 64);
+		search->places[count] = (uint8_t)i;
 		search->docids[count++] = run->docids[i];
 	}
 	if (count == 0)
@@ -46,8 +47,10 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, true);
+		cursor_load(cursor, at, !search->scoring);
 		list_gather(search, &cursor->run);
+		search->driver_run = at;
+		search->driver_version = cursor->term->list.version;
 		search->below = first;
 		if ((search->frames[0].mask[0] | search->frames[0].mask[1]) == 0)
 			continue;
@@ -88,6 +91,22 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	return probe->mask == FIELD_ANY || (cursor->run.masks[*place] & probe->mask) != 0;
 }
 
+static void term_add_score(struct search *search, const struct cursor *cursor, uint32_t slot,
+    uint32_t place)
+{
+	add_score(search, slot, term_score(search, cursor->weight, cursor->run.tfs[place],
+	    docs_length(&search->index->docs, search->docids[slot])));
+}
+
+/* The driver's own leaf: every candidate comes from its run, if that is still there. */
+static bool is_driver_run(const struct search *search, const struct node *node)
+{
+	const struct cursor *cursor = search->driver;
+	return cursor == node->cursors && node->mask == FIELD_ANY && cursor->whole &&
+	    cursor->run_at == search->driver_run &&
+	    cursor->term->list.version == search->driver_version;
+}
+
 static bool term_has(struct search *search, struct node *node, uint32_t slot, bool scores)
 {
 	uint32_t docid = search->docids[slot], place;
@@ -97,11 +116,12 @@ static bool term_has(struct search *search, struct node *node, uint32_t slot, bo
 	if (node->cursor_count == 0)
 		return false;
 	struct cursor *cursor = &node->cursors[0];
-	if (!cursor_has(search, cursor, docid, &probe, &place))
+	if (is_driver_run(search, node))
+		place = search->places[slot];
+	else if (!cursor_has(search, cursor, docid, &probe, &place))
 		return false;
 	if (scores)
-		add_score(search, slot, term_score(search, cursor->weight, cursor->run.tfs[place],
-		    docs_length(&search->index->docs, docid)));
+		term_add_score(search, cursor, slot, place);
 	return true;
 }
 
