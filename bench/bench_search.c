@@ -134,7 +134,8 @@ static void document_add(struct bench *bench)
 		fields[count++] = (struct search_field){.name = span_text(number_names[i]),
 		    .kind = SEARCH_NUMERIC, .number = numbers[i]};
 	int64_t taken = 1500000000000 + (int64_t)random_below(&bench->random, 200000000000);
-	fields[count++] = (struct search_field){.name = SPAN_LIT("taken"), .kind = SEARCH_DATE, .date_ms = taken};
+	fields[count++] = (struct search_field){.name = SPAN_LIT("taken"), .kind = SEARCH_DATE,
+	    .date_ms = taken};
 	fields[count++] = (struct search_field){.name = SPAN_LIT("created"), .kind = SEARCH_DATE,
 	    .date_ms = taken + 86400000};
 	if (below(bench, 2) == 0)
@@ -174,7 +175,9 @@ static uint64_t query_run(struct bench *bench, struct span text,
 	return total;
 }
 
-enum shape { FREQUENT, MEDIUM, RARE, AND2, AND3, OR2, OR3, PHRASE2, PREFIX, FILTER, ALL, RANGE, GEO, NOT };
+enum shape {
+	FREQUENT, MEDIUM, RARE, AND2, AND3, OR2, OR3, PHRASE2, PREFIX, FILTER, ALL, RANGE, GEO, NOT
+};
 
 static void word_append(struct bench *bench, struct buf *out, int low, int high)
 {
@@ -215,7 +218,10 @@ static void query_make(struct bench *bench, enum shape shape, struct buf *out)
 		break;
 	case ALL: buf_append_text(out, "*"); break;
 	case RANGE: buf_printf(out, "@iso:[400 +inf] @taken:[2019-0%d 2020]", 1 + below(bench, 9)); break;
-	case GEO: buf_printf(out, "@location:[%d %d 50 km]", below(bench, 300) - 150, below(bench, 100) - 50); break;
+	case GEO:
+		buf_printf(out, "@location:[%d %d 50 km]", below(bench, 300) - 150,
+		    below(bench, 100) - 50);
+		break;
 	case NOT: buf_append_text(out, "-"); word_append(bench, out, 0, 20); break;
 	}
 }

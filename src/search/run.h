@@ -89,7 +89,9 @@ struct top {
 
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
 
-enum search_phase { PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE };
+enum search_phase {
+	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE
+};
 
 struct search {
 	uint32_t        magic;

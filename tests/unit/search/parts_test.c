@@ -220,7 +220,8 @@ Test(search_postings, small_blocks_are_merged)
 	list_init(&f, 8, 2560);
 	list_kill(&f, 90);
 	(void)list_sweep(&f, 4);
-	cr_assert_leq(f.list.block_count, 6, "%u blocks for %u postings", f.list.block_count, f.list.count);
+	cr_assert_leq(f.list.block_count, 6, "%u blocks for %u postings", f.list.block_count,
+	    f.list.count);
 	list_check(&f, false);
 	list_fini(&f);
 }
