@@ -8,7 +8,7 @@ enum { META_VERSION = 1 };
 enum meta_tag {
 	TAG_FORMAT = 1, TAG_WIDTH, TAG_HEIGHT, TAG_FRAMES, TAG_ORIENTATION, TAG_PROGRESSIVE, TAG_BYTES,
 	TAG_ETAG, TAG_TAKEN, TAG_LOCATION, TAG_FOCAL, TAG_APERTURE, TAG_EXPOSURE, TAG_ISO, TAG_CAMERA,
-	TAG_LENS, TAG_TITLE, TAG_CAPTION, TAG_TAG, TAG_ATTR, TAG_CREATED,
+	TAG_LENS, TAG_TITLE, TAG_CAPTION, TAG_TAG, TAG_ATTR, TAG_CREATED, TAG_ALPHA,
 };
 
 static const struct { const char *name, *mime; } formats[IMAGE_FORMAT_COUNT] = {
@@ -140,6 +140,8 @@ enum err image_meta_encode(const struct image_meta *meta, struct buf *out)
 	put_number(out, TAG_ORIENTATION, meta->orientation);
 	if (meta->progressive)
 		put_number(out, TAG_PROGRESSIVE, 1);
+	if (meta->alpha)
+		put_number(out, TAG_ALPHA, 1);
 	put_number(out, TAG_BYTES, meta->bytes);
 	put_bytes(out, TAG_ETAG, span_of(meta->etag.bytes, sizeof(meta->etag.bytes)));
 	put_number(out, TAG_CREATED, (uint64_t)meta->created_ms);
@@ -276,6 +278,9 @@ static bool decode_field(struct image_meta *meta, uint8_t tag, struct span field
 		return number <= 8;
 	case TAG_PROGRESSIVE:
 		meta->progressive = number != 0;
+		return true;
+	case TAG_ALPHA:
+		meta->alpha = number != 0;
 		return true;
 	case TAG_BYTES:
 		meta->bytes = number;
