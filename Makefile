@@ -1,8 +1,9 @@
 # Tintype. `make help` lists the targets.
 BUILD   ?= build
-CC      ?= gcc
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PREFIX  ?= /usr/local
 SEEDS   ?= 20000
+FUZZ_SECONDS ?= 60
 PYTHON  := /usr/bin/python3
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wvla -Wconversion -Wno-sign-conversion \
@@ -12,19 +13,19 @@ OPT     ?= -O3
 CFLAGS  := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
-LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lm -pthread $(ALLOC)
+LIBS    := -luring -lisal -lxxhash -lutf8proc -lm -pthread $(ALLOC)
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 MAIN    := $(BUILD)/src/server/main.o
 ARCHIVE := $(BUILD)/libtintype.a
-
 MODULES := $(notdir $(patsubst %/,%,$(wildcard modules/*/)))
 WORKERS := $(MODULES:%=$(BUILD)/tintype-%)
 TOOLS   := $(patsubst utils/%.c,$(BUILD)/%,$(wildcard utils/tintype-*.c))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 
 .PHONY: all
-all: $(BUILD)/tintype-server $(WORKERS) $(TOOLS)
+all: $(BUILD)/tintype-server $(WORKERS) $(TOOLS)         ## the server, the workers, the tools
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -37,20 +38,111 @@ $(ARCHIVE): $(filter-out $(MAIN),$(OBJECTS))
 	@ar rcs $@ $^
 
 $(BUILD)/tintype-server: $(MAIN) $(ARCHIVE)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-$(TOOLS): $(BUILD)/%: utils/%.c $(ARCHIVE)
-	$(CC) $(CFLAGS) $(LDFLAGS) $< $(ARCHIVE) $(LIBS) -o $@
+$(TOOLS): $(BUILD)/%: $(BUILD)/utils/%.o $(ARCHIVE)
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-# ---- unit tests --------------------------------------------------------------------------
+# ---- worker programs: modules/NAME/*.c and modules/worker.c make tintype-NAME ----------------
+
+# ---- running --------------------------------------------------------------------------------
+.PHONY: run demo install
+run: all                                                 ## the server in the foreground
+	$(BUILD)/tintype-server conf/tintype.conf
+
+demo:                                                    ## install what is missing, build, show
+	utils/setup.sh build demo
+	$(MAKE) all
+	utils/demo
+
+install: all                                             ## into PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/tintype
+	install -m 755 $(BUILD)/tintype-server $(WORKERS) $(TOOLS) utils/tintype-import $(DESTDIR)$(PREFIX)/bin
+	install -m 644 conf/tintype.conf README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
+
+# ---- tests ------------------------------------------------------------------------------------
 UNIT_SOURCES := $(wildcard tests/unit/*/*.c)
 UNIT_OBJECTS := $(UNIT_SOURCES:%.c=$(BUILD)/%.o)
+SIM_SOURCES  := $(wildcard tests/sim/*.c)
+SIM_OBJECTS  := $(SIM_SOURCES:%.c=$(BUILD)/%.o)
+FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 $(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -lcriterion -o $@
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -lcriterion -o $@
 
-.PHONY: unit
-unit: $(BUILD)/unit-tests
-	timeout 600 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
+# tests/sim/NAME_sim.c is the program NAME-sim; the other files there are shared.
+SIM_PROGRAMS := $(patsubst tests/sim/%_sim.c,$(BUILD)/%-sim,$(wildcard tests/sim/*_sim.c))
+SIM_SHARED   := $(filter-out %_sim.o,$(SIM_OBJECTS))
+$(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d)
+.PHONY: test unit sim server-tests kill-test fuzz fuzz-smoke asan tidy
+test:                                                    ## install what is missing, build, run every test
+	utils/setup.sh build test
+	$(MAKE) all
+	BUILD=$(BUILD) tests/run
+
+unit: $(BUILD)/unit-tests                                ## UNIT_ARGS="--filter 'suite/*'"
+	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
+
+sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
+	for program in $^; do $$program --seeds $(SEEDS) || exit 1; done
+
+server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"
+	cd tests/server && BUILD=$(abspath $(BUILD)) timeout 1200 $(PYTHON) -m pytest -q $(PYTEST_ARGS)
+
+kill-test: all                                           ## 200 rounds of kill -9 under load
+	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=200 $(PYTHON) -m pytest -q -k kill_rounds
+
+FUZZ_FLAGS := -std=gnu17 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
+              -D_GNU_SOURCE -Isrc -I.
+$(BUILD)/fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	@clang $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/libtintype.a: $(SOURCES:%.c=$(BUILD)/fuzz/%.o)
+	@rm -f $@
+	@ar rcs $@ $(filter-out $(BUILD)/fuzz/src/server/main.o,$^)
+
+$(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libtintype.a
+	@echo "  LD $@"
+	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -lutf8proc -lm -pthread -o $@
+
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for each parser
+	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
+
+asan:                                                    ## everything with ASan and UBSan, and its tests
+	$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 ALLOC= \
+	    EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE -Wno-format-truncation -Wno-maybe-uninitialized" \
+	    EXTRA_LDFLAGS="-fsanitize=address,undefined" all unit
+
+tidy:                                                    ## the countable part of the style
+	utils/tidy
+
+# ---- benches ----------------------------------------------------------------------------------
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVE)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+.PHONY: bench
+bench: all $(BENCHES)                                    ## every bench against its peer
+	utils/setup.sh build bench
+	BUILD=$(BUILD) bench/run all
+
+bench-%: all $(BENCHES)                                  ## one of them
+	BUILD=$(BUILD) bench/run $*
+
+.PHONY: clean help
+clean:                                                   ## everything that was built
+	rm -rf $(BUILD)
+
+help:                                                    ## this list
+	@awk -F'##' '/^[a-z-]+:.*##/ { split($$1, t, ":"); printf "  %-14s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+
+.SECONDARY:
+-include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d)

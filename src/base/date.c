@@ -24,7 +24,8 @@ void date_civil(int64_t days, int64_t *year, int *month, int *day)
 	int64_t day_of_era = days - era * 146097;
 	int64_t year_of_era =
 	    (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int64_t day_of_year =
+	    day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	int64_t shifted = (5 * day_of_year + 2) / 153;
 	*day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
 	*month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
@@ -135,10 +136,12 @@ bool date_parse(struct span text, int64_t *first_ms, int64_t *last_ms)
 		date_unit(date_days(year, 1, 1), date_days(year + 1, 1, 1), first_ms, last_ms);
 		return true;
 	}
-	if (!take_char(text, &at, '-') || !take_digits(text, &at, 2, &month) || month < 1 || month > 12)
+	if (!take_char(text, &at, '-') || !take_digits(text, &at, 2, &month) || month < 1 ||
+	    month > 12)
 		return false;
 	if (at == text.len) {
-		int64_t next = month == 12 ? date_days(year + 1, 1, 1) : date_days(year, month + 1, 1);
+		int64_t next =
+		    month == 12 ? date_days(year + 1, 1, 1) : date_days(year, month + 1, 1);
 		date_unit(date_days(year, month, 1), next, first_ms, last_ms);
 		return true;
 	}
@@ -166,8 +169,8 @@ size_t date_format(int64_t ms, char out[DATE_TEXT_MAX])
 	int64_t year;
 	int month, day;
 	date_civil(days, &year, &month, &day);
-	int len = snprintf(out, DATE_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ", (long long)year,
-	    month, day, (int)(rest / HOUR_MS), (int)(rest / MINUTE_MS % 60), (int)(rest / 1000 % 60),
-	    (int)(rest % 1000));
+	int len = snprintf(out, DATE_TEXT_MAX, "%04lld-%02d-%02dT%02d:%02d:%02d.%03dZ",
+	    (long long)year, month, day, (int)(rest / HOUR_MS), (int)(rest / MINUTE_MS % 60),
+	    (int)(rest / 1000 % 60), (int)(rest % 1000));
 	return (size_t)len;
 }

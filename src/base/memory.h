@@ -26,7 +26,8 @@ MUST_CHECK void *memory_try_alloc(struct memory *memory, size_t size);
 void *memory_resize(struct memory *memory, void *ptr, size_t old_size, size_t new_size);
 
 /* As memory_resize, but NULL, with the old block untouched, when there is not that much. */
-MUST_CHECK void *memory_try_resize(struct memory *memory, void *ptr, size_t old_size, size_t new_size);
+MUST_CHECK void *memory_try_resize(
+    struct memory *memory, void *ptr, size_t old_size, size_t new_size);
 
 /* `align` is a power of two, at least 16. NULL when there is not that much. */
 MUST_CHECK void *memory_try_alloc_aligned(struct memory *memory, size_t align, size_t size);

@@ -37,15 +37,18 @@ static void client_line(const struct session *session, struct buf *out)
 	    (unsigned long long)((now_us - session->active_us) / 1000000));
 	append_flags(session, out);
 	uint64_t memory = sizeof(*session) + session->input_bytes + session->out.bytes.cap;
-	buf_printf(out, " db=%u sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0"
-	                " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
-	                " user=default redir=-1 resp=%u lib-name=%s lib-ver=%s",
-	    session->db, (unsigned long long)session->input_bytes, session->out.bytes.len, session->slot_count,
-	    session->out.bytes.cap, (unsigned long long)memory,
-	    command == NULL ? "NULL" : command->parent != NULL ? command->parent : command->name,
+	buf_printf(out,
+	    " db=%u sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0"
+	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
+	    " user=default redir=-1 resp=%u lib-name=%s lib-ver=%s",
+	    session->db, (unsigned long long)session->input_bytes, session->out.bytes.len,
+	    session->slot_count, session->out.bytes.cap, (unsigned long long)memory,
+	    command == NULL               ? "NULL"
+	        : command->parent != NULL ? command->parent
+	                                  : command->name,
 	    command != NULL && command->parent != NULL ? "|" : "",
-	    command != NULL && command->parent != NULL ? command->name : "",
-	    session->resp, session->lib_name, session->lib_version);
+	    command != NULL && command->parent != NULL ? command->name : "", session->resp,
+	    session->lib_name, session->lib_version);
 	buf_append_u8(out, '\n');
 }
 
@@ -67,7 +70,8 @@ static bool parse_client_type(struct call *call, struct span word, bool *normal)
 		if (span_is(word, others[i]))
 			return true;
 	if (!*normal)
-		call_error(call, "ERR Unknown client type '%.*s'", (int)(word.len < 64 ? word.len : 64), (const char *)word.ptr);
+		call_error(call, "ERR Unknown client type '%.*s'",
+		    (int)(word.len < 64 ? word.len : 64), (const char *)word.ptr);
 	return *normal;
 }
 
@@ -135,18 +139,21 @@ void cmd_client_setinfo(struct call *call)
 		out = call->session->lib_version;
 	} else {
 		call_error(call, "ERR Unrecognized option '%.*s'",
-		    (int)(call->argv[2].len < 64 ? call->argv[2].len : 64), (const char *)call->argv[2].ptr);
+		    (int)(call->argv[2].len < 64 ? call->argv[2].len : 64),
+		    (const char *)call->argv[2].ptr);
 		return;
 	}
 	for (size_t i = 0; i < value.len; i++) {
 		if (value.ptr[i] < '!' || value.ptr[i] > '~') {
-			call_error(call, "ERR %s cannot contain spaces, newlines or special characters.",
+			call_error(call,
+			    "ERR %s cannot contain spaces, newlines or special characters.",
 			    out == call->session->lib_name ? "lib-name" : "lib-ver");
 			return;
 		}
 	}
 	if (value.len >= SESSION_TEXT_MAX) {
-		call_error(call, "ERR library names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
+		call_error(
+		    call, "ERR library names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
 		return;
 	}
 	memcpy(out, value.ptr, value.len);
@@ -201,7 +208,8 @@ struct kill_filter {
 	bool        normal, skip_me, has_age;
 };
 
-static bool parse_kill_option(struct call *call, struct kill_filter *filter, struct span name, struct span value)
+static bool parse_kill_option(
+    struct call *call, struct kill_filter *filter, struct span name, struct span value)
 {
 	int64_t number;
 	if (span_is(name, "ID")) {
@@ -226,7 +234,8 @@ static bool parse_kill_option(struct call *call, struct kill_filter *filter, str
 	} else if (span_is(name, "USER")) {
 		filter->user = value;
 		if (!span_equal(value, SPAN_LIT("default"))) {
-			call_error(call, "ERR No such user '%.*s'", (int)(value.len < 64 ? value.len : 64), (const char *)value.ptr);
+			call_error(call, "ERR No such user '%.*s'",
+			    (int)(value.len < 64 ? value.len : 64), (const char *)value.ptr);
 			return false;
 		}
 	} else if (span_is(name, "SKIPME") && (span_is(value, "yes") || span_is(value, "no"))) {
@@ -243,9 +252,11 @@ static bool kill_matches(const struct kill_filter *filter, const struct session 
 	uint64_t age_s = (io_now_us(session->engine->io) - session->created_us) / 1000000;
 	if (filter->id != 0 && filter->id != session->id)
 		return false;
-	if (filter->address.ptr != NULL && !span_equal(filter->address, span_text(session->address)))
+	if (filter->address.ptr != NULL &&
+	    !span_equal(filter->address, span_text(session->address)))
 		return false;
-	if (filter->local_address.ptr != NULL && !span_equal(filter->local_address, span_text(session->local_address)))
+	if (filter->local_address.ptr != NULL &&
+	    !span_equal(filter->local_address, span_text(session->local_address)))
 		return false;
 	return filter->normal && (!filter->has_age || age_s >= filter->age_s);
 }

@@ -11,16 +11,30 @@ struct word {
 };
 
 static const struct word flag_words[] = {
-	{CMD_WRITE, "write"}, {CMD_READONLY, "readonly"}, {CMD_DENYOOM, "denyoom"}, {CMD_ADMIN, "admin"},
-	{CMD_NOSCRIPT, "noscript"}, {CMD_LOADING, "loading"}, {CMD_STALE, "stale"},
-	{CMD_SKIP_SLOWLOG, "skip_slowlog"}, {CMD_FAST, "fast"}, {CMD_NO_AUTH, "no_auth"},
-	{CMD_MOVABLEKEYS, "movablekeys"},
+    {CMD_WRITE, "write"},
+    {CMD_READONLY, "readonly"},
+    {CMD_DENYOOM, "denyoom"},
+    {CMD_ADMIN, "admin"},
+    {CMD_NOSCRIPT, "noscript"},
+    {CMD_LOADING, "loading"},
+    {CMD_STALE, "stale"},
+    {CMD_SKIP_SLOWLOG, "skip_slowlog"},
+    {CMD_FAST, "fast"},
+    {CMD_NO_AUTH, "no_auth"},
+    {CMD_MOVABLEKEYS, "movablekeys"},
 };
 
 static const struct word acl_words[] = {
-	{ACL_KEYSPACE, "@keyspace"}, {ACL_READ, "@read"}, {ACL_WRITE, "@write"}, {ACL_STRING, "@string"},
-	{ACL_ADMIN, "@admin"}, {ACL_FAST, "@fast"}, {ACL_SLOW, "@slow"}, {ACL_DANGEROUS, "@dangerous"},
-	{ACL_CONNECTION, "@connection"}, {ACL_IMAGE, "@image"},
+    {ACL_KEYSPACE, "@keyspace"},
+    {ACL_READ, "@read"},
+    {ACL_WRITE, "@write"},
+    {ACL_STRING, "@string"},
+    {ACL_ADMIN, "@admin"},
+    {ACL_FAST, "@fast"},
+    {ACL_SLOW, "@slow"},
+    {ACL_DANGEROUS, "@dangerous"},
+    {ACL_CONNECTION, "@connection"},
+    {ACL_IMAGE, "@image"},
 };
 
 /* A command is in @fast or @slow, as its flags say. */
@@ -55,7 +69,8 @@ static size_t children(const struct command *parent)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < commands_count; i++)
-		count += commands_table[i].parent != NULL && strcmp(commands_table[i].parent, parent->name) == 0;
+		count += commands_table[i].parent != NULL &&
+		    strcmp(commands_table[i].parent, parent->name) == 0;
 	return count;
 }
 
@@ -66,7 +81,8 @@ static void reply_key_specs(struct call *call, const struct command *command)
 		reply_array(call->reply, 0);
 		return;
 	}
-	int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+	int last =
+	    command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
 	reply_array(call->reply, 1);
 	reply_map(call->reply, 3);
 	reply_text(call->reply, "flags");
@@ -170,7 +186,8 @@ void cmd_command_info(struct call *call)
 	}
 	reply_array(call->reply, call->argc - 2);
 	for (uint32_t i = 2; i < call->argc; i++) {
-		const struct command *command = call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
+		const struct command *command =
+		    call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
 		if (command == NULL)
 			reply_null_array(call->reply);
 		else
@@ -224,7 +241,8 @@ void cmd_command_docs(struct call *call)
 		count += call->argv[i].len > 0 && find_by_name(call, call->argv[i]) != NULL;
 	reply_map(call->reply, count);
 	for (uint32_t i = 2; i < call->argc; i++) {
-		const struct command *command = call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
+		const struct command *command =
+		    call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
 		if (command != NULL)
 			reply_doc(call, command);
 	}
@@ -311,7 +329,8 @@ void cmd_command_getkeys(struct call *call)
 		call_error(call, "ERR The command has no key arguments");
 		return;
 	}
-	if (command->arity >= 0 ? argc != (uint32_t)command->arity : argc < (uint32_t)-command->arity) {
+	if (command->arity >= 0 ? argc != (uint32_t)command->arity
+	                        : argc < (uint32_t)-command->arity) {
 		call_error(call, "ERR Invalid number of arguments specified for command");
 		return;
 	}

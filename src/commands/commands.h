@@ -46,7 +46,8 @@ void command_state_free(struct memory *memory, struct command_state *state);
 struct command_counters *command_counters_of(struct engine *engine, const struct command *command);
 
 /* The row for these words, or NULL; a subcommand if argv[1] names one. */
-const struct command *command_find(const struct engine *engine, const struct span *argv, uint32_t argc);
+const struct command *command_find(
+    const struct engine *engine, const struct span *argv, uint32_t argc);
 
 /* Runs one request: checks everything that stands in the table, then the command. False:
  * the session was parked and the request must run again. */
@@ -56,7 +57,9 @@ bool command_execute(struct session *session, const struct request *request);
 bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);
 
 /* Calls `each` with the index of every key argument. False: the command has none. */
-bool command_keys(const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
+bool command_keys(
+    const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
 
 /* The text of INFO for these sections (none: the default ones). */
-void info_write(struct engine *engine, const struct span *sections, uint32_t count, struct buf *out);
+void info_write(
+    struct engine *engine, const struct span *sections, uint32_t count, struct buf *out);

@@ -39,13 +39,17 @@ static bool try_pairs(struct call *call, struct settings *trial)
 		const struct setting *setting = settings_find(call->argv[i]);
 		const char *why = "";
 		if (setting == NULL) {
-			call_error(call, "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
-			    (int)(call->argv[i].len < 128 ? call->argv[i].len : 128), (const char *)call->argv[i].ptr);
+			call_error(call,
+			    "ERR Unknown option or number of arguments for CONFIG SET - '%.*s'",
+			    (int)(call->argv[i].len < 128 ? call->argv[i].len : 128),
+			    (const char *)call->argv[i].ptr);
 			return false;
 		}
 		for (uint32_t k = 2; k < i; k += 2) {
 			if (settings_find(call->argv[k]) == setting) {
-				call_error(call, "ERR CONFIG SET failed (possibly related to argument '%s') - duplicate parameter", setting->name);
+				call_error(call,
+				    "ERR CONFIG SET failed (possibly related to argument '%s') - duplicate parameter",
+				    setting->name);
 				return false;
 			}
 		}
@@ -57,7 +61,8 @@ static bool try_pairs(struct call *call, struct settings *trial)
 			why = "this setting has one fixed value here";
 		else if (err == OK)
 			continue;
-		call_error(call, "ERR CONFIG SET failed (possibly related to argument '%s') - %s", setting->name, why);
+		call_error(call, "ERR CONFIG SET failed (possibly related to argument '%s') - %s",
+		    setting->name, why);
 		return false;
 	}
 	return true;

@@ -52,8 +52,9 @@ void cmd_auth(struct call *call)
 		return;
 	}
 	if (call->argc == 2 && call->engine->settings->requirepass[0] == 0) {
-		call_error(call, "ERR AUTH <password> called without any password configured for the default user. "
-		                 "Are you sure your configuration is correct?");
+		call_error(call,
+		    "ERR AUTH <password> called without any password configured for the default user. "
+		    "Are you sure your configuration is correct?");
 		return;
 	}
 	if (call->argc == 3)
@@ -65,12 +66,14 @@ void cmd_auth(struct call *call)
 bool session_set_name(struct call *call, struct span name)
 {
 	if (name.len >= SESSION_TEXT_MAX) {
-		call_error(call, "ERR Client names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
+		call_error(
+		    call, "ERR Client names are limited to %d bytes here", SESSION_TEXT_MAX - 1);
 		return false;
 	}
 	for (size_t i = 0; i < name.len; i++) {
 		if (name.ptr[i] < '!' || name.ptr[i] > '~') {
-			call_error(call, "ERR Client names cannot contain spaces, newlines or special characters.");
+			call_error(call,
+			    "ERR Client names cannot contain spaces, newlines or special characters.");
 			return false;
 		}
 	}
@@ -128,9 +131,10 @@ void cmd_hello(struct call *call)
 	if (hello.has_auth && !authenticate(call, hello.user, hello.password))
 		return;
 	if (!session->authenticated) {
-		call_error(call, "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
-		                 "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
-		                 "select the RESP protocol version at the same time");
+		call_error(call,
+		    "NOAUTH HELLO must be called with the client already authenticated, otherwise the "
+		    "HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and "
+		    "select the RESP protocol version at the same time");
 		return;
 	}
 	if (hello.has_name && !session_set_name(call, hello.name))

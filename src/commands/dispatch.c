@@ -52,11 +52,13 @@ struct command_counters *command_counters_of(struct engine *engine, const struct
 	return &engine->commands->counters[command - commands_table];
 }
 
-static const struct command *find_one(const struct command_state *state, const char *parent, struct span name)
+static const struct command *find_one(
+    const struct command_state *state, const char *parent, struct span name)
 {
 	if (name.len > NAME_MAX_BYTES)
 		return NULL;
-	for (uint32_t at = name_hash(parent, name) % INDEX_SLOTS; state->index[at] != 0; at = (at + 1) % INDEX_SLOTS) {
+	for (uint32_t at = name_hash(parent, name) % INDEX_SLOTS; state->index[at] != 0;
+	     at = (at + 1) % INDEX_SLOTS) {
 		const struct command *command = &commands_table[state->index[at] - 1];
 		if ((command->parent == NULL) != (parent == NULL))
 			continue;
@@ -68,7 +70,8 @@ static const struct command *find_one(const struct command_state *state, const c
 	return NULL;
 }
 
-const struct command *command_find(const struct engine *engine, const struct span *argv, uint32_t argc)
+const struct command *command_find(
+    const struct engine *engine, const struct span *argv, uint32_t argc)
 {
 	const struct command *command = find_one(engine->commands, NULL, argv[0]);
 	if (command == NULL || !(command->flags & CMD_CONTAINER) || argc < 2)
@@ -92,7 +95,9 @@ static void reply_unknown(struct call *call)
 		struct span sub = call->argv[1];
 		char upper[NAME_MAX_BYTES + 1] = "";
 		for (size_t i = 0; parent->name[i] != 0 && i < NAME_MAX_BYTES; i++)
-			upper[i] = parent->name[i] >= 'a' && parent->name[i] <= 'z' ? (char)(parent->name[i] - 32) : parent->name[i];
+			upper[i] = parent->name[i] >= 'a' && parent->name[i] <= 'z'
+			    ? (char)(parent->name[i] - 32)
+			    : parent->name[i];
 		call_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 		    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 		return;
@@ -100,7 +105,8 @@ static void reply_unknown(struct call *call)
 	for (uint32_t i = 1; i < call->argc && used < 128; i++) {
 		size_t room = 128 - used;
 		int len = (int)(call->argv[i].len < room ? call->argv[i].len : room);
-		used += (size_t)snprintf(args + used, sizeof(args) - used, "'%.*s' ", len, (const char *)call->argv[i].ptr);
+		used += (size_t)snprintf(args + used, sizeof(args) - used, "'%.*s' ", len,
+		    (const char *)call->argv[i].ptr);
 	}
 	call_error(call, "ERR unknown command '%.*s', with args beginning with: %s",
 	    (int)(name.len < 128 ? name.len : 128), (const char *)name.ptr, args);
@@ -110,14 +116,16 @@ static void reply_arity(struct call *call)
 {
 	const struct command *command = call->command;
 	if (command->parent != NULL)
-		call_error(call, "ERR wrong number of arguments for '%s|%s' command", command->parent, command->name);
+		call_error(call, "ERR wrong number of arguments for '%s|%s' command",
+		    command->parent, command->name);
 	else
 		call_error(call, "ERR wrong number of arguments for '%s' command", command->name);
 }
 
 static bool arity_fits(const struct command *command, uint32_t argc)
 {
-	return command->arity >= 0 ? argc == (uint32_t)command->arity : argc >= (uint32_t)-command->arity;
+	return command->arity >= 0 ? argc == (uint32_t)command->arity
+	                           : argc >= (uint32_t)-command->arity;
 }
 
 /* Everything that can refuse a command before it runs. True: it may run. */
@@ -200,17 +208,20 @@ bool command_execute(struct session *session, const struct request *request)
 	counters->us += took_us;
 	counters->failed += call.failed;
 	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
-		latency_note(engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
+		latency_note(
+		    engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
 	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
 		slowlog_note(engine, &call, took_us);
 	return true;
 }
 
-bool command_keys(const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
+bool command_keys(
+    const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
 {
 	if (command->first_key == 0)
 		return false;
-	int64_t last = command->last_key < 0 ? (int64_t)argc + command->last_key : command->last_key;
+	int64_t last =
+	    command->last_key < 0 ? (int64_t)argc + command->last_key : command->last_key;
 	for (int64_t at = command->first_key; at <= last && at < argc; at += command->key_step)
 		each(ctx, (uint32_t)at);
 	return true;
@@ -229,9 +240,13 @@ void cmd_help(struct call *call)
 	size_t lines = 1;
 	char line[512];
 	for (size_t i = 0; i < commands_count; i++)
-		lines += commands_table[i].parent != NULL && strcmp(commands_table[i].parent, parent) == 0 ? 2 : 0;
+		lines += commands_table[i].parent != NULL &&
+		        strcmp(commands_table[i].parent, parent) == 0
+		    ? 2
+		    : 0;
 	reply_array(call->reply, lines);
-	snprintf(line, sizeof(line), "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", parent);
+	snprintf(line, sizeof(line),
+	    "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", parent);
 	reply_status(call->reply, line);
 	for (size_t i = 0; i < commands_count; i++) {
 		const struct command *command = &commands_table[i];

@@ -19,7 +19,8 @@ bool expiry_to_ms(struct call *call, int64_t value, bool seconds, bool relative,
 
 bool is_expiry_word(struct span word)
 {
-	return span_is(word, "EX") || span_is(word, "PX") || span_is(word, "EXAT") || span_is(word, "PXAT");
+	return span_is(word, "EX") || span_is(word, "PX") || span_is(word, "EXAT") ||
+	    span_is(word, "PXAT");
 }
 
 bool parse_expiry(struct call *call, uint32_t *at, int64_t *at_ms)
@@ -62,12 +63,14 @@ static bool parse_conditions(struct call *call, struct conditions *out)
 		} else if (span_is(word, "LT")) {
 			out->lt = true;
 		} else {
-			call_error(call, "ERR Unsupported option %.*s", (int)(word.len < 128 ? word.len : 128), (const char *)word.ptr);
+			call_error(call, "ERR Unsupported option %.*s",
+			    (int)(word.len < 128 ? word.len : 128), (const char *)word.ptr);
 			return false;
 		}
 	}
 	if (out->nx && (out->xx || out->gt || out->lt)) {
-		call_error(call, "ERR NX and XX, GT or LT options at the same time are not compatible");
+		call_error(
+		    call, "ERR NX and XX, GT or LT options at the same time are not compatible");
 		return false;
 	}
 	if (out->gt && out->lt) {
@@ -108,7 +111,8 @@ static void expire_generic(struct call *call, bool seconds, bool relative)
 	}
 	at_ms = value;
 	struct entry *entry = call_lookup_write(call, call->argv[1]);
-	if (entry == NULL || !conditions_hold(&conditions, (int64_t)entry_expire_ms(entry), at_ms)) {
+	if (entry == NULL ||
+	    !conditions_hold(&conditions, (int64_t)entry_expire_ms(entry), at_ms)) {
 		reply_int(call->reply, 0);
 		return;
 	}

@@ -10,7 +10,8 @@ struct entry *image_entry(struct call *call, struct span key, bool for_writing);
  * whose spans then point into argv. ERR_NOTFOUND: another word; ERR_INVALID: an error was
  * replied. `seen` collects which options came, so that duplicates are refused. */
 enum { SEEN_TITLE = 1, SEEN_CAPTION = 2, SEEN_TAGS = 4, SEEN_LOCATION = 8, SEEN_TAKEN = 16 };
-MUST_CHECK enum err parse_meta_option(struct call *call, uint32_t *at, struct image_meta *meta, unsigned *seen);
+MUST_CHECK enum err parse_meta_option(
+    struct call *call, uint32_t *at, struct image_meta *meta, unsigned *seen);
 
 /* Splits "a, b,c" into tags without blanks at their ends; empty ones are dropped. False: too
  * many or too long; an error was replied. */

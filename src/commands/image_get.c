@@ -44,7 +44,8 @@ static void reply_body(struct reply *reply, struct body *body, const struct get_
 		int64_t last = words->last < 0 ? words->last + len : words->last;
 		first = first < 0 ? 0 : first;
 		last = last >= len ? len - 1 : last;
-		bytes = first > last ? (struct span){bytes.ptr, 0} : span_slice(bytes, (size_t)first, (size_t)(last - first + 1));
+		bytes = first > last ? (struct span){bytes.ptr, 0}
+		                     : span_slice(bytes, (size_t)first, (size_t)(last - first + 1));
 	}
 	if (bytes.len <= 4096) {
 		reply_bulk(reply, bytes);
@@ -60,7 +61,8 @@ static bool parse_range(struct call *call, uint32_t *at, struct get_words *words
 		reply_syntax_error(call);
 		return false;
 	}
-	if (!number_parse_i64(call->argv[*at + 1], &words->first) || !number_parse_i64(call->argv[*at + 2], &words->last)) {
+	if (!number_parse_i64(call->argv[*at + 1], &words->first) ||
+	    !number_parse_i64(call->argv[*at + 2], &words->last)) {
 		reply_not_integer(call);
 		return false;
 	}
@@ -79,7 +81,8 @@ static bool parse_get(struct call *call, struct get_words *words)
 				return false;
 			continue;
 		}
-		if (span_is(call->argv[at], "IFNOTMATCH") && !words->has_etag && at + 1 < call->argc) {
+		if (span_is(call->argv[at], "IFNOTMATCH") && !words->has_etag &&
+		    at + 1 < call->argc) {
 			/* Text that is no ETag matches nothing: the image is sent. */
 			struct span text = call->argv[at + 1];
 			if (text.len >= 2 && text.ptr[0] == '"' && text.ptr[text.len - 1] == '"')
@@ -88,7 +91,8 @@ static bool parse_get(struct call *call, struct get_words *words)
 			at += 2;
 			continue;
 		}
-		enum err err = transform_parse(&words->transform, call->argv, call->argc, &at, why, sizeof(why));
+		enum err err = transform_parse(
+		    &words->transform, call->argv, call->argc, &at, why, sizeof(why));
 		if (err == OK)
 			continue;
 		if (err == ERR_NOTFOUND)
@@ -100,7 +104,8 @@ static bool parse_get(struct call *call, struct get_words *words)
 	return true;
 }
 
-static struct get_job *job_new(struct call *call, const struct get_words *words, struct entry *entry)
+static struct get_job *job_new(
+    struct call *call, const struct get_words *words, struct entry *entry)
 {
 	struct span key = call->argv[1];
 	struct get_job *job = memory_zalloc(&call->engine->memory.engine, sizeof(*job) + key.len);
@@ -143,7 +148,8 @@ static struct entry *job_entry(struct get_job *job)
 	struct directory *directory = &job->engine->directories[job->db];
 	struct span key = span_of(job->key, job->key_len);
 	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
-	if (entry == NULL || entry->type != ENTRY_IMAGE || entry_image(entry)->body_lsn != job->body_lsn)
+	if (entry == NULL || entry->type != ENTRY_IMAGE ||
+	    entry_image(entry)->body_lsn != job->body_lsn)
 		return NULL;
 	return entry;
 }
@@ -170,7 +176,8 @@ static void get_original(struct call *call, struct entry *entry, const struct ge
 
 /* ---- What the metadata decides: ETag and derivatives ---- */
 
-static void derived(struct derivation *derivation, enum err err, struct body *result, const char *why)
+static void derived(
+    struct derivation *derivation, enum err err, struct body *result, const char *why)
 {
 	struct get_job *job = derivation->ctx;
 	if (err == OK)
@@ -196,10 +203,11 @@ static enum step decide(struct engine *engine, struct reply *reply, const struct
 	char why[128], text[160];
 	struct digest etag = meta->etag;
 	if (words->transform.any) {
-		enum err err = transform_resolve(&words->transform, meta, engine->settings->result_max_side,
-		    &decision->plan, why, sizeof(why));
+		enum err err = transform_resolve(&words->transform, meta,
+		    engine->settings->result_max_side, &decision->plan, why, sizeof(why));
 		if (err != OK) {
-			snprintf(text, sizeof(text), "%s %s", err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", why);
+			snprintf(text, sizeof(text), "%s %s",
+			    err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", why);
 			engine_error(engine, reply, text);
 			return STEP_REPLIED;
 		}
@@ -223,7 +231,8 @@ static void job_derive(struct get_job *job, struct entry *entry, const struct de
 {
 	job->derivation.done = derived;
 	job->derivation.ctx = job;
-	enum err err = derivative_make(job->engine, entry, &decision->plan, &decision->key, &job->derivation);
+	enum err err =
+	    derivative_make(job->engine, entry, &decision->plan, &decision->key, &job->derivation);
 	if (err == ERR_UNSUPPORTED)
 		job_codec_error(job, "no image worker is installed");
 	else if (err != OK)

@@ -35,7 +35,8 @@ bool split_tags(struct call *call, struct span text, struct span *tags, uint32_t
 		if (tag.len == 0 || tag_is_listed(tags, *count, tag))
 			continue;
 		if (tag.len > TAG_BYTES_MAX || *count == TAGS_MAX) {
-			call_error(call, "TOOLARGE at most %d tags of %d bytes", TAGS_MAX, TAG_BYTES_MAX);
+			call_error(
+			    call, "TOOLARGE at most %d tags of %d bytes", TAGS_MAX, TAG_BYTES_MAX);
 			return false;
 		}
 		tags[(*count)++] = tag;
@@ -43,11 +44,14 @@ bool split_tags(struct call *call, struct span text, struct span *tags, uint32_t
 	return true;
 }
 
-static enum err set_attr(struct call *call, struct image_meta *meta, struct span name, struct span value)
+static enum err set_attr(
+    struct call *call, struct image_meta *meta, struct span name, struct span value)
 {
 	uint32_t at = 0;
 	if (name.len == 0 || name.len > ATTR_NAME_MAX || value.len > ATTR_VALUE_MAX) {
-		call_error(call, "TOOLARGE an attribute's name has 1 to %d bytes, its value at most %d", ATTR_NAME_MAX, ATTR_VALUE_MAX);
+		call_error(call,
+		    "TOOLARGE an attribute's name has 1 to %d bytes, its value at most %d",
+		    ATTR_NAME_MAX, ATTR_VALUE_MAX);
 		return ERR_INVALID;
 	}
 	while (at < meta->attr_count && !span_equal(meta->attrs[at].name, name))
@@ -62,7 +66,8 @@ static enum err set_attr(struct call *call, struct image_meta *meta, struct span
 	return OK;
 }
 
-static enum err set_location(struct call *call, struct image_meta *meta, struct span lon, struct span lat)
+static enum err set_location(
+    struct call *call, struct image_meta *meta, struct span lon, struct span lat)
 {
 	if (!number_parse_double(lon, &meta->lon) || !number_parse_double(lat, &meta->lat)) {
 		call_error(call, "ERR value is not a valid float");
@@ -97,7 +102,8 @@ static enum err set_text(struct call *call, struct span *out, struct span text, 
 	return OK;
 }
 
-static enum err apply_meta_option(struct call *call, unsigned option, const struct span *values, struct image_meta *meta)
+static enum err apply_meta_option(
+    struct call *call, unsigned option, const struct span *values, struct image_meta *meta)
 {
 	switch (option) {
 	case SEEN_TITLE:
@@ -138,7 +144,8 @@ enum err parse_meta_option(struct call *call, uint32_t *at, struct image_meta *m
 
 struct entry *image_entry(struct call *call, struct span key, bool for_writing)
 {
-	struct entry *entry = for_writing ? call_lookup_write(call, key) : call_lookup_read(call, key);
+	struct entry *entry =
+	    for_writing ? call_lookup_write(call, key) : call_lookup_read(call, key);
 	if (entry == NULL) {
 		reply_null(call->reply);
 		return NULL;
@@ -152,9 +159,30 @@ struct entry *image_entry(struct call *call, struct span key, bool for_writing)
 /* ---- Fields ---- */
 
 const char *const info_fields[] = {
-	"etag", "format", "width", "height", "frames", "orientation", "bytes", "stored-bytes", "tier",
-	"created", "accessed", "title", "caption", "tags", "attrs", "taken", "camera", "lens", "iso",
-	"aperture", "exposure", "focal", "location", "versions",
+    "etag",
+    "format",
+    "width",
+    "height",
+    "frames",
+    "orientation",
+    "bytes",
+    "stored-bytes",
+    "tier",
+    "created",
+    "accessed",
+    "title",
+    "caption",
+    "tags",
+    "attrs",
+    "taken",
+    "camera",
+    "lens",
+    "iso",
+    "aperture",
+    "exposure",
+    "focal",
+    "location",
+    "versions",
 };
 const size_t info_field_count = ARRAY_COUNT(info_fields);
 
@@ -219,7 +247,8 @@ static bool reply_photo_field(struct reply *reply, struct span name, const struc
 		return field_number(reply, meta->has & IMAGE_HAS_APERTURE, meta->aperture);
 	if (span_is(name, "exposure"))
 		return field_number(reply, meta->has & IMAGE_HAS_EXPOSURE, meta->exposure_s);
-	return span_is(name, "focal") && field_number(reply, meta->has & IMAGE_HAS_FOCAL, meta->focal_mm);
+	return span_is(name, "focal") &&
+	    field_number(reply, meta->has & IMAGE_HAS_FOCAL, meta->focal_mm);
 }
 
 static bool field_int(struct reply *reply, int64_t value)
@@ -300,22 +329,28 @@ static void search_number(struct reply *reply, double value)
 }
 
 /* Numbers of the record as text. False: the name is none of them, or it has no value. */
-static bool search_number_field(struct reply *reply, struct span name, const struct info_source *source)
+static bool search_number_field(
+    struct reply *reply, struct span name, const struct info_source *source)
 {
 	const struct image_meta *meta = source->meta;
 	uint32_t width, height;
 	image_displayed_size(meta, &width, &height);
-	const struct { const char *name; bool has; double value; } numbers[] = {
-		{"width", width > 0, width}, {"height", height > 0, height}, {"frames", true, meta->frames},
-		{"bytes", true, (double)meta->bytes}, {"stored-bytes", true, (double)source->stored_bytes},
-		{"created", true, (double)meta->created_ms}, {"accessed", true, (double)source->accessed_s * 1000},
-		{"versions", true, source->versions},
-		{"taken", (meta->has & IMAGE_HAS_TAKEN) != 0, (double)meta->taken_ms},
-		{"iso", (meta->has & IMAGE_HAS_ISO) != 0, meta->iso},
-		{"aperture", (meta->has & IMAGE_HAS_APERTURE) != 0, meta->aperture},
-		{"exposure", (meta->has & IMAGE_HAS_EXPOSURE) != 0, meta->exposure_s},
-		{"focal", (meta->has & IMAGE_HAS_FOCAL) != 0, meta->focal_mm},
-		{"megapixels", width > 0 && height > 0, (double)width * height / 1e6},
+	const struct { const char *name; bool has; double value;
+	} numbers[] = {
+	    {"width", width > 0, width},
+	    {"height", height > 0, height},
+	    {"frames", true, meta->frames},
+	    {"bytes", true, (double)meta->bytes},
+	    {"stored-bytes", true, (double)source->stored_bytes},
+	    {"created", true, (double)meta->created_ms},
+	    {"accessed", true, (double)source->accessed_s * 1000},
+	    {"versions", true, source->versions},
+	    {"taken", (meta->has & IMAGE_HAS_TAKEN) != 0, (double)meta->taken_ms},
+	    {"iso", (meta->has & IMAGE_HAS_ISO) != 0, meta->iso},
+	    {"aperture", (meta->has & IMAGE_HAS_APERTURE) != 0, meta->aperture},
+	    {"exposure", (meta->has & IMAGE_HAS_EXPOSURE) != 0, meta->exposure_s},
+	    {"focal", (meta->has & IMAGE_HAS_FOCAL) != 0, meta->focal_mm},
+	    {"megapixels", width > 0 && height > 0, (double)width * height / 1e6},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
 		if (!span_is(name, numbers[i].name))
@@ -358,7 +393,8 @@ bool reply_search_field(struct reply *reply, struct span name, const struct info
 	for (uint32_t i = 0; i < meta->attr_count; i++)
 		if (span_equal(meta->attrs[i].name, name))
 			return field_text(reply, meta->attrs[i].value);
-	static const char *const texts[] = {"etag", "format", "tier", "title", "caption", "camera", "lens"};
+	static const char *const texts[] = {
+	    "etag", "format", "tier", "title", "caption", "camera", "lens"};
 	for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
 		if (span_is(name, texts[i]))
 			return reply_info_field(reply, name, source);

@@ -71,7 +71,8 @@ static bool parse_put(struct call *call, struct image_meta *meta, struct put_wor
 }
 
 /* What the bytes say, unless the client said otherwise. False: an error was replied. */
-static bool probe_into(struct call *call, struct span data, uint8_t *scratch, struct image_meta *probed)
+static bool probe_into(
+    struct call *call, struct span data, uint8_t *scratch, struct image_meta *probed)
 {
 	const struct settings *settings = call->engine->settings;
 	char why[PROBE_WHY_BYTES];
@@ -123,7 +124,8 @@ static enum err put_body(struct call *call, struct body **out)
 	return OK;
 }
 
-static void put_image(struct call *call, struct image_meta *meta, const struct put_words *words, struct entry *old)
+static void put_image(
+    struct call *call, struct image_meta *meta, const struct put_words *words, struct entry *old)
 {
 	struct body *body;
 	char hex[DIGEST_HEX];
@@ -187,7 +189,8 @@ struct info_job {
 	struct span          fields[];
 };
 
-static void reply_info(struct reply *reply, const struct info_source *source, const struct span *fields, uint32_t count)
+static void reply_info(struct reply *reply, const struct info_source *source,
+    const struct span *fields, uint32_t count)
 {
 	struct span all[32];
 	if (count == 0) {
@@ -262,7 +265,9 @@ static bool info_fields_are_known(struct call *call)
 			k++;
 		if (k < info_field_count)
 			continue;
-		call_error(call, "ERR unknown field '%.*s'", (int)(call->argv[i].len < 64 ? call->argv[i].len : 64), (const char *)call->argv[i].ptr);
+		call_error(call, "ERR unknown field '%.*s'",
+		    (int)(call->argv[i].len < 64 ? call->argv[i].len : 64),
+		    (const char *)call->argv[i].ptr);
 		return false;
 	}
 	return true;
@@ -313,7 +318,8 @@ static void remove_tags(struct image_meta *meta, const struct span *tags, uint32
 	meta->tag_count = kept;
 }
 
-static bool add_tags(struct call *call, struct image_meta *meta, const struct span *tags, uint32_t count)
+static bool add_tags(
+    struct call *call, struct image_meta *meta, const struct span *tags, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t k = 0;
@@ -322,7 +328,8 @@ static bool add_tags(struct call *call, struct image_meta *meta, const struct sp
 		if (k < meta->tag_count)
 			continue;
 		if (meta->tag_count == TAGS_MAX) {
-			call_error(call, "TOOLARGE at most %d tags of %d bytes", TAGS_MAX, TAG_BYTES_MAX);
+			call_error(
+			    call, "TOOLARGE at most %d tags of %d bytes", TAGS_MAX, TAG_BYTES_MAX);
 			return false;
 		}
 		meta->tags[meta->tag_count++] = tags[i];

@@ -66,7 +66,8 @@ static bool parse_count_of(struct call *call, uint32_t at, uint64_t max, uint64_
 		return false;
 	}
 	if ((uint64_t)value > max) {
-		call_error(call, "TOOLARGE a number in this query may be at most %llu", (unsigned long long)max);
+		call_error(call, "TOOLARGE a number in this query may be at most %llu",
+		    (unsigned long long)max);
 		return false;
 	}
 	*out = (uint64_t)value;
@@ -74,7 +75,8 @@ static bool parse_count_of(struct call *call, uint32_t at, uint64_t max, uint64_
 }
 
 /* "n word word ..." at argv[*at + 1]. */
-static bool parse_words(struct call *call, uint32_t *at, uint32_t max, uint32_t *from, uint32_t *count)
+static bool parse_words(
+    struct call *call, uint32_t *at, uint32_t max, uint32_t *from, uint32_t *count)
 {
 	uint64_t words;
 	if (!parse_count_of(call, *at + 1, max, &words))
@@ -95,7 +97,8 @@ static bool parse_limit(struct call *call, uint32_t *at, struct search_words *wo
 	    !parse_count_of(call, *at + 2, SEARCH_LIMIT_MAX, &words->limit))
 		return false;
 	if (words->offset + words->limit > SEARCH_LIMIT_MAX) {
-		call_error(call, "TOOLARGE LIMIT: offset and count together may be at most %d", SEARCH_LIMIT_MAX);
+		call_error(call, "TOOLARGE LIMIT: offset and count together may be at most %d",
+		    SEARCH_LIMIT_MAX);
 		return false;
 	}
 	*at += 3;
@@ -110,7 +113,8 @@ static bool parse_sort(struct call *call, uint32_t *at, struct search_words *wor
 	}
 	words->sort_field = call->argv[*at + 1];
 	*at += 2;
-	if (*at < call->argc && (span_is(call->argv[*at], "ASC") || span_is(call->argv[*at], "DESC"))) {
+	if (*at < call->argc &&
+	    (span_is(call->argv[*at], "ASC") || span_is(call->argv[*at], "DESC"))) {
 		words->sort_descending = span_is(call->argv[*at], "DESC");
 		(*at)++;
 	}
@@ -145,14 +149,16 @@ static bool parse_params(struct call *call, uint32_t *at, struct search_words *w
 	}
 	words->param_count = count / 2;
 	for (uint32_t i = 0; i < count / 2; i++)
-		words->params[i] = (struct query_param){call->argv[from + 2 * i], call->argv[from + 2 * i + 1]};
+		words->params[i] =
+		    (struct query_param){call->argv[from + 2 * i], call->argv[from + 2 * i + 1]};
 	return true;
 }
 
 /* What the language has and this version does not build yet. */
 static bool refuse_later_option(struct call *call, struct span word)
 {
-	static const char *const later[] = {"FACET", "SIMILAR", "MAXDIST", "HIGHLIGHT", "EXPLAIN", "PROFILE"};
+	static const char *const later[] = {
+	    "FACET", "SIMILAR", "MAXDIST", "HIGHLIGHT", "EXPLAIN", "PROFILE"};
 	for (size_t i = 0; i < ARRAY_COUNT(later); i++) {
 		if (span_is(word, later[i])) {
 			call_error(call, "ERR %s is not available in this version", later[i]);
@@ -162,14 +168,33 @@ static bool refuse_later_option(struct call *call, struct span word)
 	return false;
 }
 
-enum { S_NOCONTENT = 1, S_RETURN = 2, S_SORT = 4, S_LIMIT = 8, S_SCORES = 16, S_COUNT = 32, S_KEYS = 64, S_TIMEOUT = 128, S_PARAMS = 256, S_DIALECT = 512 };
+enum {
+	S_NOCONTENT = 1,
+	S_RETURN = 2,
+	S_SORT = 4,
+	S_LIMIT = 8,
+	S_SCORES = 16,
+	S_COUNT = 32,
+	S_KEYS = 64,
+	S_TIMEOUT = 128,
+	S_PARAMS = 256,
+	S_DIALECT = 512
+};
 
 static unsigned option_bit(struct span word)
 {
-	static const struct { const char *name; unsigned bit; } names[] = {
-		{"NOCONTENT", S_NOCONTENT}, {"RETURN", S_RETURN}, {"SORTBY", S_SORT}, {"LIMIT", S_LIMIT},
-		{"WITHSCORES", S_SCORES}, {"COUNT", S_COUNT}, {"INKEYS", S_KEYS}, {"TIMEOUT", S_TIMEOUT},
-		{"PARAMS", S_PARAMS}, {"DIALECT", S_DIALECT},
+	static const struct { const char *name; unsigned bit;
+	} names[] = {
+	    {"NOCONTENT", S_NOCONTENT},
+	    {"RETURN", S_RETURN},
+	    {"SORTBY", S_SORT},
+	    {"LIMIT", S_LIMIT},
+	    {"WITHSCORES", S_SCORES},
+	    {"COUNT", S_COUNT},
+	    {"INKEYS", S_KEYS},
+	    {"TIMEOUT", S_TIMEOUT},
+	    {"PARAMS", S_PARAMS},
+	    {"DIALECT", S_DIALECT},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
 		if (span_is(word, names[i].name))
@@ -177,7 +202,8 @@ static unsigned option_bit(struct span word)
 	return 0;
 }
 
-static bool parse_search_option(struct call *call, uint32_t *at, unsigned bit, struct search_words *words)
+static bool parse_search_option(
+    struct call *call, uint32_t *at, unsigned bit, struct search_words *words)
 {
 	uint64_t number;
 	switch (bit) {
@@ -199,7 +225,8 @@ static bool parse_search_option(struct call *call, uint32_t *at, unsigned bit, s
 	case S_COUNT:
 		return parse_count_mode(call, at, words);
 	case S_KEYS:
-		return parse_words(call, at, SEARCH_LIMIT_MAX, &words->keys_from, &words->keys_count);
+		return parse_words(
+		    call, at, SEARCH_LIMIT_MAX, &words->keys_from, &words->keys_count);
 	case S_PARAMS:
 		return parse_params(call, at, words);
 	case S_DIALECT:
@@ -237,8 +264,8 @@ static bool parse_search(struct call *call, struct search_words *words)
 
 /* ---- The reply ---- */
 
-static void reply_fields(struct reply *reply, const struct search_job *job, const struct search_hit_data *hit,
-    const struct image_meta *meta)
+static void reply_fields(struct reply *reply, const struct search_job *job,
+    const struct search_hit_data *hit, const struct image_meta *meta)
 {
 	const struct search_words *words = &job->words;
 	struct reply values;
@@ -248,7 +275,8 @@ static void reply_fields(struct reply *reply, const struct search_job *job, cons
 	reply_init(&values, reply->bytes.memory, reply->resp);
 	size_t total = words->has_return ? words->return_count : info_field_count;
 	for (size_t i = 0; i < total; i++) {
-		struct span name = words->has_return ? job->argv[words->return_from + i] : span_text(info_fields[i]);
+		struct span name = words->has_return ? job->argv[words->return_from + i]
+		                                     : span_text(info_fields[i]);
 		size_t before = values.bytes.len;
 		reply_bulk(&values, name);
 		if (reply_search_field(&values, name, &source))
@@ -261,11 +289,13 @@ static void reply_fields(struct reply *reply, const struct search_job *job, cons
 	reply_fini(&values);
 }
 
-static void reply_hit(struct reply *reply, const struct search_job *job, const struct search_hit_data *hit)
+static void reply_hit(
+    struct reply *reply, const struct search_job *job, const struct search_hit_data *hit)
 {
 	struct image_meta meta = {0};
 	const struct search_words *words = &job->words;
-	bool readable = hit->encoded != NULL && image_meta_decode(body_span(hit->encoded), &meta) == OK;
+	bool readable =
+	    hit->encoded != NULL && image_meta_decode(body_span(hit->encoded), &meta) == OK;
 	if (reply->resp == 3) {
 		reply_map(reply, 1 + (size_t)words->with_scores + (size_t)!words->no_content);
 		reply_text(reply, "id");
@@ -320,21 +350,24 @@ static void job_free(struct search_job *job)
 	for (size_t i = 0; i < job->hit_count; i++)
 		body_unref(job->hits[i].encoded);
 	if (job->hits != NULL)
-		memory_free(&engine->memory.engine, job->hits, job->hit_count * sizeof(*job->hits) + job->bytes);
+		memory_free(&engine->memory.engine, job->hits,
+		    job->hit_count * sizeof(*job->hits) + job->bytes);
 	search_task_fini(&job->task);
 	if (job->keys != NULL) {
 		directory_fini(job->keys);
 		memory_free(&engine->memory.engine, job->keys, sizeof(*job->keys));
 	}
-	memory_free(&engine->memory.engine, job->argv, job->argc * sizeof(struct span) + job->argv_bytes);
+	memory_free(
+	    &engine->memory.engine, job->argv, job->argc * sizeof(struct span) + job->argv_bytes);
 	memory_free(&engine->memory.engine, job, sizeof(*job));
 }
 
 static void job_fail(struct search_job *job, enum err err)
 {
 	const char *text = err == ERR_TIMEOUT ? "ERR Timeout limit was reached"
-	    : err == ERR_CANCELLED ? "ERR the database was flushed while the query ran"
-	    : err == ERR_OVERLOADED ? "OVERLOADED the query needs too much memory" : "ERR the query failed";
+	    : err == ERR_CANCELLED            ? "ERR the database was flushed while the query ran"
+	    : err == ERR_OVERLOADED           ? "OVERLOADED the query needs too much memory"
+	                                      : "ERR the query failed";
 	if (job->slot == NULL) {
 		call_error(job->call, "%s", text);
 	} else {
@@ -378,7 +411,8 @@ static void start_loads(struct search_job *job)
 		if (!hit->has_load)
 			continue;
 		struct directory *directory = &job->engine->directories[job->task.db];
-		struct entry *entry = directory_find(directory, hit->key, directory_hash(directory, hit->key));
+		struct entry *entry =
+		    directory_find(directory, hit->key, directory_hash(directory, hit->key));
 		if (entry == NULL || entry->type != ENTRY_IMAGE)
 			continue;         /* deleted while others were read */
 		hit->load.done = hit_loaded;
@@ -403,7 +437,8 @@ static bool collect_hits(struct search_job *job)
 	if (results->count == 0)
 		return false;
 	job->bytes = key_bytes;
-	job->hits = memory_zalloc(&engine->memory.engine, results->count * sizeof(*job->hits) + key_bytes);
+	job->hits =
+	    memory_zalloc(&engine->memory.engine, results->count * sizeof(*job->hits) + key_bytes);
 	job->hit_count = results->count;
 	uint8_t *text = (uint8_t *)&job->hits[results->count];
 	for (size_t i = 0; i < results->count; i++) {
@@ -467,7 +502,10 @@ static void job_keys(struct search_job *job, struct call *call)
 		struct span key = call->argv[words->keys_from + i];
 		uint64_t hash = directory_hash(job->keys, key);
 		if (key.len <= KEY_BYTES_MAX && directory_find(job->keys, key, hash) == NULL)
-			directory_insert(job->keys, entry_new_string(&job->engine->memory.engine, key, 0, (struct span){0}, NULL), hash);
+			directory_insert(job->keys,
+			    entry_new_string(
+			        &job->engine->memory.engine, key, 0, (struct span){0}, NULL),
+			    hash);
 	}
 }
 
@@ -481,7 +519,8 @@ static struct search_job *job_new(struct call *call, const struct search_words *
 	job->argc = call->argc;
 	for (uint32_t i = 0; i < call->argc; i++)
 		job->argv_bytes += call->argv[i].len;
-	job->argv = memory_alloc(&engine->memory.engine, call->argc * sizeof(struct span) + job->argv_bytes);
+	job->argv = memory_alloc(
+	    &engine->memory.engine, call->argc * sizeof(struct span) + job->argv_bytes);
 	uint8_t *text = (uint8_t *)&job->argv[call->argc];
 	for (uint32_t i = 0; i < call->argc; i++) {
 		if (call->argv[i].len > 0)
@@ -504,15 +543,21 @@ static bool prepare(struct call *call, struct search_job *job)
 	struct engine *engine = call->engine;
 	const struct search_words *words = &job->words;
 	struct query_error error;
-	struct query_options query_options = {.params = words->params, .param_count = words->param_count};
-	enum err err = query_parse(&job->task.query, &engine->memory.search, call->argv[1], &query_options, &error);
+	struct query_options query_options = {
+	    .params = words->params, .param_count = words->param_count};
+	enum err err = query_parse(
+	    &job->task.query, &engine->memory.search, call->argv[1], &query_options, &error);
 	if (err != OK) {
 		call_error(call, "%s %s", err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", error.text);
 		return false;
 	}
 	struct search_options options = {
-		.offset = words->offset, .limit = words->limit, .sort_field = words->sort_field,
-		.sort_descending = words->sort_descending, .with_scores = words->with_scores, .count = words->count,
+	    .offset = words->offset,
+	    .limit = words->limit,
+	    .sort_field = words->sort_field,
+	    .sort_descending = words->sort_descending,
+	    .with_scores = words->with_scores,
+	    .count = words->count,
 	};
 	if (job->keys != NULL) {
 		options.accept = in_keys;
@@ -522,7 +567,8 @@ static bool prepare(struct call *call, struct search_job *job)
 		struct index_options index_options = {.hash_seed = random_next(&engine->random)};
 		engine->indexes[job->task.db] = index_new(&engine->memory.search, &index_options);
 	}
-	err = search_start(&job->task.search, engine->indexes[job->task.db], job->task.query, &options);
+	err = search_start(
+	    &job->task.search, engine->indexes[job->task.db], job->task.query, &options);
 	if (err == OK)
 		return true;
 	if (err == ERR_INVALID)

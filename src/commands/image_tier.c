@@ -9,7 +9,8 @@ void cmd_tier_get(struct call *call)
 {
 	struct entry *entry = image_entry(call, call->argv[2], false);
 	if (entry != NULL)
-		reply_text(call->reply, tier_names[store_tier(call->engine->store, entry_image(entry)->body)]);
+		reply_text(call->reply,
+		    tier_names[store_tier(call->engine->store, entry_image(entry)->body)]);
 }
 
 /* ---- SET ---- */
@@ -34,7 +35,8 @@ static void tier_job_step(struct tier_job *job)
 		reply_int(&job->slot->reply, job->there);
 		slot_finish(job->slot);
 	}
-	memory_free(&job->engine->memory.engine, job, sizeof(*job) + job->count * sizeof(job->requests[0]));
+	memory_free(
+	    &job->engine->memory.engine, job, sizeof(*job) + job->count * sizeof(job->requests[0]));
 }
 
 static void tier_moved(struct tier_request *request, enum err err)
@@ -67,7 +69,8 @@ void cmd_tier_set(struct call *call)
 	uint32_t count = call->argc - 3;
 	if (!parse_tier(call, call->argv[2], &tier))
 		return;
-	struct tier_job *job = memory_zalloc(&call->engine->memory.engine, sizeof(*job) + count * sizeof(job->requests[0]));
+	struct tier_job *job = memory_zalloc(
+	    &call->engine->memory.engine, sizeof(*job) + count * sizeof(job->requests[0]));
 	job->engine = call->engine;
 	job->count = count;
 	job->waiting = 1;
@@ -83,7 +86,7 @@ void image_wants_tier(struct call *call, struct span key, enum tier tier)
 	struct entry *entry = directory_find(directory, key, call_hash(call, key));
 	ASSERT(entry != NULL);
 	if (tiers_move(call->engine, call->session->db, entry, tier, NULL) != OK)
-		log_verbose(call->engine->log, "an image stays hot for now: too many moves wait");
+		log_verbose(call->engine->log, "an image stays hot: too many moves wait");
 }
 
 /* ---- POLICY ---- */
@@ -252,7 +255,8 @@ void cmd_img_stats(struct call *call)
 		rest = span_slice(rest, len, rest.len);
 		if (colon == NULL)
 			continue;
-		while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
+		while (line.len > 0 &&
+		    (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
 			line.len--;
 		size_t name = (size_t)(colon - line.ptr);
 		reply_bulk(call->reply, span_slice(line, 0, name));

@@ -36,16 +36,21 @@ static void info_server(struct engine *engine, struct buf *out)
 	uint64_t up_s = (io_now_us(engine->io) - engine->started_us) / 1000000;
 	uint64_t now_us = engine_now_ms(engine) * 1000;
 	io_get_usage(engine->io, &usage);
-	buf_printf(out, "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
-	                "redis_build_id:0\r\nredis_mode:standalone\r\nserver_name:tintype\r\n"
-	                "tintype_version:" TINTYPE_VERSION "\r\nos:%s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
-	                "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\n",
-	    usage.system, io_backend_name(engine->io), __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
-	buf_printf(out, "process_id:%lld\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%u\r\nserver_time_usec:%llu\r\n"
-	                "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nhz:10\r\nconfigured_hz:10\r\nlru_clock:%llu\r\n"
-	                "executable:%s\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
-	    (long long)usage.pid, engine->run_id, engine->events->port(engine->events_ctx), (ull)now_us,
-	    (ull)up_s, (ull)(up_s / 86400), (ull)(now_us / 1000000 & 0xffffff), engine->executable, engine->config_file);
+	buf_printf(out,
+	    "redis_version:" REDIS_VERSION "\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+	    "redis_build_id:0\r\nredis_mode:standalone\r\nserver_name:tintype\r\n"
+	    "tintype_version:" TINTYPE_VERSION
+	    "\r\nos:%s\r\narch_bits:64\r\nmonotonic_clock:POSIX clock_gettime\r\n"
+	    "multiplexing_api:%s\r\natomicvar_api:c11-builtin\r\ngcc_version:%d.%d.%d\r\n",
+	    usage.system, io_backend_name(engine->io), __GNUC__, __GNUC_MINOR__,
+	    __GNUC_PATCHLEVEL__);
+	buf_printf(out,
+	    "process_id:%lld\r\nprocess_supervised:no\r\nrun_id:%s\r\ntcp_port:%u\r\nserver_time_usec:%llu\r\n"
+	    "uptime_in_seconds:%llu\r\nuptime_in_days:%llu\r\nhz:10\r\nconfigured_hz:10\r\nlru_clock:%llu\r\n"
+	    "executable:%s\r\nconfig_file:%s\r\nio_threads_active:0\r\n",
+	    (long long)usage.pid, engine->run_id, engine->events->port(engine->events_ctx),
+	    (ull)now_us, (ull)up_s, (ull)(up_s / 86400), (ull)(now_us / 1000000 & 0xffffff),
+	    engine->executable, engine->config_file);
 }
 
 static void info_clients(struct engine *engine, struct buf *out)
@@ -57,11 +62,13 @@ static void info_clients(struct engine *engine, struct buf *out)
 		out_max = session->out.bytes.len > out_max ? session->out.bytes.len : out_max;
 		blocked += session->parked != NULL;
 	}
-	buf_printf(out, "connected_clients:%u\r\ncluster_connections:0\r\nmaxclients:%lld\r\n"
-	                "client_recent_max_input_buffer:%llu\r\nclient_recent_max_output_buffer:%llu\r\n"
-	                "blocked_clients:%llu\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
-	                "total_blocking_keys:0\r\ntotal_blocking_keys_on_nokey:0\r\n",
-	    engine->session_count, (long long)engine->settings->maxclients, (ull)in_max, (ull)out_max, (ull)blocked);
+	buf_printf(out,
+	    "connected_clients:%u\r\ncluster_connections:0\r\nmaxclients:%lld\r\n"
+	    "client_recent_max_input_buffer:%llu\r\nclient_recent_max_output_buffer:%llu\r\n"
+	    "blocked_clients:%llu\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
+	    "total_blocking_keys:0\r\ntotal_blocking_keys_on_nokey:0\r\n",
+	    engine->session_count, (long long)engine->settings->maxclients, (ull)in_max,
+	    (ull)out_max, (ull)blocked);
 }
 
 static void info_memory(struct engine *engine, struct buf *out)
@@ -76,43 +83,51 @@ static void info_memory(struct engine *engine, struct buf *out)
 	field_human(out, "used_memory", used);
 	field_human(out, "used_memory_rss", usage.resident_bytes);
 	field_human(out, "used_memory_peak", engine->used_memory_peak);
-	buf_printf(out, "used_memory_peak_perc:%.2f%%\r\nused_memory_overhead:%llu\r\nused_memory_startup:0\r\n"
-	                "used_memory_dataset:%llu\r\nused_memory_dataset_perc:%.2f%%\r\n",
-	    100.0 * (double)used / (double)(engine->used_memory_peak == 0 ? 1 : engine->used_memory_peak),
+	buf_printf(out,
+	    "used_memory_peak_perc:%.2f%%\r\nused_memory_overhead:%llu\r\nused_memory_startup:0\r\n"
+	    "used_memory_dataset:%llu\r\nused_memory_dataset_perc:%.2f%%\r\n",
+	    100.0 * (double)used /
+	        (double)(engine->used_memory_peak == 0 ? 1 : engine->used_memory_peak),
 	    (ull)overhead, (ull)engine->memory.values.bytes,
 	    100.0 * (double)engine->memory.values.bytes / (double)(used == 0 ? 1 : used));
 	field_human(out, "total_system_memory", usage.total_system_bytes);
 	field_human(out, "used_memory_lua", 0);
 	field_human(out, "used_memory_scripts", 0);
 	field_human(out, "maxmemory", engine->settings->maxmemory);
-	buf_printf(out, "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
-	                "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
-	                "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
-	                "active_defrag_running:0\r\nlazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+	buf_printf(out,
+	    "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
+	    "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
+	    "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
+	    "active_defrag_running:0\r\nlazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
 	    (double)usage.resident_bytes / (double)(used == 0 ? 1 : used),
 	    (long long)usage.resident_bytes - (long long)used,
 	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc");
-	buf_printf(out, "memory_values:%llu\r\nmemory_directory:%llu\r\nmemory_bodies:%llu\r\nmemory_search:%llu\r\n"
-	                "memory_store:%llu\r\nmemory_images:%llu\r\nmemory_sessions:%llu\r\nmemory_replies:%llu\r\n",
+	buf_printf(out,
+	    "memory_values:%llu\r\nmemory_directory:%llu\r\nmemory_bodies:%llu\r\nmemory_search:%llu\r\n"
+	    "memory_store:%llu\r\nmemory_images:%llu\r\nmemory_sessions:%llu\r\nmemory_replies:%llu\r\n",
 	    (ull)engine->memory.values.bytes, (ull)overhead, (ull)body_pool_used(engine->pool),
-	    (ull)engine->memory.search.bytes, (ull)engine->memory.store.bytes, (ull)engine->memory.images.bytes,
-	    (ull)engine->memory.sessions.bytes, (ull)engine->memory.replies.bytes);
+	    (ull)engine->memory.search.bytes, (ull)engine->memory.store.bytes,
+	    (ull)engine->memory.images.bytes, (ull)engine->memory.sessions.bytes,
+	    (ull)engine->memory.replies.bytes);
 }
 
 static void info_persistence(struct engine *engine, struct buf *out)
 {
 	struct store_stats stats;
 	store_get_stats(engine->store, &stats);
-	buf_printf(out, "loading:%d\r\nasync_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\n"
-	                "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%lld\r\n"
-	                "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n"
-	                "rdb_saves:0\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
-	    engine->loading, (ull)(store_last_lsn(engine->store) - store_durable_lsn(engine->store)),
+	buf_printf(out,
+	    "loading:%d\r\nasync_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\n"
+	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%lld\r\n"
+	    "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n"
+	    "rdb_saves:0\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
+	    engine->loading,
+	    (ull)(store_last_lsn(engine->store) - store_durable_lsn(engine->store)),
 	    (long long)(engine->started_ms / 1000), (ull)stats.recovered_records);
-	buf_printf(out, "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
-	                "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\n"
-	                "aof_rewrites:0\r\naof_last_write_status:%s\r\naof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
-	                "module_fork_last_cow_size:0\r\naof_current_size:%llu\r\n",
+	buf_printf(out,
+	    "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
+	    "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\n"
+	    "aof_rewrites:0\r\naof_last_write_status:%s\r\naof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
+	    "module_fork_last_cow_size:0\r\naof_current_size:%llu\r\n",
 	    store_state(engine->store) == OK ? "ok" : "err", (ull)stats.tier[TIER_HOT].bytes);
 }
 
@@ -120,36 +135,42 @@ static void info_stats(struct engine *engine, struct buf *out)
 {
 	const struct engine_counters *counters = &engine->counters;
 	const struct io_stats *io = io_get_stats(engine->io);
-	buf_printf(out, "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
-	                "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\ntotal_net_repl_input_bytes:0\r\n"
-	                "total_net_repl_output_bytes:0\r\ninstantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n"
-	                "instantaneous_input_repl_kbps:0.00\r\ninstantaneous_output_repl_kbps:0.00\r\nrejected_connections:%llu\r\n",
+	buf_printf(out,
+	    "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
+	    "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\ntotal_net_repl_input_bytes:0\r\n"
+	    "total_net_repl_output_bytes:0\r\ninstantaneous_input_kbps:%.2f\r\ninstantaneous_output_kbps:%.2f\r\n"
+	    "instantaneous_input_repl_kbps:0.00\r\ninstantaneous_output_repl_kbps:0.00\r\nrejected_connections:%llu\r\n",
 	    (ull)counters->connections, (ull)counters->commands, (ull)engine->rates.commands,
 	    (ull)io->bytes_received, (ull)io->bytes_sent, (double)engine->rates.input / 1024,
 	    (double)engine->rates.output / 1024, (ull)counters->connections_rejected);
-	buf_printf(out, "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
-	                "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
-	                "evicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
-	                "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n",
+	buf_printf(out,
+	    "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
+	    "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
+	    "evicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
+	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:0\r\npubsub_patterns:0\r\npubsubshard_channels:0\r\n",
 	    (ull)counters->expired_keys, (ull)counters->hits, (ull)counters->misses);
-	buf_printf(out, "latest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
-	                "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-	                "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
-	                "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n"
-	                "total_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n", (ull)counters->errors);
-	buf_printf(out, "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
-	                "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n"
-	                "eventloop_cycles:%llu\r\nsystem_calls:%llu\r\ncompletion_overflows:%llu\r\nreceive_buffers_exhausted:%llu\r\n",
-	    (ull)io->completed, (ull)io->submitted, (ull)counters->passes, (ull)io->enters, (ull)io->cq_overflows,
-	    (ull)io->buffers_exhausted);
+	buf_printf(out,
+	    "latest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
+	    "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
+	    "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
+	    "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n"
+	    "total_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n",
+	    (ull)counters->errors);
+	buf_printf(out,
+	    "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
+	    "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n"
+	    "eventloop_cycles:%llu\r\nsystem_calls:%llu\r\ncompletion_overflows:%llu\r\nreceive_buffers_exhausted:%llu\r\n",
+	    (ull)io->completed, (ull)io->submitted, (ull)counters->passes, (ull)io->enters,
+	    (ull)io->cq_overflows, (ull)io->buffers_exhausted);
 }
 
 static void info_replication(struct engine *engine, struct buf *out)
 {
-	buf_printf(out, "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
-	                "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:%llu\r\n"
-	                "second_repl_offset:-1\r\nrepl_backlog_active:0\r\nrepl_backlog_size:0\r\n"
-	                "repl_backlog_first_byte_offset:0\r\nrepl_backlog_histlen:0\r\n",
+	buf_printf(out,
+	    "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
+	    "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:%llu\r\n"
+	    "second_repl_offset:-1\r\nrepl_backlog_active:0\r\nrepl_backlog_size:0\r\n"
+	    "repl_backlog_first_byte_offset:0\r\nrepl_backlog_histlen:0\r\n",
 	    engine->repl_id, (ull)store_last_lsn(engine->store));
 }
 
@@ -157,10 +178,11 @@ static void info_cpu(struct engine *engine, struct buf *out)
 {
 	struct io_usage usage;
 	io_get_usage(engine->io, &usage);
-	buf_printf(out, "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\nused_cpu_sys_children:%.6f\r\nused_cpu_user_children:%.6f\r\n"
-	                "used_cpu_sys_main_thread:%.6f\r\nused_cpu_user_main_thread:%.6f\r\n",
-	    usage.cpu_system_s, usage.cpu_user_s, usage.cpu_system_children_s, usage.cpu_user_children_s,
-	    usage.cpu_system_s, usage.cpu_user_s);
+	buf_printf(out,
+	    "used_cpu_sys:%.6f\r\nused_cpu_user:%.6f\r\nused_cpu_sys_children:%.6f\r\nused_cpu_user_children:%.6f\r\n"
+	    "used_cpu_sys_main_thread:%.6f\r\nused_cpu_user_main_thread:%.6f\r\n",
+	    usage.cpu_system_s, usage.cpu_user_s, usage.cpu_system_children_s,
+	    usage.cpu_user_children_s, usage.cpu_system_s, usage.cpu_user_s);
 }
 
 static void info_modules(struct engine *engine, struct buf *out)
@@ -176,9 +198,11 @@ static void info_commandstats(struct engine *engine, struct buf *out)
 		const struct command_counters *counters = command_counters_of(engine, command);
 		if (counters->calls + counters->rejected == 0)
 			continue;
-		buf_printf(out, "cmdstat_%s%s%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
-		    command->parent != NULL ? command->parent : "", command->parent != NULL ? "|" : "", command->name,
-		    (ull)counters->calls, (ull)counters->us,
+		buf_printf(out,
+		    "cmdstat_%s%s%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+		    command->parent != NULL ? command->parent : "",
+		    command->parent != NULL ? "|" : "", command->name, (ull)counters->calls,
+		    (ull)counters->us,
 		    counters->calls == 0 ? 0.0 : (double)counters->us / (double)counters->calls,
 		    (ull)counters->rejected, (ull)counters->failed);
 	}
@@ -203,8 +227,8 @@ static void info_keyspace(struct engine *engine, struct buf *out)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		const struct directory *directory = &engine->directories[i];
 		if (directory_count(directory) > 0)
-			buf_printf(out, "db%u:keys=%llu,expires=%u,avg_ttl=0\r\n", i, (ull)directory_count(directory),
-			    directory->expiry.count);
+			buf_printf(out, "db%u:keys=%llu,expires=%u,avg_ttl=0\r\n", i,
+			    (ull)directory_count(directory), directory->expiry.count);
 	}
 }
 
@@ -213,27 +237,36 @@ static void info_store(struct engine *engine, struct buf *out)
 	static const char *const tiers[TIER_COUNT] = {"hot", "warm"};
 	struct store_stats stats;
 	store_get_stats(engine->store, &stats);
-	buf_printf(out, "store_state:%s\r\nlast_lsn:%llu\r\nwritten_lsn:%llu\r\ndurable_lsn:%llu\r\n",
+	buf_printf(out,
+	    "store_state:%s\r\nlast_lsn:%llu\r\nwritten_lsn:%llu\r\ndurable_lsn:%llu\r\n",
 	    store_state(engine->store) == OK ? "ok" : err_name(store_state(engine->store)),
-	    (ull)store_last_lsn(engine->store), (ull)store_written_lsn(engine->store), (ull)store_durable_lsn(engine->store));
+	    (ull)store_last_lsn(engine->store), (ull)store_written_lsn(engine->store),
+	    (ull)store_durable_lsn(engine->store));
 	for (unsigned i = 0; i < TIER_COUNT; i++)
-		buf_printf(out, "%s_segments:%llu\r\n%s_bytes:%llu\r\n%s_live_bytes:%llu\r\n%s_dead_bytes:%llu\r\n"
-		                "%s_live_records:%llu\r\n%s_tombstones:%llu\r\n",
-		    tiers[i], (ull)stats.tier[i].segments, tiers[i], (ull)stats.tier[i].bytes, tiers[i],
-		    (ull)stats.tier[i].live_bytes, tiers[i], (ull)stats.tier[i].dead_bytes, tiers[i],
-		    (ull)stats.tier[i].live_records, tiers[i], (ull)stats.tier[i].tombstones);
-	buf_printf(out, "appended_records:%llu\r\nappended_bytes:%llu\r\nwritten_bytes:%llu\r\nwrite_amplification:%.3f\r\n"
-	                "batches:%llu\r\nsyncs:%llu\r\nsync_us_avg:%.1f\r\nsync_us_max:%llu\r\n",
+		buf_printf(out,
+		    "%s_segments:%llu\r\n%s_bytes:%llu\r\n%s_live_bytes:%llu\r\n%s_dead_bytes:%llu\r\n"
+		    "%s_live_records:%llu\r\n%s_tombstones:%llu\r\n",
+		    tiers[i], (ull)stats.tier[i].segments, tiers[i], (ull)stats.tier[i].bytes,
+		    tiers[i], (ull)stats.tier[i].live_bytes, tiers[i],
+		    (ull)stats.tier[i].dead_bytes, tiers[i], (ull)stats.tier[i].live_records,
+		    tiers[i], (ull)stats.tier[i].tombstones);
+	buf_printf(out,
+	    "appended_records:%llu\r\nappended_bytes:%llu\r\nwritten_bytes:%llu\r\nwrite_amplification:%.3f\r\n"
+	    "batches:%llu\r\nsyncs:%llu\r\nsync_us_avg:%.1f\r\nsync_us_max:%llu\r\n",
 	    (ull)stats.appended_records, (ull)stats.appended_bytes, (ull)stats.written_bytes,
-	    stats.appended_bytes == 0 ? 0.0 : (double)stats.written_bytes / (double)stats.appended_bytes,
+	    stats.appended_bytes == 0 ? 0.0
+	                              : (double)stats.written_bytes / (double)stats.appended_bytes,
 	    (ull)stats.batches, (ull)stats.syncs,
-	    stats.syncs == 0 ? 0.0 : (double)stats.sync_us_total / (double)stats.syncs, (ull)stats.sync_us_max);
-	buf_printf(out, "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
-	                "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"
-	                "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n",
-	    (ull)stats.reads, (ull)stats.read_bytes, (ull)stats.corrupt_records, (ull)stats.write_errors,
-	    (ull)stats.read_errors, (ull)stats.segments_created, (ull)stats.segments_recycled,
-	    (ull)stats.segments_unlinked, (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes);
+	    stats.syncs == 0 ? 0.0 : (double)stats.sync_us_total / (double)stats.syncs,
+	    (ull)stats.sync_us_max);
+	buf_printf(out,
+	    "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
+	    "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"
+	    "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n",
+	    (ull)stats.reads, (ull)stats.read_bytes, (ull)stats.corrupt_records,
+	    (ull)stats.write_errors, (ull)stats.read_errors, (ull)stats.segments_created,
+	    (ull)stats.segments_recycled, (ull)stats.segments_unlinked,
+	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes);
 }
 
 static void info_images(struct engine *engine, struct buf *out)
@@ -243,13 +276,14 @@ static void info_images(struct engine *engine, struct buf *out)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		images += engine->images[i];
 	body_cache_get_stats(engine->hot, &hot);
-	buf_printf(out, "images:%llu\r\nimages_put:%llu\r\nimage_bytes_put:%llu\r\nimages_get:%llu\r\ncold_reads:%llu\r\n"
-	                "not_modified:%llu\r\nhot_bytes:%llu\r\nhot_count:%llu\r\nhot_hits:%llu\r\nhot_misses:%llu\r\n"
-	                "body_memory_used:%llu\r\nbody_memory:%llu\r\n",
+	buf_printf(out,
+	    "images:%llu\r\nimages_put:%llu\r\nimage_bytes_put:%llu\r\nimages_get:%llu\r\ncold_reads:%llu\r\n"
+	    "not_modified:%llu\r\nhot_bytes:%llu\r\nhot_count:%llu\r\nhot_hits:%llu\r\nhot_misses:%llu\r\n"
+	    "body_memory_used:%llu\r\nbody_memory:%llu\r\n",
 	    (ull)images, (ull)engine->counters.images_put, (ull)engine->counters.image_bytes_put,
-	    (ull)engine->counters.images_get, (ull)engine->counters.cold_reads, (ull)engine->counters.not_modified,
-	    (ull)hot.bytes, (ull)hot.bodies, (ull)hot.hits, (ull)hot.misses, (ull)body_pool_used(engine->pool),
-	    (ull)engine->settings->body_memory);
+	    (ull)engine->counters.images_get, (ull)engine->counters.cold_reads,
+	    (ull)engine->counters.not_modified, (ull)hot.bytes, (ull)hot.bodies, (ull)hot.hits,
+	    (ull)hot.misses, (ull)body_pool_used(engine->pool), (ull)engine->settings->body_memory);
 	image_service_stats(engine, out);
 }
 
@@ -268,16 +302,19 @@ static void info_search(struct engine *engine, struct buf *out)
 		sum.bytes += stats.bytes;
 		sum.sweeps += stats.sweeps;
 	}
-	buf_printf(out, "search_documents:%llu\r\nsearch_documents_deleted:%llu\r\nsearch_terms:%llu\r\nsearch_postings:%llu\r\n"
-	                "search_bytes:%llu\r\nsearch_sweeps:%llu\r\nsearches:%llu\r\nsearch_slices:%llu\r\nsearch_slice_us_max:%llu\r\n",
-	    (ull)sum.docs, (ull)sum.docs_deleted, (ull)sum.terms, (ull)sum.postings, (ull)sum.bytes, (ull)sum.sweeps,
-	    (ull)engine->counters.searches, (ull)engine->counters.search_slices, (ull)engine->counters.search_us_max);
+	buf_printf(out,
+	    "search_documents:%llu\r\nsearch_documents_deleted:%llu\r\nsearch_terms:%llu\r\nsearch_postings:%llu\r\n"
+	    "search_bytes:%llu\r\nsearch_sweeps:%llu\r\nsearches:%llu\r\nsearch_slices:%llu\r\nsearch_slice_us_max:%llu\r\n",
+	    (ull)sum.docs, (ull)sum.docs_deleted, (ull)sum.terms, (ull)sum.postings, (ull)sum.bytes,
+	    (ull)sum.sweeps, (ull)engine->counters.searches, (ull)engine->counters.search_slices,
+	    (ull)engine->counters.search_us_max);
 }
 
 static void info_tiers(struct engine *engine, struct buf *out)
 {
 	buf_printf(out, "tier_warm_available:%d\r\ntier_moves:%llu\r\ntier_moved_bytes:%llu\r\n",
-	    engine->settings->warm_dir[0] != 0, (ull)engine->counters.tier_moves, (ull)engine->counters.tier_moved_bytes);
+	    engine->settings->warm_dir[0] != 0, (ull)engine->counters.tier_moves,
+	    (ull)engine->counters.tier_moved_bytes);
 }
 
 static const struct {

@@ -22,7 +22,8 @@ void cmd_del(struct call *call)
 	reply_int(call->reply, count);
 }
 
-static void count_keys(struct call *call, struct entry *(*lookup)(struct call *call, struct span key))
+static void count_keys(
+    struct call *call, struct entry *(*lookup)(struct call *call, struct span key))
 {
 	int64_t count = 0;
 	for (uint32_t i = 1; i < call->argc; i++)
@@ -188,7 +189,8 @@ static void found_reply(struct found *found)
 	for (size_t i = 0; i < found->count; i++)
 		reply_bulk(found->call->reply, entry_key(found->entries[i]));
 	if (found->entries != NULL)
-		memory_free(&found->call->engine->memory.engine, found->entries, found->cap * sizeof(*found->entries));
+		memory_free(&found->call->engine->memory.engine, found->entries,
+		    found->cap * sizeof(*found->entries));
 }
 
 static bool parse_scan(struct call *call, struct found *found, int64_t *count)
@@ -290,7 +292,9 @@ void cmd_dbsize(struct call *call)
 
 static void flush_generic(struct call *call, uint8_t db)
 {
-	if (call->argc > 2 || (call->argc == 2 && !span_is(call->argv[1], "ASYNC") && !span_is(call->argv[1], "SYNC"))) {
+	if (call->argc > 2 ||
+	    (call->argc == 2 && !span_is(call->argv[1], "ASYNC") &&
+	        !span_is(call->argv[1], "SYNC"))) {
 		reply_syntax_error(call);
 		return;
 	}
@@ -336,9 +340,10 @@ void cmd_object_encoding(struct call *call)
 void cmd_object_freq(struct call *call)
 {
 	if (object_entry(call) != NULL)
-		call_error(call, "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
-		                 "Please note that when switching between policies at runtime LRU and LFU data "
-		                 "will take some time to adjust.");
+		call_error(call,
+		    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
+		    "Please note that when switching between policies at runtime LRU and LFU data "
+		    "will take some time to adjust.");
 }
 
 void cmd_object_idletime(struct call *call)

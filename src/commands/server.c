@@ -149,7 +149,8 @@ void cmd_lolwut(struct call *call)
 		}
 		buf_append_u8(&text, '\n');
 	}
-	buf_append_text(&text, "\nTintype ver. " TINTYPE_VERSION ", a view that was never committed\n");
+	buf_append_text(
+	    &text, "\nTintype ver. " TINTYPE_VERSION ", a view that was never committed\n");
 	reply_verbatim(call->reply, buf_span(&text));
 	buf_fini(&text);
 }

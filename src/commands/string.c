@@ -35,7 +35,8 @@ static struct body *arg_body(const struct call *call, uint32_t at)
 
 bool set_arg(struct call *call, uint32_t key, uint32_t value, const struct string_options *options)
 {
-	enum err err = call_set_string(call, call->argv[key], call->argv[value], arg_body(call, value), options);
+	enum err err = call_set_string(
+	    call, call->argv[key], call->argv[value], arg_body(call, value), options);
 	if (err == OK)
 		return true;
 	call_fail(call, err, call->argv[key]);
@@ -73,7 +74,8 @@ static bool parse_set_words(struct call *call, struct set_words *words)
 		} else if (span_is(word, "KEEPTTL") && !words->has_expiry) {
 			words->keep_ttl = true;
 			i++;
-		} else if (is_expiry_word(word) && !words->keep_ttl && !words->has_expiry && i + 1 < call->argc) {
+		} else if (is_expiry_word(word) && !words->keep_ttl && !words->has_expiry &&
+		    i + 1 < call->argc) {
 			words->has_expiry = true;
 			if (!parse_expiry(call, &i, &words->expire_ms))
 				return false;
@@ -110,8 +112,10 @@ void cmd_set(struct call *call)
 			reply_null(call->reply);
 		return;
 	}
-	struct string_options options = {.expire_ms = words.expire_ms, .keep_expiry = words.keep_ttl};
-	enum err err = call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
+	struct string_options options = {
+	    .expire_ms = words.expire_ms, .keep_expiry = words.keep_ttl};
+	enum err err =
+	    call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
 	if (err != OK) {
 		if (words.get)
 			reply_cut(call->reply, before, refs);
@@ -142,7 +146,8 @@ static void set_with_ttl(struct call *call, bool seconds)
 		call_error(call, "ERR invalid expire time in '%s' command", call->command->name);
 		return;
 	}
-	if (expiry_to_ms(call, value, seconds, true, &options.expire_ms) && set_arg(call, 1, 3, &options))
+	if (expiry_to_ms(call, value, seconds, true, &options.expire_ms) &&
+	    set_arg(call, 1, 3, &options))
 		reply_ok(call->reply);
 }
 
@@ -168,7 +173,8 @@ void cmd_getset(struct call *call)
 		reply_null(call->reply);
 	else
 		reply_string(call, entry);
-	enum err err = call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
+	enum err err =
+	    call_set_string(call, call->argv[1], call->argv[2], arg_body(call, 2), &options);
 	if (err != OK) {
 		reply_cut(call->reply, bytes, refs);
 		call_fail(call, err, call->argv[1]);
@@ -270,7 +276,8 @@ static bool set_pairs(struct call *call)
 static bool pairs_are_whole(struct call *call)
 {
 	if (call->argc % 2 == 0) {
-		call_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
+		call_error(
+		    call, "ERR wrong number of arguments for '%s' command", call->command->name);
 		return false;
 	}
 	enum err state = store_state(call->engine->store);

@@ -191,7 +191,8 @@ void cmd_getrange(struct call *call)
 	if (len == 0 || start > end)
 		reply_bulk(call->reply, (struct span){0});
 	else
-		reply_bulk(call->reply, span_slice(value, (size_t)start, (size_t)(end - start + 1)));
+		reply_bulk(
+		    call->reply, span_slice(value, (size_t)start, (size_t)(end - start + 1)));
 }
 
 void cmd_setrange(struct call *call)

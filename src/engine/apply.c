@@ -67,7 +67,8 @@ static void entry_install(struct engine *engine, const struct target *target, st
 	directory_replace(directory, old, entry, target->hash);
 }
 
-struct entry *apply_string(struct engine *engine, const struct target *target, const struct record *record)
+struct entry *apply_string(
+    struct engine *engine, const struct target *target, const struct record *record)
 {
 	bool has_expiry = record->expire_ms != 0;
 	struct entry *entry = target->entry;
@@ -88,7 +89,8 @@ struct entry *apply_string(struct engine *engine, const struct target *target, c
 }
 
 /* Adds the image's document to the index; the entry's docid names it. */
-static enum err image_enter(struct engine *engine, uint8_t db, struct entry *entry, struct span encoded)
+static enum err image_enter(
+    struct engine *engine, uint8_t db, struct entry *entry, struct span encoded)
 {
 	struct image_meta meta;
 	enum err err = image_meta_decode(encoded, &meta);
@@ -98,7 +100,8 @@ static enum err image_enter(struct engine *engine, uint8_t db, struct entry *ent
 	return engine_index_add(engine, db, entry, &meta);
 }
 
-enum err apply_image(struct engine *engine, const struct target *target, const struct record *record)
+enum err apply_image(
+    struct engine *engine, const struct target *target, const struct record *record)
 {
 	bool has_expiry = record->expire_ms != 0;
 	struct entry *entry = entry_new_image(&engine->memory.values, target->key,
@@ -122,8 +125,9 @@ enum err apply_image(struct engine *engine, const struct target *target, const s
 enum err apply_meta(struct engine *engine, const struct target *target, const struct record *record)
 {
 	struct entry *entry = target->entry;
-	if (entry == NULL || entry->type != ENTRY_IMAGE || entry_image(entry)->body_lsn != record->refers)
-		return ERR_NOTFOUND;         /* it describes an image that this key no longer names */
+	if (entry == NULL || entry->type != ENTRY_IMAGE ||
+	    entry_image(entry)->body_lsn != record->refers)
+		return ERR_NOTFOUND; /* it describes an image that this key no longer names */
 	uint32_t old_docid = entry_image(entry)->docid;
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
@@ -141,7 +145,8 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	return OK;
 }
 
-struct entry *apply_expire(struct engine *engine, const struct target *target, const struct record *record)
+struct entry *apply_expire(
+    struct engine *engine, const struct target *target, const struct record *record)
 {
 	struct entry *entry = target->entry;
 	ASSERT(entry != NULL);

@@ -11,15 +11,19 @@ struct target {
 };
 
 /* RECORD_VALUE: sets the string. `record` has value or body, expire_ms, lsn and place. */
-struct entry *apply_string(struct engine *engine, const struct target *target, const struct record *record);
+struct entry *apply_string(
+    struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_IMAGE. ERR_CORRUPT: its metadata cannot be read; ERR_FULL: the index is. */
-MUST_CHECK enum err apply_image(struct engine *engine, const struct target *target, const struct record *record);
+MUST_CHECK enum err apply_image(
+    struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_META. ERR_NOTFOUND: the key names another image by now. */
-MUST_CHECK enum err apply_meta(struct engine *engine, const struct target *target, const struct record *record);
+MUST_CHECK enum err apply_meta(
+    struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_LINK: the key names the body at `body`, whose LSN is record->refers. */
 MUST_CHECK enum err apply_link(struct engine *engine, const struct target *target,
     const struct record *record, struct place body);
 /* RECORD_EXPIRE. The entry must be there; it may move. */
-struct entry *apply_expire(struct engine *engine, const struct target *target, const struct record *record);
+struct entry *apply_expire(
+    struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_FLUSH. */
 void apply_flush(struct engine *engine, uint8_t db);

@@ -10,7 +10,8 @@ struct document {
 	struct search_field fields[FIELDS_MAX];
 };
 
-static struct search_field *document_add(struct document *document, const char *name, enum search_kind kind)
+static struct search_field *document_add(
+    struct document *document, const char *name, enum search_kind kind)
 {
 	ASSERT(document->count < FIELDS_MAX);
 	struct search_field *field = &document->fields[document->count++];
@@ -18,7 +19,8 @@ static struct search_field *document_add(struct document *document, const char *
 	return field;
 }
 
-static void add_text(struct document *document, const char *name, enum search_kind kind, struct span text)
+static void add_text(
+    struct document *document, const char *name, enum search_kind kind, struct span text)
 {
 	if (text.len > 0)
 		document_add(document, name, kind)->text = text;
@@ -68,10 +70,12 @@ static void add_size(struct document *document, const struct image_meta *meta)
 	add_number(document, "width", width);
 	add_number(document, "height", height);
 	add_number(document, "megapixels", (double)width * height / 1e6);
-	add_text(document, "orientation", SEARCH_TAG, span_text(image_orientation_name(width, height)));
+	add_text(
+	    document, "orientation", SEARCH_TAG, span_text(image_orientation_name(width, height)));
 }
 
-enum err engine_index_add(struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta)
+enum err engine_index_add(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta)
 {
 	struct document document;
 	document.count = 0;

@@ -72,8 +72,12 @@ static void random_hex(struct engine *engine, char out[41])
 static enum err engine_new_store(struct engine *engine)
 {
 	static const struct store_events events = {
-		.recovered = engine_recovered, .opened = engine_opened, .durable = engine_durable,
-		.relocated = engine_relocated, .corrupt = engine_record_corrupt, .state = engine_store_state,
+	    .recovered = engine_recovered,
+	    .opened = engine_opened,
+	    .durable = engine_durable,
+	    .relocated = engine_relocated,
+	    .corrupt = engine_record_corrupt,
+	    .state = engine_store_state,
 	};
 	const struct settings *settings = engine->settings;
 	struct body_pool_options pool = {
@@ -121,7 +125,8 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	random_hex(engine, engine->run_id);
 	random_hex(engine, engine->repl_id);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
-		directory_init(&engine->directories[i], &engine->memory.values, random_next(&engine->random));
+		directory_init(
+		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	enum err err = engine_new_store(engine);
 	if (err == OK)
 		err = tiers_new(engine);

@@ -34,8 +34,8 @@ enum { SESSION_TEXT_MAX = 128 };
 
 struct session_ops {
 	void (*ready)(struct session *session);     /* it has bytes to send */
-	void (*resume)(struct session *session);    /* it was parked and may run its command again */
-	void (*close)(struct session *session);     /* drop it; out bytes are sent first if it asks */
+	void (*resume)(struct session *session); /* it was parked and may run its command again */
+	void (*close)(struct session *session);  /* drop it; out bytes are sent first if it asks */
 };
 
 struct session {
@@ -172,7 +172,8 @@ struct engine_counters {
 	uint64_t output_bytes, input_bytes, images_put, image_bytes_put, images_get;
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
-	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves, tier_moved_bytes;
+	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
+	    tier_moved_bytes;
 	uint64_t not_modified, cold_reads;
 };
 
@@ -244,7 +245,7 @@ struct engine {
 	int64_t                started_ms;
 	uint64_t               started_us;
 	char                   run_id[41], repl_id[41];
-	const char            *executable, *config_file;     /* for INFO; the server's, never NULL */
+	const char *executable, *config_file; /* for INFO; the server's, never NULL */
 	uint64_t               used_memory_peak;
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
@@ -270,7 +271,8 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 /* ---- Slow commands and latency spikes ---- */
 void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
 void slowlog_clear(struct engine *engine);
-const struct slow_entry *slowlog_from_newest(const struct engine *engine, uint32_t skip);    /* NULL at the end */
+const struct slow_entry *slowlog_from_newest(
+    const struct engine *engine, uint32_t skip); /* NULL at the end */
 /* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
 void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
 uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */

@@ -20,8 +20,12 @@ enum err call_put_image(struct call *call, struct span key, const struct image_p
 	target.entry = directory_find(directory, key, target.hash);
 	enum err err = image_meta_encode(put->meta, &encoded);
 	struct record record = {
-		.type = RECORD_IMAGE, .db = db, .key = key, .meta = buf_span(&encoded),
-		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE), .expire_ms = put->expire_ms,
+	    .type = RECORD_IMAGE,
+	    .db = db,
+	    .key = key,
+	    .meta = buf_span(&encoded),
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	    .expire_ms = put->expire_ms,
 	};
 	if (put->body->len > BODY_INLINE_MAX)
 		record.body = put->body;

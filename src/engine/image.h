@@ -11,7 +11,8 @@ struct image_put {
 /* Stores it under `key`, replacing what the key named. ERR_TOOLARGE: the metadata is. */
 MUST_CHECK enum err call_put_image(struct call *call, struct span key, const struct image_put *put);
 /* New metadata for an image. */
-MUST_CHECK enum err call_edit_image(struct call *call, struct entry *entry, const struct image_meta *meta);
+MUST_CHECK enum err call_edit_image(
+    struct call *call, struct entry *entry, const struct image_meta *meta);
 
 /* The original's bytes if they are in memory: a reference, or NULL. */
 struct body *image_cached(struct engine *engine, struct entry *entry);
@@ -32,7 +33,8 @@ const char *image_orientation_name(uint32_t width, uint32_t height);
 /* One request for a derivative. Equal requests at the same time share one job. */
 struct derivation {
 	struct list link;
-	void      (*done)(struct derivation *derivation, enum err err, struct body *result, const char *why);
+	void (*done)(
+	    struct derivation *derivation, enum err err, struct body *result, const char *why);
 	void       *ctx;
 };
 /* A reference from the cache, or NULL. */

@@ -10,7 +10,8 @@ enum { ENGINE_MAGIC = 0x454e474e };
 /* keys.c */
 bool engine_is_expired(struct engine *engine, const struct entry *entry);
 /* Deletes with a tombstone. The reply, if any, is gated by the caller through *lsn. */
-MUST_CHECK enum err engine_delete(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
+MUST_CHECK enum err engine_delete(
+    struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
 /* Forgets an entry: its records are released, its document leaves the index. */
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash);
 void entry_release_records(struct engine *engine, struct entry *entry);
@@ -39,7 +40,8 @@ void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn);
 /* A reference, or NULL. */
 struct body *metadata_cached(struct engine *engine, struct entry *entry);
 /* Caches it; *out (may be NULL) gets a reference. */
-MUST_CHECK enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span encoded, struct body **out);
+MUST_CHECK enum err metadata_remember(
+    struct engine *engine, uint64_t lsn, struct span encoded, struct body **out);
 /* Caller fills done, ctx and session; done() gets a reference with OK. */
 void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load);
 /* A reference; ERR_AGAIN: the session was parked and the command will run again. */
@@ -49,7 +51,8 @@ void loads_cancel(struct engine *engine);
 
 /* document.c */
 struct image_meta;
-MUST_CHECK enum err engine_index_add(struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
+MUST_CHECK enum err engine_index_add(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
@@ -65,8 +68,10 @@ void tiers_opened(struct engine *engine);
 void tiers_setting(struct engine *engine, const struct record *record);   /* recovery */
 /* The key for whose sake the record at `from` is being moved, or NULL. */
 struct tier_move;
-const struct tier_move *tiers_find_move(struct engine *engine, struct place from, uint8_t *db, struct span *key);
-bool tiers_setting_relocated(struct engine *engine, const struct record *record, struct place from, struct place to);
+const struct tier_move *tiers_find_move(
+    struct engine *engine, struct place from, uint8_t *db, struct span *key);
+bool tiers_setting_relocated(
+    struct engine *engine, const struct record *record, struct place from, struct place to);
 
 /* service.c */
 MUST_CHECK enum err image_service_new(struct engine *engine);

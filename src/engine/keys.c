@@ -28,7 +28,8 @@ static void call_gate(struct call *call, enum entry_type type, uint64_t lsn)
 		call->gate = lsn;
 }
 
-enum err engine_delete(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn)
+enum err engine_delete(
+    struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn)
 {
 	struct record record = {
 		.type = RECORD_DELETE, .db = db, .key = entry_key(entry),
@@ -49,7 +50,8 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	struct engine *engine = call->engine;
 	uint64_t hash = call_hash(call, key);
 	struct entry *entry = directory_find(call_directory(call), key, hash);
-	if (entry != NULL && UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
+	if (entry != NULL &&
+	    UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
 		uint64_t lsn;
 		/* A tombstone that the log refuses is written by the expiry timer later. */
 		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK)
@@ -167,15 +169,20 @@ enum err call_expire(struct call *call, struct entry **entry, int64_t at_ms)
 }
 
 /* LINK: `to` names the same image. `meta` is its encoded metadata. */
-static enum err link_image(struct call *call, struct entry *from, const struct target *to, unsigned flags,
-    struct span meta)
+static enum err link_image(struct call *call, struct entry *from, const struct target *to,
+    unsigned flags, struct span meta)
 {
 	struct engine *engine = call->engine;
 	struct entry_image *image = entry_image(from);
 	struct record record = {
-		.type = RECORD_LINK, .flags = (uint8_t)flags, .db = to->db, .key = to->key, .meta = meta,
-		.refers = image->body_lsn, .expire_ms = (int64_t)entry_expire_ms(from),
-		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	    .type = RECORD_LINK,
+	    .flags = (uint8_t)flags,
+	    .db = to->db,
+	    .key = to->key,
+	    .meta = meta,
+	    .refers = image->body_lsn,
+	    .expire_ms = (int64_t)entry_expire_ms(from),
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
 	};
 	enum err err = store_append(engine->store, &record);
 	if (err != OK)
@@ -185,13 +192,19 @@ static enum err link_image(struct call *call, struct entry *from, const struct t
 	return err;
 }
 
-static enum err copy_string(struct call *call, struct entry *from, const struct target *to, unsigned flags)
+static enum err copy_string(
+    struct call *call, struct entry *from, const struct target *to, unsigned flags)
 {
 	struct engine *engine = call->engine;
 	struct record record = {
-		.type = RECORD_VALUE, .flags = (uint8_t)flags, .db = to->db, .key = to->key,
-		.meta = SPAN_LIT("s"), .expire_ms = (int64_t)entry_expire_ms(from), .body = entry_body(from),
-		.sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	    .type = RECORD_VALUE,
+	    .flags = (uint8_t)flags,
+	    .db = to->db,
+	    .key = to->key,
+	    .meta = SPAN_LIT("s"),
+	    .expire_ms = (int64_t)entry_expire_ms(from),
+	    .body = entry_body(from),
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
 	};
 	if (record.body == NULL)
 		record.value = entry_string(from);
@@ -204,7 +217,8 @@ static enum err copy_string(struct call *call, struct entry *from, const struct 
 	return OK;
 }
 
-static enum err copy_to(struct call *call, struct entry *from, const struct target *to, unsigned flags)
+static enum err copy_to(
+    struct call *call, struct entry *from, const struct target *to, unsigned flags)
 {
 	struct body *meta;
 	if (from->type == ENTRY_STRING)
@@ -275,8 +289,9 @@ void engine_expire_some(struct engine *engine)
 uint64_t engine_used_memory(const struct engine *engine)
 {
 	uint64_t used = engine->memory.values.bytes + engine->memory.sessions.bytes +
-	    engine->memory.replies.bytes + engine->memory.store.bytes + engine->memory.search.bytes +
-	    engine->memory.images.bytes + engine->memory.engine.bytes + body_pool_used(engine->pool);
+	    engine->memory.replies.bytes + engine->memory.store.bytes +
+	    engine->memory.search.bytes + engine->memory.images.bytes +
+	    engine->memory.engine.bytes + body_pool_used(engine->pool);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		used += engine->directories[i].overhead.bytes;
 	return used;

@@ -22,7 +22,7 @@ void latency_note(struct engine *engine, const char *event, uint64_t duration_us
 		return;
 	struct latency_event *at = latency_find(engine, event);
 	if (at == NULL)
-		return;                   /* more kinds of events than there are slots: a fixed set */
+		return; /* more kinds of events than there are slots: a fixed set */
 	if (ms > at->max_ms)
 		at->max_ms = ms;
 	uint32_t last = (at->count - 1) % LATENCY_SAMPLES;
@@ -41,7 +41,8 @@ uint32_t latency_reset(struct engine *engine, struct span event)
 	uint32_t count = 0;
 	for (size_t i = 0; i < ARRAY_COUNT(engine->latency); i++) {
 		struct latency_event *at = &engine->latency[i];
-		if (at->name[0] == 0 || at->count == 0 || (event.len > 0 && !span_is(event, at->name)))
+		if (at->name[0] == 0 || at->count == 0 ||
+		    (event.len > 0 && !span_is(event, at->name)))
 			continue;
 		at->count = 0;
 		at->max_ms = 0;

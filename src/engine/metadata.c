@@ -21,7 +21,8 @@ struct body *metadata_cached(struct engine *engine, struct entry *entry)
 	return body_cache_get(engine->metas, &key);
 }
 
-enum err metadata_remember(struct engine *engine, uint64_t lsn, struct span encoded, struct body **out)
+enum err metadata_remember(
+    struct engine *engine, uint64_t lsn, struct span encoded, struct body **out)
 {
 	struct body *body;
 	enum err err = body_new_heap(&engine->memory.images, encoded.len, &body);
@@ -57,7 +58,11 @@ void metadata_load(struct engine *engine, struct entry *entry, struct metadata_l
 	metadata_where(entry, &place, &load->lsn);
 	load->engine = engine;
 	load->read = (struct store_read){
-		.done = metadata_read_done, .ctx = load, .place = place, .lsn = load->lsn, .meta_only = true,
+	    .done = metadata_read_done,
+	    .ctx = load,
+	    .place = place,
+	    .lsn = load->lsn,
+	    .meta_only = true,
 	};
 	list_append(&engine->loads, &load->link);
 	store_read_start(engine->store, &load->read);

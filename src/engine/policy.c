@@ -20,7 +20,8 @@ bool policy_duration(struct span text, int64_t *seconds)
 		}
 	}
 	int64_t count;
-	return number_parse_range(text, 0, INT64_C(1) << 40, &count) && mul_i64(count, factor, seconds);
+	return number_parse_range(text, 0, INT64_C(1) << 40, &count) &&
+	    mul_i64(count, factor, seconds);
 }
 
 static bool copy_text(struct span from, char *to, size_t cap)
@@ -61,9 +62,11 @@ static bool policy_option(struct policy *policy, struct span name, struct span v
 	return false;
 }
 
-enum err policy_parse(struct policy *policy, const struct span *argv, uint32_t argc, const char **why)
+enum err policy_parse(
+    struct policy *policy, const struct span *argv, uint32_t argc, const char **why)
 {
-	static const char *const names[] = {"PREFIX", "TAG", "MINBYTES", "BASIS", "WARM", "COLD", "DELETE"};
+	static const char *const names[] = {
+	    "PREFIX", "TAG", "MINBYTES", "BASIS", "WARM", "COLD", "DELETE"};
 	bool seen[ARRAY_COUNT(names)] = {false};
 	policy->warm_s = policy->cold_s = policy->delete_s = -1;
 	*why = "syntax error";

@@ -6,13 +6,16 @@ static struct target recover_target(struct engine *engine, const struct record *
 {
 	struct directory *directory = &engine->directories[record->db];
 	struct target target = {
-		.db = record->db, .key = record->key, .hash = directory_hash(directory, record->key),
+	    .db = record->db,
+	    .key = record->key,
+	    .hash = directory_hash(directory, record->key),
 	};
 	target.entry = directory_find(directory, record->key, target.hash);
 	return target;
 }
 
-static enum err recover_link(struct engine *engine, const struct target *target, const struct record *record)
+static enum err recover_link(
+    struct engine *engine, const struct target *target, const struct record *record)
 {
 	struct place body;
 	enum err err = store_recovered_place(engine->store, record->refers, &body);
@@ -115,11 +118,13 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->corrupt_seen = true;
 	if (record == NULL) {
-		log_warning(engine->log, "corrupt record in segment %u at %llu: its key cannot be read",
-		    place.segment, (unsigned long long)place.offset * RECORD_ALIGN);
+		log_warning(engine->log,
+		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,
+		    (unsigned long long)place.offset * RECORD_ALIGN);
 		return;
 	}
 	log_warning(engine->log, "corrupt record in segment %u at %llu: lsn %llu, key '%.*s'",
 	    place.segment, (unsigned long long)place.offset * RECORD_ALIGN,
-	    (unsigned long long)record->lsn, (int)min_u64(record->key.len, 200), (const char *)record->key.ptr);
+	    (unsigned long long)record->lsn, (int)min_u64(record->key.len, 200),
+	    (const char *)record->key.ptr);
 }

@@ -90,8 +90,8 @@ static struct derive_job *job_find(struct image_service *service, const struct d
 	return NULL;
 }
 
-enum err derivative_make(struct engine *engine, struct entry *entry, const struct transform_plan *plan,
-    const struct digest *key, struct derivation *derivation)
+enum err derivative_make(struct engine *engine, struct entry *entry,
+    const struct transform_plan *plan, const struct digest *key, struct derivation *derivation)
 {
 	struct image_service *service = engine->service;
 	struct derive_job *job = job_find(service, key);
@@ -137,19 +137,24 @@ enum err image_service_new(struct engine *engine)
 	engine->service = service;
 	snprintf(program, sizeof(program), "%s/tintype-vips", settings->worker_dir);
 	struct worker_pool_options options = {
-		.program = program, .workers = (uint32_t)settings->worker_count,
-		.queue_max = (uint32_t)settings->worker_queue,
-		.deadline_us = (uint64_t)settings->worker_deadline_ms * 1000,
-		.memory_bytes_max = settings->worker_memory, .output_bytes_max = settings->worker_output,
-		.jobs_max = (uint32_t)settings->worker_jobs_max,
-		.pool = engine->pool, .memory = &engine->memory.images, .log = engine->log,
+	    .program = program,
+	    .workers = (uint32_t)settings->worker_count,
+	    .queue_max = (uint32_t)settings->worker_queue,
+	    .deadline_us = (uint64_t)settings->worker_deadline_ms * 1000,
+	    .memory_bytes_max = settings->worker_memory,
+	    .output_bytes_max = settings->worker_output,
+	    .jobs_max = (uint32_t)settings->worker_jobs_max,
+	    .pool = engine->pool,
+	    .memory = &engine->memory.images,
+	    .log = engine->log,
 	};
 	if (settings->worker_dir[0] == 0)
 		return OK;
 	enum err err = worker_pool_new(engine->io, &options, &service->workers);
 	if (err == OK)
 		return OK;
-	log_warning(engine->log, "no image workers (%s): %s; transforms are refused", program, err_name(err));
+	log_warning(engine->log, "no image workers (%s): %s; transforms are refused", program,
+	    err_name(err));
 	service->workers = NULL;
 	return OK;
 }
@@ -160,7 +165,8 @@ void image_service_configure(struct engine *engine)
 	body_cache_set_budget(engine->service->derivatives, settings->derivative_memory);
 	if (engine->service->workers != NULL)
 		worker_pool_configure(engine->service->workers, (uint32_t)settings->worker_queue,
-		    (uint64_t)settings->worker_deadline_ms * 1000, (uint32_t)settings->worker_jobs_max);
+		    (uint64_t)settings->worker_deadline_ms * 1000,
+		    (uint32_t)settings->worker_jobs_max);
 }
 
 uint64_t image_service_shrink(struct engine *engine, uint64_t bytes)
@@ -182,7 +188,8 @@ void image_service_free(struct engine *engine)
 	if (service == NULL)
 		return;
 	while (!list_is_empty(&service->jobs))
-		job_end(LIST_OF(service->jobs.next, struct derive_job, link), ERR_CANCELLED, NULL, "shutdown");
+		job_end(LIST_OF(service->jobs.next, struct derive_job, link), ERR_CANCELLED, NULL,
+		    "shutdown");
 	if (service->workers != NULL)
 		worker_pool_free(service->workers);
 	body_cache_free(service->derivatives);
@@ -200,8 +207,10 @@ void image_service_stats(struct engine *engine, struct buf *out)
 	buf_printf(out, "workers_running:%u\r\nworkers_idle:%u\r\nworker_jobs_queued:%u\r\n",
 	    stats.running, stats.idle, stats.queued);
 	buf_printf(out, "worker_jobs:%llu\r\nworker_failures:%llu\r\nworker_crashes:%llu\r\n",
-	    (unsigned long long)stats.jobs, (unsigned long long)stats.failures, (unsigned long long)stats.crashes);
-	buf_printf(out, "worker_timeouts:%llu\r\nworker_nonsense:%llu\r\nworker_spawned:%llu\r\nworker_us:%llu\r\n",
+	    (unsigned long long)stats.jobs, (unsigned long long)stats.failures,
+	    (unsigned long long)stats.crashes);
+	buf_printf(out,
+	    "worker_timeouts:%llu\r\nworker_nonsense:%llu\r\nworker_spawned:%llu\r\nworker_us:%llu\r\n",
 	    (unsigned long long)stats.timeouts, (unsigned long long)stats.nonsense,
 	    (unsigned long long)stats.spawned, (unsigned long long)stats.worker_us_total);
 	buf_printf(out, "derivative_cache_bytes:%llu\r\nderivative_cache_count:%llu\r\n",

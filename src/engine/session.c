@@ -101,7 +101,8 @@ static struct slot *call_slot(struct call *call)
 	if (list_is_empty(&session->slots))
 		return NULL;
 	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
-	if (!last->pending && last->pass == call->engine->counters.passes && last->reply.resp == session->resp)
+	if (!last->pending && last->pass == call->engine->counters.passes &&
+	    last->reply.resp == session->resp)
 		return last;
 	return slot_new(session);
 }
@@ -112,7 +113,8 @@ static void call_gate_tail(struct call *call, size_t from_bytes, uint32_t from_r
 	struct reply *out = &call->session->out;
 	struct slot *slot = slot_new(call->session);
 	slot->gate = call->gate;
-	buf_append(&slot->reply.bytes, span_slice(buf_span(&out->bytes), from_bytes, out->bytes.len));
+	buf_append(
+	    &slot->reply.bytes, span_slice(buf_span(&out->bytes), from_bytes, out->bytes.len));
 	for (uint32_t i = from_refs; i < out->ref_count; i++) {
 		struct reply_ref *ref = &out->refs[i];
 		reply_move_ref(&slot->reply, ref, from_bytes);
@@ -182,7 +184,8 @@ void call_park(struct call *call)
 {
 	struct engine *engine = call->engine;
 	struct session *session = call->session;
-	size_t bytes = sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
+	size_t bytes =
+	    sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
 	if (session->parked != NULL) {         /* it ran again and must wait once more */
 		call->parked = true;
 		return;

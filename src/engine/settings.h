@@ -31,14 +31,16 @@ struct settings {
 	bool     appendonly;
 	/* store */
 	int64_t  appendfsync, cache_appendfsync;
-	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory, meta_memory;
+	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
+	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;
 	uint64_t tier_bandwidth;
 	/* images */
-	uint64_t image_max_bytes, image_max_pixels, image_max_side, image_max_frames, image_max_ratio;
+	uint64_t image_max_bytes, image_max_pixels, image_max_side, image_max_frames,
+	    image_max_ratio;
 	uint64_t result_max_side;
 	char     worker_dir[SETTING_TEXT_MAX];
 	int64_t  worker_count, worker_queue, worker_deadline_ms, worker_jobs_max;
@@ -84,11 +86,13 @@ MUST_CHECK enum err settings_set(struct settings *settings, const struct setting
 void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out);
 
 /* Do both hold the same value of this setting? */
-bool settings_equal(const struct settings *a, const struct settings *b, const struct setting *setting);
+bool settings_equal(
+    const struct settings *a, const struct settings *b, const struct setting *setting);
 
 /* One line or a whole file of "name value" lines, with comments and quotes as in redis.conf.
  * On error `why` holds "line n: ..." (why_bytes long). */
-MUST_CHECK enum err settings_parse(struct settings *settings, struct span text, char *why, size_t why_bytes);
+MUST_CHECK enum err settings_parse(
+    struct settings *settings, struct span text, char *why, size_t why_bytes);
 
 /* The text of the old file with every changed value replaced or appended (CONFIG REWRITE). */
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out);

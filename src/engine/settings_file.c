@@ -82,7 +82,8 @@ enum err settings_parse(struct settings *settings, struct span text, char *why, 
 	return OK;
 }
 
-static void append_setting(const struct settings *settings, const struct setting *setting, struct buf *out)
+static void append_setting(
+    const struct settings *settings, const struct setting *setting, struct buf *out)
 {
 	buf_printf(out, "%s ", setting->name);
 	size_t from = out->len;
@@ -90,7 +91,8 @@ static void append_setting(const struct settings *settings, const struct setting
 	struct span value = span_slice(buf_span(out), from, out->len);
 	bool quote = value.len == 0;
 	for (size_t i = 0; i < value.len; i++)
-		quote |= value.ptr[i] == '"' || value.ptr[i] == '\\' || value.ptr[i] == '#' || value.ptr[i] < 32;
+		quote |= value.ptr[i] == '"' || value.ptr[i] == '\\' || value.ptr[i] == '#' ||
+		    value.ptr[i] < 32;
 	if (quote) {
 		out->len = from;
 		struct buf copy;

@@ -29,7 +29,8 @@ void slowlog_note(struct engine *engine, const struct call *call, uint64_t durat
 	    duration_us < (uint64_t)settings->slowlog_log_slower_than)
 		return;
 	struct slow_node *node;
-	uint32_t argc = call->argc < ARRAY_COUNT(node->entry.argv) ? call->argc : ARRAY_COUNT(node->entry.argv);
+	uint32_t argc =
+	    call->argc < ARRAY_COUNT(node->entry.argv) ? call->argc : ARRAY_COUNT(node->entry.argv);
 	uint64_t bytes = sizeof(*node) + (uint64_t)argc * (ARG_BYTES + 64);
 	node = memory_zalloc(&engine->memory.engine, bytes);
 	char *text = (char *)(node + 1);
@@ -42,9 +43,12 @@ void slowlog_note(struct engine *engine, const struct call *call, uint64_t durat
 		struct span arg = call->argv[i];
 		int len;
 		if (i + 1 == argc && call->argc > argc)
-			len = snprintf(text, ARG_BYTES + 64, "... (%u more arguments)", call->argc - argc + 1);
+			len = snprintf(
+			    text, ARG_BYTES + 64, "... (%u more arguments)", call->argc - argc + 1);
 		else if (arg.len > ARG_BYTES)
-			len = snprintf(text + ARG_BYTES, 64, "... (%zu more bytes)", arg.len - ARG_BYTES) + ARG_BYTES;
+			len = snprintf(text + ARG_BYTES, 64, "... (%zu more bytes)",
+			          arg.len - ARG_BYTES) +
+			    ARG_BYTES;
 		else
 			len = (int)arg.len;
 		size_t copied = arg.len > ARG_BYTES ? ARG_BYTES : arg.len;

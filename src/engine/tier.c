@@ -86,7 +86,8 @@ static void policy_install(struct tiers *tiers, const struct policy *policy)
 	struct policy *copy = memory_alloc(&tiers->engine->memory.engine, sizeof(*copy));
 	*copy = *policy;
 	struct list *at = tiers->policies.next;
-	while (at != &tiers->policies && policy_order(LIST_OF(at, struct policy, link)->name, copy->name) < 0)
+	while (at != &tiers->policies &&
+	    policy_order(LIST_OF(at, struct policy, link)->name, copy->name) < 0)
 		at = at->next;
 	list_append(at, &copy->link);     /* in front of the first that is greater */
 }
@@ -97,7 +98,8 @@ const struct list *tiers_policies(const struct engine *engine)
 }
 
 /* The SETTING record of a policy; an empty body removes it. */
-static enum err policy_log(struct engine *engine, const char *name, struct span text, struct record *record)
+static enum err policy_log(
+    struct engine *engine, const char *name, struct span text, struct record *record)
 {
 	char key[sizeof(setting_prefix) + POLICY_NAME_MAX];
 	int len = snprintf(key, sizeof(key), "%s%s", setting_prefix, name);
@@ -115,7 +117,8 @@ enum err tiers_set_policy(struct engine *engine, const struct policy *policy, ui
 	struct buf text;
 	struct record record;
 	uint32_t count = 0;
-	for (struct list *at = engine->tiers->policies.next; at != &engine->tiers->policies; at = at->next)
+	for (struct list *at = engine->tiers->policies.next; at != &engine->tiers->policies;
+	     at = at->next)
 		count++;
 	if (count >= POLICIES_MAX && policy_find(engine->tiers, policy->name) == NULL)
 		return ERR_TOOLARGE;
@@ -172,17 +175,20 @@ void tiers_setting(struct engine *engine, const struct record *record)
 	if (record->value.len > sizeof(scratch) ||
 	    resp_split_words(record->value, scratch, words, ARRAY_COUNT(words), &count) != OK ||
 	    policy_parse(&policy, words, count, &why) != OK) {
-		log_warning(engine->log, "tier policy %s cannot be read; it is ignored", policy.name);
+		log_warning(
+		    engine->log, "tier policy %s cannot be read; it is ignored", policy.name);
 		return;
 	}
 	policy.place = record->place;
 	policy_install(engine->tiers, &policy);
 }
 
-bool tiers_setting_relocated(struct engine *engine, const struct record *record, struct place from, struct place to)
+bool tiers_setting_relocated(
+    struct engine *engine, const struct record *record, struct place from, struct place to)
 {
 	UNUSED(record);
-	for (struct list *at = engine->tiers->policies.next; at != &engine->tiers->policies; at = at->next) {
+	for (struct list *at = engine->tiers->policies.next; at != &engine->tiers->policies;
+	     at = at->next) {
 		struct policy *policy = LIST_OF(at, struct policy, link);
 		if (policy->place.segment == from.segment && policy->place.offset == from.offset) {
 			policy->place = to;
@@ -197,7 +203,8 @@ bool tiers_setting_relocated(struct engine *engine, const struct record *record,
 static bool policy_names(const struct policy *policy, const struct entry *entry)
 {
 	struct span key = entry_key(entry);
-	if (key.len < policy->prefix_len || memcmp(key.ptr, policy->prefix, policy->prefix_len) != 0)
+	if (key.len < policy->prefix_len ||
+	    memcmp(key.ptr, policy->prefix, policy->prefix_len) != 0)
 		return false;
 	return entry_image((struct entry *)(uintptr_t)entry)->body.bytes >= policy->bytes_min;
 }
@@ -234,16 +241,19 @@ static const struct policy *policy_of(struct tiers *tiers, const struct entry *e
 
 enum verdict { STAY, TO_WARM, TO_DELETE, WANTS_COLD };
 
-static enum verdict policy_verdict(struct engine *engine, const struct policy *policy, struct entry *entry)
+static enum verdict policy_verdict(
+    struct engine *engine, const struct policy *policy, struct entry *entry)
 {
 	int64_t now_s = io_wall_ms(engine->io) / 1000;
-	int64_t since = policy->basis == BASIS_ACCESSED ? entry->access_s : entry_image(entry)->created_s;
+	int64_t since =
+	    policy->basis == BASIS_ACCESSED ? entry->access_s : entry_image(entry)->created_s;
 	int64_t age_s = now_s - since;
 	enum tier tier = store_tier(engine->store, entry_image(entry)->body);
 	if (policy->delete_s >= 0 && age_s >= policy->delete_s)
 		return TO_DELETE;
 	if (tier == TIER_HOT && engine->settings->warm_dir[0] != 0 &&
-	    ((policy->warm_s >= 0 && age_s >= policy->warm_s) || (policy->cold_s >= 0 && age_s >= policy->cold_s)))
+	    ((policy->warm_s >= 0 && age_s >= policy->warm_s) ||
+	        (policy->cold_s >= 0 && age_s >= policy->cold_s)))
 		return TO_WARM;
 	if (policy->cold_s >= 0 && age_s >= policy->cold_s)
 		return WANTS_COLD;
@@ -281,7 +291,8 @@ static void move_end(struct tier_move *move, enum err err)
 		engine->counters.tier_moves++;
 		engine->counters.tier_moved_bytes += move->bytes;
 	} else if (err != ERR_NOTFOUND && err != ERR_CANCELLED) {
-		log_warning(engine->log, "an image could not be moved to another tier: %s", err_name(err));
+		log_warning(
+		    engine->log, "an image could not be moved to another tier: %s", err_name(err));
 	}
 	struct directory *directory = &engine->directories[move->db];
 	struct span key = span_of(move->key, move->key_len);
@@ -337,7 +348,8 @@ static enum err move_queue(struct tiers *tiers, uint8_t db, struct entry *entry,
 	struct span key = entry_key(entry);
 	if (tiers->queued >= QUEUE_MAX)
 		return ERR_OVERLOADED;
-	struct tier_move *move = memory_zalloc(&tiers->engine->memory.engine, sizeof(*move) + key.len);
+	struct tier_move *move =
+	    memory_zalloc(&tiers->engine->memory.engine, sizeof(*move) + key.len);
 	move->tiers = tiers;
 	move->tier = tier;
 	move->db = db;
@@ -363,7 +375,8 @@ enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry, enum
 	return err;
 }
 
-const struct tier_move *tiers_find_move(struct engine *engine, struct place from, uint8_t *db, struct span *key)
+const struct tier_move *tiers_find_move(
+    struct engine *engine, struct place from, uint8_t *db, struct span *key)
 {
 	struct tiers *tiers = engine->tiers;
 	for (struct list *at = tiers->active.next; at != &tiers->active; at = at->next) {
@@ -398,7 +411,8 @@ static void act(struct tiers *tiers, struct tier_run *run, uint8_t db, struct en
 			uint64_t hash = directory_hash(&engine->directories[db], entry_key(entry));
 			enum err err = engine_delete(engine, db, entry, hash, &lsn);
 			if (err != OK)
-				log_warning(engine->log, "a policy could not delete an image: %s", err_name(err));
+				log_warning(engine->log, "a policy could not delete an image: %s",
+				    err_name(err));
 		}
 		return;
 	case TO_WARM:
@@ -517,9 +531,11 @@ bool tiers_step(struct engine *engine)
 {
 	struct tiers *tiers = engine->tiers;
 	uint64_t now_us = io_now_us(engine->io);
-	while (!list_is_empty(&tiers->queue) && tiers->moving < MOVES_MAX && tiers->pace_until_us <= now_us)
+	while (!list_is_empty(&tiers->queue) && tiers->moving < MOVES_MAX &&
+	    tiers->pace_until_us <= now_us)
 		move_begin(LIST_OF(tiers->queue.next, struct tier_move, link));
-	if (!list_is_empty(&tiers->queue) && tiers->pace_until_us > now_us && !io_timer_is_set(&tiers->pace))
+	if (!list_is_empty(&tiers->queue) && tiers->pace_until_us > now_us &&
+	    !io_timer_is_set(&tiers->pace))
 		io_timer_set(engine->io, &tiers->pace, tiers->pace_until_us - now_us);
 	if (list_is_empty(&tiers->runs))
 		return false;

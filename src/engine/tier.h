@@ -27,15 +27,18 @@ struct policy {
 };
 
 /* From the words behind POLICY SET name. ERR_INVALID; `why` is static. */
-MUST_CHECK enum err policy_parse(struct policy *policy, const struct span *argv, uint32_t argc, const char **why);
+MUST_CHECK enum err policy_parse(
+    struct policy *policy, const struct span *argv, uint32_t argc, const char **why);
 /* The same words again: "PREFIX a/ BASIS created WARM 30d". */
 void policy_format(const struct policy *policy, struct buf *out);
 /* "30d", "12h", "15m", "90s" or seconds. */
 MUST_CHECK bool policy_duration(struct span text, int64_t *seconds);
 
 /* Logs and installs it. */
-MUST_CHECK enum err tiers_set_policy(struct engine *engine, const struct policy *policy, uint64_t *lsn);
-MUST_CHECK enum err tiers_delete_policy(struct engine *engine, struct span name, uint64_t *lsn);     /* ERR_NOTFOUND */
+MUST_CHECK enum err tiers_set_policy(
+    struct engine *engine, const struct policy *policy, uint64_t *lsn);
+MUST_CHECK enum err tiers_delete_policy(
+    struct engine *engine, struct span name, uint64_t *lsn); /* ERR_NOTFOUND */
 const struct list *tiers_policies(const struct engine *engine);
 
 /* One image to another tier; `done` always runs, also with ERR_NOTFOUND if it died. */
@@ -43,7 +46,8 @@ struct tier_request {
 	void (*done)(struct tier_request *request, enum err err);
 	void  *ctx;
 };
-MUST_CHECK enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry, enum tier tier, struct tier_request *request);
+MUST_CHECK enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry,
+    enum tier tier, struct tier_request *request);
 
 /* What a full run would do now, without doing it, or starts one. */
 struct tier_plan {

@@ -6,9 +6,28 @@
 enum { META_VERSION = 1 };
 
 enum meta_tag {
-	TAG_FORMAT = 1, TAG_WIDTH, TAG_HEIGHT, TAG_FRAMES, TAG_ORIENTATION, TAG_PROGRESSIVE, TAG_BYTES,
-	TAG_ETAG, TAG_TAKEN, TAG_LOCATION, TAG_FOCAL, TAG_APERTURE, TAG_EXPOSURE, TAG_ISO, TAG_CAMERA,
-	TAG_LENS, TAG_TITLE, TAG_CAPTION, TAG_TAG, TAG_ATTR, TAG_CREATED, TAG_ALPHA,
+	TAG_FORMAT = 1,
+	TAG_WIDTH,
+	TAG_HEIGHT,
+	TAG_FRAMES,
+	TAG_ORIENTATION,
+	TAG_PROGRESSIVE,
+	TAG_BYTES,
+	TAG_ETAG,
+	TAG_TAKEN,
+	TAG_LOCATION,
+	TAG_FOCAL,
+	TAG_APERTURE,
+	TAG_EXPOSURE,
+	TAG_ISO,
+	TAG_CAMERA,
+	TAG_LENS,
+	TAG_TITLE,
+	TAG_CAPTION,
+	TAG_TAG,
+	TAG_ATTR,
+	TAG_CREATED,
+	TAG_ALPHA,
 };
 
 static const struct { const char *name, *mime; } formats[IMAGE_FORMAT_COUNT] = {
@@ -262,7 +281,8 @@ static bool decode_field(struct image_meta *meta, uint8_t tag, struct span field
 	uint64_t number = field_number(field);
 	switch (tag) {
 	case TAG_FORMAT:
-		meta->format = number < IMAGE_FORMAT_COUNT ? (enum image_format)number : IMAGE_UNKNOWN;
+		meta->format =
+		    number < IMAGE_FORMAT_COUNT ? (enum image_format)number : IMAGE_UNKNOWN;
 		return field.len <= 8;
 	case TAG_WIDTH:
 		meta->width = (uint32_t)number;

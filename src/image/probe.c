@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { LOOK_BYTES = 64 };                 /* a jump costs at least one cache line */
+enum { LOOK_BYTES = 64 }; /* a jump costs at least one cache line */
 
 bool probe_at(struct probe *probe, uint64_t offset, size_t len, struct span *out)
 {
@@ -30,7 +30,8 @@ enum err probe_invalid(struct probe *probe, const char *why)
 enum err probe_ended(struct probe *probe)
 {
 	if (probe_is_tired(probe))
-		return probe_invalid(probe, "no image header within the first megabyte of metadata");
+		return probe_invalid(
+		    probe, "no image header within the first megabyte of metadata");
 	return probe_invalid(probe, "the file is truncated");
 }
 
@@ -113,7 +114,7 @@ static enum image_format sniff_brands(struct span file)
 	for (size_t at = 0; at + 4 <= brands.len; at += 4) {
 		struct span brand = span_slice(brands, at, 4);
 		if (at == 4)
-			continue;                 /* the minor version */
+			continue; /* the minor version */
 		if (span_equal(brand, SPAN_LIT("avif")) || span_equal(brand, SPAN_LIT("avis")))
 			return IMAGE_AVIF;
 		if (span_equal(brand, SPAN_LIT("heic")) || span_equal(brand, SPAN_LIT("heix")) ||
@@ -128,19 +129,19 @@ static enum image_format sniff_brands(struct span file)
 enum image_format image_sniff(struct span file)
 {
 	static const struct {
-		uint8_t     format, at;
+		uint8_t format, at;
 		struct span magic;
 	} magics[] = {
-		{IMAGE_JPEG, 0, {(const uint8_t *)"\xff\xd8\xff", 3}},
-		{IMAGE_PNG, 0, {(const uint8_t *)"\x89PNG\r\n\x1a\n", 8}},
-		{IMAGE_GIF, 0, {(const uint8_t *)"GIF87a", 6}},
-		{IMAGE_GIF, 0, {(const uint8_t *)"GIF89a", 6}},
-		{IMAGE_WEBP, 8, {(const uint8_t *)"WEBP", 4}},
-		{IMAGE_TIFF, 0, {(const uint8_t *)"II*\0", 4}},
-		{IMAGE_TIFF, 0, {(const uint8_t *)"MM\0*", 4}},
-		{IMAGE_BMP, 0, {(const uint8_t *)"BM", 2}},
-		{IMAGE_JXL, 0, {(const uint8_t *)"\xff\x0a", 2}},
-		{IMAGE_JXL, 0, {(const uint8_t *)"\0\0\0\x0cJXL \r\n\x87\n", 12}},
+	    {IMAGE_JPEG, 0, {(const uint8_t *)"\xff\xd8\xff", 3}},
+	    {IMAGE_PNG, 0, {(const uint8_t *)"\x89PNG\r\n\x1a\n", 8}},
+	    {IMAGE_GIF, 0, {(const uint8_t *)"GIF87a", 6}},
+	    {IMAGE_GIF, 0, {(const uint8_t *)"GIF89a", 6}},
+	    {IMAGE_WEBP, 8, {(const uint8_t *)"WEBP", 4}},
+	    {IMAGE_TIFF, 0, {(const uint8_t *)"II*\0", 4}},
+	    {IMAGE_TIFF, 0, {(const uint8_t *)"MM\0*", 4}},
+	    {IMAGE_BMP, 0, {(const uint8_t *)"BM", 2}},
+	    {IMAGE_JXL, 0, {(const uint8_t *)"\xff\x0a", 2}},
+	    {IMAGE_JXL, 0, {(const uint8_t *)"\0\0\0\x0cJXL \r\n\x87\n", 12}},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(magics); i++) {
 		if (!begins(file, magics[i].at, magics[i].magic))
@@ -205,7 +206,8 @@ static enum err check_limits(struct probe *probe)
 		return too_large(probe, "image-max-side", limits->side_max);
 	if (meta->frames > limits->frames_max)
 		return too_large(probe, "image-max-frames", limits->frames_max);
-	if (!mul_u64(pixels, meta->frames, &all) || all > limits->pixels_max || probe->pixels > limits->pixels_max)
+	if (!mul_u64(pixels, meta->frames, &all) || all > limits->pixels_max ||
+	    probe->pixels > limits->pixels_max)
 		return too_large(probe, "image-max-pixels", limits->pixels_max);
 	all = max_u64(all, probe->pixels);
 	if (all > PROBE_RATIO_PIXELS_MIN && all / limits->pixels_per_byte_max >= probe->file.len)
@@ -230,8 +232,12 @@ enum err image_probe(struct span file, const struct probe_limits *limits, uint8_
     struct image_meta *meta, char why[PROBE_WHY_BYTES])
 {
 	struct probe probe = {
-		.file = file, .limits = limits, .meta = meta, .scratch = scratch,
-		.budget = PROBE_BYTES_MAX, .why = why,
+	    .file = file,
+	    .limits = limits,
+	    .meta = meta,
+	    .scratch = scratch,
+	    .budget = PROBE_BYTES_MAX,
+	    .why = why,
 	};
 	ASSERT(limits->pixels_per_byte_max > 0);
 	meta_clear(meta);

@@ -14,15 +14,17 @@ static enum err parse_size(struct probe *probe, struct span head)
 		planes = load_le16(head.ptr + 22);
 		bits = load_le16(head.ptr + 24);
 	} else {
-		int64_t w = (int32_t)load_le32(head.ptr + 18), h = (int32_t)load_le32(head.ptr + 22);
+		int64_t w = (int32_t)load_le32(head.ptr + 18),
+		        h = (int32_t)load_le32(head.ptr + 22);
 		planes = load_le16(head.ptr + 26);
 		bits = load_le16(head.ptr + 28);
 		if (w <= 0 || h == 0)
 			return probe_invalid(probe, "the BMP has an impossible size");
 		meta->width = (uint32_t)w;
-		meta->height = (uint32_t)(h < 0 ? -h : h);     /* below 0: the top row comes first */
+		meta->height = (uint32_t)(h < 0 ? -h : h); /* below 0: the top row comes first */
 	}
-	bool bits_known = bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 || bits == 24 || bits == 32;
+	bool bits_known = bits == 1 || bits == 2 || bits == 4 || bits == 8 || bits == 16 ||
+	    bits == 24 || bits == 32;
 	if (planes != 1 || !bits_known)
 		return probe_invalid(probe, "the BMP has an impossible depth");
 	return OK;

@@ -6,22 +6,34 @@
 #include <math.h>
 
 enum {
-	TAG_MAKE = 0x010f, TAG_MODEL = 0x0110, TAG_ORIENTATION = 0x0112, TAG_CHANGED = 0x0132,
-	TAG_PHOTO = 0x8769, TAG_GPS = 0x8825,
-	TAG_EXPOSURE = 0x829a, TAG_APERTURE = 0x829d, TAG_ISO = 0x8827, TAG_TAKEN = 0x9003,
-	TAG_TAKEN_ZONE = 0x9011, TAG_FOCAL = 0x920a, TAG_LENS = 0xa434,
-	TAG_LAT_REF = 1, TAG_LAT = 2, TAG_LON_REF = 3, TAG_LON = 4,
+	TAG_MAKE = 0x010f,
+	TAG_MODEL = 0x0110,
+	TAG_ORIENTATION = 0x0112,
+	TAG_CHANGED = 0x0132,
+	TAG_PHOTO = 0x8769,
+	TAG_GPS = 0x8825,
+	TAG_EXPOSURE = 0x829a,
+	TAG_APERTURE = 0x829d,
+	TAG_ISO = 0x8827,
+	TAG_TAKEN = 0x9003,
+	TAG_TAKEN_ZONE = 0x9011,
+	TAG_FOCAL = 0x920a,
+	TAG_LENS = 0xa434,
+	TAG_LAT_REF = 1,
+	TAG_LAT = 2,
+	TAG_LON_REF = 3,
+	TAG_LON = 4,
 	TYPE_ASCII = 2,
-	ENTRIES_MAX = 512,                /* of one directory; cameras write about 60 */
+	ENTRIES_MAX = 512, /* of one directory; cameras write about 60 */
 	TEXT_MAX = 512,
 };
 
 struct exif {
 	struct tiff tiff;
-	uint32_t    photo, gps;           /* directories; 0: none */
+	uint32_t photo, gps; /* directories; 0: none */
 	struct span make, model, lens, changed, taken, zone;
-	double      place[2];             /* degrees: latitude, longitude */
-	bool        has_place[2], negative[2];
+	double place[2]; /* degrees: latitude, longitude */
+	bool has_place[2], negative[2];
 };
 
 static struct span entry_text(const struct tiff_entry *entry)
@@ -123,8 +135,8 @@ static void gps_entry(struct exif *exif, const struct tiff_entry *entry)
 	case TAG_LAT_REF:
 	case TAG_LON_REF:
 		text = entry_text(entry);
-		exif->negative[entry->tag == TAG_LON_REF] = text.len > 0 &&
-		    (text.ptr[0] == (entry->tag == TAG_LON_REF ? 'W' : 'S'));
+		exif->negative[entry->tag == TAG_LON_REF] =
+		    text.len > 0 && (text.ptr[0] == (entry->tag == TAG_LON_REF ? 'W' : 'S'));
 		break;
 	case TAG_LAT:
 	case TAG_LON:
@@ -176,7 +188,8 @@ static void finish_time(struct exif *exif)
 	struct image_meta *meta = exif->tiff.probe->meta;
 	const struct span none = {0};
 	/* Cameras whose clock was never set write zeros, which are no date. */
-	if (parse_time(exif->taken, exif->zone, &meta->taken_ms) || parse_time(exif->changed, none, &meta->taken_ms))
+	if (parse_time(exif->taken, exif->zone, &meta->taken_ms) ||
+	    parse_time(exif->changed, none, &meta->taken_ms))
 		meta->has |= IMAGE_HAS_TAKEN;
 }
 

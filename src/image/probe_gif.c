@@ -60,7 +60,7 @@ enum err probe_gif(struct probe *probe)
 			break;
 		if (kind != BLOCK_IMAGE && kind != BLOCK_EXTENSION) {
 			if (frames > 0)
-				break;            /* what decoders do: the rest is not theirs */
+				break; /* what decoders do: the rest is not theirs */
 			return probe_invalid(probe, "the GIF has a block of no known kind");
 		}
 		if (!parse_block(probe, kind, &at))

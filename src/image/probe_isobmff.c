@@ -11,19 +11,19 @@ enum { PROPERTIES_MAX = 256 };
 
 struct box {
 	struct span type;
-	uint64_t    at, end;              /* of its payload */
+	uint64_t at, end; /* of its payload */
 };
 
 struct property {
 	struct span type;
-	uint64_t    at, end;
+	uint64_t at, end;
 };
 
 struct heif {
-	struct probe   *probe;
-	struct box      iinf, iloc, ipco, ipma;
-	uint32_t        primary, exif;    /* item ids; 0: none */
-	uint32_t        property_count;
+	struct probe *probe;
+	struct box iinf, iloc, ipco, ipma;
+	uint32_t primary, exif; /* item ids; 0: none */
+	uint32_t property_count;
 	struct property properties[PROPERTIES_MAX];
 };
 
@@ -57,14 +57,16 @@ static bool box_is(const struct box *box, const char *type)
 }
 
 /* `len` bytes of the box's payload from `offset`. */
-static bool box_at(struct probe *probe, const struct box *box, uint64_t offset, size_t len, struct span *out)
+static bool box_at(
+    struct probe *probe, const struct box *box, uint64_t offset, size_t len, struct span *out)
 {
 	return box->at + offset <= box->end && len <= box->end - box->at - offset &&
 	    probe_at(probe, box->at + offset, len, out);
 }
 
 /* A big-endian number of 0, 1, 2, 4 or 8 bytes; moves *offset. */
-static bool box_number(struct probe *probe, const struct box *box, uint64_t *offset, unsigned bytes, uint64_t *out)
+static bool box_number(
+    struct probe *probe, const struct box *box, uint64_t *offset, unsigned bytes, uint64_t *out)
 {
 	struct span span;
 	*out = 0;
@@ -109,18 +111,23 @@ static void list_properties(struct heif *heif)
 {
 	struct box box;
 	uint64_t at = heif->ipco.at;
-	while (heif->property_count < PROPERTIES_MAX && take_box(heif->probe, &at, heif->ipco.end, &box))
-		heif->properties[heif->property_count++] = (struct property){box.type, box.at, box.end};
+	while (heif->property_count < PROPERTIES_MAX &&
+	    take_box(heif->probe, &at, heif->ipco.end, &box))
+		heif->properties[heif->property_count++] =
+		    (struct property){box.type, box.at, box.end};
 }
 
 /* ---- The size ---- */
 
 static bool is_alpha(struct heif *heif, const struct box *box)
 {
-	static const char av1[] = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", hevc[] = "urn:mpeg:hevc:2015:auxid:1";
+	static const char av1[] = "urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
+	                  hevc[] = "urn:mpeg:hevc:2015:auxid:1";
 	struct span bytes;
-	return (box_at(heif->probe, box, 4, sizeof(av1), &bytes) && memcmp(bytes.ptr, av1, sizeof(av1)) == 0) ||
-	    (box_at(heif->probe, box, 4, sizeof(hevc), &bytes) && memcmp(bytes.ptr, hevc, sizeof(hevc)) == 0);
+	return (box_at(heif->probe, box, 4, sizeof(av1), &bytes) &&
+	           memcmp(bytes.ptr, av1, sizeof(av1)) == 0) ||
+	    (box_at(heif->probe, box, 4, sizeof(hevc), &bytes) &&
+	        memcmp(bytes.ptr, hevc, sizeof(hevc)) == 0);
 }
 
 /* Tiles, alpha planes and thumbnails are pictures that a decoder makes room for too. */
@@ -163,7 +170,8 @@ static void apply_property(struct heif *heif, uint32_t number)
 	} else if (box_is(&box, "clap") && box_at(heif->probe, &box, 0, 32, &bytes)) {
 		meta->width = aperture_side(bytes.ptr, meta->width);
 		meta->height = aperture_side(bytes.ptr + 8, meta->height);
-	} else if (box_is(&box, "irot") && box_at(heif->probe, &box, 0, 1, &bytes) && (bytes.ptr[0] & 1) != 0) {
+	} else if (box_is(&box, "irot") && box_at(heif->probe, &box, 0, 1, &bytes) &&
+	    (bytes.ptr[0] & 1) != 0) {
 		uint32_t width = meta->width;
 		meta->width = meta->height;
 		meta->height = width;
@@ -179,7 +187,8 @@ static void parse_associations(struct heif *heif)
 		return;
 	bool wide_items = head >> 24 != 0, wide_numbers = (head & 1) != 0;
 	for (uint64_t i = 0; i < entries; i++) {
-		if (!box_number(probe, box, &at, wide_items ? 4 : 2, &item) || !box_number(probe, box, &at, 1, &count))
+		if (!box_number(probe, box, &at, wide_items ? 4 : 2, &item) ||
+		    !box_number(probe, box, &at, 1, &count))
 			return;
 		if (item != heif->primary) {
 			at += count * (wide_numbers ? 2 : 1);
@@ -220,14 +229,16 @@ struct location_form {
 };
 
 /* One item's place; *found if it lies in the file itself, in one piece. */
-static bool take_location(struct heif *heif, const struct location_form *form, uint64_t *at, struct box *found)
+static bool take_location(
+    struct heif *heif, const struct location_form *form, uint64_t *at, struct box *found)
 {
 	struct probe *probe = heif->probe;
 	const struct box *box = &heif->iloc;
 	uint64_t item, method = 0, skip, base, extents, offset = 0, len = 0;
 	if (!box_number(probe, box, at, form->version < 2 ? 2 : 4, &item) ||
 	    (form->version > 0 && !box_number(probe, box, at, 2, &method)) ||
-	    !box_number(probe, box, at, 2, &skip) || !box_number(probe, box, at, form->base_bytes, &base) ||
+	    !box_number(probe, box, at, 2, &skip) ||
+	    !box_number(probe, box, at, form->base_bytes, &base) ||
 	    !box_number(probe, box, at, 2, &extents))
 		return false;
 	for (uint64_t i = 0; i < extents; i++)
@@ -251,19 +262,23 @@ static void parse_exif_item(struct heif *heif)
 	if (heif->exif == 0 || heif->iloc.end == 0 || !box_at(probe, &heif->iloc, 0, 8, &bytes))
 		return;
 	struct location_form form = {
-		.version = bytes.ptr[0], .offset_bytes = bytes.ptr[4] >> 4, .length_bytes = bytes.ptr[4] & 15,
-		.base_bytes = bytes.ptr[5] >> 4,
+	    .version = bytes.ptr[0],
+	    .offset_bytes = bytes.ptr[4] >> 4,
+	    .length_bytes = bytes.ptr[4] & 15,
+	    .base_bytes = bytes.ptr[5] >> 4,
 	};
 	form.index_bytes = form.version > 0 ? bytes.ptr[5] & 15 : 0;
 	at += 2;
-	if (form.version > 2 || form.offset_bytes > 8 || form.length_bytes > 8 || form.base_bytes > 8 ||
-	    form.index_bytes > 8 || !box_number(probe, &heif->iloc, &at, form.version < 2 ? 2 : 4, &items))
+	if (form.version > 2 || form.offset_bytes > 8 || form.length_bytes > 8 ||
+	    form.base_bytes > 8 || form.index_bytes > 8 ||
+	    !box_number(probe, &heif->iloc, &at, form.version < 2 ? 2 : 4, &items))
 		return;
 	for (uint64_t i = 0; i < items && found.end == 0; i++)
 		if (!take_location(heif, &form, &at, &found))
 			return;
 	/* Four bytes say how far behind them the TIFF header lies. */
-	if (found.end - found.at < 4 || !probe_at(probe, found.at, (size_t)(found.end - found.at), &bytes))
+	if (found.end - found.at < 4 ||
+	    !probe_at(probe, found.at, (size_t)(found.end - found.at), &bytes))
 		return;
 	uint64_t from = 4 + (uint64_t)load_be32(bytes.ptr);
 	if (from >= bytes.len)

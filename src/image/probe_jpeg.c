@@ -2,8 +2,16 @@
 #include "image/probing.h"
 
 enum {
-	MARKER_TEM = 0x01, MARKER_SOF0 = 0xc0, MARKER_SOF15 = 0xcf, MARKER_DHT = 0xc4, MARKER_JPG = 0xc8,
-	MARKER_DAC = 0xcc, MARKER_RST0 = 0xd0, MARKER_SOI = 0xd8, MARKER_EOI = 0xd9, MARKER_SOS = 0xda,
+	MARKER_TEM = 0x01,
+	MARKER_SOF0 = 0xc0,
+	MARKER_SOF15 = 0xcf,
+	MARKER_DHT = 0xc4,
+	MARKER_JPG = 0xc8,
+	MARKER_DAC = 0xcc,
+	MARKER_RST0 = 0xd0,
+	MARKER_SOI = 0xd8,
+	MARKER_EOI = 0xd9,
+	MARKER_SOS = 0xda,
 	MARKER_APP1 = 0xe1,
 };
 
@@ -57,7 +65,8 @@ enum err probe_jpeg(struct probe *probe)
 		uint64_t before = at;
 		uint8_t marker = take_marker(probe, &at);
 		if (marker == 0) {
-			if (probe_is_tired(probe) || before + 2 > probe->file.len || probe->file.ptr[before] == 0xff)
+			if (probe_is_tired(probe) || before + 2 > probe->file.len ||
+			    probe->file.ptr[before] == 0xff)
 				return probe_ended(probe);
 			return probe_invalid(probe, "the JPEG has no marker where one must be");
 		}
@@ -72,11 +81,13 @@ enum err probe_jpeg(struct probe *probe)
 			return probe_invalid(probe, "a JPEG segment has an impossible length");
 		bool wanted = is_frame(marker) || marker == MARKER_APP1;
 		struct span body = {0};
-		if (at + len > probe->file.len || (wanted && !probe_at(probe, at + 2, len - 2, &body)))
+		if (at + len > probe->file.len ||
+		    (wanted && !probe_at(probe, at + 2, len - 2, &body)))
 			return probe_ended(probe);
 		if (marker == MARKER_SOS)
 			break;
-		if (marker == MARKER_APP1 && span_equal(span_slice(body, 0, 6), span_of("Exif\0\0", 6)))
+		if (marker == MARKER_APP1 &&
+		    span_equal(span_slice(body, 0, 6), span_of("Exif\0\0", 6)))
 			probe_exif_block(probe, body);
 		enum err err = is_frame(marker) ? parse_frame(probe, marker, body) : OK;
 		if (err != OK)

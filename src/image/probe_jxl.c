@@ -4,8 +4,8 @@
 
 struct bits {
 	struct span bytes;
-	size_t      at;                   /* in bits, the lowest of a byte first */
-	bool        ended;
+	size_t at; /* in bits, the lowest of a byte first */
+	bool ended;
 };
 
 static uint32_t take_bits(struct bits *bits, unsigned count)
@@ -31,7 +31,8 @@ static uint32_t take_side(struct bits *bits, bool small)
 
 static void take_size(struct bits *bits, uint32_t *width, uint32_t *height)
 {
-	static const uint8_t ratios[8][2] = {{1, 1}, {1, 1}, {12, 10}, {4, 3}, {3, 2}, {16, 9}, {5, 4}, {2, 1}};
+	static const uint8_t ratios[8][2] = {
+	    {1, 1}, {1, 1}, {12, 10}, {4, 3}, {3, 2}, {16, 9}, {5, 4}, {2, 1}};
 	bool small = take_bits(bits, 1) != 0;
 	*height = take_side(bits, small);
 	uint32_t ratio = take_bits(bits, 3);

@@ -9,12 +9,14 @@ static enum err parse_header(struct probe *probe)
 	struct image_meta *meta = probe->meta;
 	if (!probe_at(probe, SIGNATURE_BYTES, 8 + HEADER_BYTES, &bytes))
 		return probe_ended(probe);
-	if (load_be32(bytes.ptr) != HEADER_BYTES || !span_equal(span_slice(bytes, 4, 4), SPAN_LIT("IHDR")))
+	if (load_be32(bytes.ptr) != HEADER_BYTES ||
+	    !span_equal(span_slice(bytes, 4, 4), SPAN_LIT("IHDR")))
 		return probe_invalid(probe, "the PNG does not begin with IHDR");
 	meta->width = load_be32(bytes.ptr + 8);
 	meta->height = load_be32(bytes.ptr + 12);
 	uint8_t depth = bytes.ptr[16], colour = bytes.ptr[17];
-	if (meta->width == 0 || meta->height == 0 || meta->width > INT32_MAX || meta->height > INT32_MAX)
+	if (meta->width == 0 || meta->height == 0 || meta->width > INT32_MAX ||
+	    meta->height > INT32_MAX)
 		return probe_invalid(probe, "the PNG has an impossible size");
 	bool depth_known = depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16;
 	if (!depth_known || colour > 6 || colour == 1 || colour == 5)
@@ -48,7 +50,7 @@ enum err probe_png(struct probe *probe)
 	for (;;) {
 		if (!probe_at(probe, at, 8, &head)) {
 			if (data && probe_is_tired(probe))
-				return OK;        /* enough was seen */
+				return OK; /* enough was seen */
 			return probe_ended(probe);
 		}
 		uint64_t len = load_be32(head.ptr);

@@ -5,10 +5,18 @@
 #include "base/arith.h"
 
 enum {
-	TYPE_BYTE = 1, TYPE_ASCII = 2, TYPE_SHORT = 3, TYPE_LONG = 4, TYPE_RATIONAL = 5, TYPE_UNDEFINED = 7,
-	TYPE_SRATIONAL = 10, TYPE_IFD = 13,
+	TYPE_BYTE = 1,
+	TYPE_ASCII = 2,
+	TYPE_SHORT = 3,
+	TYPE_LONG = 4,
+	TYPE_RATIONAL = 5,
+	TYPE_UNDEFINED = 7,
+	TYPE_SRATIONAL = 10,
+	TYPE_IFD = 13,
 	ENTRY_BYTES = 12,
-	TAG_WIDTH = 0x100, TAG_HEIGHT = 0x101, TAG_EXTRA_SAMPLES = 0x152,
+	TAG_WIDTH = 0x100,
+	TAG_HEIGHT = 0x101,
+	TAG_EXTRA_SAMPLES = 0x152,
 };
 
 /* Bytes of one value of each type; 0: no such type. */
@@ -40,7 +48,8 @@ static bool tiff_at(struct tiff *tiff, uint64_t offset, uint64_t len, struct spa
 bool tiff_open(struct tiff *tiff, struct probe *probe, struct span bytes)
 {
 	*tiff = (struct tiff){.probe = probe, .bytes = bytes};
-	if (bytes.len < 8 || bytes.ptr[0] != bytes.ptr[1] || (bytes.ptr[0] != 'I' && bytes.ptr[0] != 'M'))
+	if (bytes.len < 8 || bytes.ptr[0] != bytes.ptr[1] ||
+	    (bytes.ptr[0] != 'I' && bytes.ptr[0] != 'M'))
 		return false;
 	tiff->big_endian = bytes.ptr[0] == 'M';
 	return tiff_u16(tiff, bytes.ptr + 2) == 42;
@@ -96,7 +105,8 @@ bool tiff_integer(const struct tiff *tiff, const struct tiff_entry *entry, uint3
 	return true;
 }
 
-bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t at, double *out)
+bool tiff_rational(
+    const struct tiff *tiff, const struct tiff_entry *entry, uint32_t at, double *out)
 {
 	if ((entry->type != TYPE_RATIONAL && entry->type != TYPE_SRATIONAL) || at >= entry->count)
 		return false;
@@ -104,7 +114,8 @@ bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint
 	uint32_t above = tiff_u32(tiff, value), below = tiff_u32(tiff, value + 4);
 	if (below == 0)
 		return false;
-	*out = entry->type == TYPE_RATIONAL ? (double)above / below : (double)(int32_t)above / (int32_t)below;
+	*out = entry->type == TYPE_RATIONAL ? (double)above / below
+	                                    : (double)(int32_t)above / (int32_t)below;
 	return true;
 }
 
@@ -112,7 +123,7 @@ bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint
 
 struct page {
 	uint32_t width, height;
-	bool     alpha;
+	bool alpha;
 };
 
 static void parse_page(struct tiff *tiff, uint32_t offset, uint32_t count, struct page *page)
@@ -142,7 +153,8 @@ enum err probe_tiff(struct probe *probe)
 		return probe_ended(probe);
 	uint32_t offset = tiff_u32(&tiff, probe->file.ptr + 4);
 	/* A ring of pages ends at the limit too. */
-	for (uint32_t next; offset != 0 && pages <= probe->limits->frames_max; offset = next, pages++) {
+	for (uint32_t next; offset != 0 && pages <= probe->limits->frames_max;
+	     offset = next, pages++) {
 		uint32_t count = tiff_directory(&tiff, offset, &next);
 		if (count == 0 && pages > 0)
 			break;

@@ -35,8 +35,8 @@ static bool parse_lossless(struct probe *probe, uint64_t at, uint32_t *w, uint32
 
 struct chunk {
 	struct span type;
-	uint64_t    at;                   /* of its payload */
-	uint64_t    len;
+	uint64_t at; /* of its payload */
+	uint64_t len;
 };
 
 static bool take_chunk(struct probe *probe, uint64_t *at, uint64_t end, struct chunk *out)
@@ -60,7 +60,8 @@ static bool parse_image(struct probe *probe, const struct chunk *chunk, uint32_t
 	    parse_lossless(probe, chunk->at, w, h);
 }
 
-static enum err parse_extended(struct probe *probe, const struct chunk *first, uint64_t at, uint64_t end)
+static enum err parse_extended(
+    struct probe *probe, const struct chunk *first, uint64_t at, uint64_t end)
 {
 	struct span head, exif;
 	struct chunk chunk;
@@ -76,7 +77,8 @@ static enum err parse_extended(struct probe *probe, const struct chunk *first, u
 	while (take_chunk(probe, &at, end, &chunk) && frames <= probe->limits->frames_max) {
 		if (span_equal(chunk.type, SPAN_LIT("ANMF")))
 			frames++;
-		else if (span_equal(chunk.type, SPAN_LIT("EXIF")) && probe_at(probe, chunk.at, (size_t)chunk.len, &exif))
+		else if (span_equal(chunk.type, SPAN_LIT("EXIF")) &&
+		    probe_at(probe, chunk.at, (size_t)chunk.len, &exif))
 			probe_exif_block(probe, exif);
 		else if (!animated && !image && parse_image(probe, &chunk, &w, &h))
 			image = w == meta->width && h == meta->height;

@@ -58,7 +58,9 @@ uint32_t tiff_u32(const struct tiff *tiff, const uint8_t *at);
 /* Entries of the directory at `offset`; 0 if it does not fit. *next: the directory after. */
 uint32_t tiff_directory(struct tiff *tiff, uint32_t offset, uint32_t *next);
 /* Entry `at`. False: its values do not lie within the file. */
-MUST_CHECK bool tiff_entry(struct tiff *tiff, uint32_t offset, uint32_t at, struct tiff_entry *out);
+MUST_CHECK bool tiff_entry(struct tiff *tiff, uint32_t offset, uint32_t at,
+    struct tiff_entry *out);
 /* The first value of a BYTE, SHORT or LONG; of a RATIONAL. */
 MUST_CHECK bool tiff_integer(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t *out);
-MUST_CHECK bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t at, double *out);
+MUST_CHECK bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t at,
+    double *out);

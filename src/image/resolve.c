@@ -17,8 +17,14 @@ struct turn {
 static struct turn turn_of(unsigned orientation)
 {
 	static const struct turn turns[9] = {
-		[1] = {0, 0}, [2] = {1, 0}, [3] = {0, 2}, [4] = {1, 2},
-		[5] = {1, 3}, [6] = {0, 1}, [7] = {1, 1}, [8] = {0, 3},
+	    [1] = {0, 0},
+	    [2] = {1, 0},
+	    [3] = {0, 2},
+	    [4] = {1, 2},
+	    [5] = {1, 3},
+	    [6] = {0, 1},
+	    [7] = {1, 1},
+	    [8] = {0, 3},
 	};
 	ASSERT(orientation >= 1);
 	ASSERT(orientation <= 8);
@@ -48,14 +54,16 @@ struct rectangle {
 };
 
 /* The rectangle of the stored image that a viewer sees as `seen`. */
-static struct rectangle stored_rectangle(struct rectangle seen, unsigned orientation,
-    uint32_t width, uint32_t height)
+static struct rectangle stored_rectangle(
+    struct rectangle seen, unsigned orientation, uint32_t width, uint32_t height)
 {
 	struct rectangle r = seen;
 	if (orientation >= 5)
 		r = (struct rectangle){seen.y, seen.x, seen.h, seen.w};
-	bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
-	bool from_below = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+	bool from_right =
+	    orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+	bool from_below =
+	    orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
 	if (from_right)
 		r.x = width - r.x - r.w;
 	if (from_below)
@@ -78,10 +86,11 @@ static bool cut_side(double from, double len, uint32_t side, uint32_t *out_from,
 	return true;
 }
 
-static bool crop_rectangle(const struct transform *transform, uint32_t width, uint32_t height,
-    struct rectangle *out)
+static bool crop_rectangle(
+    const struct transform *transform, uint32_t width, uint32_t height, struct rectangle *out)
 {
-	double x = transform->crop_x, y = transform->crop_y, w = transform->crop_w, h = transform->crop_h;
+	double x = transform->crop_x, y = transform->crop_y, w = transform->crop_w,
+	       h = transform->crop_h;
 	*out = (struct rectangle){0, 0, width, height};
 	if (!transform->has_crop)
 		return true;
@@ -97,8 +106,8 @@ static bool crop_rectangle(const struct transform *transform, uint32_t width, ui
 /* ---- Sizes ---- */
 
 struct sizes {
-	uint32_t scaled_w, scaled_h;      /* the image resampled */
-	uint32_t w, h;                    /* the result, after cutting or padding */
+	uint32_t scaled_w, scaled_h; /* the image resampled */
+	uint32_t w, h;               /* the result, after cutting or padding */
 };
 
 static uint32_t scaled(uint32_t side, double factor)
@@ -107,11 +116,14 @@ static uint32_t scaled(uint32_t side, double factor)
 	return value < 1 ? 1 : value > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)value;
 }
 
-static uint32_t at_most(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t at_most(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
 
 /* Of an image of w x h, for a box whose sides may be 0 (free). */
-static struct sizes sizes_for(const struct transform *transform, uint32_t w, uint32_t h,
-    uint32_t box_w, uint32_t box_h)
+static struct sizes sizes_for(
+    const struct transform *transform, uint32_t w, uint32_t h, uint32_t box_w, uint32_t box_h)
 {
 	enum transform_fit fit = transform->fit;
 	bool free_side = box_w == 0 || box_h == 0;
@@ -169,7 +181,8 @@ static enum image_format kept_format(const struct image_meta *meta)
 	}
 }
 
-static enum image_format chosen_format(const struct transform *transform, const struct image_meta *meta)
+static enum image_format chosen_format(
+    const struct transform *transform, const struct image_meta *meta)
 {
 	if (transform->format != IMAGE_UNKNOWN)
 		return transform->format;
@@ -201,8 +214,8 @@ static uint32_t format_side_max(enum image_format format)
 
 /* ---- All together ---- */
 
-static enum err check_source(const struct transform *transform, const struct image_meta *meta, char *why,
-    size_t why_bytes)
+static enum err check_source(
+    const struct transform *transform, const struct image_meta *meta, char *why, size_t why_bytes)
 {
 	const char *text = NULL;
 	enum err err = ERR_UNSUPPORTED;
@@ -223,18 +236,20 @@ static enum err check_source(const struct transform *transform, const struct ima
 	return err;
 }
 
-static enum err check_result(const struct transform_plan *plan, uint64_t side_max, char *why, size_t why_bytes)
+static enum err check_result(
+    const struct transform_plan *plan, uint64_t side_max, char *why, size_t why_bytes)
 {
 	uint32_t side = plan->width > plan->height ? plan->width : plan->height;
-	uint32_t scaled_side = plan->scaled_width > plan->scaled_height ? plan->scaled_width : plan->scaled_height;
+	uint32_t scaled_side =
+	    plan->scaled_width > plan->scaled_height ? plan->scaled_width : plan->scaled_height;
 	enum image_format format = (enum image_format)plan->target_format;
 	if (side > side_max || scaled_side > side_max * 4) {
 		snprintf(why, why_bytes, "result-max-side %llu", (unsigned long long)side_max);
 		return ERR_TOOLARGE;
 	}
 	if (side > format_side_max(format)) {
-		snprintf(why, why_bytes, "%s has at most %u pixels a side", image_format_name(format),
-		    format_side_max(format));
+		snprintf(why, why_bytes, "%s has at most %u pixels a side",
+		    image_format_name(format), format_side_max(format));
 		return ERR_TOOLARGE;
 	}
 	return OK;
@@ -249,7 +264,8 @@ enum err transform_resolve(const struct transform *transform, const struct image
 	enum err err = check_source(transform, meta, why, why_bytes);
 	if (err != OK)
 		return err;
-	unsigned orientation = meta->orientation >= 1 && meta->orientation <= 8 ? meta->orientation : 1;
+	unsigned orientation =
+	    meta->orientation >= 1 && meta->orientation <= 8 ? meta->orientation : 1;
 	image_displayed_size(meta, &width, &height);
 	if (!crop_rectangle(transform, width, height, &seen)) {
 		snprintf(why, why_bytes, "CROP lies outside the image");
@@ -257,20 +273,29 @@ enum err transform_resolve(const struct transform *transform, const struct image
 	}
 	struct turn turn = turn_further(turn_of(orientation), transform->rotate, transform->flip);
 	bool rotated = transform->rotate % 180 != 0;
-	struct sizes sizes = sizes_for(transform, rotated ? seen.h : seen.w, rotated ? seen.w : seen.h,
-	    box_side(transform->width, transform->dpr), box_side(transform->height, transform->dpr));
+	struct sizes sizes = sizes_for(transform, rotated ? seen.h : seen.w,
+	    rotated ? seen.w : seen.h, box_side(transform->width, transform->dpr),
+	    box_side(transform->height, transform->dpr));
 	struct rectangle crop = stored_rectangle(seen, orientation, meta->width, meta->height);
 	bool lying = turn.quarters % 2 != 0;
 	enum image_format format = chosen_format(transform, meta);
 	*out = (struct transform_plan){
-		.version = TRANSFORM_VERSION, .source_format = meta->format,
-		.source_width = meta->width, .source_height = meta->height,
-		.crop_x = crop.x, .crop_y = crop.y, .crop_w = crop.w, .crop_h = crop.h,
-		.scaled_width = lying ? sizes.scaled_h : sizes.scaled_w,
-		.scaled_height = lying ? sizes.scaled_w : sizes.scaled_h,
-		.turn = turn_number(turn), .width = sizes.w, .height = sizes.h,
-		.target_format = format, .quality = chosen_quality(transform->quality, format),
-		.strip = transform->strip,
+	    .version = TRANSFORM_VERSION,
+	    .source_format = meta->format,
+	    .source_width = meta->width,
+	    .source_height = meta->height,
+	    .crop_x = crop.x,
+	    .crop_y = crop.y,
+	    .crop_w = crop.w,
+	    .crop_h = crop.h,
+	    .scaled_width = lying ? sizes.scaled_h : sizes.scaled_w,
+	    .scaled_height = lying ? sizes.scaled_w : sizes.scaled_h,
+	    .turn = turn_number(turn),
+	    .width = sizes.w,
+	    .height = sizes.h,
+	    .target_format = format,
+	    .quality = chosen_quality(transform->quality, format),
+	    .strip = transform->strip,
 	};
 	if (sizes.w != sizes.scaled_w || sizes.h != sizes.scaled_h)
 		out->gravity = transform->gravity;
@@ -280,7 +305,7 @@ enum err transform_resolve(const struct transform *transform, const struct image
 struct digest transform_key(const struct transform_plan *plan, const struct digest *etag)
 {
 	struct {
-		struct digest         etag;
+		struct digest etag;
 		struct transform_plan plan;
 	} both = {*etag, *plan};
 	_Static_assert(sizeof(both) == sizeof(*etag) + sizeof(*plan), "no padding in a key");

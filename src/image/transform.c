@@ -7,30 +7,54 @@
 #include <stdio.h>
 
 enum option {
-	OPTION_WIDTH, OPTION_HEIGHT, OPTION_FIT, OPTION_DPR, OPTION_GRAVITY, OPTION_CROP,
-	OPTION_FORMAT, OPTION_ACCEPT, OPTION_QUALITY, OPTION_STRIP, OPTION_ENLARGE, OPTION_ROTATE,
-	OPTION_FLIP, OPTION_LATER,
+	OPTION_WIDTH,
+	OPTION_HEIGHT,
+	OPTION_FIT,
+	OPTION_DPR,
+	OPTION_GRAVITY,
+	OPTION_CROP,
+	OPTION_FORMAT,
+	OPTION_ACCEPT,
+	OPTION_QUALITY,
+	OPTION_STRIP,
+	OPTION_ENLARGE,
+	OPTION_ROTATE,
+	OPTION_FLIP,
+	OPTION_LATER,
 };
 
 static const struct {
 	const char *name;
-	uint8_t     option;
-	uint8_t     values;
+	uint8_t option;
+	uint8_t values;
 } option_table[] = {
-	{"WIDTH", OPTION_WIDTH, 1}, {"HEIGHT", OPTION_HEIGHT, 1}, {"FIT", OPTION_FIT, 1},
-	{"DPR", OPTION_DPR, 1}, {"GRAVITY", OPTION_GRAVITY, 1}, {"CROP", OPTION_CROP, 4},
-	{"FORMAT", OPTION_FORMAT, 1}, {"ACCEPT", OPTION_ACCEPT, 1}, {"QUALITY", OPTION_QUALITY, 1},
-	{"STRIP", OPTION_STRIP, 1}, {"ENLARGE", OPTION_ENLARGE, 0}, {"ROTATE", OPTION_ROTATE, 1},
-	{"FLIP", OPTION_FLIP, 1},
-	{"FOCAL", OPTION_LATER, 0}, {"MAXBYTES", OPTION_LATER, 0}, {"BLUR", OPTION_LATER, 0},
-	{"SHARPEN", OPTION_LATER, 0}, {"BACKGROUND", OPTION_LATER, 0}, {"PRESET", OPTION_LATER, 0},
-	{"FRAME", OPTION_LATER, 0}, {"AT", OPTION_LATER, 0},
+    {"WIDTH", OPTION_WIDTH, 1},
+    {"HEIGHT", OPTION_HEIGHT, 1},
+    {"FIT", OPTION_FIT, 1},
+    {"DPR", OPTION_DPR, 1},
+    {"GRAVITY", OPTION_GRAVITY, 1},
+    {"CROP", OPTION_CROP, 4},
+    {"FORMAT", OPTION_FORMAT, 1},
+    {"ACCEPT", OPTION_ACCEPT, 1},
+    {"QUALITY", OPTION_QUALITY, 1},
+    {"STRIP", OPTION_STRIP, 1},
+    {"ENLARGE", OPTION_ENLARGE, 0},
+    {"ROTATE", OPTION_ROTATE, 1},
+    {"FLIP", OPTION_FLIP, 1},
+    {"FOCAL", OPTION_LATER, 0},
+    {"MAXBYTES", OPTION_LATER, 0},
+    {"BLUR", OPTION_LATER, 0},
+    {"SHARPEN", OPTION_LATER, 0},
+    {"BACKGROUND", OPTION_LATER, 0},
+    {"PRESET", OPTION_LATER, 0},
+    {"FRAME", OPTION_LATER, 0},
+    {"AT", OPTION_LATER, 0},
 };
 
 enum { SIDE_ASKED_MAX = 1000000, DPR_MAX = 10 };
 
 struct why {
-	char  *text;
+	char *text;
 	size_t bytes;
 };
 
@@ -53,7 +77,8 @@ static enum err parse_side(struct span value, uint32_t *out, struct why why)
 {
 	int64_t side;
 	if (!number_parse_range(value, 1, SIDE_ASKED_MAX, &side))
-		return refuse(why, ERR_INVALID, "WIDTH and HEIGHT are whole numbers from 1 to 1000000");
+		return refuse(
+		    why, ERR_INVALID, "WIDTH and HEIGHT are whole numbers from 1 to 1000000");
 	*out = (uint32_t)side;
 	return OK;
 }
@@ -71,13 +96,21 @@ static enum err parse_fit(struct transform *transform, struct span value, struct
 static enum err parse_gravity(struct transform *transform, struct span value, struct why why)
 {
 	static const char *const words[] = {
-		[GRAVITY_CENTRE] = "c", [GRAVITY_N] = "n", [GRAVITY_NE] = "ne", [GRAVITY_E] = "e",
-		[GRAVITY_SE] = "se", [GRAVITY_S] = "s", [GRAVITY_SW] = "sw", [GRAVITY_W] = "w",
-		[GRAVITY_NW] = "nw", [GRAVITY_SMART] = "smart",
+	    [GRAVITY_CENTRE] = "c",
+	    [GRAVITY_N] = "n",
+	    [GRAVITY_NE] = "ne",
+	    [GRAVITY_E] = "e",
+	    [GRAVITY_SE] = "se",
+	    [GRAVITY_S] = "s",
+	    [GRAVITY_SW] = "sw",
+	    [GRAVITY_W] = "w",
+	    [GRAVITY_NW] = "nw",
+	    [GRAVITY_SMART] = "smart",
 	};
 	int at = find_word(value, words, ARRAY_COUNT(words));
 	if (at < 0)
-		return refuse(why, ERR_INVALID, "GRAVITY is one of c, n, ne, e, se, s, sw, w, nw, smart");
+		return refuse(
+		    why, ERR_INVALID, "GRAVITY is one of c, n, ne, e, se, s, sw, w, nw, smart");
 	transform->gravity = (enum transform_gravity)at;
 	return OK;
 }
@@ -86,8 +119,10 @@ static enum err parse_crop(struct transform *transform, const struct span *value
 {
 	double number[4];
 	for (unsigned i = 0; i < 4; i++) {
-		if (!number_parse_double(values[i], &number[i]) || !(number[i] >= 0 && number[i] <= 1e9))
-			return refuse(why, ERR_INVALID, "CROP takes four numbers: x y width height");
+		if (!number_parse_double(values[i], &number[i]) ||
+		    !(number[i] >= 0 && number[i] <= 1e9))
+			return refuse(
+			    why, ERR_INVALID, "CROP takes four numbers: x y width height");
 	}
 	if (number[2] <= 0 || number[3] <= 0)
 		return refuse(why, ERR_INVALID, "CROP needs a width and a height above 0");
@@ -105,14 +140,16 @@ static enum err parse_format(struct transform *transform, struct span value, str
 	if (transform->auto_format || span_is(value, "original"))
 		return OK;
 	enum image_format format = image_format_parse(value);
-	if (format != IMAGE_JPEG && format != IMAGE_PNG && format != IMAGE_WEBP && format != IMAGE_AVIF)
-		return refuse(why, ERR_INVALID, "FORMAT is one of original, auto, jpeg, webp, avif, png");
+	if (format != IMAGE_JPEG && format != IMAGE_PNG && format != IMAGE_WEBP &&
+	    format != IMAGE_AVIF)
+		return refuse(
+		    why, ERR_INVALID, "FORMAT is one of original, auto, jpeg, webp, avif, png");
 	transform->format = format;
 	return OK;
 }
 
-static enum err parse_number_option(struct transform *transform, enum option option, struct span value,
-    struct why why)
+static enum err parse_number_option(
+    struct transform *transform, enum option option, struct span value, struct why why)
 {
 	int64_t number;
 	if (option == OPTION_QUALITY) {
@@ -138,7 +175,9 @@ static enum err parse_number_option(struct transform *transform, enum option opt
 static enum err parse_strip(struct transform *transform, struct span value, struct why why)
 {
 	static const char *const words[] = {
-		[STRIP_COPYRIGHT] = "copyright", [STRIP_ALL] = "all", [STRIP_NONE] = "none",
+	    [STRIP_COPYRIGHT] = "copyright",
+	    [STRIP_ALL] = "all",
+	    [STRIP_NONE] = "none",
 	};
 	int at = find_word(value, words, ARRAY_COUNT(words));
 	if (at < 0)
@@ -158,8 +197,8 @@ static enum err parse_flip(struct transform *transform, struct span value, struc
 	return OK;
 }
 
-static enum err parse_values(struct transform *transform, enum option option, const struct span *values,
-    struct why why)
+static enum err parse_values(
+    struct transform *transform, enum option option, const struct span *values, struct why why)
 {
 	switch (option) {
 	case OPTION_WIDTH:
@@ -202,7 +241,8 @@ enum err transform_parse(struct transform *transform, const struct span *argv, u
 		return ERR_NOTFOUND;
 	enum option option = option_table[i].option;
 	if (option == OPTION_LATER) {
-		snprintf(why.text, why.bytes, "%s is not available in this version", option_table[i].name);
+		snprintf(why.text, why.bytes, "%s is not available in this version",
+		    option_table[i].name);
 		return ERR_UNSUPPORTED;
 	}
 	uint32_t values = option_table[i].values;

@@ -31,7 +31,8 @@ enum transform_gravity {
 	GRAVITY_CENTRE, GRAVITY_N, GRAVITY_NE, GRAVITY_E, GRAVITY_SE, GRAVITY_S, GRAVITY_SW,
 	GRAVITY_W, GRAVITY_NW, GRAVITY_SMART,
 };
-enum transform_strip { STRIP_COPYRIGHT, STRIP_ALL, STRIP_NONE };       /* default: all but copyright */
+/* STRIP_COPYRIGHT, the default: all metadata goes but the EXIF fields Copyright and Artist. */
+enum transform_strip { STRIP_COPYRIGHT, STRIP_ALL, STRIP_NONE };
 enum { FLIP_HORIZONTAL = 1, FLIP_VERTICAL = 2 };
 
 /* All zero: nothing asked yet. */
@@ -42,10 +43,11 @@ struct transform {
 	enum transform_fit fit;
 	enum transform_gravity gravity;
 	bool     has_crop;
-	double   crop_x, crop_y, crop_w, crop_h;   /* pixels of the oriented image; or fractions when all <= 1 */
-	enum image_format format;         /* IMAGE_UNKNOWN: keep the source's, as far as it can be written */
+	/* Pixels of the oriented image; or fractions of it when all four are <= 1. */
+	double   crop_x, crop_y, crop_w, crop_h;
+	enum image_format format;         /* IMAGE_UNKNOWN: the source's, as far as it can be written */
 	bool     auto_format;
-	uint32_t accept;                  /* bit (1 << image_format) for each type the client takes */
+	uint32_t accept;                  /* bit (1 << image_format) for each type taken */
 	uint8_t  quality;                 /* 1..100; 0: by format */
 	enum transform_strip strip;
 	uint16_t rotate;                  /* 0, 90, 180, 270 clockwise, after orientation */
@@ -86,8 +88,9 @@ _Static_assert(sizeof(struct transform_plan) == 18 * sizeof(uint32_t), "no paddi
 
 /* ERR_INVALID (a crop outside the image, ...), ERR_TOOLARGE (a side over side_max),
  * ERR_UNSUPPORTED (SVG, JXL). The meta is as image_probe filled it. */
-MUST_CHECK enum err transform_resolve(const struct transform *transform, const struct image_meta *meta,
-    uint64_t side_max, struct transform_plan *out, char *why, size_t why_bytes);
+MUST_CHECK enum err transform_resolve(const struct transform *transform,
+    const struct image_meta *meta, uint64_t side_max, struct transform_plan *out, char *why,
+    size_t why_bytes);
 
 /* The key of the derivative of the image with this content. */
 struct digest transform_key(const struct transform_plan *plan, const struct digest *etag);

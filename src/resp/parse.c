@@ -23,7 +23,8 @@ static enum resp_status resp_fail(struct resp_parser *parser, const char *error)
 static bool resp_line(struct resp_parser *parser, struct span input, struct span *line)
 {
 	uint64_t from = max_u64(parser->at, parser->scanned);
-	const uint8_t *end = from < input.len ? memchr(input.ptr + from, '\n', input.len - from) : NULL;
+	const uint8_t *end =
+	    from < input.len ? memchr(input.ptr + from, '\n', input.len - from) : NULL;
 	if (end == NULL) {
 		parser->scanned = input.len;
 		return false;
@@ -83,7 +84,8 @@ static enum resp_status resp_header(struct resp_parser *parser, const struct res
 		return status;
 	if (count > limits->args_max) {
 		if (!limits->authenticated)
-			return resp_fail(parser, "Protocol error: unauthenticated multibulk length");
+			return resp_fail(
+			    parser, "Protocol error: unauthenticated multibulk length");
 		return resp_fail(parser, "Protocol error: invalid multibulk length");
 	}
 	if (count <= 0)
@@ -234,7 +236,8 @@ static bool word_quoted(struct span line, size_t *at, uint8_t *out, size_t *len)
 			*at += 2;
 		} else if (c == quote) {
 			(*at)++;
-			return *at >= line.len || line.ptr[*at] == ' ' || (line.ptr[*at] >= '\t' && line.ptr[*at] <= '\r');
+			return *at >= line.len || line.ptr[*at] == ' ' ||
+			    (line.ptr[*at] >= '\t' && line.ptr[*at] <= '\r');
 		} else {
 			out[(*len)++] = c;
 			(*at)++;

@@ -15,11 +15,11 @@
 #include "base/span.h"
 
 enum resp_status {
-	RESP_MORE,              /* the request is not complete */
-	RESP_REQUEST,           /* one request; `at` is its length. argc may be 0: ignore it */
-	RESP_BODY,              /* argument argc of body_bytes follows at `at` */
-	RESP_ARGS,              /* args is too small for argc_total: give a larger vector and call again */
-	RESP_ERROR,             /* `error` is the text of a protocol error; close after sending it */
+	RESP_MORE,    /* the request is not complete */
+	RESP_REQUEST, /* one request; `at` is its length. argc may be 0: ignore it */
+	RESP_BODY,    /* argument argc of body_bytes follows at `at` */
+	RESP_ARGS,    /* args is too small for argc_total: give a larger vector and call again */
+	RESP_ERROR,   /* `error` is the text of a protocol error; close after sending it */
 };
 
 /* One argument: bytes at `offset` in the request, or the body with that number. */
@@ -55,7 +55,8 @@ struct resp_parser {
 void resp_parser_reset(struct resp_parser *parser);
 
 /* `input` begins at the first byte of the request. */
-enum resp_status resp_parse(struct resp_parser *parser, const struct resp_limits *limits, struct span input);
+enum resp_status resp_parse(
+    struct resp_parser *parser, const struct resp_limits *limits, struct span input);
 
 /* The body that RESP_BODY announced has arrived. */
 void resp_body_done(struct resp_parser *parser);
@@ -63,4 +64,5 @@ void resp_body_done(struct resp_parser *parser);
 /* Inline commands: splits `line` as a shell would (quotes, \xHH, \n), writing the unquoted
  * bytes into `scratch` (line.len bytes suffice) and spans into args. ERR_INVALID: quotes do
  * not balance; ERR_FULL: more than `cap` words. */
-MUST_CHECK enum err resp_split_words(struct span line, uint8_t *scratch, struct span *args, uint32_t cap, uint32_t *count);
+MUST_CHECK enum err resp_split_words(
+    struct span line, uint8_t *scratch, struct span *args, uint32_t cap, uint32_t *count);

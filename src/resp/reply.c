@@ -154,7 +154,8 @@ void reply_bulk_int(struct reply *reply, int64_t value)
 	reply_bulk(reply, span_of(text, number_format_i64(value, text)));
 }
 
-void reply_bulk_ref(struct reply *reply, struct span bytes, void (*release)(void *owner), void *owner)
+void reply_bulk_ref(
+    struct reply *reply, struct span bytes, void (*release)(void *owner), void *owner)
 {
 	ASSERT(release != NULL);
 	reply_head(reply, '$', (int64_t)bytes.len);

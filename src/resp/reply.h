@@ -35,7 +35,10 @@ void reply_cut(struct reply *reply, size_t bytes, uint32_t refs);
 void reply_take(struct reply *reply, struct reply *from);
 /* Moves one reference over, with its place counted from `base`. */
 void reply_move_ref(struct reply *reply, const struct reply_ref *ref, size_t base);
-static inline bool reply_is_empty(const struct reply *r) { return r->bytes.len == 0 && r->ref_count == 0; }
+static inline bool reply_is_empty(const struct reply *r)
+{
+	return r->bytes.len == 0 && r->ref_count == 0;
+}
 
 void reply_status(struct reply *reply, const char *text);            /* +text */
 void reply_ok(struct reply *reply);
@@ -46,7 +49,8 @@ void reply_bulk(struct reply *reply, struct span bytes);
 void reply_text(struct reply *reply, const char *text);              /* as a bulk string */
 void reply_bulk_int(struct reply *reply, int64_t value);
 /* A bulk string whose bytes are not copied; release(owner) when they have left. */
-void reply_bulk_ref(struct reply *reply, struct span bytes, void (*release)(void *owner), void *owner);
+void reply_bulk_ref(
+    struct reply *reply, struct span bytes, void (*release)(void *owner), void *owner);
 void reply_verbatim(struct reply *reply, struct span text);          /* RESP3 =txt:, RESP2 bulk */
 void reply_double(struct reply *reply, double value);
 void reply_bool(struct reply *reply, bool value);                    /* RESP2: 1 or 0 */

@@ -59,7 +59,7 @@ static enum class classify(int32_t point)
 	case UTF8PROC_CATEGORY_MN: case UTF8PROC_CATEGORY_MC: case UTF8PROC_CATEGORY_ME:
 		return is_diacritic(point) ? CLASS_DIACRITIC : CLASS_MARK;
 	case UTF8PROC_CATEGORY_SO:
-		return point >= 0x2600 ? CLASS_SINGLE : CLASS_BREAK;
+		return point >= 0x2600 && point != REPLACEMENT ? CLASS_SINGLE : CLASS_BREAK;
 	default:
 		return CLASS_BREAK;
 	}

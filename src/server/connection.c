@@ -69,16 +69,19 @@ static uint32_t fill_iov(struct connection *connection)
 	struct reply *reply = &connection->sending;
 	size_t at = connection->sent_bytes;
 	uint32_t ref = connection->sent_refs, count = 0;
-	while (count + 2 <= connection->iov_cap && (at < reply->bytes.len || ref < reply->ref_count)) {
+	while (
+	    count + 2 <= connection->iov_cap && (at < reply->bytes.len || ref < reply->ref_count)) {
 		size_t until = ref < reply->ref_count ? reply->refs[ref].at : reply->bytes.len;
 		if (until > at)
-			connection->iov[count++] = (struct iovec){reply->bytes.ptr + at, until - at};
+			connection->iov[count++] =
+			    (struct iovec){reply->bytes.ptr + at, until - at};
 		at = until;
 		if (ref == reply->ref_count)
 			break;
 		struct span span = reply->refs[ref++].span;
 		if (span.len > 0)
-			connection->iov[count++] = (struct iovec){(void *)(uintptr_t)span.ptr, span.len};
+			connection->iov[count++] =
+			    (struct iovec){(void *)(uintptr_t)span.ptr, span.len};
 	}
 	connection->batch_bytes = at;
 	connection->batch_refs = ref;
@@ -88,7 +91,8 @@ static uint32_t fill_iov(struct connection *connection)
 static void iov_release(struct connection *connection)
 {
 	if (connection->iov != connection->iov_few)
-		memory_free(&connection->server->memory, connection->iov, connection->iov_cap * sizeof(struct iovec));
+		memory_free(&connection->server->memory, connection->iov,
+		    connection->iov_cap * sizeof(struct iovec));
 	connection->iov = connection->iov_few;
 	connection->iov_cap = sizeof(connection->iov_few) / sizeof(connection->iov_few[0]);
 }
@@ -116,8 +120,8 @@ static void send_rest(struct connection *connection)
 static bool connection_is_drained(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
-	return !connection->send_busy && reply_is_empty(&session->out) && list_is_empty(&session->slots) &&
-	    session->parked == NULL;
+	return !connection->send_busy && reply_is_empty(&session->out) &&
+	    list_is_empty(&session->slots) && session->parked == NULL;
 }
 
 void connection_send(struct connection *connection)
@@ -126,7 +130,8 @@ void connection_send(struct connection *connection)
 	if (session->closing || connection->send_busy)
 		return;
 	if (reply_is_empty(&session->out)) {
-		if ((session->close_after_reply || connection->ended) && connection_is_drained(connection))
+		if ((session->close_after_reply || connection->ended) &&
+		    connection_is_drained(connection))
 			connection_close(connection);
 		return;
 	}
@@ -163,6 +168,8 @@ static void on_sent(struct io_stream *stream, enum err err)
 		return;
 	}
 	reply->ref_count = 0;             /* released above, each as it left */
+	connection->sent_refs = 0;
+	connection->sent_bytes = 0;
 	reply_clear(reply);
 	if (reply->bytes.cap > OUT_KEPT || reply->ref_cap > 0)
 		reply_fini(reply);
@@ -210,7 +217,8 @@ static void on_closed(struct io_stream *stream)
 	struct reply *sending = &connection->sending;
 	sending->ref_count -= connection->sent_refs;
 	if (sending->ref_count > 0)
-		memmove(sending->refs, sending->refs + connection->sent_refs, sending->ref_count * sizeof(*sending->refs));
+		memmove(sending->refs, sending->refs + connection->sent_refs,
+		    sending->ref_count * sizeof(*sending->refs));
 	reply_fini(&connection->sending);
 	list_remove(&connection->link);
 	server->connection_count--;
@@ -245,7 +253,11 @@ static void on_deadline(struct io_timer *timer)
 }
 
 static const struct io_stream_events stream_events = {
-	.received = on_received, .sent = on_sent, .paused = on_paused, .filled = on_filled, .closed = on_closed,
+    .received = on_received,
+    .sent = on_sent,
+    .paused = on_paused,
+    .filled = on_filled,
+    .closed = on_closed,
 };
 
 /* Why a new connection is not wanted, as the error to send; NULL: it is. */

@@ -14,8 +14,8 @@
 #include <stdio.h>
 
 enum {
-	DIRECT_MIN = 64 << 10,            /* missing bytes that are worth leaving the shared buffers */
-	DIRECT_STEP = 256 << 10,          /* checksums advance in such steps */
+	DIRECT_MIN = 64 << 10,   /* missing bytes that are worth leaving the shared buffers */
+	DIRECT_STEP = 256 << 10, /* checksums advance in such steps */
 	HELD_SLOTS = 1024,
 	HELD_BODY_BYTES = 64 << 20,
 	HELLO_ARGS = 7,
@@ -33,7 +33,8 @@ bool connection_is_held(const struct connection *connection)
 	const struct settings *settings = connection->server->settings;
 	return session->parked != NULL || session->slot_count > HELD_SLOTS ||
 	    session->pending_bytes > HELD_BODY_BYTES ||
-	    session->out.bytes.len + connection->sending.bytes.len > settings->client_output_limit ||
+	    session->out.bytes.len + connection->sending.bytes.len >
+	    settings->client_output_limit ||
 	    session->out.ref_bytes + connection->sending.ref_bytes > HELD_BODY_BYTES;
 }
 
@@ -85,8 +86,10 @@ static void execute_refused(struct connection *connection)
 static bool execute_one(struct connection *connection, const struct request *request)
 {
 	struct session *session = &connection->session;
-	if (request->argc > RESP_PREAUTH_ARGS && !session->authenticated && !span_is(request->argv[0], "HELLO")) {
-		connection_protocol_error(connection, "Protocol error: unauthenticated multibulk length");
+	if (request->argc > RESP_PREAUTH_ARGS && !session->authenticated &&
+	    !span_is(request->argv[0], "HELLO")) {
+		connection_protocol_error(
+		    connection, "Protocol error: unauthenticated multibulk length");
 		return false;
 	}
 	if (connection->refused != OK)
@@ -146,7 +149,9 @@ static bool execute_large(struct connection *connection, const uint8_t *base)
 	struct body **bodies = (struct body **)(void *)(argv + parser->argc);
 	resolve_args(connection, base, argv);
 	for (uint32_t i = 0; i < parser->argc; i++)
-		bodies[i] = parser->args[i].len == RESP_ARG_BODY ? connection->bodies[parser->args[i].offset] : NULL;
+		bodies[i] = parser->args[i].len == RESP_ARG_BODY
+		    ? connection->bodies[parser->args[i].offset]
+		    : NULL;
 	struct request request = {.argc = parser->argc, .argv = argv, .bodies = bodies};
 	bool go_on = execute_one(connection, &request);
 	memory_free(&server->memory, argv, parser->argc * each);
@@ -162,8 +167,9 @@ static bool execute_inline(struct connection *connection, struct span line)
 		line.len--;
 	enum err err = resp_split_words(line, server->words, server->argv, BATCH_ARGS, &count);
 	if (err != OK) {
-		connection_protocol_error(connection, err == ERR_INVALID ? "Protocol error: unbalanced quotes in request"
-		                                                         : "Protocol error: too many inline words");
+		connection_protocol_error(connection,
+		    err == ERR_INVALID ? "Protocol error: unbalanced quotes in request"
+		                       : "Protocol error: too many inline words");
 		return false;
 	}
 	if (count == 0)
@@ -179,8 +185,9 @@ static void keep_args(struct connection *connection, uint32_t cap)
 	if (parser->args == connection->own_args && cap <= connection->own_args_cap)
 		return;
 	if (cap > connection->own_args_cap) {
-		connection->own_args = memory_resize(&connection->server->memory, connection->own_args,
-		    connection->own_args_cap * sizeof(*parser->args), cap * sizeof(*parser->args));
+		connection->own_args = memory_resize(&connection->server->memory,
+		    connection->own_args, connection->own_args_cap * sizeof(*parser->args),
+		    cap * sizeof(*parser->args));
 		connection->own_args_cap = cap;
 	}
 	if (parser->argc > 0 && parser->args != connection->own_args)
@@ -239,11 +246,13 @@ enum taken { TAKEN_BATCH, TAKEN_DONE, TAKEN_LATER };
 
 /* One complete request at `rest`: into the batch, or executed at once. *go_on turns false
  * when what follows must wait. TAKEN_LATER: the batch must be executed before it. */
-static enum taken take_request(struct connection *connection, struct batch *batch, struct span rest, bool *go_on)
+static enum taken take_request(
+    struct connection *connection, struct batch *batch, struct span rest, bool *go_on)
 {
 	struct resp_parser *parser = &connection->parser;
 	bool is_inline = !parser->in_array && rest.ptr[0] != '*';
-	bool large = parser->bodies > 0 || connection->refused != OK || parser->argc > BATCH_ARGS - batch->args;
+	bool large = parser->bodies > 0 || connection->refused != OK ||
+	    parser->argc > BATCH_ARGS - batch->args;
 	if ((is_inline || large) && batch->count > 0) {
 		if (is_inline)
 			resp_parser_reset(parser);
@@ -270,8 +279,8 @@ static enum taken take_request(struct connection *connection, struct batch *batc
 enum run_end { RUN_MORE, RUN_BODY, RUN_HELD, RUN_CLOSE };
 
 /* Parses one batch from input[*at]. *at moves behind what was understood as requests. */
-static enum resp_status parse_batch(struct connection *connection, struct batch *batch, struct span input,
-    size_t *at, bool *go_on)
+static enum resp_status parse_batch(
+    struct connection *connection, struct batch *batch, struct span input, size_t *at, bool *go_on)
 {
 	struct server *server = connection->server;
 	struct resp_parser *parser = &connection->parser;
@@ -450,7 +459,7 @@ static bool handle_bytes(struct connection *connection, struct span bytes)
 		size_t used = run_fresh(connection, bytes, &held);
 		bytes = span_slice(bytes, used, bytes.len);
 		if (connection->state == CONNECTION_PARSE && !session->close_after_reply) {
-			buf_append(&connection->in, bytes);      /* an incomplete request, or held */
+			buf_append(&connection->in, bytes); /* an incomplete request, or held */
 			return held;
 		}
 	}
@@ -468,7 +477,8 @@ static void after_bytes(struct connection *connection, bool held)
 	}
 	session->input_bytes = connection->in.len;
 	if (connection->in.len > settings->client_query_buffer_limit) {
-		log_warning(connection->server->log, "client id=%llu closed: client-query-buffer-limit",
+		log_warning(connection->server->log,
+		    "client id=%llu closed: client-query-buffer-limit",
 		    (unsigned long long)session->id);
 		connection_close(connection);
 		return;
@@ -490,7 +500,8 @@ void connection_received(struct connection *connection, struct span bytes)
 void connection_continue(struct connection *connection)
 {
 	bool held = false;
-	if (connection->session.closing || connection->session.close_after_reply || connection_is_held(connection))
+	if (connection->session.closing || connection->session.close_after_reply ||
+	    connection_is_held(connection))
 		return;
 	if (connection->state == CONNECTION_PARSE && connection->in.len > 0) {
 		held = run_kept(connection);
@@ -544,7 +555,8 @@ void connection_filled(struct connection *connection, size_t bytes, enum err err
 void connection_input_fini(struct connection *connection)
 {
 	bodies_clear(connection);
-	memory_free(&connection->server->memory, connection->bodies, connection->body_cap * sizeof(struct body *));
+	memory_free(&connection->server->memory, connection->bodies,
+	    connection->body_cap * sizeof(struct body *));
 	connection->bodies = NULL;
 	connection->body_cap = 0;
 	drop_args(connection);

@@ -16,9 +16,10 @@ static void logfile_line(void *ctx, enum log_level level, struct span text)
 	int64_t ms = io_wall_ms(logfile->io), year;
 	int month, day, rest = (int)(ms % 86400000);
 	date_civil(ms / 86400000, &year, &month, &day);
-	int len = snprintf(line, sizeof(line), "%lld:M %02d %.3s %lld %02d:%02d:%02d.%03d %c %.*s\n",
-	    (long long)logfile->pid, day, months + (size_t)(month - 1) * 3, (long long)year, rest / 3600000,
-	    rest / 60000 % 60, rest / 1000 % 60, rest % 1000, marks[level], (int)text.len, (const char *)text.ptr);
+	int len = snprintf(line, sizeof(line), "%lld:M %02d %.3s %lld %02d:%02d:%02d.%03d %c %.*s",
+	    (long long)logfile->pid, day, months + (size_t)(month - 1) * 3, (long long)year,
+	    rest / 3600000, rest / 60000 % 60, rest / 1000 % 60, rest % 1000, marks[level],
+	    (int)text.len, (const char *)text.ptr);
 	if (len > 0)
 		io_write_line(logfile->io, logfile->fd, span_of(line, (size_t)len));
 }

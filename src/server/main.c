@@ -24,10 +24,11 @@ struct program {
 
 static void print_usage(void)
 {
-	printf("Usage: tintype-server [/path/to/tintype.conf] [options]\n"
-	       "       tintype-server --version | --help\n\n"
-	       "Options are settings, as in the file: --port 7777 --dir /var/lib/tintype --loglevel verbose\n"
-	       "They override the file. Every setting is explained in conf/tintype.conf.\n");
+	printf(
+	    "Usage: tintype-server [/path/to/tintype.conf] [options]\n"
+	    "       tintype-server --version | --help\n\n"
+	    "Options are settings, as in the file: --port 7777 --dir /var/lib/tintype --loglevel verbose\n"
+	    "They override the file. Every setting is explained in conf/tintype.conf.\n");
 }
 
 /* "--name value [value...]" pairs become lines of a configuration. */
@@ -74,12 +75,14 @@ static bool load_settings(struct program *program, int argc, char **argv)
 		first = 2;
 		enum err err = io_load_file(program->boot_io, argv[1], CONFIG_FILE_MAX, &text);
 		if (err != OK)
-			fprintf(stderr, "*** FATAL: can't open config file '%s': %s\n", argv[1], err_name(err));
+			fprintf(stderr, "*** FATAL: can't open config file '%s': %s\n", argv[1],
+			    err_name(err));
 		ok = err == OK && parse_text(program, buf_span(&text), argv[1]);
 		buf_clear(&text);
 	}
 	if (ok && first < argc) {
-		ok = strncmp(argv[first], "--", 2) == 0 && append_options(&text, argc - first, argv + first);
+		ok = strncmp(argv[first], "--", 2) == 0 &&
+		    append_options(&text, argc - first, argv + first);
 		if (!ok)
 			print_usage();
 		ok = ok && parse_text(program, buf_span(&text), "command line");
@@ -92,10 +95,12 @@ static bool load_settings(struct program *program, int argc, char **argv)
 static void find_workers(struct program *program)
 {
 	struct settings *settings = &program->settings;
-	if (io_executable_path(program->boot_io, program->executable, sizeof(program->executable)) != OK)
+	if (io_executable_path(
+	        program->boot_io, program->executable, sizeof(program->executable)) != OK)
 		snprintf(program->executable, sizeof(program->executable), "tintype-server");
 	const char *slash = strrchr(program->executable, '/');
-	if (settings->worker_dir[0] == 0 && slash != NULL && (size_t)(slash - program->executable) < SETTING_TEXT_MAX)
+	if (settings->worker_dir[0] == 0 && slash != NULL &&
+	    (size_t)(slash - program->executable) < SETTING_TEXT_MAX)
 		snprintf(settings->worker_dir, sizeof(settings->worker_dir), "%.*s",
 		    (int)(slash - program->executable), program->executable);
 }
@@ -103,7 +108,9 @@ static void find_workers(struct program *program)
 static enum err start_io(struct program *program)
 {
 	static const enum io_backend backends[] = {
-		[IO_BACKEND_AUTO] = IO_AUTO, [IO_BACKEND_URING] = IO_URING, [IO_BACKEND_EPOLL] = IO_EPOLL,
+	    [IO_BACKEND_AUTO] = IO_AUTO,
+	    [IO_BACKEND_URING] = IO_URING,
+	    [IO_BACKEND_EPOLL] = IO_EPOLL,
 	};
 	struct settings *settings = &program->settings;
 	struct io_options options = {
@@ -114,7 +121,8 @@ static enum err start_io(struct program *program)
 	if (settings->logfile[0] != 0)
 		err = io_open_log(program->boot_io, settings->logfile, &fd);
 	if (err != OK) {
-		fprintf(stderr, "*** FATAL: can't open the log file '%s': %s\n", settings->logfile, err_name(err));
+		fprintf(stderr, "*** FATAL: can't open the log file '%s': %s\n", settings->logfile,
+		    err_name(err));
 		return err;
 	}
 	/* Until the real back end is there, lines pass through the one that read the settings. */
@@ -144,7 +152,8 @@ static int run(struct program *program)
 		.settings = &program->settings, .log = &program->logfile.log,
 		.config_file = program->config_file, .executable = program->executable,
 	};
-	log_notice(&program->logfile.log, "Tintype " TINTYPE_VERSION " speaking Redis " REDIS_VERSION ", pid %lld, back end %s",
+	log_notice(&program->logfile.log,
+	    "Tintype " TINTYPE_VERSION " speaking Redis " REDIS_VERSION ", pid %lld, back end %s",
 	    (long long)program->logfile.pid, io_backend_name(program->io));
 	enum err err = server_new(program->io, &options, &server);
 	if (err == OK)

@@ -15,7 +15,8 @@ static void on_accepted(struct io_listener *listener, int fd)
 		connection_new(server, fd, listener->unix_socket);
 }
 
-static enum err server_listen(struct server *server, const struct io_listen_options *options, bool required)
+static enum err server_listen(
+    struct server *server, const struct io_listen_options *options, bool required)
 {
 	struct io_listener *listener = &server->listeners[server->listener_count];
 	listener->accepted = on_accepted;
@@ -27,7 +28,8 @@ static enum err server_listen(struct server *server, const struct io_listen_opti
 	}
 	const char *where = options->unix_path != NULL ? options->unix_path : options->address;
 	if (required)
-		log_warning(server->log, "cannot listen on %s port %u: %s", where, options->port, err_name(err));
+		log_warning(server->log, "cannot listen on %s port %u: %s", where, options->port,
+		    err_name(err));
 	return required ? err : OK;
 }
 
@@ -66,7 +68,8 @@ static enum err server_listen_all(struct server *server)
 uint16_t server_port(const struct server *server)
 {
 	CHECK_OBJ(server, SERVER_MAGIC);
-	return server->listener_count == 0 ? 0 : io_listener_port(server->io, &server->listeners[0]);
+	return server->listener_count == 0 ? 0
+	                                   : io_listener_port(server->io, &server->listeners[0]);
 }
 
 static void close_idle(struct server *server)
@@ -77,7 +80,8 @@ static void close_idle(struct server *server)
 	while (limit_us > 0 && at != &server->connections) {
 		struct connection *connection = LIST_OF(at, struct connection, link);
 		at = at->next;
-		if (!connection->session.closing && now_us - connection->session.active_us > limit_us &&
+		if (!connection->session.closing &&
+		    now_us - connection->session.active_us > limit_us &&
 		    list_is_empty(&connection->session.slots))
 			connection_close(connection);
 	}
@@ -186,7 +190,8 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	list_init(&server->connections);
 	list_init(&server->dirty);
 	io_timer_init(&server->cron, on_tick, server);
-	enum err err = engine_new(io, options->settings, options->log, &engine_events, server, &server->engine);
+	enum err err = engine_new(
+	    io, options->settings, options->log, &engine_events, server, &server->engine);
 	if (err == OK) {
 		server->engine->executable = options->executable;
 		server->engine->config_file = options->config_file;
@@ -230,7 +235,8 @@ void server_stop(struct server *server, int exit_code)
 static void serve_dirty(struct server *server)
 {
 	while (!list_is_empty(&server->dirty)) {
-		struct connection *connection = LIST_OF(server->dirty.next, struct connection, dirty);
+		struct connection *connection =
+		    LIST_OF(server->dirty.next, struct connection, dirty);
 		list_remove(&connection->dirty);
 		connection->is_dirty = false;
 		if (connection->resumed)
@@ -276,7 +282,8 @@ void server_free(struct server *server)
 	ASSERT(list_is_empty(&server->connections));
 	if (server->engine != NULL) {
 		if (server->engine->commands != NULL)
-			command_state_free(&server->engine->memory.engine, server->engine->commands);
+			command_state_free(
+			    &server->engine->memory.engine, server->engine->commands);
 		engine_free(server->engine);
 	}
 	for (uint32_t i = 0; i < server->listener_count && !server->stopping; i++)

@@ -45,7 +45,8 @@ struct server_options {
 
 /* Makes the engine and starts recovery; listens at once (commands get -LOADING until the
  * data is there). */
-MUST_CHECK enum err server_new(struct io *io, const struct server_options *options, struct server **out);
+MUST_CHECK enum err server_new(
+    struct io *io, const struct server_options *options, struct server **out);
 /* One turn of the loop: waits, receives, executes, commits, sends. False: it has stopped. */
 bool server_pass(struct server *server);
 /* Begins an orderly end: no more connections, log flushed, then server_pass says false. */

@@ -45,7 +45,8 @@ static void table_fini(struct directory *directory, struct directory_table *tabl
 		}
 	}
 	if (table->buckets != NULL)
-		memory_free(&directory->overhead, table->buckets, (table->mask + 1) * sizeof(struct bucket));
+		memory_free(&directory->overhead, table->buckets,
+		    (table->mask + 1) * sizeof(struct bucket));
 	*table = (struct directory_table){0};
 }
 
@@ -143,7 +144,8 @@ static struct position directory_position(const struct directory *directory,
     const struct entry *entry, uint64_t hash)
 {
 	struct position at;
-	bool found = bucket_find(directory_home(directory, hash), entry_key(entry), hash_tag(hash), &at);
+	bool found =
+	    bucket_find(directory_home(directory, hash), entry_key(entry), hash_tag(hash), &at);
 	ASSERT(found);
 	ASSERT(at.bucket->slots[at.slot] == entry);
 	return at;
@@ -168,7 +170,8 @@ static void bucket_add(struct directory *directory, struct bucket *bucket, struc
 			child->tags[0] = bucket->tags[BUCKET_SLOTS - 1];
 			child->slots[0] = bucket->slots[BUCKET_SLOTS - 1];
 			bucket->slots[BUCKET_SLOTS - 1] = child;
-			bucket->used = BUCKET_CHAINED | (uint8_t)(bucket->used & ((1U << (BUCKET_SLOTS - 1)) - 1));
+			bucket->used = BUCKET_CHAINED |
+			    (uint8_t)(bucket->used & ((1U << (BUCKET_SLOTS - 1)) - 1));
 		}
 		bucket = bucket_next(bucket);
 	}
@@ -232,7 +235,8 @@ static void directory_grow(struct directory *directory)
 	if (table->count < (table->mask + 1) * 5)
 		return;
 	uint64_t count = (table->mask + 1) * 2;
-	directory->tables[1] = (struct directory_table){buckets_new(directory, count), count - 1, 0};
+	directory->tables[1] =
+	    (struct directory_table){buckets_new(directory, count), count - 1, 0};
 	directory->moved = 0;
 	directory_step(directory, 2);
 }
@@ -258,7 +262,8 @@ static void expiry_leave(struct directory *directory, struct entry *entry)
 		heap_remove(&directory->expiry, &expiry->node);
 }
 
-void directory_replace(struct directory *directory, struct entry *old, struct entry *new, uint64_t hash)
+void directory_replace(
+    struct directory *directory, struct entry *old, struct entry *new, uint64_t hash)
 {
 	struct position at = directory_position(directory, old, hash);
 	expiry_leave(directory, old);
@@ -291,14 +296,16 @@ static struct entry *entry_reshape(struct directory *directory, struct entry *en
 {
 	struct entry *new;
 	if (entry->type == ENTRY_IMAGE) {
-		new = entry_new_image(directory->memory, entry_key(entry), flags & (ENTRY_HAS_EXPIRY | ENTRY_HAS_META));
+		new = entry_new_image(directory->memory, entry_key(entry),
+		    flags & (ENTRY_HAS_EXPIRY | ENTRY_HAS_META));
 		*entry_image(new) = *entry_image(entry);
 		if (entry_meta(new) != NULL && entry_meta(entry) != NULL)
 			*entry_meta(new) = *entry_meta(entry);
 	} else {
 		struct body *body = entry_body(entry);
-		new = entry_new_string(directory->memory, entry_key(entry), flags & ENTRY_HAS_EXPIRY,
-		    entry_string(entry), body != NULL ? body_ref(body) : NULL);
+		new =
+		    entry_new_string(directory->memory, entry_key(entry), flags & ENTRY_HAS_EXPIRY,
+		        entry_string(entry), body != NULL ? body_ref(body) : NULL);
 		entry_value(new)->place = entry_value(entry)->place;
 	}
 	unsigned shape = ENTRY_HAS_EXPIRY | ENTRY_HAS_META | ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK;
@@ -374,7 +381,8 @@ static uint64_t cursor_next(uint64_t cursor, uint64_t mask)
 	return reverse_bits(reverse_bits(cursor | ~mask) + 1);
 }
 
-uint64_t directory_scan(const struct directory *directory, uint64_t cursor, directory_each *each, void *ctx)
+uint64_t directory_scan(
+    const struct directory *directory, uint64_t cursor, directory_each *each, void *ctx)
 {
 	const struct directory_table *small = &directory->tables[0], *large = &directory->tables[1];
 	if (small->buckets == NULL)
@@ -413,13 +421,15 @@ struct entry *directory_random(const struct directory *directory, struct random 
 	if (directory_count(directory) == 0)
 		return NULL;
 	for (unsigned tries = 0;; tries++) {
-		bool large = random_below(random, directory_count(directory)) >= directory->tables[0].count;
+		bool large =
+		    random_below(random, directory_count(directory)) >= directory->tables[0].count;
 		const struct directory_table *table = &directory->tables[large ? 1 : 0];
 		uint64_t at = random_next(random) & table->mask;
 		uint64_t count = 0;
 		const struct bucket *bucket = &table->buckets[at];
 		/* A nearly empty table: the next taken bucket will do. */
-		for (uint64_t i = 0; tries >= RANDOM_TRIES && bucket->used == 0 && i < table->mask; i++)
+		for (uint64_t i = 0; tries >= RANDOM_TRIES && bucket->used == 0 && i < table->mask;
+		     i++)
 			bucket = &table->buckets[++at & table->mask];
 		bucket_each(bucket, count_one, &count);
 		/* A bucket is taken in proportion to what it holds, so that each key is as likely. */

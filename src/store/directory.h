@@ -73,7 +73,8 @@ _Static_assert(sizeof(struct entry_value) == 16, "entry value");
 
 static inline struct entry_expiry *entry_expiry(struct entry *entry)
 {
-	return (entry->flags & ENTRY_HAS_EXPIRY) ? (struct entry_expiry *)(void *)(entry + 1) : NULL;
+	return (entry->flags & ENTRY_HAS_EXPIRY) ? (struct entry_expiry *)(void *)(entry + 1)
+	                                         : NULL;
 }
 
 /* Unix ms, 0: never. */
@@ -104,7 +105,7 @@ struct directory {
 		uint64_t       mask;      /* buckets - 1; with buckets NULL: empty */
 		uint64_t       count;     /* entries */
 	} tables[2];                      /* [1] is the larger one while growing */
-	uint64_t       moved;             /* buckets of tables[0] already moved; UINT64_MAX: not growing */
+	uint64_t moved; /* buckets of tables[0] already moved; UINT64_MAX: not growing */
 	uint64_t       seed;
 	uint64_t       entry_bytes;       /* of all entries, values too */
 	struct heap    expiry;            /* entries with a deadline */
@@ -133,7 +134,8 @@ struct entry *directory_find(const struct directory *directory, struct span key,
 /* The key must not be there. The directory owns the entry from now on. */
 void directory_insert(struct directory *directory, struct entry *entry, uint64_t hash);
 /* `new` has the same key and takes the place of `old`, which is freed. */
-void directory_replace(struct directory *directory, struct entry *old, struct entry *new, uint64_t hash);
+void directory_replace(
+    struct directory *directory, struct entry *old, struct entry *new, uint64_t hash);
 /* Takes it out and frees it. */
 void directory_remove(struct directory *directory, struct entry *entry, uint64_t hash);
 
@@ -148,8 +150,10 @@ struct entry *directory_expired(const struct directory *directory, uint64_t now_
 /* Calls `each` for the entries of one cursor position; returns the next cursor, 0 at the
  * end. `each` must not change the directory. */
 typedef void directory_each(void *ctx, struct entry *entry);
-uint64_t directory_scan(const struct directory *directory, uint64_t cursor, directory_each *each, void *ctx);
-struct entry *directory_random(const struct directory *directory, struct random *random);   /* NULL if empty */
+uint64_t directory_scan(
+    const struct directory *directory, uint64_t cursor, directory_each *each, void *ctx);
+struct entry *directory_random(
+    const struct directory *directory, struct random *random); /* NULL if empty */
 /* Moves up to `buckets` buckets if it is growing. */
 void directory_step(struct directory *directory, unsigned buckets);
 uint64_t directory_bytes(const struct directory *directory);

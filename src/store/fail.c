@@ -22,6 +22,19 @@ struct repair {
 
 static void fail_read_done(struct io_op *op, int32_t result);
 
+static void fail_repair_free(struct store *store)
+{
+	memory_free(store->memory, store->repair->buf, PIECE_BYTES);
+	memory_free(store->memory, store->repair, sizeof(*store->repair));
+	store->repair = NULL;
+}
+
+void fail_abandon(struct store *store)
+{
+	if (store->repair != NULL)
+		fail_repair_free(store);
+}
+
 /* ---- Giving up ---- */
 
 static void fail_read_only(struct stream *stream)
@@ -35,11 +48,8 @@ static void fail_read_only(struct stream *stream)
 	if (stream->open != NULL)
 		move_batch_failed(stream->open, ERR_READONLY);
 	read_fail_waiting(store);
-	if (repair != NULL && repair->batch == NULL) {
-		memory_free(store->memory, repair->buf, PIECE_BYTES);
-		memory_free(store->memory, repair, sizeof(*repair));
-		store->repair = NULL;
-	}
+	if (repair != NULL && repair->batch == NULL)
+		fail_repair_free(store);
 	move_pump(store);
 	store_check_closed(store);
 }
@@ -203,11 +213,8 @@ static void fail_rewrite(struct stream *stream)
 	log_warning(store->log, "%u batches go to segment %u instead", store->repair->left,
 	    stream->active->id);
 	stream->failed = false;
-	if (store->repair->left == 0) {
-		memory_free(store->memory, store->repair->buf, PIECE_BYTES);
-		memory_free(store->memory, store->repair, sizeof(*store->repair));
-		store->repair = NULL;
-	}
+	if (store->repair->left == 0)
+		fail_repair_free(store);
 	commit_pump(stream);
 	move_pump(store);
 	store_check_closed(store);
@@ -359,13 +366,10 @@ static void fail_compared(struct stream *stream)
 	repair->batch->rewritten = false;
 	repair->batch = NULL;
 	ASSERT(repair->left > 0);
-	if (--repair->left == 0) {
-		memory_free(store->memory, repair->buf, PIECE_BYTES);
-		memory_free(store->memory, repair, sizeof(*repair));
-		store->repair = NULL;
-	} else {
+	if (--repair->left == 0)
+		fail_repair_free(store);
+	else
 		fail_compare_next(stream);
-	}
 	commit_written(stream);
 }
 

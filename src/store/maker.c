@@ -52,6 +52,18 @@ void maker_fini(struct store *store)
 	memory_free(store->memory, store->zeros, PIECE_BYTES);
 }
 
+void maker_abandon(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	if (maker->old_path != NULL)
+		memory_free(store->memory, maker->old_path, strlen(maker->old_path) + 1);
+	maker->old_path = NULL;
+	maker->busy = false;
+	if (store->zeroed != NULL)
+		store->zeroed->zero_iov.iov_len = 0;
+	store->zeroed = NULL;
+}
+
 bool maker_is_idle(const struct store *store)
 {
 	return !store->maker.busy && store->zeroed == NULL;

@@ -137,8 +137,8 @@ static bool move_try(struct store *store, struct store_move *move)
 {
 	struct stream *stream = &store->streams[move->tier];
 	ASSERT(move->step == MOVE_WAITING);
-	if (store->state == ERR_READONLY) {
-		move_end(store, move, ERR_READONLY);
+	if (store->state == ERR_READONLY || store->closing) {
+		move_end(store, move, store->closing ? ERR_CLOSED : ERR_READONLY);
 		return true;
 	}
 	if (move->parts_done == 0)
@@ -160,7 +160,8 @@ void move_pump(struct store *store)
 	for (int tier = 0; tier < TIER_COUNT; tier++) {
 		struct stream *stream = &store->streams[tier];
 		bool appended = false;
-		while (!stream->failed && !list_is_empty(&stream->moves_waiting)) {
+		while ((!stream->failed || store->state == ERR_READONLY) &&
+		    !list_is_empty(&stream->moves_waiting)) {
 			struct store_move *move =
 			    LIST_OF(stream->moves_waiting.next, struct store_move, batch_link);
 			list_remove(&move->batch_link);
@@ -286,4 +287,17 @@ bool move_part_moved(struct store *store, struct place from, struct place to)
 		}
 	}
 	return false;
+}
+
+void move_abandon(struct store *store)
+{
+	struct list *lists[] = {&store->moves, &store->moves_ended};
+	for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+		while (!list_is_empty(lists[i])) {
+			struct store_move *move = LIST_OF(lists[i]->next, struct store_move, link);
+			list_remove(&move->link);
+			list_remove(&move->batch_link);
+			memory_free(store->memory, move->parts, move->part_count * sizeof(*move->parts));
+		}
+	}
 }

@@ -67,6 +67,8 @@ static void read_pin(struct store_read_state *state, struct segment *segment)
 	ASSERT(segment->fd >= 0);
 	state->segment = segment;
 	segment->pins++;
+	list_remove(&state->link);
+	list_append(&state->store->reads_running, &state->link);
 	state->store->reads_active++;
 }
 
@@ -196,7 +198,7 @@ static void read_try(struct store_read_state *state)
 		state->waiting = true;
 		list_remove(&state->link);
 		list_append(&store->reads_waiting, &state->link);
-		stream->urge = true;
+		stream->urge = stream->open != NULL && stream->open->count > 0;
 		commit_pump(stream);
 		return;
 	}
@@ -634,4 +636,19 @@ void store_read_fini(struct store_read *read)
 	state->read = NULL;
 	if (state->segment == NULL)
 		read_free(state);             /* else the callback of the read under way does */
+}
+
+void read_abandon(struct store *store)
+{
+	struct list *lists[] = {&store->reads_waiting, &store->reads_deferred, &store->reads_running};
+	for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
+		while (!list_is_empty(lists[i])) {
+			struct store_read_state *state =
+			    LIST_OF(lists[i]->next, struct store_read_state, link);
+			if (state->read != NULL)
+				body_unref(state->read->record.body);
+			state->segment = NULL;
+			read_free(state);
+		}
+	}
 }

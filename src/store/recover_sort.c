@@ -134,43 +134,32 @@ static bool sort_bridges(const struct recovery *recovery, const struct found *fo
 	return false;
 }
 
-/* The first entry that is cut: behind a gap that nothing explains, or part of a group whose
- * end is missing. */
-static size_t sort_find_cut(const struct recovery *recovery, uint64_t *last_lsn)
+/* The first LSN that is cut: behind a gap that nothing explains, or of a group whose end is
+ * missing. */
+static uint64_t sort_find_cut(const struct recovery *recovery)
 {
-	size_t cut = recovery->found_count;
 	uint64_t expected = recovery->durable_lsn + 1;
-	*last_lsn = 0;
-	const struct found *last = NULL;
-	size_t last_at = 0, group = 0;
+	uint64_t group = 0;               /* first LSN of the group that is not complete */
+	uint64_t last = 0;
 	for (size_t i = 0; i < recovery->found_count; i++) {
 		const struct found *found = &recovery->found[i];
 		if (found->drop)
 			continue;
 		if (found->lsn >= expected) {
-			if (found->lsn != expected && !sort_bridges(recovery, found, expected)) {
-				cut = i;
+			if (found->lsn != expected && !sort_bridges(recovery, found, expected))
 				break;
-			}
 			expected = found->lsn + 1;
 		}
-		bool continues = last != NULL && (last->flags & RECORD_CONTINUES) != 0 &&
-		    last->lsn + 1 == found->lsn;
-		if (!continues)
-			group = i;
-		last = found;
-		last_at = i;
+		if (group != 0 && last + 1 != found->lsn)
+			group = 0;
+		if ((found->flags & RECORD_CONTINUES) == 0)
+			group = 0;
+		else if (group == 0)
+			group = found->lsn;
+		last = found->lsn;
 	}
-	if (last == NULL)
-		return cut;
-	if ((last->flags & RECORD_CONTINUES) != 0) {
-		cut = group;
-		*last_lsn = recovery->found[group].lsn - 1;
-		ASSERT(cut <= last_at);
-		return cut;
-	}
-	*last_lsn = last->lsn;
-	return cut;
+	ASSERT(expected > 0);
+	return group != 0 && last + 1 == expected ? group : expected;
 }
 
 void recover_sort(struct recovery *recovery)
@@ -180,26 +169,19 @@ void recover_sort(struct recovery *recovery)
 		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found), found_compare);
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
-	uint64_t last_lsn;
-	size_t cut = sort_find_cut(recovery, &last_lsn);
+	uint64_t cut = sort_find_cut(recovery);
 	uint64_t torn = 0;
-	for (size_t i = 0; i < recovery->found_count; i++) {
-		struct found *found = &recovery->found[i];
-		if (found->lsn <= last_lsn && i < cut)
-			continue;
-		if (found->lsn <= last_lsn && found->drop)
-			continue;
-		found->drop = true;
-		torn += found->bytes;
+	for (size_t i = sort_lower(recovery, cut); i < recovery->found_count; i++) {
+		recovery->found[i].drop = true;
+		torn += recovery->found[i].bytes;
 	}
 	store->stats.torn_bytes = torn;
-	last_lsn = max_u64(last_lsn, min_u64(recovery->durable_lsn, recovery->lsn_seen));
-	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
-	if (torn > 0) {
-		store->void_from = last_lsn + 1;
-		log_notice(store->log, "Cut a torn tail of %llu bytes behind LSN %llu",
-		    (unsigned long long)torn, (unsigned long long)last_lsn);
+	if (recovery->lsn_seen >= cut) {
+		store->void_from = cut;
+		log_notice(store->log, "Cut a torn tail of %llu bytes from LSN %llu on",
+		    (unsigned long long)torn, (unsigned long long)cut);
 	}
+	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
 	store->durable_lsn = store->written_lsn = recovery->lsn_seen;
 	store->recorded_lsn = recovery->durable_lsn;

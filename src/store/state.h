@@ -127,6 +127,7 @@ struct store {
 	struct io_timer      tick, delay, deferred_timer, zero_timer;
 	struct list          reads_waiting;       /* for a write, or for their turn */
 	struct list          reads_deferred;      /* done() is owed to them */
+	struct list          reads_running;       /* the rest */
 	uint32_t             reads_active;
 	struct list          moves;               /* all under way */
 	struct list          moves_ended;         /* done() is owed to them */
@@ -163,6 +164,7 @@ void maker_fini(struct store *store);
 void maker_pump(struct store *store);
 /* Nothing it does is under way. */
 bool maker_is_idle(const struct store *store);
+void maker_abandon(struct store *store);
 void maker_recycle(struct store *store, struct segment *segment);
 bool zeroer_overlaps(const struct segment *segment, uint64_t from, uint64_t to);
 void zeroer_pump(struct store *store);
@@ -170,6 +172,7 @@ void zeroer_pump(struct store *store);
 /* ---- stream.c: where a record goes ---- */
 void stream_init(struct store *store, struct stream *stream, enum tier tier);
 void stream_fini(struct stream *stream);
+void stream_abandon(struct stream *stream);
 /* Room for this record in the open batch, closing it and changing segments as needed. */
 MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *record,
     const struct payload *payload);
@@ -199,6 +202,7 @@ void fail_stream(struct stream *stream, const char *what, int32_t result);
 void fail_pump(struct stream *stream);
 void fail_batch_written(struct batch *batch);
 void fail_offer(struct batch *batch);
+void fail_abandon(struct store *store);
 
 /* ---- store.c ---- */
 void store_set_state(struct store *store, enum err state);
@@ -215,12 +219,14 @@ bool read_is_chained(const struct store_read *read, struct span *table);
 void read_run_deferred(struct store *store);
 void read_relocated(struct store *store, struct place from, struct place to);
 void read_fail_waiting(struct store *store);
+void read_abandon(struct store *store);
 
 /* ---- move.c ---- */
 void move_batch_durable(struct batch *batch);
 void move_batch_failed(struct batch *batch, enum err err);
 void move_pump(struct store *store);
 void move_run_deferred(struct store *store);
+void move_abandon(struct store *store);
 /* A copied part went to another place with its batch. */
 bool move_part_moved(struct store *store, struct place from, struct place to);
 

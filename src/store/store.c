@@ -61,6 +61,7 @@ enum err store_new(struct io *io, const struct store_options *options,
 	store->next_lsn = 1;
 	list_init(&store->reads_waiting);
 	list_init(&store->reads_deferred);
+	list_init(&store->reads_running);
 	list_init(&store->moves);
 	list_init(&store->moves_ended);
 	io_timer_init(&store->tick, store_tick, store);
@@ -72,17 +73,12 @@ enum err store_new(struct io *io, const struct store_options *options,
 	return OK;
 }
 
-void store_free(struct store *store)
+static void store_teardown(struct store *store)
 {
-	if (store == NULL)
-		return;
-	CHECK_OBJ(store, STORE_MAGIC);
 	ASSERT(maker_is_idle(store));
-	ASSERT(list_is_empty(&store->reads_waiting) && list_is_empty(&store->reads_deferred));
 	io_timer_cancel(store->io, &store->tick);
 	io_timer_cancel(store->io, &store->delay);
 	io_timer_cancel(store->io, &store->deferred_timer);
-	recovery_free(store);
 	for (int tier = 0; tier < TIER_COUNT; tier++) {
 		stream_fini(&store->streams[tier]);
 		if (store->dir[tier] != NULL)
@@ -101,6 +97,34 @@ void store_free(struct store *store)
 	chain_fini(store);
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
+}
+
+void store_free(struct store *store)
+{
+	if (store == NULL)
+		return;
+	CHECK_OBJ(store, STORE_MAGIC);
+	recovery_free(store);
+	ASSERT(list_is_empty(&store->reads_waiting) && list_is_empty(&store->reads_deferred));
+	ASSERT(list_is_empty(&store->reads_running) && list_is_empty(&store->moves));
+	store_teardown(store);
+}
+
+void store_abandon(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	recovery_free(store);
+	read_abandon(store);
+	move_abandon(store);
+	fail_abandon(store);
+	maker_abandon(store);
+	for (int tier = 0; tier < TIER_COUNT; tier++) {
+		struct stream *stream = &store->streams[tier];
+		stream->in_flight = 0;
+		stream->syncing = false;
+		stream_abandon(stream);
+	}
+	store_teardown(store);
 }
 
 enum err store_open(struct store *store)
@@ -130,8 +154,11 @@ static void store_delay(struct io_timer *timer)
 {
 	struct store *store = timer->ctx;
 	CHECK_OBJ(store, STORE_MAGIC);
-	store->streams[TIER_HOT].urge = true;
-	commit_pump(&store->streams[TIER_HOT]);
+	struct stream *stream = &store->streams[TIER_HOT];
+	if (stream->open == NULL || stream->open->count == 0)
+		return;
+	stream->urge = true;
+	commit_pump(stream);
 }
 
 void store_defer(struct store *store)
@@ -208,10 +235,12 @@ static enum err store_append_void(struct store *store)
 static bool store_wants_chain(const struct store *store, const struct record *record)
 {
 	enum { NEVER_SPLIT = 1 << 20 };
-	if (record->body == NULL || record->body->len <= NEVER_SPLIT)
+	if (record->body == NULL)
 		return false;
 	if (record->body->len > store->options.segment_bytes / 2)
 		return true;
+	if (record->body->len <= NEVER_SPLIT)
+		return false;
 	uint64_t need = batch_bytes_alone(record, (uint32_t)record->body->len);
 	return need > stream_room(&store->streams[TIER_HOT]);
 }

@@ -118,6 +118,9 @@ MUST_CHECK enum err store_recovered_place(const struct store *store, uint64_t ls
 /* Flushes, syncs, then closed() runs. Appends are refused from now on. */
 void store_close(struct store *store, void (*closed)(void *ctx));
 void store_free(struct store *store);           /* after closed(), or before store_open */
+/* Frees a store whose machine lost power, with everything under way; reads and moves of the
+ * owner are forgotten. For simulations only. */
+void store_abandon(struct store *store);
 
 /* ---- Writing ---- */
 

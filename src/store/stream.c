@@ -32,6 +32,17 @@ void stream_fini(struct stream *stream)
 	stream_free_list(&stream->idle);
 }
 
+/* Whoever waits for a batch is gone. */
+void stream_abandon(struct stream *stream)
+{
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	ASSERT(stream->in_flight == 0);
+	if (stream->open != NULL)
+		list_init(&stream->open->moves);
+	for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next)
+		list_init(&LIST_OF(at, struct batch, link)->moves);
+}
+
 struct batch *stream_batch_new(struct stream *stream)
 {
 	struct batch *batch;

@@ -1,0 +1,129 @@
+"""The fixture of all server tests: a real server on a free port in a directory of its own."""
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+import redis
+
+BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
+BINARY = os.path.join(BUILD, "tintype-server")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, seconds=20):
+    """Waits for a condition instead of sleeping for a while; returns what it returned."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, "the condition did not come true"
+        time.sleep(0.01)
+
+
+class Server:
+    """One tintype-server process; start, kill, restart."""
+
+    def __init__(self, folder, *options):
+        self.folder, self.options = folder, list(options)
+        self.port = free_port()
+        self.log_path = os.path.join(folder, "log")
+        self.process = None
+
+    def start(self, *more):
+        args = [BINARY, "--port", str(self.port), "--dir", os.path.join(self.folder, "data"),
+                "--segment-bytes", "4mb", "--body-memory", "128mb", *self.options, *more]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(args, stdout=log, stderr=log)
+        until(self.ready)
+        return self
+
+    def ready(self):
+        assert self.process.poll() is None, self.log()
+        try:
+            return self.client().ping()
+        except (redis.ConnectionError, redis.BusyLoadingError):
+            return False
+        except redis.AuthenticationError:
+            return True
+
+    def client(self, **options):
+        return redis.Redis(port=self.port, socket_timeout=30, **options)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                code = self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            assert code == 0, self.log()
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="tintype-test-") as path:
+        yield path
+
+
+@pytest.fixture
+def server(folder):
+    made = Server(folder, "--warm-dir", os.path.join(folder, "warm")).start()
+    yield made
+    made.stop()
+    assert "TINTYPE BUG" not in made.log()
+
+
+@pytest.fixture
+def make_server(folder):
+    made = []
+
+    def make(*options, start=True):
+        one = Server(folder, *options)
+        made.append(one)
+        return one.start() if start else one
+    yield make
+    for one in made:
+        one.stop()
+        assert "TINTYPE BUG" not in one.log()
+
+
+@pytest.fixture
+def client(server):
+    return server.client()
+
+
+PHOTOS = ["/usr/share/backgrounds/mate/nature", "/usr/share/backgrounds"]
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Real photographs of a Debian package: {name: bytes}, JPEG."""
+    found = {}
+    for top in PHOTOS:
+        for where, _, names in os.walk(top):
+            for name in sorted(names):
+                path = os.path.join(where, name)
+                if name.endswith(".jpg") and not os.path.islink(path) and len(found) < 8:
+                    with open(path, "rb") as file:
+                        found[name] = file.read()
+    assert len(found) >= 4, "the photographs of mate-backgrounds are not installed"
+    return found

@@ -1,0 +1,277 @@
+/* tests/sim/owner.c: see owner.h. */
+#include "tests/sim/owner.h"
+
+#include "base/number.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void owner_fail(struct owner *owner, const char *format, ...)
+{
+	va_list args;
+	if (owner->failure[0] != 0)
+		return;
+	va_start(args, format);
+	vsnprintf(owner->failure, sizeof(owner->failure), format, args);
+	va_end(args);
+}
+
+void content_fill(uint64_t content, uint8_t *out, size_t len)
+{
+	struct random random;
+	random_init(&random, content);
+	for (size_t i = 0; i < len; i += 8) {
+		uint64_t word = random_next(&random);
+		memcpy(out + i, &word, len - i < 8 ? len - i : 8);
+	}
+}
+
+bool content_is(uint64_t content, struct span bytes)
+{
+	struct random random;
+	random_init(&random, content);
+	for (size_t i = 0; i < bytes.len; i += 8) {
+		uint64_t word = random_next(&random);
+		if (memcmp(bytes.ptr + i, &word, bytes.len - i < 8 ? bytes.len - i : 8) != 0)
+			return false;
+	}
+	return true;
+}
+
+uint32_t content_meta(uint64_t content, char out[64])
+{
+	int len = snprintf(out, 64, "content %llu", (unsigned long long)content);
+	return (uint32_t)len;
+}
+
+static uint64_t content_of_meta(struct span meta)
+{
+	int64_t content = 0;
+	struct span number = span_slice(meta, 8, meta.len);
+	return number_parse_i64(number, &content) ? (uint64_t)content : 0;
+}
+
+/* One operation on the state of a key; places apart. */
+static void value_apply(struct value *value, const struct op *op)
+{
+	switch (op->type) {
+	case RECORD_IMAGE:
+	case RECORD_VALUE:
+		*value = (struct value){
+			.main_lsn = op->lsn, .content = op->content, .len = op->len, .type = op->type,
+		};
+		break;
+	case RECORD_META:
+		if (value->main_lsn != 0) {
+			value->meta_lsn = op->lsn;
+			value->meta_content = op->content;
+		}
+		break;
+	case RECORD_EXPIRE:
+		if (value->main_lsn != 0)
+			value->expire_ms = op->expire_ms;
+		break;
+	default:
+		*value = (struct value){0};
+		break;
+	}
+}
+
+static void slot_release(struct owner *owner, struct place *place)
+{
+	if (place->segment != 0)
+		store_release(owner->store, *place);
+	*place = (struct place){0};
+}
+
+static void owner_apply(struct owner *owner, const struct op *op, struct place place)
+{
+	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
+		struct slot *slot = &owner->slots[key];
+		bool flush = op->type == RECORD_FLUSH;
+		if (!flush && key != op->key)
+			continue;
+		value_apply(&slot->now, op);
+		if (op->type == RECORD_META) {
+			slot_release(owner, &slot->meta);
+			slot->meta = place;
+			if (slot->now.main_lsn == 0)
+				slot_release(owner, &slot->meta);
+		} else if (op->type != RECORD_EXPIRE) {
+			slot_release(owner, &slot->main);
+			slot_release(owner, &slot->meta);
+			slot->main = place;
+		}
+	}
+}
+
+static struct span key_text(uint8_t key, char out[8])
+{
+	int len = snprintf(out, 8, "key%u", key);
+	return span_of(out, (size_t)len);
+}
+
+enum err owner_append(struct owner *owner, struct body_pool *pool, struct op op, uint8_t sync)
+{
+	char key[8], meta[64];
+	struct body *body = NULL;
+	if (owner->op_count == OWNER_OPS)
+		return ERR_FULL;
+	op.content = ++owner->contents;
+	struct record record = {
+		.type = op.type,
+		.flags = op.continues ? RECORD_CONTINUES : 0,
+		.sync = sync,
+		.expire_ms = op.expire_ms,
+		.key = op.type == RECORD_FLUSH ? (struct span){0} : key_text(op.key, key),
+	};
+	record.meta = span_of(meta, content_meta(op.content, meta));
+	if (op.len > 0) {
+		if (body_new(pool, op.len, &body) != OK)
+			return ERR_OVERLOADED;
+		content_fill(op.content, body->ptr, op.len);
+		body_advance(body, op.len);
+		record.body = body;
+	}
+	enum err err = store_append(owner->store, &record);
+	body_unref(body);
+	if (err != OK)
+		return err;
+	op.lsn = record.lsn;
+	op.always = sync == SYNC_ALWAYS;
+	owner->ops[owner->op_count++] = op;
+	owner_apply(owner, &op, record.place);
+	return OK;
+}
+
+void owner_durable(void *ctx, uint64_t lsn)
+{
+	struct owner *owner = ctx;
+	uint64_t durable = store_durable_lsn(owner->store);
+	if (durable > owner->acked)
+		owner->acked = durable;
+	for (uint32_t i = owner->op_count; i > 0; i--) {
+		const struct op *op = &owner->ops[i - 1];
+		if (op->lsn <= lsn && op->always) {
+			if (op->lsn > owner->acked)
+				owner->acked = op->lsn;
+			break;
+		}
+	}
+}
+
+static const struct op *owner_op(const struct owner *owner, uint64_t lsn)
+{
+	uint32_t low = 0, high = owner->op_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (owner->ops[middle].lsn < lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == owner->op_count || owner->ops[low].lsn != lsn)
+		return NULL;
+	return &owner->ops[low];
+}
+
+void owner_recovered(void *ctx, const struct record *record)
+{
+	struct owner *owner = ctx;
+	char key[8];
+	const struct op *op = owner_op(owner, record->lsn);
+	if (record->lsn <= owner->last)
+		owner_fail(owner, "LSN %llu told after %llu", (unsigned long long)record->lsn,
+		    (unsigned long long)owner->last);
+	owner->last = record->lsn;
+	if (op == NULL) {
+		owner_fail(owner, "LSN %llu was never appended", (unsigned long long)record->lsn);
+		return;
+	}
+	struct span want = op->type == RECORD_FLUSH ? (struct span){0} : key_text(op->key, key);
+	if (record->type != op->type || content_of_meta(record->meta) != op->content ||
+	    !span_equal(record->key, want) || record->expire_ms != op->expire_ms)
+		owner_fail(owner, "LSN %llu came back as another record",
+		    (unsigned long long)record->lsn);
+	if (record->type == RECORD_VALUE && op->len > 0) {
+		struct span body = record->body != NULL ? body_span(record->body) : record->value;
+		if (body.len != op->len || !content_is(op->content, body))
+			owner_fail(owner, "the value of LSN %llu is wrong",
+			    (unsigned long long)record->lsn);
+	} else if (record->type == RECORD_IMAGE && record->body_bytes != op->len) {
+		owner_fail(owner, "the image of LSN %llu has another length",
+		    (unsigned long long)record->lsn);
+	}
+	owner_apply(owner, op, record->place);
+}
+
+bool owner_relocated(void *ctx, const struct record *record, struct place from, struct place to)
+{
+	struct owner *owner = ctx;
+	owner->relocated++;
+	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
+		struct place *places[2] = {&owner->slots[key].main, &owner->slots[key].meta};
+		uint64_t lsns[2] = {owner->slots[key].now.main_lsn, owner->slots[key].now.meta_lsn};
+		for (int i = 0; i < 2; i++) {
+			if (places[i]->segment != from.segment || places[i]->offset != from.offset)
+				continue;
+			if (lsns[i] != record->lsn)
+				owner_fail(owner, "a place of LSN %llu is offered to LSN %llu",
+				    (unsigned long long)lsns[i], (unsigned long long)record->lsn);
+			*places[i] = to;
+			return true;
+		}
+	}
+	return false;
+}
+
+void owner_forget(struct owner *owner)
+{
+	memset(owner->slots, 0, sizeof(owner->slots));
+	owner->last = 0;
+	owner->opened = owner->closed = false;
+	owner->state = OK;
+}
+
+static void owner_compare_values(struct owner *owner)
+{
+	struct value want[OWNER_KEYS] = {0};
+	for (uint32_t i = 0; i < owner->op_count; i++) {
+		const struct op *op = &owner->ops[i];
+		if (op->type != RECORD_FLUSH) {
+			value_apply(&want[op->key], op);
+			continue;
+		}
+		for (uint8_t key = 0; key < OWNER_KEYS; key++)
+			value_apply(&want[key], op);
+	}
+	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
+		const struct value *now = &owner->slots[key].now;
+		if (now->main_lsn != want[key].main_lsn || now->meta_lsn != want[key].meta_lsn ||
+		    now->expire_ms != want[key].expire_ms)
+			owner_fail(owner, "key%u: LSN %llu, metadata %llu, expires %lld;"
+			    " should be %llu, %llu, %lld", key,
+			    (unsigned long long)now->main_lsn, (unsigned long long)now->meta_lsn,
+			    (long long)now->expire_ms, (unsigned long long)want[key].main_lsn,
+			    (unsigned long long)want[key].meta_lsn, (long long)want[key].expire_ms);
+	}
+}
+
+void owner_compare(struct owner *owner)
+{
+	uint64_t last = owner->last;
+	uint64_t acked = 0;           /* of whole groups; LSNs in between may be the store's own */
+	for (uint32_t i = 0; i < owner->op_count && owner->ops[i].lsn <= owner->acked; i++)
+		acked = owner->ops[i].continues ? acked : owner->ops[i].lsn;
+	if (owner->trust && last < acked)
+		owner_fail(owner, "acknowledged up to LSN %llu, recovered up to %llu",
+		    (unsigned long long)acked, (unsigned long long)last);
+	while (owner->op_count > 0 && owner->ops[owner->op_count - 1].lsn > last)
+		owner->op_count--;
+	if (!owner->trust)
+		return;
+	if (owner->op_count > 0 && owner->ops[owner->op_count - 1].continues)
+		owner_fail(owner, "the group of LSN %llu is incomplete", (unsigned long long)last);
+	owner_compare_values(owner);
+	owner->acked = last;
+}

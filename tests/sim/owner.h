@@ -1,0 +1,67 @@
+/* tests/sim/owner.h: what a power cut may not take away, in naive form.
+ *
+ * The model is the list of everything that was ever appended, by LSN. The owner keeps what a
+ * real one would: per key the places it needs, fed by appends and by recovery. After a
+ * recovery the owner's state must equal the model's up to some LSN, which is not before what
+ * was acknowledged and not within an atomic group.
+ */
+#pragma once
+#include "base/random.h"
+#include "store/store.h"
+
+enum { OWNER_KEYS = 24, OWNER_OPS = 4096 };
+
+struct op {
+	uint64_t lsn, content;            /* of the body and metadata */
+	uint8_t  type, key;
+	bool     continues, always;
+	uint32_t len;
+	int64_t  expire_ms;
+};
+
+/* What a key is, wherever it lies. */
+struct value {
+	uint64_t main_lsn, meta_lsn;      /* 0: none */
+	uint64_t content, meta_content;
+	uint32_t len;
+	uint8_t  type;
+	int64_t  expire_ms;
+};
+
+struct slot {
+	struct value now;
+	struct place main, meta;
+};
+
+struct owner {
+	struct op     ops[OWNER_OPS];
+	uint32_t      op_count;
+	struct slot   slots[OWNER_KEYS];
+	struct store *store;
+	uint64_t      acked;              /* LSNs up to here were promised */
+	uint64_t      last;               /* largest LSN that recovery told */
+	uint64_t      contents;           /* used so far */
+	bool          trust;              /* the disk keeps its word: nothing promised may be lost */
+	bool          opened, closed;
+	enum err      open_err, state;
+	uint64_t      corrupt, relocated;
+	char          failure[200];       /* empty: none */
+};
+
+void owner_fail(struct owner *owner, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Bytes of a body, and metadata: both follow from `content`. */
+void content_fill(uint64_t content, uint8_t *out, size_t len);
+bool content_is(uint64_t content, struct span bytes);
+uint32_t content_meta(uint64_t content, char out[64]);
+
+/* Appends one operation on `key`; the model and the owner remember it. */
+enum err owner_append(struct owner *owner, struct body_pool *pool, struct op op, uint8_t sync);
+void owner_durable(void *ctx, uint64_t lsn);
+void owner_recovered(void *ctx, const struct record *record);
+bool owner_relocated(void *ctx, const struct record *record, struct place from, struct place to);
+
+/* After a recovery: compares, and forgets what was cut. */
+void owner_compare(struct owner *owner);
+/* Before a recovery: forgets what only memory knew. */
+void owner_forget(struct owner *owner);

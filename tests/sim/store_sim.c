@@ -1,0 +1,454 @@
+/* tests/sim/store_sim.c: crash after crash on a simulated machine.
+ *
+ *   store-sim [--seeds N] [--from S] [--every S] [--plant early] [--verbose]
+ *
+ * Each seed is one life of a store: a random workload on a disk with faults of its own,
+ * power cuts at random steps, also in the middle of recovery, and the checks of owner.h after
+ * each. --every S cuts the power of the workload of seed S at every single step instead.
+ * --plant early treats what was handed to the disk as acknowledged, to see that it is caught.
+ * Prints the seeds that fail, and "N crash points, F failures".
+ */
+#include "tests/sim/owner.h"
+
+#include "io/sim.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, OPS_A_LIFE = 40 };
+
+struct life {
+	struct owner      owner;
+	struct memory     memory;
+	struct sim_disk  *disk;
+	struct io        *io;
+	struct body_pool *pool;
+	struct store     *store;
+	struct random     random;
+	struct log        log;
+	struct store_move moves[MOVES];
+	bool              moving[MOVES];
+	bool              plant, full;
+	uint32_t          group;          /* records still to come of an atomic group */
+};
+
+static void life_opened(void *ctx, enum err err)
+{
+	struct owner *owner = ctx;
+	owner->opened = true;
+	owner->open_err = err;
+}
+
+static void life_corrupt(void *ctx, struct place place, const struct record *record)
+{
+	struct owner *owner = ctx;
+	UNUSED(place);
+	UNUSED(record);
+	owner->corrupt++;
+	if (owner->trust)
+		owner_fail(owner, "an honest disk is said to be corrupt");
+}
+
+static void life_state(void *ctx, enum err state)
+{
+	((struct owner *)ctx)->state = state;
+}
+
+static void life_closed(void *ctx)
+{
+	((struct owner *)ctx)->closed = true;
+}
+
+static const struct store_events life_events = {
+	owner_recovered, life_opened, owner_durable, owner_relocated, life_corrupt, life_state,
+};
+
+static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after)
+{
+	const struct body_pool_options pool = {.bytes = POOL_BYTES};
+	const struct store_options options = {
+		.dir = {"/hot", "/warm"},
+		.segment_bytes = SEGMENT_BYTES,
+		.spare_segments = 4,
+		.batches_in_flight = 1 + (uint32_t)random_below(&life->random, 4),
+		.batch_delay_ms = (uint32_t)random_below(&life->random, 3),
+		.memory = &life->memory,
+		.log = &life->log,
+	};
+	struct store_options with_pool = options;
+	life->io = sim_new(life->disk, seed, &life->log);
+	sim_crash_after(life->io, crash_after);
+	owner_forget(&life->owner);
+	memset(life->moving, 0, sizeof(life->moving));
+	life->group = 0;
+	if (body_pool_new(life->io, &pool, &life->pool) != OK)
+		abort();
+	with_pool.pool = life->pool;
+	if (store_new(life->io, &with_pool, &life_events, &life->owner, &life->store) != OK)
+		abort();
+	life->owner.store = life->store;
+	enum err err = store_open(life->store);
+	if (err != OK) {
+		life->owner.opened = true;
+		life->owner.open_err = err;
+	}
+	while (!life->owner.opened && !sim_is_dead(life->io))
+		io_wait(life->io, 10000);
+}
+
+static void life_power_off(struct life *life)
+{
+	if (!sim_is_dead(life->io))
+		sim_crash(life->disk);
+	store_abandon(life->store);
+	body_pool_free(life->pool);
+	sim_io_abandon(life->io);
+	life->store = NULL;
+	if (life->memory.bytes != 0)
+		owner_fail(&life->owner, "%llu bytes leaked", (unsigned long long)life->memory.bytes);
+}
+
+/* ---- The workload ---- */
+
+static uint32_t life_length(struct life *life)
+{
+	switch (random_below(&life->random, 8)) {
+	case 0:
+		return 0;
+	case 1:
+		return (uint32_t)(BODY_INLINE_MAX - 2 + random_below(&life->random, 5));
+	case 2:
+		return (uint32_t)random_below(&life->random, 300000);
+	case 3:
+		if (random_below(&life->random, 6) == 0)
+			return (uint32_t)(600000 + random_below(&life->random, 1500000));
+		return (uint32_t)random_below(&life->random, 70000);
+	default:
+		return (uint32_t)random_below(&life->random, 3000);
+	}
+}
+
+static void life_append(struct life *life)
+{
+	static const uint8_t types[] = {
+		RECORD_IMAGE, RECORD_IMAGE, RECORD_VALUE, RECORD_VALUE, RECORD_VALUE, RECORD_META,
+		RECORD_EXPIRE, RECORD_DELETE, RECORD_DELETE,
+	};
+	struct random *random = &life->random;
+	struct op op = {
+		.type = types[random_below(random, ARRAY_COUNT(types))],
+		.key = (uint8_t)random_below(random, OWNER_KEYS),
+	};
+	if (random_below(random, 60) == 0)
+		op.type = RECORD_FLUSH;
+	if (op.type == RECORD_IMAGE || op.type == RECORD_VALUE)
+		op.len = life_length(life);
+	if (op.type == RECORD_EXPIRE)
+		op.expire_ms = (int64_t)random_below(random, 2) * 1000;
+	if (life->group == 0 && random_below(random, 6) == 0)
+		life->group = 1 + (uint32_t)random_below(random, 4);
+	op.continues = life->group > 1;
+	uint8_t sync = (uint8_t)random_below(random, 3);
+	enum err err = owner_append(&life->owner, life->pool, op, sync);
+	if (err == OK && life->group > 0)
+		life->group--;
+	if (err == ERR_DISKFULL || err == ERR_READONLY)
+		life->full = true;
+	else if (err != OK && err != ERR_OVERLOADED)
+		owner_fail(&life->owner, "append says %s", err_name(err));
+	if (life->plant && err == OK)
+		life->owner.acked = store_last_lsn(life->store);
+}
+
+struct check {
+	struct life *life;
+	uint8_t      key;
+	bool         done;
+};
+
+static void life_read_done(struct store_read *read, enum err err)
+{
+	struct check *check = read->ctx;
+	struct owner *owner = &check->life->owner;
+	const struct value *want = &owner->slots[check->key].now;
+	check->done = true;
+	if (err != OK) {
+		if (owner->trust && err != ERR_OVERLOADED &&
+		    store_state(owner->store) != ERR_READONLY)
+			owner_fail(owner, "reading LSN %llu: %s", (unsigned long long)read->lsn,
+			    err_name(err));
+		return;
+	}
+	if (want->main_lsn != read->lsn)
+		return;               /* overwritten meanwhile */
+	struct span body = {0};
+	if (read->record.body != NULL)
+		body = body_span(read->record.body);
+	if (read->record.lsn != read->lsn || body.len != want->len ||
+	    !content_is(want->content, body))
+		owner_fail(owner, "LSN %llu reads back wrong", (unsigned long long)read->lsn);
+}
+
+static void life_read(struct life *life, uint8_t key)
+{
+	const struct slot *slot = &life->owner.slots[key];
+	if (slot->now.main_lsn == 0)
+		return;
+	struct check check = {.life = life, .key = key};
+	struct store_read read = {
+		.done = life_read_done, .ctx = &check, .place = slot->main, .lsn = slot->now.main_lsn,
+	};
+	store_read_start(life->store, &read);
+	while (!check.done && !sim_is_dead(life->io))
+		io_wait(life->io, 10000);
+	store_read_fini(&read);
+}
+
+static void life_moved(struct store_move *move, enum err err)
+{
+	struct life *life = move->ctx;
+	UNUSED(err);
+	life->moving[move - life->moves] = false;
+}
+
+static void life_move(struct life *life)
+{
+	struct random *random = &life->random;
+	const struct slot *slot = &life->owner.slots[random_below(random, OWNER_KEYS)];
+	uint32_t at = (uint32_t)random_below(random, MOVES);
+	if (life->moving[at] || slot->main.segment == 0)
+		return;
+	life->moving[at] = true;
+	life->moves[at] = (struct store_move){
+		.done = life_moved,
+		.ctx = life,
+		.tier = random_below(random, 3) == 0 ? TIER_HOT : TIER_WARM,
+	};
+	store_move_start(life->store, &life->moves[at], slot->main, slot->now.main_lsn);
+}
+
+static void life_step(struct life *life)
+{
+	struct random *random = &life->random;
+	switch (random_below(random, 10)) {
+	case 0:
+		life_read(life, (uint8_t)random_below(random, OWNER_KEYS));
+		break;
+	case 1:
+		life_move(life);
+		break;
+	case 2:
+		store_sync(life->store);
+		break;
+	case 3:
+		io_wait(life->io, random_below(random, 4) == 0 ? 1200000 : 5000);
+		break;
+	default:
+		for (uint64_t n = 1 + random_below(random, 4); n > 0; n--)
+			life_append(life);
+		break;
+	}
+	store_flush(life->store);
+	if (random_below(random, 2) == 0)
+		io_wait(life->io, random_below(random, 3) * 200);
+}
+
+static void life_work(struct life *life, uint32_t steps)
+{
+	for (uint32_t i = 0; i < steps && !sim_is_dead(life->io) && !life->full; i++)
+		life_step(life);
+}
+
+static void life_close(struct life *life)
+{
+	store_close(life->store, life_closed);
+	for (uint32_t i = 0; i < 100000 && !life->owner.closed && !sim_is_dead(life->io); i++)
+		io_wait(life->io, 100000);
+	if (!life->owner.closed && !sim_is_dead(life->io))
+		owner_fail(&life->owner, "the store does not close");
+	if (life->owner.closed && store_state(life->store) != ERR_READONLY)
+		life->owner.acked = store_last_lsn(life->store);
+}
+
+/* ---- Lives ---- */
+
+static void life_faults(struct life *life, uint64_t kind)
+{
+	struct sim_faults faults = {0};
+	life->owner.trust = true;
+	switch (kind) {
+	case 0:
+		faults.chance_ppm[SIM_WRITE_EIO] = 3000;
+		break;
+	case 1:
+		faults.chance_ppm[SIM_SYNC_EIO] = 20000;
+		faults.chance_ppm[SIM_WRITE_SHORT] = 3000;
+		break;
+	case 2:
+		faults.chance_ppm[SIM_NO_SPACE] = 100000;
+		break;
+	case 3:
+		faults.chance_ppm[SIM_CLOCK_JUMP] = 10000;
+		break;
+	case 4:
+		faults.chance_ppm[SIM_WRITE_LOST] = 2000;
+		faults.chance_ppm[SIM_WRITE_MISDIRECTED] = 2000;
+		life->owner.trust = false;
+		break;
+	case 5:
+		faults.chance_ppm[SIM_SECTOR_ROT] = 3000;
+		faults.chance_ppm[SIM_READ_FLIP] = 3000;
+		faults.chance_ppm[SIM_READ_EIO] = 1000;
+		life->owner.trust = false;
+		break;
+	default:
+		break;
+	}
+	sim_set_faults(life->disk, &faults);
+}
+
+static void life_sink(void *ctx, enum log_level level, struct span text)
+{
+	UNUSED(ctx);
+	UNUSED(level);
+	printf("    %.*s\n", (int)text.len, (const char *)text.ptr);
+}
+
+static struct life *life_new(uint64_t seed, bool plant, bool verbose)
+{
+	struct life *life = calloc(1, sizeof(*life));
+	if (life == NULL)
+		abort();
+	random_init(&life->random, seed);
+	life->plant = plant;
+	life->log.level = verbose ? LOG_DEBUG : LOG_WARNING + 1;
+	life->log.sink = life_sink;
+	life->disk = sim_disk_new(seed);
+	return life;
+}
+
+/* Recovers without a cut, compares, reads everything, and writes a little. */
+static void life_judge(struct life *life, uint64_t seed)
+{
+	struct owner *owner = &life->owner;
+	const struct sim_faults none = {0};
+	sim_set_faults(life->disk, &none);
+	life_power_on(life, seed, 0);
+	if (owner->open_err != OK) {
+		if (owner->trust)
+			owner_fail(owner, "does not open: %s", err_name(owner->open_err));
+		life_power_off(life);
+		return;
+	}
+	owner_compare(owner);
+	for (uint8_t key = 0; key < OWNER_KEYS && owner->failure[0] == 0; key++)
+		life_read(life, key);
+}
+
+/* One life: several power cuts, the last recovery undisturbed. */
+static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
+{
+	struct life *life = life_new(seed, plant, verbose);
+	struct owner *owner = &life->owner;
+	uint32_t cuts = 0;
+	uint64_t kind = random_below(&life->random, 12);
+	life_faults(life, kind);
+	for (uint32_t round = 0; round < 3 && owner->failure[0] == 0; round++) {
+		uint64_t after = 1 + random_below(&life->random, round == 0 ? 1200 : 400);
+		life_faults(life, kind);
+		life->full = false;
+		life_power_on(life, seed + round, after);
+		if (owner->opened && owner->open_err == OK) {
+			if (round > 0)
+				owner_compare(owner);
+			life_work(life, OPS_A_LIFE);
+			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
+				life_close(life);
+		} else if (owner->opened && owner->trust && kind > 2) {
+			owner_fail(owner, "does not open: %s", err_name(owner->open_err));
+		}
+		cuts++;
+		life_power_off(life);
+		if (owner->failure[0] != 0)
+			break;
+		life_judge(life, seed + 100 + round);
+		if (life->store != NULL)
+			life_power_off(life);
+	}
+	bool failed = owner->failure[0] != 0;
+	if (failed)
+		printf("seed %llu: %s\n", (unsigned long long)seed, owner->failure);
+	sim_disk_free(life->disk);
+	free(life);
+	return failed ? 0 : cuts;
+}
+
+/* The same workload, cut at step `after`. Sets *steps to those that there were. */
+static bool life_run_cut(uint64_t seed, uint64_t after, bool plant, uint64_t *steps)
+{
+	struct life *life = life_new(seed, plant, false);
+	struct owner *owner = &life->owner;
+	owner->trust = true;
+	life_power_on(life, seed, after);
+	if (owner->opened && owner->open_err == OK) {
+		life_work(life, OPS_A_LIFE);
+		if (!sim_is_dead(life->io))
+			life_close(life);
+	}
+	*steps = sim_steps(life->io);
+	life_power_off(life);
+	life_judge(life, seed + 1);
+	if (life->store != NULL)
+		life_power_off(life);
+	bool failed = owner->failure[0] != 0;
+	if (failed)
+		printf("seed %llu, step %llu: %s\n", (unsigned long long)seed,
+		    (unsigned long long)after, owner->failure);
+	sim_disk_free(life->disk);
+	free(life);
+	return !failed;
+}
+
+static uint64_t number_after(int argc, char **argv, int at)
+{
+	if (at + 1 >= argc) {
+		fprintf(stderr, "%s: a number is missing\n", argv[at]);
+		exit(2);
+	}
+	return strtoull(argv[at + 1], NULL, 10);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seeds = 1000, from = 1, every = 0, points = 0, failures = 0;
+	bool plant = false, verbose = false;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--seeds") == 0)
+			seeds = number_after(argc, argv, i++);
+		else if (strcmp(argv[i], "--from") == 0)
+			from = number_after(argc, argv, i++);
+		else if (strcmp(argv[i], "--every") == 0)
+			every = number_after(argc, argv, i++);
+		else if (strcmp(argv[i], "--plant") == 0)
+			plant = i++ > 0;
+		else if (strcmp(argv[i], "--verbose") == 0)
+			verbose = true;
+	}
+	if (every > 0) {
+		uint64_t steps = 0, ignored;
+		failures += life_run_cut(every, 0, plant, &steps) ? 0 : 1;
+		for (uint64_t step = 1; step <= steps; step++, points++)
+			failures += life_run_cut(every, step, plant, &ignored) ? 0 : 1;
+	} else {
+		for (uint64_t seed = from; points < seeds; seed++) {
+			uint32_t cuts = life_run(seed, plant, verbose);
+			failures += cuts == 0;
+			points += cuts == 0 ? 1 : cuts;
+		}
+	}
+	printf("%llu crash points, %llu failures\n", (unsigned long long)points,
+	    (unsigned long long)failures);
+	if (plant)
+		return failures > 0 ? 0 : 1;
+	return failures > 0 ? 1 : 0;
+}

@@ -1,0 +1,319 @@
+/* tests/unit/search/model_test.c: the index against the model, over random histories of
+ * additions, removals and sweeps, and random queries. */
+#include "tests/unit/search/model.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct fixture {
+	struct memory    memory;
+	struct index    *index;
+	struct model     model;
+	struct buf       text;
+	struct model_query query;
+	struct model_hit *hits;
+	uint32_t         hit_count;
+};
+
+static const struct search_budget endless = {0};
+
+static void fixture_init(struct fixture *f, uint64_t seed, uint32_t vocabulary)
+{
+	struct index_options options = {.hash_seed = seed};
+	*f = (struct fixture){0};
+	f->index = index_new(&f->memory, &options);
+	model_init(&f->model, seed, vocabulary);
+	buf_init(&f->text, &f->memory);
+}
+
+static void fixture_fini(struct fixture *f)
+{
+	index_free(f->index);
+	buf_fini(&f->text);
+	free(f->hits);
+	model_fini(&f->model);
+	cr_assert_eq(f->memory.bytes, 0, "%lu bytes are still counted", (unsigned long)f->memory.bytes);
+}
+
+static void sweep_all(struct fixture *f)
+{
+	cr_assert_eq(index_sweep(f->index, &endless), OK);
+	for (uint32_t i = 0; i < f->model.count; i++)
+		f->model.docs[i].swept = !f->model.docs[i].live;
+}
+
+static void random_query(struct fixture *f)
+{
+	model_query_random(&f->model, &f->query);
+	buf_clear(&f->text);
+	model_query_print(&f->query, &f->text);
+	f->hits = realloc(f->hits, (f->model.count + 1) * sizeof(*f->hits));
+	f->hit_count = model_search(&f->model, &f->query, f->hits);
+}
+
+static struct search *start(struct fixture *f, const struct search_options *options)
+{
+	struct query *query;
+	struct query_error error;
+	struct search *search;
+	enum err err = query_parse(&query, &f->memory, buf_span(&f->text), NULL, &error);
+	cr_assert_eq(err, OK, "%s: %.*s", error.text, (int)f->text.len, (char *)f->text.ptr);
+	cr_assert_eq(search_start(&search, f->index, query, options), OK);
+	query_free(query);
+	return search;
+}
+
+static struct search *run(struct fixture *f, const struct search_options *options, uint64_t units)
+{
+	struct search *search = start(f, options);
+	struct search_budget budget = {.units = units};
+	enum err err;
+	do
+		err = search_step(search, &budget);
+	while (err == ERR_AGAIN);
+	cr_assert_eq(err, OK);
+	return search;
+}
+
+static int by_score(const void *a, const void *b)
+{
+	const struct model_hit *x = a, *y = b;
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return x->doc->docid > y->doc->docid ? -1 : 1;
+}
+
+static const struct model_hit *model_find(const struct fixture *f, uint32_t docid)
+{
+	for (uint32_t i = 0; i < f->hit_count; i++)
+		if (f->hits[i].doc->docid == docid)
+			return &f->hits[i];
+	return NULL;
+}
+
+static bool near(double a, double b)
+{
+	return fabs(a - b) <= 1e-4 * (1 + fabs(a));
+}
+
+/* The results are a best possible choice: each has its true score, in order, and the n-th
+ * is as good as the model's n-th. */
+static void check_scores(struct fixture *f, const struct search_results *results, size_t wanted)
+{
+	size_t expected = f->hit_count < wanted ? f->hit_count : wanted;
+	const char *text = (const char *)f->text.ptr;
+	int len = (int)f->text.len;
+	cr_assert_eq(results->count, expected, "%zu for %zu: %.*s", results->count, expected, len, text);
+	qsort(f->hits, f->hit_count, sizeof(*f->hits), by_score);
+	for (size_t i = 0; i < expected; i++) {
+		const struct search_hit *hit = &results->hits[i];
+		const struct model_hit *truth = model_find(f, hit->docid);
+		cr_assert_not_null(truth, "%u does not match: %.*s", hit->docid, len, text);
+		cr_assert(near(truth->score, hit->score), "%u: %f, not %f: %.*s", hit->docid,
+		    hit->score, truth->score, len, text);
+		cr_assert(near(f->hits[i].score, hit->score), "place %zu: %f, not %f: %.*s", i,
+		    hit->score, f->hits[i].score, len, text);
+		cr_assert_eq((uintptr_t)hit->owner, (uintptr_t)(truth->doc - f->model.docs) + 1);
+		if (i > 0 && hit[-1].score == hit->score)
+			cr_assert_gt(hit[-1].docid, hit->docid, "ties: newest first");
+	}
+}
+
+static void check_total(struct fixture *f, const struct search_results *results)
+{
+	if (results->total_is_exact)
+		cr_assert_eq(results->total, f->hit_count, "%lu, not %u: %.*s",
+		    (unsigned long)results->total, f->hit_count, (int)f->text.len, (char *)f->text.ptr);
+	else
+		cr_assert_leq(results->total, f->hit_count);
+}
+
+static void check_query(struct fixture *f, uint64_t units)
+{
+	struct search_options options = {.limit = 10, .count = SEARCH_EXACT};
+	struct search_results results;
+	random_query(f);
+	struct search *search = run(f, &options, units);
+	search_get_results(search, &results);
+	cr_assert(results.total_is_exact);
+	check_total(f, &results);
+	check_scores(f, &results, 10);
+	search_free(search);
+	options.count = SEARCH_FAST;
+	search = run(f, &options, units);
+	search_get_results(search, &results);
+	cr_assert(results.total_is_exact || results.total >= SEARCH_COUNT_FAST);
+	check_total(f, &results);
+	check_scores(f, &results, 10);
+	search_free(search);
+	options.count = SEARCH_NONE;
+	options.limit = 3;
+	search = run(f, &options, units);
+	search_get_results(search, &results);
+	check_scores(f, &results, 3);
+	search_free(search);
+}
+
+/* Grow, shrink and sweep in turn; queries in between. */
+static void history(uint64_t seed, uint32_t docs, uint32_t vocabulary, int rounds, int queries)
+{
+	struct fixture f;
+	fixture_init(&f, seed, vocabulary);
+	for (int round = 0; round < rounds; round++) {
+		uint64_t adds = docs / 2 + random_below(&f.model.random, docs / 2);
+		for (uint64_t i = 0; i < adds; i++)
+			model_add(&f.model, f.index);
+		uint64_t removals = random_below(&f.model.random, adds);
+		for (uint64_t i = 0; i < removals; i++)
+			model_remove(&f.model, f.index);
+		if (random_below(&f.model.random, 2) == 0)
+			sweep_all(&f);
+		for (int i = 0; i < queries; i++)
+			check_query(&f, i % 4 == 0 ? 1 : 0);
+	}
+	fixture_fini(&f);
+}
+
+Test(search_model, agrees_on_handfuls_of_documents)
+{
+	for (uint64_t seed = 1; seed <= 30; seed++)
+		history(seed, 12, 20, 4, 20);
+}
+
+Test(search_model, agrees_on_hundreds_of_documents)
+{
+	for (uint64_t seed = 1; seed <= 8; seed++)
+		history(100 + seed, 400, 60, 4, 40);
+}
+
+Test(search_model, agrees_across_windows_and_blocks)
+{
+	history(1000, 3000, 60, 4, 60);
+	history(1001, 6000, 300, 2, 60);
+}
+
+Test(search_model, agrees_after_almost_everything_was_removed)
+{
+	struct fixture f;
+	fixture_init(&f, 77, 40);
+	for (int i = 0; i < 9000; i++)
+		model_add(&f.model, f.index);
+	for (int i = 0; i < 8800; i++)
+		cr_assert(model_remove(&f.model, f.index));
+	for (int i = 0; i < 50; i++)
+		check_query(&f, 0);
+	sweep_all(&f);
+	for (int i = 0; i < 50; i++)
+		check_query(&f, 0);
+	for (int i = 0; i < 300; i++)
+		model_add(&f.model, f.index);
+	for (int i = 0; i < 50; i++)
+		check_query(&f, 0);
+	fixture_fini(&f);
+}
+
+/* ---- Sorting ---------------------------------------------------------------------------- */
+
+static bool sort_ascending;
+
+static double width_of(const struct model_doc *doc)
+{
+	return doc->width;
+}
+
+static int by_width(const void *a, const void *b)
+{
+	const struct model_doc *x = ((const struct model_hit *)a)->doc, *y = ((const struct model_hit *)b)->doc;
+	if ((x->width < 0) != (y->width < 0))
+		return x->width < 0 ? 1 : -1;
+	if (x->width != y->width)
+		return (x->width < y->width) == sort_ascending ? -1 : 1;
+	return x->docid > y->docid ? -1 : 1;
+}
+
+Test(search_model, sorts_by_number_with_missing_values_last)
+{
+	struct fixture f;
+	struct search_results results;
+	fixture_init(&f, 5, 40);
+	for (int i = 0; i < 9000; i++)
+		model_add(&f.model, f.index);
+	for (int i = 0; i < 1000; i++)
+		model_remove(&f.model, f.index);
+	for (int i = 0; i < 200; i++) {
+		struct search_options options = {.limit = 20, .offset = i % 3 * 7,
+		    .count = i % 2 == 0 ? SEARCH_EXACT : SEARCH_NONE, .sort_field = SPAN_LIT("width"),
+		    .sort_descending = i % 5 < 2};
+		random_query(&f);
+		sort_ascending = !options.sort_descending;
+		qsort(f.hits, f.hit_count, sizeof(*f.hits), by_width);
+		struct search *search = run(&f, &options, i % 4 == 0 ? 1 : 0);
+		search_get_results(search, &results);
+		for (size_t j = 0; j < results.count; j++)
+			cr_assert_eq(results.hits[j].docid, f.hits[options.offset + j].doc->docid,
+			    "place %zu: %u (%f): %.*s", j, results.hits[j].docid,
+			    width_of(f.hits[options.offset + j].doc), (int)f.text.len, (char *)f.text.ptr);
+		size_t left = f.hit_count > options.offset ? f.hit_count - options.offset : 0;
+		cr_assert_eq(results.count, left < 20 ? left : 20);
+		search_free(search);
+	}
+	fixture_fini(&f);
+}
+
+/* ---- Changes between slices ------------------------------------------------------------- */
+
+/* Docids of the hits at the start: the model's documents move when it grows. */
+static uint32_t *hit_docids(const struct fixture *f)
+{
+	uint32_t *docids = malloc((f->hit_count + 1) * sizeof(*docids));
+	for (uint32_t i = 0; i < f->hit_count; i++)
+		docids[i] = f->hits[i].doc->docid;
+	return docids;
+}
+
+/* While a search stands still, documents come and go and the sweep works. Whatever it
+ * finds was there at its start, matched, and is there at its end; whatever matched and
+ * stayed is found. */
+Test(search_model, survives_changes_between_its_slices)
+{
+	struct fixture f;
+	struct search_results results;
+	fixture_init(&f, 9, 60);
+	for (int i = 0; i < 6000; i++)
+		model_add(&f.model, f.index);
+	for (int round = 0; round < 60; round++) {
+		struct search_options options = {.limit = 10000, .count = SEARCH_EXACT};
+		struct search_budget one = {.units = 1};
+		random_query(&f);
+		uint32_t *docids = hit_docids(&f);
+		struct search *search = start(&f, &options);
+		uint32_t end = f.model.docs[f.model.count - 1].docid;
+		for (int slice = 0; search_step(search, &one) == ERR_AGAIN; slice++) {
+			for (int i = 0; i < 4 && slice < 60; i++) {
+				if (i == 0)
+					model_add(&f.model, f.index);
+				else
+					model_remove(&f.model, f.index);
+			}
+			enum err err = index_sweep(f.index, &one);
+			cr_assert(err == OK || err == ERR_AGAIN);
+		}
+		search_get_results(search, &results);
+		size_t stayed = 0;
+		for (uint32_t i = 0; i < f.hit_count; i++)
+			stayed += index_owner(f.index, docids[i]) != NULL;
+		cr_assert_eq(results.count, stayed, "%zu, not %zu: %.*s", results.count, stayed,
+		    (int)f.text.len, (char *)f.text.ptr);
+		for (size_t i = 0; i < results.count; i++) {
+			cr_assert_leq(results.hits[i].docid, end);
+			cr_assert_not_null(results.hits[i].owner);
+		}
+		search_free(search);
+		free(docids);
+		for (int i = 0; i < 100; i++)
+			model_add(&f.model, f.index);
+	}
+	fixture_fini(&f);
+}
