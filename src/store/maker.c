@@ -287,7 +287,7 @@ void maker_recycle(struct store *store, struct segment *segment)
 	segment->record_bytes = segment->marks = 0;
 	segment->lsn_min = UINT64_MAX;
 	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
-	segment->prev_segment = segment->prev_sector = 0;
+	memset(segment->ended, 0, sizeof(segment->ended));
 	segment->zero_from = SECTOR;
 	maker_begin(store, segment, true);
 }

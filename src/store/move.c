@@ -86,6 +86,7 @@ static enum err move_append_parts(struct stream *stream, struct store_move *move
 		struct chain_part part = chain_table_get(table, move->parts_done);
 		struct record record = {
 			.type = RECORD_PART,
+			.flags = RECORD_CONTINUES,
 			.lsn = part.lsn,
 			.sync = SYNC_ALWAYS,
 			.time_ms = move->read.record.time_ms,
