@@ -98,6 +98,7 @@ static void maker_submit(struct store *store)
 	struct maker *maker = &store->maker;
 	struct segment *segment = maker->segment;
 	uint32_t direct = store->direct ? (uint32_t)IO_DIRECT : 0;
+	int fd;
 	ASSERT(maker->busy);
 	switch ((enum maker_step)maker->step) {
 	case MAKER_OPEN:
@@ -124,7 +125,9 @@ static void maker_submit(struct store *store)
 		zeroer_pump(store);
 		break;
 	case MAKER_CLEAN_CLOSE:
-		io_close(store->io, &maker->op, segment->fd);
+		fd = segment->fd;
+		segment->fd = -1;
+		io_close(store->io, &maker->op, fd);
 		break;
 	case MAKER_CLEAN_UNLINK:
 		io_unlink(store->io, &maker->op, segment->path);
@@ -201,7 +204,6 @@ static void maker_clean_done(struct store *store)
 	struct segment *segment = maker->segment;
 	enum tier tier = segment->tier;
 	if (maker->step == MAKER_CLEAN_CLOSE) {
-		segment->fd = -1;
 		maker_go(store, MAKER_CLEAN_UNLINK);
 		return;
 	}

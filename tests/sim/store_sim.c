@@ -367,7 +367,7 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 			life_work(life, OPS_A_LIFE);
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
-		} else if (owner->opened && owner->trust && kind > 2) {
+		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
 			owner_fail(owner, "does not open: %s", err_name(owner->open_err));
 		}
 		cuts++;
