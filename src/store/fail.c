@@ -333,6 +333,7 @@ static bool fail_offer_record(struct batch *batch, const struct batch_entry *ent
 	record.place = entry->place;
 	if (!store->events.relocated(store->ctx, &record, entry->old, entry->place)) {
 		chain_drop(store, entry->old);
+		read_relocated(store, entry->old, (struct place){0});
 		return false;
 	}
 	chain_rehead(store, entry->old, entry->place);

@@ -186,6 +186,20 @@ static void maker_give_up(struct store *store, enum tier tier)
 	store_check_closed(store);
 }
 
+/* The file keeps the name that it had. */
+static void maker_keep_name(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	if (maker->old_path == NULL)
+		return;
+	ASSERT(segment->path != NULL);
+	memory_free(store->memory, segment->path, segment->path_bytes);
+	segment->path = maker->old_path;
+	segment->path_bytes = strlen(segment->path) + 1;
+	maker->old_path = NULL;
+}
+
 static void maker_failed(struct store *store, int32_t result)
 {
 	struct maker *maker = &store->maker;
@@ -195,6 +209,7 @@ static void maker_failed(struct store *store, int32_t result)
 	if (io_err(result) != ERR_DISKFULL)
 		store->stats.write_errors++;
 	maker->recycling = false;
+	maker_keep_name(store);
 	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);
 }
 
@@ -250,6 +265,9 @@ static void maker_step_done(struct io_op *op, int32_t result)
 		maker_go(store, MAKER_TRAILER);
 	} else if (step == MAKER_HEADER) {
 		maker_go(store, maker->recycling ? MAKER_RENAME : MAKER_SYNC);
+	} else if (step == MAKER_RENAME && result < 0) {
+		maker_keep_name(store);
+		maker_go(store, MAKER_SYNC);
 	} else if (step == MAKER_RENAME) {
 		memory_free(store->memory, maker->old_path, strlen(maker->old_path) + 1);
 		maker->old_path = NULL;

@@ -189,6 +189,7 @@ static void move_read_done(struct store_read *read, enum err err)
 		move_end(store, move, err);
 		return;
 	}
+	move->from = read->place;             /* it may have gone elsewhere meanwhile */
 	move->step = MOVE_WAITING;
 	list_append(&store->streams[move->tier].moves_waiting, &move->batch_link);
 	move_pump(store);

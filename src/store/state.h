@@ -208,6 +208,8 @@ void fail_offer(struct batch *batch);
 void fail_abandon(struct store *store);
 
 /* ---- store.c ---- */
+/* Appends the VOID record that is owed. */
+MUST_CHECK enum err store_append_void(struct store *store);
 void store_set_state(struct store *store, enum err state);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);
