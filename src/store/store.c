@@ -211,7 +211,7 @@ static enum err store_check_record(const struct store *store, const struct recor
 }
 
 /* After a recovery that cut something off, the log says so before it says anything else. */
-static enum err store_append_void(struct store *store)
+enum err store_append_void(struct store *store)
 {
 	struct stream *stream = &store->streams[TIER_HOT];
 	struct record record = {

@@ -90,7 +90,9 @@ struct store_events {
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
 	 * to `to`; the store releases `from`. False: `to` is released. */
 	bool (*relocated)(void *ctx, const struct record *record, struct place from, struct place to);
-	/* A record with later commit blocks fails its checksum. Its key is given if readable. */
+	/* A record with later commit blocks fails its checksum. Its key is given if readable. In
+	 * recovery it takes its turn among recovered(): unless a later record of that key follows,
+	 * the key holds what cannot be read. Its place is not alive then: nothing to release. */
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
