@@ -117,7 +117,12 @@ static void on_opened(void *ctx, enum err err)
 	CHECK_OBJ(server, SERVER_MAGIC);
 	if (err != OK) {
 		log_warning(server->log, "the data directory cannot be used: %s", err_name(err));
-		server_stop(server, 1);
+		server->stopping = server->engine_closed = true;
+		server->exit_code = 1;
+		return;
+	}
+	if (server->stopping) {           /* asked to stop while it loaded */
+		engine_close(server->engine, on_engine_closed, server);
 		return;
 	}
 	log_notice(server->log, "Ready to accept connections on port %u", server_port(server));
@@ -228,7 +233,8 @@ void server_stop(struct server *server, int exit_code)
 	for (uint32_t i = 0; i < server->listener_count; i++)
 		io_listener_close(server->io, &server->listeners[i]);
 	io_timer_cancel(server->io, &server->cron);
-	engine_close(server->engine, on_engine_closed, server);
+	if (!server->engine->loading)
+		engine_close(server->engine, on_engine_closed, server);
 }
 
 /* Replies of this pass leave; connections that were held go on. */

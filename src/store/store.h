@@ -132,6 +132,9 @@ MUST_CHECK enum err store_append(struct store *store, struct record *record);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
+/* So much waits for the disk, or for a segment being made, that an append of ordinary size may
+ * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
+bool store_is_pressed(const struct store *store);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
