@@ -111,6 +111,13 @@ static void on_tick(struct io_timer *timer)
 
 /* ---- What the engine asks of the server ---- */
 
+static void on_engine_closed(void *ctx)
+{
+	struct server *server = ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	server->engine_closed = true;
+}
+
 static void on_opened(void *ctx, enum err err)
 {
 	struct server *server = ctx;
@@ -214,13 +221,6 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	server->started = true;
 	*out = server;
 	return OK;
-}
-
-static void on_engine_closed(void *ctx)
-{
-	struct server *server = ctx;
-	CHECK_OBJ(server, SERVER_MAGIC);
-	server->engine_closed = true;
 }
 
 void server_stop(struct server *server, int exit_code)
