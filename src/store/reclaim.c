@@ -20,14 +20,19 @@ static uint64_t reclaim_oldest_elsewhere(const struct store *store, const struct
 	return oldest;
 }
 
-bool segment_is_dead(const struct store *store, const struct segment *segment)
+/* Nobody needs it any more, once this LSN is known on disk to be durable. */
+static bool segment_is_dying(const struct segment *segment, uint64_t *lsn)
 {
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
-	if (segment->state != SEGMENT_SEALED || segment->live_records > 0 || segment->pins > 0)
-		return false;
-	if (segment->zero_iov.iov_len > 0)
-		return false;
-	if (max_u64(segment->lsn_max, segment->free_lsn) > store->recorded_lsn)
+	*lsn = max_u64(segment->lsn_max, segment->free_lsn);
+	return segment->state == SEGMENT_SEALED && segment->live_records == 0 &&
+	    segment->pins == 0 && segment->zero_iov.iov_len == 0;
+}
+
+bool segment_is_dead(const struct store *store, const struct segment *segment)
+{
+	uint64_t lsn;
+	if (!segment_is_dying(segment, &lsn) || lsn > store->recorded_lsn)
 		return false;
 	ASSERT(segment->live_bytes == 0);
 	return segment->marks == 0 ||
@@ -95,12 +100,18 @@ static bool reclaim_one(struct store *store, struct segment *segment)
 
 void reclaim_pump(struct store *store)
 {
+	if (store->recorded_lsn >= store->reclaim_lsn)
+		store->reclaim_due = true;
 	if (!store->reclaim_due || !store->opened || store->closing ||
 	    store->state == ERR_READONLY)
 		return;
 	store->reclaim_due = false;
+	store->reclaim_lsn = UINT64_MAX;
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
+		uint64_t lsn;
+		if (segment_is_dying(segment, &lsn) && lsn > store->recorded_lsn)
+			store->reclaim_lsn = min_u64(store->reclaim_lsn, lsn);
 		if (!segment_is_dead(store, segment))
 			continue;
 		store->reclaim_due = true;

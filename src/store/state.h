@@ -110,6 +110,7 @@ struct store {
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
 	bool                 opened, closing, closed, direct;
 	bool                 reclaim_due;         /* a segment may have died */
+	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
 	struct stream        streams[TIER_COUNT];
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
@@ -256,7 +257,7 @@ bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 
 /* ---- reclaim.c ---- */
-void reclaim_pump(struct store *store);             /* looks only if reclaim_due */
+void reclaim_pump(struct store *store);             /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
 
 /* ---- recovery.c ---- */
