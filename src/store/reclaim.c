@@ -39,6 +39,25 @@ bool segment_is_dead(const struct store *store, const struct segment *segment)
 	    reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max;
 }
 
+static bool segment_is_reusable(const struct store *store, const struct segment *segment)
+{
+	ASSERT(segment->bytes > 0);
+	return !segment->failed && segment->bytes == store->options.segment_bytes;
+}
+
+struct segment *reclaim_reusable(const struct store *store, enum tier tier)
+{
+	if (!store->opened || !(store->reclaim_due || store->recorded_lsn >= store->reclaim_lsn))
+		return NULL;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		struct segment *segment = store->segments[i];
+		if (segment->tier == tier && segment_is_reusable(store, segment) &&
+		    segment_is_dead(store, segment))
+			return segment;
+	}
+	return NULL;
+}
+
 static void reclaim_unlinked(struct io_op *op, int32_t result)
 {
 	struct segment *segment = op->ctx;
@@ -86,9 +105,8 @@ static bool reclaim_one(struct store *store, struct segment *segment)
 	segment_spare(store, segment->tier, &spares);
 	uint32_t want = segment->tier == TIER_HOT ? store->options.spare_segments : 1;
 	bool short_of = spares < want + RECYCLED_EXTRA;
-	bool fit = !segment->failed && segment->bytes == store->options.segment_bytes;
 	ASSERT(segment->fd >= 0);
-	if (!fit || !short_of || !store->tier_used[segment->tier]) {
+	if (!segment_is_reusable(store, segment) || !short_of || !store->tier_used[segment->tier]) {
 		reclaim_unlink(store, segment);
 		return true;
 	}

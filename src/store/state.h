@@ -259,6 +259,8 @@ MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 /* ---- reclaim.c ---- */
 void reclaim_pump(struct store *store);             /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
+/* A dead segment of this tier that can become a spare, or NULL. */
+struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 
 /* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);
