@@ -67,13 +67,19 @@ static void wait_for(struct crew *crew, const bool *flag)
 	}
 }
 
+void crew_close(struct crew *crew)
+{
+	worker_pool_close(crew->pool, crew_closed, &crew->closed);
+	cr_assert_not(crew->closed, "closed() ran within close");
+	wait_for(crew, &crew->closed);
+	worker_pool_free(crew->pool);
+	crew->pool = NULL;
+}
+
 void crew_fini(struct crew *crew)
 {
-	if (crew->pool != NULL) {
-		worker_pool_close(crew->pool, crew_closed, &crew->closed);
-		wait_for(crew, &crew->closed);
-		worker_pool_free(crew->pool);
-	}
+	if (crew->pool != NULL)
+		crew_close(crew);
 	body_pool_free(crew->bodies);
 	io_free(crew->io);
 	cr_assert_eq(crew->memory.bytes, 0, "%lu bytes leaked", crew->memory.bytes);
