@@ -148,7 +148,8 @@ struct transform_plan crew_plan(struct span file, const char *words)
 	uint32_t argc = 0;
 	for (const char *at = words; *at != 0 && argc < WORDS_MAX;) {
 		size_t len = strcspn(at, " ");
-		argv[argc++] = span_of(at, len);
+		if (len > 0)
+			argv[argc++] = span_of(at, len);
 		at += len + (at[len] == ' ');
 	}
 	crew_probe(file, &meta);
