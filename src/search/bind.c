@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { DRIVER_RARITY = 64 };
+
 /* ---- Terms ------------------------------------------------------------------------------ */
 
 static void node_set_terms(struct search *search, struct node *node, struct term **terms,
@@ -197,7 +199,7 @@ static void bind_roles(struct search *search)
 {
 	struct node *root = &search->nodes[search->root];
 	root->scores = search->scoring;
-	root->drives = true;
+	root->drives = root->must = true;
 	for (uint32_t i = search->node_count; i-- > 0;) {
 		const struct node *node = &search->nodes[i];
 		bool either = node->kind == QUERY_OR || node->kind == QUERY_OPTIONAL;
@@ -207,6 +209,7 @@ static void bind_roles(struct search *search)
 			child->drives = node->drives && node->kind != QUERY_NOT &&
 			    node->kind != QUERY_OPTIONAL;
 			child->guarded = either && child->kind == QUERY_AND;
+			child->must = node->must && node->kind == QUERY_AND;
 		}
 	}
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -259,6 +262,29 @@ static void bind_total(struct search *search)
 	search->total_is_known = true;
 }
 
+/* The rarest term that every result has, if it is rare enough to walk its postings. */
+static void bind_driver(struct search *search)
+{
+	uint64_t least = UINT64_MAX;
+	for (uint32_t i = 0; i < search->node_count; i++) {
+		const struct node *node = &search->nodes[i];
+		bool list = node->kind == QUERY_TERM || node->kind == QUERY_PHRASE ||
+		    (node->kind == QUERY_TAG && node->cursor_count == 1);
+		for (uint32_t j = 0; j < node->cursor_count && node->must && list; j++) {
+			uint64_t count = node->cursors[j].term->list.count;
+			if (count >= least)
+				continue;
+			least = count;
+			search->driver = &node->cursors[j];
+		}
+	}
+	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
+	search->lists = search->driver != NULL &&
+	    (alone || least * DRIVER_RARITY <= search->index->docs.live_count);
+	if (search->lists)
+		search->words = PACK_COUNT / 64;
+}
+
 void search_bind(struct search *search, const struct query *query)
 {
 	CHECK_OBJ(query, QUERY_MAGIC);
@@ -275,6 +301,7 @@ void search_bind(struct search *search, const struct query *query)
 	search->frame_cap = search->nodes[search->root].depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
+	bind_driver(search);
 	bind_norms(search);
 	bind_total(search);
 }

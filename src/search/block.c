@@ -21,21 +21,19 @@ void posting_batch_add(struct posting_batch *batch, struct posting_run *run, con
 static void skip_bounds(const struct posting_batch *batch, const struct docs *docs,
     struct posting_skip *skip)
 {
-	uint32_t single = UINT16_MAX, multi = UINT8_MAX;
-	uint8_t tf_max = 1;
+	skip->last = batch->docids[batch->count - 1];
+	skip->tf_max = 1;
+	skip->length_single = skip->length_top = skip->length_between = UINT8_MAX;
+	for (uint32_t i = 0; i < batch->count; i++)
+		if (batch->tfs[i] > skip->tf_max)
+			skip->tf_max = batch->tfs[i];
 	for (uint32_t i = 0; i < batch->count; i++) {
 		uint32_t length = docs_length(docs, batch->docids[i]);
-		if (batch->tfs[i] == 1) {
-			single = length < single ? length : single;
-			continue;
-		}
-		multi = length < multi ? length : multi;
-		tf_max = batch->tfs[i] > tf_max ? batch->tfs[i] : tf_max;
+		uint8_t *least = batch->tfs[i] == 1 ? &skip->length_single
+		    : batch->tfs[i] == skip->tf_max ? &skip->length_top : &skip->length_between;
+		if (length < *least)
+			*least = (uint8_t)length;
 	}
-	skip->last = batch->docids[batch->count - 1];
-	skip->tf_max = tf_max;
-	skip->length_single = (uint16_t)single;
-	skip->length_multi = (uint8_t)multi;
 }
 
 struct block_plan {

@@ -5,19 +5,20 @@ enum { COLLECT_UNIT = 256 };
 
 static void scores_clear(struct search *search)
 {
-	uint32_t count = 0;
 	if (!search->scoring)
 		return;
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-		count += (uint32_t)__builtin_popcountll(search->touched[word]);
-	if (count > WINDOW_DOCS / 8) {
-		memset(search->scores, 0, sizeof(search->scores));
-	} else if (count > 0) {
-		for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-			for (uint64_t bits = search->touched[word]; bits != 0; bits &= bits - 1)
-				search->scores[word * 64 + (uint32_t)__builtin_ctzll(bits)] = 0;
+	for (uint32_t word = 0; word < search->words; word++) {
+		uint64_t bits = search->touched[word];
+		search->touched[word] = 0;
+		if (bits == 0)
+			continue;
+		if (__builtin_popcountll(bits) > 8) {
+			memset(search->scores + word * 64, 0, 64 * sizeof(*search->scores));
+			continue;
+		}
+		for (; bits != 0; bits &= bits - 1)
+			search->scores[word * 64 + (uint32_t)__builtin_ctzll(bits)] = 0;
 	}
-	memset(search->touched, 0, sizeof(search->touched));
 }
 
 void window_abandon(struct search *search)
@@ -64,7 +65,7 @@ static void document_offer(struct search *search, uint32_t slot)
 {
 	struct top *top = &search->top;
 	struct entry entry;
-	entry.docid = (search->window << WINDOW_SHIFT) + slot;
+	entry.docid = search_docid(search, slot);
 	entry.score = search->scoring ? search->scores[slot] : 0;
 	if (top->sort == SORT_SCORE && top_is_full(top) &&
 	    (top->cap == 0 || entry.score <= top->entries[0].score))
@@ -86,31 +87,49 @@ static bool only_counts(const struct search *search)
 
 static void matches_count(struct search *search)
 {
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+	for (uint32_t word = 0; word < search->words; word++) {
 		if (!search->total_is_known)
 			search->total += (uint32_t)__builtin_popcountll(search->matches[word]);
 		search->matches[word] = 0;
 	}
 }
 
-static void match_take(struct search *search, const struct doc_window *docs, uint32_t slot)
+static void match_take(struct search *search, uint32_t slot)
 {
 	const struct search_options *options = &search->options;
-	if (options->accept != NULL && !options->accept(options->accept_ctx, docs->owners[slot]))
+	if (options->accept != NULL && !options->accept(options->accept_ctx,
+	    index_owner(search->index, search_docid(search, slot))))
 		return;
 	if (!search->total_is_known)
 		search->total++;
 	document_offer(search, slot);
 }
 
+/* Drops matches that were removed since the last slice. */
+static void matches_check(struct search *search)
+{
+	const struct docs *docs = &search->index->docs;
+	if (!search->lists) {
+		const struct doc_window *window = docs_window(docs, search->window);
+		ASSERT(window != NULL);
+		for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+			search->matches[word] &= window->live[word];
+		return;
+	}
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (!docs_is_live(docs, search->docids[slot]))
+				search->matches[word] &= ~(1ULL << (slot % 64));
+		}
+	}
+}
+
 bool window_collect(struct search *search)
 {
-	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
 	uint32_t left = COLLECT_UNIT;
-	ASSERT(docs != NULL);
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
-		search->matches[word] &= docs->live[word];
-	for (uint32_t word = WINDOW_WORDS; word-- > 0;) {
+	matches_check(search);
+	for (uint32_t word = search->words; word-- > 0;) {
 		while (search->matches[word] != 0) {
 			if (only_counts(search)) {
 				matches_count(search);
@@ -120,7 +139,7 @@ bool window_collect(struct search *search)
 				return false;
 			uint32_t bit = 63 - (uint32_t)__builtin_clzll(search->matches[word]);
 			search->matches[word] &= ~(1ULL << bit);
-			match_take(search, docs, word * 64 + bit);
+			match_take(search, word * 64 + bit);
 		}
 	}
 	scores_clear(search);

@@ -307,10 +307,21 @@ static uint32_t code_bound(const struct column_window *window, double bound, boo
 		mask[word] &= bits; \
 	}
 
+/* Codes of the values within [low, high]; both bounds lie within the window's. */
+static bool code_range(const struct column_window *window, double low, double high,
+    uint32_t *from, uint32_t *until)
+{
+	*from = code_bound(window, low, false);
+	*until = high >= window->high ? code_bound(window, window->high, false)
+	    : code_bound(window, high, true) - 1;
+	return *from <= *until;
+}
+
 static void filter_dense(const struct column_window *window, double low, double high,
     uint64_t mask[WINDOW_WORDS])
 {
 	const void *codes = window->data;
+	uint32_t from, until;
 	if (window->width == 8) {
 		for (uint32_t slot = 0; slot < WINDOW_DOCS; slot++) {
 			double value = double_get(codes, slot);
@@ -319,12 +330,7 @@ static void filter_dense(const struct column_window *window, double low, double 
 		}
 		return;
 	}
-	/* low <= window->high and high >= window->low: both bounds lie within the codes. */
-	uint32_t from = code_bound(window, low, false);
-	uint32_t until = code_bound(window, high, true) - 1;
-	if (high >= window->high)
-		until = code_bound(window, window->high, false);
-	if (from > until) {
+	if (!code_range(window, low, high, &from, &until)) {
 		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
 		return;
 	}
@@ -341,20 +347,25 @@ static void filter_sparse(const struct column_window *window, double low, double
     uint64_t mask[WINDOW_WORDS])
 {
 	uint64_t keep[WINDOW_WORDS] = {0};
+	bool coded = window->width != 0 && window->width != 8;
 	const uint16_t *slots = window->width == 0 ? open_slots(window) : sealed_slots(window);
+	uint32_t from = 1, until = 0;
+	if (coded && !code_range(window, low, high, &from, &until)) {
+		memset(mask, 0, sizeof(keep));
+		return;
+	}
 	for (uint32_t i = 0; i < window->count; i++) {
-		double value;
 		uint16_t slot = slots[i];
-		if ((mask[slot / 64] >> (slot % 64) & 1) == 0)
-			continue;
-		if (window->width == 0)
-			value = open_values(window)[i];
-		else if (window->width == 8)
-			value = double_get(sealed_codes(window), i);
-		else
-			value = code_value(window, code_get(sealed_codes(window), window->width, i));
-		if (value >= low && value <= high)
-			keep[slot / 64] |= 1ULL << (slot % 64);
+		bool in;
+		if (coded) {
+			uint32_t code = code_get(sealed_codes(window), window->width, i);
+			in = code >= from && code <= until;
+		} else {
+			double value = window->width == 0 ? open_values(window)[i]
+			    : double_get(sealed_codes(window), i);
+			in = value >= low && value <= high;
+		}
+		keep[slot / 64] |= (uint64_t)in << (slot % 64);
 	}
 	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 		mask[i] &= keep[i];

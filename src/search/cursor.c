@@ -46,12 +46,20 @@ uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
 	if (cursor->run_at == CURSOR_NO_RUN || at >= count)
 		return postings_find(list, docid, 0, count);
 	postings_bounds(list, at, &first, &last);
-	if (docid > last)
-		return postings_find(list, docid, at + 1, count);
-	if (docid >= first)
+	if (docid >= first && docid <= last)
 		return at;
-	/* Searches go down through the windows: the answer is near. */
+	/* The answer is near, as a rule: steps that double, then halves. */
 	uint32_t step = 1, from = at;
+	if (docid > last) {
+		for (from = at + 1; from < count; step *= 2) {
+			uint32_t until = count - from > step ? from + step : count;
+			postings_bounds(list, until - 1, &first, &last);
+			if (docid <= last)
+				return postings_find(list, docid, from, until);
+			from = until;
+		}
+		return count;
+	}
 	while (from > 0) {
 		from = from > step ? from - step : 0;
 		postings_bounds(list, from, &first, &last);
@@ -63,7 +71,7 @@ uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
 }
 
 /* The first place in the run whose id is >= docid; the count if none. */
-static uint32_t run_find(const struct posting_run *run, uint32_t docid)
+uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid)
 {
 	uint32_t low = 0, high = run->count;
 	while (low < high) {
@@ -85,7 +93,7 @@ uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
 		postings_bounds(list, at, &first, &last);
 		if (first < limit) {
 			cursor_load(cursor, at, true);
-			uint32_t place = run_find(&cursor->run, limit);
+			uint32_t place = cursor_run_find(&cursor->run, limit);
 			if (place > 0)
 				return cursor->run.docids[place - 1];
 		}
@@ -102,6 +110,6 @@ bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place)
 	if (at == postings_run_count(&cursor->term->list))
 		return false;
 	cursor_load(cursor, at, false);
-	*place = run_find(&cursor->run, docid);
+	*place = cursor_run_find(&cursor->run, docid);
 	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
 }

@@ -30,5 +30,8 @@ uint32_t cursor_find(struct cursor *cursor, uint32_t docid);
 /* The greatest id below `limit`, or DOCID_NONE. */
 uint32_t cursor_before(struct cursor *cursor, uint32_t limit);
 
+/* The first place in the run whose id is >= docid; the count if none. */
+uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid);
+
 /* Place of docid in its run, which is then decoded whole; false if it is not there. */
 MUST_CHECK bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place);

@@ -52,8 +52,9 @@ struct index *index_new(struct memory *memory, const struct index_options *optio
 	index->k1 = usual ? 1.2 : options->k1;
 	index->b = usual ? 0.75 : options->b;
 	docs_init(&index->docs, &index->documents_memory);
-	dict_init(&index->dict, &index->dictionary_memory, &index->postings_memory, options->hash_seed);
-	dict_init(&index->names, &index->dictionary_memory, &index->postings_memory, options->hash_seed);
+	struct memory *terms = &index->dictionary_memory, *lists = &index->postings_memory;
+	dict_init(&index->dict, terms, lists, options->hash_seed);
+	dict_init(&index->names, terms, lists, options->hash_seed);
 	for (uint32_t id = 0; id < SCHEMA_COUNT; id++) {
 		const struct schema_field *row = schema_field(id);
 		struct term *name = dict_add(&index->names, 0, span_text(row->name));

@@ -5,6 +5,8 @@
 
 #define EARTH_RADIUS_M 6372797.560856 /* as Redis has it */
 
+enum { BOUND_RUNS_MAX = 40 };           /* a window has at most 34 */
+
 static bool bit_get(const uint64_t *bits, uint32_t at)
 {
 	return (bits[at / 64] >> (at % 64) & 1) != 0;
@@ -37,37 +39,32 @@ static void bits_and(uint64_t *to, const uint64_t *from)
 
 /* ---- Scores ---------------------------------------------------------------------------- */
 
-/* Rises with tf and falls with length also as floats are rounded, so that bounds hold. */
-static float term_score(const struct search *search, float weight, uint8_t tf, uint32_t length)
-{
-	float norm = length < RUN_LENGTHS ? search->norms[length]
-	    : search->norm_base + search->norm_slope * (float)length;
-	return weight / (1 + norm * search->inverse_tf[tf]);
-}
-
 /* Highest score in run `at`. */
-static float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
+float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
 {
 	const struct postings *list = &cursor->term->list;
 	if (at >= list->block_count)
 		return cursor->weight;    /* the tail keeps no bounds */
 	const struct posting_skip *skip = &list->skips[at];
-	float single = term_score(search, cursor->weight, 1, skip->length_single);
-	if (skip->tf_max == 1)
-		return single;
-	float multi = term_score(search, cursor->weight, skip->tf_max, skip->length_multi);
-	return single > multi ? single : multi;
+	float bound = term_score(search, cursor->weight, 1, skip->length_single);
+	if (skip->tf_max > 1)
+		bound = fmaxf(bound, term_score(search, cursor->weight, skip->tf_max, skip->length_top));
+	if (skip->tf_max > 2)
+		bound = fmaxf(bound, term_score(search, cursor->weight, (uint8_t)(skip->tf_max - 1),
+		    skip->length_between));
+	return bound;
 }
 
 static float cursor_bound(struct search *search, struct cursor *cursor)
 {
-	uint32_t low = search->window << WINDOW_SHIFT, high = low + (WINDOW_DOCS - 1), first, last;
-	uint32_t count = postings_run_count(&cursor->term->list);
+	uint32_t count = postings_run_count(&cursor->term->list), first, last;
 	float bound = 0;
-	for (uint32_t at = cursor_find(cursor, low); at < count; at++) {
+	for (uint32_t at = cursor_find(cursor, search->low), runs = 0; at < count; at++, runs++) {
 		postings_bounds(&cursor->term->list, at, &first, &last);
-		if (first > high)
+		if (first > search->high)
 			break;
+		if (runs == BOUND_RUNS_MAX)
+			return cursor->weight;
 		bound = fmaxf(bound, run_bound(search, cursor, at));
 	}
 	return bound;
@@ -84,12 +81,6 @@ float leaf_bound(struct search *search, struct node *node)
 		for (uint32_t i = 0; i < node->cursor_count; i++)
 			bound += cursor_bound(search, &node->cursors[i]);
 	return bound;
-}
-
-static void add_score(struct search *search, uint32_t slot, float score)
-{
-	search->scores[slot] += score;
-	bit_set(search->touched, slot);
 }
 
 /* ---- Words ----------------------------------------------------------------------------- */
@@ -122,8 +113,7 @@ static void run_match(struct search *search, const struct cursor *cursor,
 
 static struct run_range window_range(const struct search *search, const struct node *node)
 {
-	uint32_t low = search->window << WINDOW_SHIFT;
-	return (struct run_range){.low = low, .high = low + (WINDOW_DOCS - 1), .mask = node->mask};
+	return (struct run_range){.low = search->low, .high = search->high, .mask = node->mask};
 }
 
 /* Adds to `out` what the cursor's term matches of `mask`. */
@@ -195,7 +185,7 @@ static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next
 	return kept;
 }
 
-static bool phrase_at(struct node *node, uint32_t docid)
+bool phrase_at(struct node *node, uint32_t docid)
 {
 	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
@@ -216,8 +206,9 @@ static bool phrase_at(struct node *node, uint32_t docid)
 	return true;
 }
 
-static void phrase_score(struct search *search, struct node *node, uint32_t docid)
+void phrase_score(struct search *search, struct node *node, uint32_t slot)
 {
+	uint32_t docid = search_docid(search, slot);
 	uint32_t length = docs_length(&search->index->docs, docid), place;
 	float score = 0;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
@@ -225,7 +216,7 @@ static void phrase_score(struct search *search, struct node *node, uint32_t doci
 		if (cursor_at(cursor, docid, &place))
 			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
 	}
-	add_score(search, docid % WINDOW_DOCS, score);
+	add_score(search, slot, score);
 }
 
 static void phrase_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
@@ -245,7 +236,7 @@ static void phrase_match(struct search *search, struct node *node, bool scores, 
 			if (!phrase_at(node, range.low + slot))
 				mask[word] &= ~(1ULL << (slot % 64));
 			else if (scores)
-				phrase_score(search, node, range.low + slot);
+				phrase_score(search, node, slot);
 		}
 	}
 }
@@ -298,7 +289,7 @@ static double radians(double degrees)
 	return degrees * (M_PI / 180);
 }
 
-static double geo_distance(double lon1, double lat1, double lon2, double lat2)
+double geo_distance(double lon1, double lat1, double lon2, double lat2)
 {
 	double u = sin((radians(lat2) - radians(lat1)) / 2);
 	double v = sin((radians(lon2) - radians(lon1)) / 2);

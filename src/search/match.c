@@ -84,7 +84,7 @@ static bool key_is_hopeless(const struct search *search)
 	if (top->cap == 0)
 		return true;
 	const struct entry *worst = &top->entries[0];
-	if (top->sort != SORT_NUMBER)
+	if (top->sort != SORT_NUMBER || search->lists)
 		return false;
 	if (search->sort_column == NULL ||
 	    !column_bounds(search->sort_column, search->window, &low, &high))
@@ -94,7 +94,7 @@ static bool key_is_hopeless(const struct search *search)
 	return top->descending ? high <= worst->number : low >= worst->number;
 }
 
-static bool window_is_hopeless(struct search *search)
+bool window_is_hopeless(struct search *search)
 {
 	search->prunes = false;
 	if (!may_skip(search))
@@ -104,24 +104,30 @@ static bool window_is_hopeless(struct search *search)
 	return key_is_hopeless(search);
 }
 
+/* The root's frame; its mask holds the candidates. */
+void frame_begin(struct search *search)
+{
+	struct frame *frame = &search->frames[0];
+	frame->node = search->root;
+	frame->child = 0;
+	frame->quiet = !search->scoring;
+	frame->again = false;
+	memset(frame->found, 0, search->words * sizeof(*frame->found));
+	search->frame_count = 1;
+}
+
 static void window_begin(struct search *search, const struct doc_window *docs)
 {
 	struct frame *frame = &search->frames[0];
-	uint64_t low = (uint64_t)search->window << WINDOW_SHIFT;
 	memcpy(frame->mask, docs->live, sizeof(frame->mask));
-	uint64_t inside = search->limit - low;
+	uint64_t inside = search->limit - search->low;
 	for (uint32_t word = 0; word < WINDOW_WORDS && inside < WINDOW_DOCS; word++) {
 		if (inside <= word * 64)
 			frame->mask[word] = 0;
 		else if (inside < word * 64 + 64)
 			frame->mask[word] &= ~0ULL >> (64 - (inside - word * 64));
 	}
-	frame->node = search->root;
-	frame->child = 0;
-	frame->quiet = !search->scoring;
-	frame->again = false;
-	memset(frame->found, 0, sizeof(frame->found));
-	search->frame_count = 1;
+	frame_begin(search);
 }
 
 enum window_state window_next(struct search *search)
@@ -133,6 +139,8 @@ enum window_state window_next(struct search *search)
 			return WINDOW_END;
 		ASSERT(window < search->window);
 		search->window = window;
+		search->low = window << WINDOW_SHIFT;
+		search->high = search->low + (WINDOW_DOCS - 1);
 		const struct doc_window *docs = docs_window(&search->index->docs, window);
 		if (docs == NULL || docs->live_count == 0)
 			continue;
@@ -152,10 +160,10 @@ enum window_state window_next(struct search *search)
  * children scored must then not count. Such an AND is guarded: it is evaluated quietly,
  * and again, for the documents that it matches, to add their scores. */
 
-static bool mask_is_empty(const uint64_t *mask)
+static bool mask_is_empty(const struct search *search, const uint64_t *mask)
 {
 	uint64_t any = 0;
-	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+	for (uint32_t i = 0; i < search->words; i++)
 		any |= mask[i];
 	return any == 0;
 }
@@ -171,7 +179,7 @@ static void frame_take(struct search *search, struct frame *frame)
 {
 	const struct node *node = &search->nodes[frame->node];
 	const uint64_t *matches = search->frames[search->frame_count].mask;
-	for (uint32_t i = 0; i < WINDOW_WORDS; i++) {
+	for (uint32_t i = 0; i < search->words; i++) {
 		if (node->kind == QUERY_AND)
 			frame->mask[i] = matches[i];
 		else if (node->kind == QUERY_OR)
@@ -188,7 +196,7 @@ static bool frame_is_done(const struct search *search, struct frame *frame,
 {
 	if (node->kind == QUERY_OPTIONAL && (frame->quiet || !node->scores))
 		return true;
-	if (node->kind == QUERY_AND && mask_is_empty(frame->mask))
+	if (node->kind == QUERY_AND && mask_is_empty(search, frame->mask))
 		return true;
 	if (frame->child == node->child_count) {
 		if (!node->guarded || frame->again || frame->quiet || !node->scores)
@@ -209,13 +217,13 @@ static void frame_push(struct search *search, const struct frame *frame, const s
 	above->child = 0;
 	above->quiet = frame->quiet || node->kind == QUERY_NOT || (node->guarded && !frame->again);
 	above->again = false;
-	memcpy(above->mask, frame->mask, sizeof(above->mask));
+	memcpy(above->mask, frame->mask, search->words * sizeof(*above->mask));
 	/* What an OR has found need not be found again, unless for its score. */
 	if (node->kind == QUERY_OR && (frame->quiet || !node->scores))
-		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		for (uint32_t i = 0; i < search->words; i++)
 			above->mask[i] &= ~frame->found[i];
 	if (search->nodes[above->node].kind == QUERY_OR)
-		memset(above->found, 0, sizeof(above->found));
+		memset(above->found, 0, search->words * sizeof(*above->found));
 }
 
 bool window_match(struct search *search)
@@ -227,18 +235,22 @@ bool window_match(struct search *search)
 		if (is_leaf(node)) {
 			if (evaluated)
 				return false;
-			leaf_match(search, node, node->scores && !frame->quiet, frame->mask);
+			bool scores = node->scores && !frame->quiet;
+			if (search->lists)
+				leaf_match_list(search, node, scores, frame->mask);
+			else
+				leaf_match(search, node, scores, frame->mask);
 			evaluated = true;
 		} else if (!frame_is_done(search, frame, node)) {
 			frame_push(search, frame, node);
 			continue;
 		} else if (node->kind == QUERY_OR) {
-			memcpy(frame->mask, frame->found, sizeof(frame->mask));
+			memcpy(frame->mask, frame->found, search->words * sizeof(*frame->mask));
 		}
 		search->frame_count--;
 		if (search->frame_count > 0)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}
-	memcpy(search->matches, search->frames[0].mask, sizeof(search->matches));
+	memcpy(search->matches, search->frames[0].mask, search->words * sizeof(*search->matches));
 	return true;
 }

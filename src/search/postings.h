@@ -2,9 +2,10 @@
  *
  * Sealed blocks of up to 128 postings, bit-packed, and one open tail of less than 128 as
  * variable-length bytes. Beside each block stands a skip entry with its last id and with
- * what bounds the scores in it: the shortest length among postings with tf 1, and the
- * highest tf with the shortest length among the rest. Lengths and frequencies are kept
- * rather than a score, so that idf and mean length may drift.
+ * what bounds the scores in it: the shortest length among postings with tf 1, the highest
+ * tf with the shortest length among those that have it, and the shortest length among the
+ * rest. Lengths and frequencies are kept rather than a score, so that idf and mean length
+ * may drift.
  *
  * Block: struct posting_block, then 4 * delta_bits words of (gap - 1), 4 * tf_bits words
  * of (tf - 1), 16 words of field masks if they differ (mask is 0), then the positions as
@@ -39,9 +40,9 @@ _Static_assert(sizeof(struct posting_block) == 12, "block header");
 
 struct posting_skip {
 	uint32_t last;
-	uint8_t  tf_max;                  /* 1: no posting has more */
-	uint8_t  length_multi;            /* shortest with tf > 1, cut to 255 */
-	uint16_t length_single;           /* shortest with tf 1; 65535 if none is shorter */
+	uint8_t  tf_max;
+	/* Shortest lengths with tf 1, tf_max, and tf between; 255 also for longer, or none. */
+	uint8_t  length_single, length_top, length_between;
 	struct posting_block *block;
 };
 _Static_assert(sizeof(struct posting_skip) == 16, "skip entry");

@@ -8,6 +8,10 @@
  * stack, one leaf a unit, so that a search can stop after any leaf. Scoring leaves add to
  * one float a document of the window.
  *
+ * A query that needs a rare term is walked by that term's postings instead: a batch is one
+ * run of them, at most 128 candidates, and the bitmaps have two words instead of 64
+ * (lists.c). "Slot" is the place of a document in its window or batch.
+ *
  * Where no exact total is wanted, a window or block whose best possible score cannot enter
  * the results is passed over (block-max pruning: Ding and Suel, "Faster top-k document
  * retrieval using block-max indexes", 2011).
@@ -37,6 +41,7 @@ struct node {
 	uint8_t        mask;
 	bool           scores;            /* it or a leaf below adds to scores */
 	bool           guarded;           /* AND below an OR or ~: see match.c */
+	bool           must;              /* every result matches it */
 	bool           drives;            /* its matches choose the windows: under no NOT or ~ */
 	bool           has_numbers, has_dates;
 	uint32_t       first_child, child_count;     /* in search->order */
@@ -82,7 +87,11 @@ struct top {
 	bool          descending;
 };
 
-enum search_phase { PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE };
+enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
+
+enum search_phase {
+	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE
+};
 
 struct search {
 	uint32_t        magic;
@@ -91,7 +100,15 @@ struct search {
 	struct search_options options;
 	enum search_phase phase;
 	uint32_t        limit;            /* ids from here on came later */
-	uint32_t        window;           /* at work on */
+	bool            lists;            /* batches are runs of the driver, not windows */
+	struct cursor  *driver;
+	uint32_t        below;            /* lists: ids from here on are done */
+	uint32_t        window;           /* windows: at work on */
+	uint32_t        low, high;        /* ids of this window or batch lie between */
+	uint32_t        words;            /* of its bitmaps */
+	uint32_t        docids[PACK_COUNT];          /* lists: the candidates, ascending */
+	uint8_t         places[PACK_COUNT];          /* and where in the driver's run */
+	uint32_t        driver_run, driver_version;  /* that run, while the list is unchanged */
 	struct query   *texts;            /* items and bytes of the query, if expansions need them */
 	struct node    *nodes;
 	uint32_t        node_count, root;
@@ -120,17 +137,54 @@ struct search {
 	float           norm_base, norm_slope;
 };
 
+static inline uint32_t search_docid(const struct search *search, uint32_t slot)
+{
+	return search->lists ? search->docids[slot] : (search->window << WINDOW_SHIFT) + slot;
+}
+
+/* Rises with tf and falls with length also as floats are rounded, so that bounds hold. */
+static inline float term_score(const struct search *search, float weight, uint8_t tf,
+    uint32_t length)
+{
+	float norm = length < RUN_LENGTHS ? search->norms[length]
+	    : search->norm_base + search->norm_slope * (float)length;
+	return weight / (1 + norm * search->inverse_tf[tf]);
+}
+
+static inline void add_score(struct search *search, uint32_t slot, float score)
+{
+	search->scores[slot] += score;
+	search->touched[slot / 64] |= 1ULL << (slot % 64);
+}
+
+/* Is this score too low to enter the results, also when sums are rounded differently? */
+static inline bool is_hopeless(const struct search *search, float bound)
+{
+	return bound * 1.0001f <= search->threshold;
+}
+
 /* ---- leaf.c ---------------------------------------------------------------------------- */
 
-/* Clears in `mask` what the leaf does not match in search->window; adds scores. */
+/* Clears in `mask` what the leaf does not match in this window; adds scores. */
 void leaf_match(struct search *search, struct node *node, bool scores,
     uint64_t mask[WINDOW_WORDS]);
 
 /* The greatest window below `window` in which the leaf may match anything, or DOCID_NONE. */
 uint32_t leaf_before(struct search *search, struct node *node, uint32_t window);
 
-/* Highest score that the leaf can add in search->window. */
+/* Highest score that the leaf can add in this window or batch; that of one run. */
 float leaf_bound(struct search *search, struct node *node);
+float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at);
+
+bool phrase_at(struct node *node, uint32_t docid);
+void phrase_score(struct search *search, struct node *node, uint32_t slot);
+double geo_distance(double lon1, double lat1, double lon2, double lat2);
+
+/* ---- lists.c --------------------------------------------------------------------------- */
+
+/* As leaf_match and window_next, for batches. */
+void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
+MUST_CHECK enum window_state list_next(struct search *search);
 
 /* ---- wide.c ---------------------------------------------------------------------------- */
 
@@ -155,11 +209,11 @@ MUST_CHECK enum err search_bind_sort(struct search *search);
 
 /* ---- match.c --------------------------------------------------------------------------- */
 
-enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
-
 /* Looks for the next window worth a look, and sets the frames up for it. WINDOW_PASSED:
  * some were passed over, ask again. */
 MUST_CHECK enum window_state window_next(struct search *search);
+
+void frame_begin(struct search *search);
 
 /* Evaluates up to and including one leaf; true when the window's matches are known. */
 MUST_CHECK bool window_match(struct search *search);
@@ -170,8 +224,5 @@ MUST_CHECK bool window_collect(struct search *search);
 /* Gives up what was found in this window: all of its documents are gone. */
 void window_abandon(struct search *search);
 
-/* Is this score too low to enter the results, also when sums are rounded differently? */
-static inline bool is_hopeless(const struct search *search, float bound)
-{
-	return bound * 1.0001f <= search->threshold;
-}
+/* Can nothing in this window or batch enter the results? Prepares pruning within it. */
+bool window_is_hopeless(struct search *search);

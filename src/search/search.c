@@ -54,7 +54,9 @@ static void search_init(struct search *search, struct index *index,
 	search->options = *options;
 	search->phase = PHASE_WINDOW;
 	search->limit = index->docs.next;
+	search->below = search->limit;
 	search->window = docs_window_count(&index->docs);
+	search->words = WINDOW_WORDS;
 	search->scoring = options->sort_field.len == 0 || options->with_scores;
 	index->searches++;
 }
@@ -101,7 +103,7 @@ static enum err step_expand(struct search *search)
 
 static void step_window(struct search *search)
 {
-	switch (window_next(search)) {
+	switch (search->lists ? list_next(search) : window_next(search)) {
 	case WINDOW_FOUND:
 		search->phase = PHASE_MATCH;
 		break;
@@ -146,7 +148,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	ASSERT(budget != NULL);
 	bool in_window = search->phase == PHASE_MATCH || search->phase == PHASE_COLLECT;
-	if (in_window && docs_window(&search->index->docs, search->window) == NULL) {
+	if (in_window && !search->lists && docs_window(&search->index->docs, search->window) == NULL) {
 		window_abandon(search);
 		search->phase = PHASE_WINDOW;
 	}

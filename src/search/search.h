@@ -31,8 +31,9 @@
  *   @tags:{cat|big dog|ca*} | @width:[1920 +inf] | @width:[(100 (200] | @iso:[400]
  *   @taken:[2024-01 (2024-06] | @location:[lon lat 5 km|m|mi|ft] | ismissing(@f) | * | $p
  *   A backslash takes the next byte literally. A hyphen inside a word (t-shirt) belongs to
- *   it, as do ' _ . and /, and a word that analysis splits is a phrase. In a date range an inclusive lower
- *   bound is the first millisecond of what was named, an inclusive upper bound the last.
+ *   it, as do ' _ . and /, and a word that analysis splits is a phrase. In a date range an
+ *   inclusive lower bound is the first millisecond of what was named, an inclusive upper
+ *   bound the last.
  *   On an attribute a bound that reads as number and as date (2024) serves as both.
  *   A prefix needs 2 characters. "-cat" alone is all but cat.
  *

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "store/batch.h"
+#include "store/chain_table.h"
 #include "store/scan.h"
 
 enum {
@@ -41,7 +42,7 @@ struct segment {
 	uint64_t       bytes;             /* of the file */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
-	uint32_t       prev_segment, prev_sector;
+	struct position ended[COMMIT_ENDED];      /* for its commit blocks */
 	uint32_t       pins;              /* reads and writes in flight, batches not yet durable */
 	uint64_t       live_records, live_bytes, record_bytes, marks;
 	uint64_t       lsn_min, lsn_max, mark_lsn_max;        /* lsn_min: UINT64_MAX if empty */
@@ -76,7 +77,7 @@ struct stream {
 	bool            unmarked;         /* no commit block on disk says what is durable */
 	uint32_t        failures;         /* streams of copies: batches given up */
 	uint32_t        durable_segment, durable_sector;
-	uint32_t        prev_segment, prev_sector;        /* recovery: where it ended */
+	struct position ended[COMMIT_ENDED];      /* its last segments, latest first */
 	struct list     moves_waiting;    /* move.c: for a segment or a batch */
 };
 
@@ -109,6 +110,7 @@ struct store {
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
 	bool                 opened, closing, closed, direct;
 	bool                 reclaim_due;         /* a segment may have died */
+	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
 	struct stream        streams[TIER_COUNT];
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
@@ -179,6 +181,8 @@ MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *r
 /* After stream_prepare. */
 void stream_add(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
+/* The segment ends at its tail; asked again, somewhere else. */
+void stream_note_end(struct stream *stream, const struct segment *segment);
 void stream_close_batch(struct stream *stream, bool seal);
 /* A batch with nothing but a commit block, so that what is durable is known on disk. */
 void stream_mark(struct stream *stream);
@@ -198,13 +202,16 @@ void commit_tell(struct store *store);
 bool commit_is_quiet(const struct stream *stream);      /* nothing open, nothing under way */
 
 /* ---- fail.c ---- */
-void fail_stream(struct stream *stream, const char *what, int32_t result);
+void fail_stream(struct stream *stream, struct segment *segment, const char *what,
+    int32_t result);
 void fail_pump(struct stream *stream);
 void fail_batch_written(struct batch *batch);
 void fail_offer(struct batch *batch);
 void fail_abandon(struct store *store);
 
 /* ---- store.c ---- */
+/* Appends the VOID record that is owed. */
+MUST_CHECK enum err store_append_void(struct store *store);
 void store_set_state(struct store *store, enum err state);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);
@@ -231,10 +238,6 @@ void move_abandon(struct store *store);
 bool move_part_moved(struct store *store, struct place from, struct place to);
 
 /* ---- chain.c: bodies in several records ---- */
-/* The head of a chain is a record marked RECORD_CHAINED; its body is a table of the parts in
- * order, {u64 LSN, u32 body bytes, u32 0} each. Where a part lies is kept in memory only. */
-enum { CHAIN_PARTS_MAX = 1024, CHAIN_ENTRY = 16, CHAIN_PART_MIN = 4 * CHUNK_BYTES };
-
 struct chain {
 	struct chain *next;
 	struct place  head;
@@ -243,18 +246,10 @@ struct chain {
 	struct place  parts[];
 };
 
-struct chain_part {
-	uint64_t lsn;
-	uint32_t body_bytes;
-};
-
 void chain_init(struct store *store);
 void chain_fini(struct store *store);
 struct chain *chain_find(const struct store *store, struct place head);
 struct chain *chain_add(struct store *store, struct place head, uint32_t count);
-struct chain_part chain_table_get(struct span table, uint32_t index);
-/* False if the bytes are no table. */
-MUST_CHECK bool chain_table_check(struct span table, uint64_t *body_bytes);
 void chain_retain(struct store *store, struct place head);
 void chain_drop(struct store *store, struct place head);      /* one owner fewer */
 void chain_rehead(struct store *store, struct place from, struct place to);
@@ -262,8 +257,10 @@ bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 
 /* ---- reclaim.c ---- */
-void reclaim_pump(struct store *store);             /* looks only if reclaim_due */
+void reclaim_pump(struct store *store);             /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
+/* A dead segment of this tier that can become a spare, or NULL. */
+struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 
 /* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);

@@ -248,7 +248,8 @@ Test(search_index, phrases_do_not_run_across_fields_or_tags)
 
 Test(search_index, text_of_any_script_is_found)
 {
-	uint32_t one = add_title("\xe6\x9d\xb1\xe4\xba\xac\xe3\x82\xbf\xe3\x83\xaf\xe3\x83\xbc Caf\xc3\xa9", 1);
+	uint32_t one = add_title("\xe6\x9d\xb1\xe4\xba\xac\xe3\x82\xbf\xe3\x83\xaf\xe3\x83\xbc "
+	    "Caf\xc3\xa9", 1);
 	EXPECT(find("\xe6\x9d\xb1\xe4\xba\xac"), one);
 	EXPECT(find("\xe4\xba\xac\xe3\x82\xbf"), one);
 	EXPECT(find("cafe"), one);

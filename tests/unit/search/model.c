@@ -71,7 +71,8 @@ static void doc_random(struct model *model, struct model_doc *doc)
 	if (below(model, 8) == 0)
 		doc->rating = below(model, 5);
 	if (below(model, 4) > 0)
-		doc->taken_ms = date_days(2020, 1, 1) * 86400000 + (int64_t)random_below(&model->random, 5LL * 365 * 86400000);
+		doc->taken_ms = date_days(2020, 1, 1) * 86400000 +
+		    (int64_t)random_below(&model->random, 5LL * 365 * 86400000);
 	doc->placed = below(model, 3) > 0;
 	doc->lon = below(model, 3600) / 10.0 - 180;
 	doc->lat = below(model, 1800) / 10.0 - 90;
@@ -214,7 +215,8 @@ void model_query_random(struct model *model, struct model_query *query)
 	query->count = 0;
 	for (int i = 0; i < leaves; i++) {
 		int roll = below(model, 24);
-		enum model_kind kind = roll < 9 ? M_TERM : roll < 12 ? M_PHRASE : (enum model_kind)(roll - 11 + 1);
+		enum model_kind kind = roll < 9 ? M_TERM : roll < 12 ? M_PHRASE
+		    : (enum model_kind)(roll - 10);
 		if (kind > M_ALL)
 			kind = M_TERM;
 		open[count++] = node_new(query, kind);
@@ -523,7 +525,9 @@ static bool leaf_matches(const struct model_doc *doc, const struct stream *strea
 			return false;
 		date_civil(doc->taken_ms / 86400000, &year, &month, &day);
 		return in_range((double)((year - 2020) * 12 + month - 1), node);
-	case M_GEO: return doc->placed && distance_km(node->lon, node->lat, doc->lon, doc->lat) <= node->km;
+	case M_GEO:
+		return doc->placed &&
+		    distance_km(node->lon, node->lat, doc->lon, doc->lat) <= node->km;
 	case M_MISSING: return is_missing(doc, node->missing);
 	default: return true;
 	}

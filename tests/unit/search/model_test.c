@@ -225,7 +225,8 @@ static double width_of(const struct model_doc *doc)
 
 static int by_width(const void *a, const void *b)
 {
-	const struct model_doc *x = ((const struct model_hit *)a)->doc, *y = ((const struct model_hit *)b)->doc;
+	const struct model_doc *x = ((const struct model_hit *)a)->doc;
+	const struct model_doc *y = ((const struct model_hit *)b)->doc;
 	if ((x->width < 0) != (y->width < 0))
 		return x->width < 0 ? 1 : -1;
 	if (x->width != y->width)
