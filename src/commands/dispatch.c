@@ -167,6 +167,12 @@ static void command_run(struct call *call)
 			command_counters_of(call->engine, call->command)->rejected++;
 		return;
 	}
+	if (call->command->flags & CMD_WRITE) {
+		call->may_wait = true;
+		if (store_is_pressed(call->engine->store) && call_wait_for_store(call))
+			return;
+		call->session->pressed_us = 0;
+	}
 	call->command->run(call);
 }
 

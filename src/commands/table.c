@@ -24,7 +24,7 @@
 
 const struct command commands_table[] = {
 /*	name, parent, handler, arity, flags, acl, first, last, step, group, since, syntax, summary */
-	{"ping", NULL, cmd_ping, -1, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
+	{"ping", NULL, cmd_ping, -1, F, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
 	{"echo", NULL, cmd_echo, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "message", "Returns the given string."},
 	{"auth", NULL, cmd_auth, -2, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection."},
 	{"hello", NULL, cmd_hello, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server."},

@@ -119,6 +119,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->sessions);
 	list_init(&engine->loads);
 	list_init(&engine->searches);
+	list_init(&engine->pressed);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
 	random_init(&engine->random, seed);
@@ -158,6 +159,7 @@ bool engine_pass(struct engine *engine)
 		more |= indexes_sweep(engine);
 	}
 	store_flush(engine->store);
+	sessions_unpress(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
 	return more;

@@ -61,6 +61,8 @@ struct session {
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	enum err       load_error;        /* how the read it waited for ended */
 	uint64_t       input_bytes;       /* INFO's qbuf */
+	struct list    press_link;        /* parked until the store takes more */
+	uint64_t       pressed_us;        /* since then; 0: it is not */
 };
 
 void session_init(struct session *session, struct engine *engine, const struct session_ops *ops);
@@ -94,6 +96,7 @@ struct call {
 	struct slot          *slot;       /* set once deferred */
 	bool                  parked;     /* set by call_park */
 	bool                  failed;     /* an error reply was written */
+	bool                  may_wait;   /* a full log parks it instead of failing it */
 };
 
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
@@ -120,6 +123,8 @@ void slot_fail(struct slot *slot, enum err err, struct span key);
 /* The session waits; engine_unpark (or the end of a load) makes the command run again. */
 void call_park(struct call *call);
 void engine_unpark(struct session *session);
+/* Parks the session until the store takes more. False: it waited long enough, refuse it. */
+bool call_wait_for_store(struct call *call);
 /* Request of the parked command, borrowed until parked_free. */
 struct parked;
 void parked_request(const struct parked *parked, struct request *out);
@@ -231,6 +236,7 @@ struct engine {
 	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
 	struct list            searches;  /* queries that need another slice */
+	struct list            pressed;   /* sessions that wait for the store */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;

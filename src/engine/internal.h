@@ -7,6 +7,9 @@
 
 enum { ENGINE_MAGIC = 0x454e474e };
 
+/* session.c */
+void sessions_unpress(struct engine *engine);
+
 /* keys.c */
 bool engine_is_expired(struct engine *engine, const struct entry *entry);
 /* Deletes with a tombstone. The reply, if any, is gated by the caller through *lsn. */

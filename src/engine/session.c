@@ -23,6 +23,7 @@ void session_init(struct session *session, struct engine *engine, const struct s
 	session->authenticated = engine->settings->requirepass[0] == 0;
 	reply_init(&session->out, &engine->memory.replies, 2);
 	list_init(&session->slots);
+	list_init(&session->press_link);
 	list_append(&engine->sessions, &session->link);
 	engine->session_count++;
 	engine->counters.connections++;
@@ -53,6 +54,7 @@ void session_fini(struct session *session)
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	loads_forget(engine, session);
+	list_remove(&session->press_link);
 	reply_fini(&session->out);
 	list_remove(&session->link);
 	ASSERT(engine->session_count > 0);
@@ -220,6 +222,40 @@ void engine_unpark(struct session *session)
 	session->ops->resume(session);
 }
 
+bool call_wait_for_store(struct call *call)
+{
+	enum { PRESSED_US_MAX = 10000000 };
+	struct session *session = call->session;
+	uint64_t now_us = io_now_us(call->engine->io);
+	if (session->pressed_us == 0)
+		session->pressed_us = now_us;
+	if (now_us - session->pressed_us > PRESSED_US_MAX) {
+		session->pressed_us = 0;
+		return false;
+	}
+	list_append(&call->engine->pressed, &session->press_link);
+	call_park(call);
+	return true;
+}
+
+void sessions_unpress(struct engine *engine)
+{
+	struct list waiting;
+	if (list_is_empty(&engine->pressed) || store_is_pressed(engine->store))
+		return;
+	list_init(&waiting);
+	while (!list_is_empty(&engine->pressed)) {
+		struct list *link = engine->pressed.next;
+		list_remove(link);
+		list_append(&waiting, link);
+	}
+	while (!list_is_empty(&waiting)) {
+		struct session *session = LIST_OF(waiting.next, struct session, press_link);
+		list_remove(&session->press_link);
+		engine_unpark(session);
+	}
+}
+
 void parked_request(const struct parked *parked, struct request *out)
 {
 	*out = (struct request){.argc = parked->argc, .argv = parked->argv, .bodies = parked->bodies};
@@ -296,6 +332,9 @@ void call_fail(struct call *call, enum err err, struct span key)
 {
 	char text[320];
 	ASSERT(err != OK);
+	/* What the disk has not yet taken is waited for; nothing of this command was done. */
+	if (err == ERR_OVERLOADED && call->may_wait && call_wait_for_store(call))
+		return;
 	error_text(err, key, text, sizeof(text));
 	call_error(call, "%s", text);
 }

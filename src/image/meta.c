@@ -27,6 +27,7 @@ enum meta_tag {
 	TAG_TAG,
 	TAG_ATTR,
 	TAG_CREATED,
+	TAG_ALPHA,
 };
 
 static const struct { const char *name, *mime; } formats[IMAGE_FORMAT_COUNT] = {
@@ -158,6 +159,8 @@ enum err image_meta_encode(const struct image_meta *meta, struct buf *out)
 	put_number(out, TAG_ORIENTATION, meta->orientation);
 	if (meta->progressive)
 		put_number(out, TAG_PROGRESSIVE, 1);
+	if (meta->alpha)
+		put_number(out, TAG_ALPHA, 1);
 	put_number(out, TAG_BYTES, meta->bytes);
 	put_bytes(out, TAG_ETAG, span_of(meta->etag.bytes, sizeof(meta->etag.bytes)));
 	put_number(out, TAG_CREATED, (uint64_t)meta->created_ms);
@@ -295,6 +298,9 @@ static bool decode_field(struct image_meta *meta, uint8_t tag, struct span field
 		return number <= 8;
 	case TAG_PROGRESSIVE:
 		meta->progressive = number != 0;
+		return true;
+	case TAG_ALPHA:
+		meta->alpha = number != 0;
 		return true;
 	case TAG_BYTES:
 		meta->bytes = number;

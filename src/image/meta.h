@@ -37,6 +37,7 @@ struct image_meta {
 	uint32_t frames;
 	uint8_t  orientation;             /* EXIF 1..8; 5..8 swap width and height on display */
 	bool     progressive;             /* JPEG */
+	bool     alpha;                   /* pixels may be transparent */
 	uint64_t bytes;
 	struct digest etag;
 	uint32_t has;                     /* IMAGE_HAS_* */

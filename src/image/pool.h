@@ -25,7 +25,9 @@ struct worker_pool_options {
 	struct log       *log;
 };
 
-MUST_CHECK enum err worker_pool_new(struct io *io, const struct worker_pool_options *options, struct worker_pool **out);
+/* Starts the first worker. ERR_NOTFOUND, ERR_UNSUPPORTED, ...: it cannot be started at all. */
+MUST_CHECK enum err worker_pool_new(struct io *io, const struct worker_pool_options *options,
+    struct worker_pool **out);
 /* Kills every worker; `closed` follows, then worker_pool_free. Jobs end with ERR_CANCELLED. */
 void worker_pool_close(struct worker_pool *pool, void (*closed)(void *ctx), void *ctx);
 void worker_pool_free(struct worker_pool *pool);
@@ -55,4 +57,5 @@ struct worker_pool_stats {
 };
 void worker_pool_get_stats(const struct worker_pool *pool, struct worker_pool_stats *out);
 /* Deadline and limits from changed settings. */
-void worker_pool_configure(struct worker_pool *pool, uint32_t queue_max, uint64_t deadline_us, uint32_t jobs_max);
+void worker_pool_configure(struct worker_pool *pool, uint32_t queue_max, uint64_t deadline_us,
+    uint32_t jobs_max);

@@ -28,6 +28,7 @@ struct connection {
 	const char      *refused_limit;
 	bool             reading;         /* received() may come */
 	bool             pausing, paused, filling, ended;
+	bool             was_held;        /* `in` holds requests that could run now */
 	/* output */
 	struct reply     sending;
 	size_t           sent_bytes;      /* of sending.bytes, by earlier sends */

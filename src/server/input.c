@@ -476,6 +476,7 @@ static void after_bytes(struct connection *connection, bool held)
 		return;
 	}
 	session->input_bytes = connection->in.len;
+	connection->was_held = held;
 	if (connection->in.len > settings->client_query_buffer_limit) {
 		log_warning(connection->server->log,
 		    "client id=%llu closed: client-query-buffer-limit",
@@ -503,12 +504,13 @@ void connection_continue(struct connection *connection)
 	if (connection->session.closing || connection->session.close_after_reply ||
 	    connection_is_held(connection))
 		return;
-	if (connection->state == CONNECTION_PARSE && connection->in.len > 0) {
+	if (connection->was_held && connection->state == CONNECTION_PARSE && connection->in.len > 0) {
 		held = run_kept(connection);
 		after_bytes(connection, held);
 		connection_mark_dirty(connection);
 	}
-	if (held || !connection->paused || connection->session.close_after_reply)
+	if (held || !connection->paused || connection->filling ||
+	    connection->session.close_after_reply)
 		return;
 	if (connection->state == CONNECTION_BODY && connection->left >= DIRECT_MIN)
 		fill_more(connection);

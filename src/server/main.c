@@ -165,6 +165,8 @@ static int run(struct program *program)
 	while (server_pass(server))
 		;
 	int code = server->exit_code;
+	if (code != 0)
+		return code;              /* what failed is in no state to be taken apart */
 	server_free(server);
 	log_notice(&program->logfile.log, "Tintype is now ready to exit, bye bye...");
 	io_free(program->io);

@@ -111,13 +111,25 @@ static void on_tick(struct io_timer *timer)
 
 /* ---- What the engine asks of the server ---- */
 
+static void on_engine_closed(void *ctx)
+{
+	struct server *server = ctx;
+	CHECK_OBJ(server, SERVER_MAGIC);
+	server->engine_closed = true;
+}
+
 static void on_opened(void *ctx, enum err err)
 {
 	struct server *server = ctx;
 	CHECK_OBJ(server, SERVER_MAGIC);
 	if (err != OK) {
 		log_warning(server->log, "the data directory cannot be used: %s", err_name(err));
-		server_stop(server, 1);
+		server->stopping = server->engine_closed = true;
+		server->exit_code = 1;
+		return;
+	}
+	if (server->stopping) {           /* asked to stop while it loaded */
+		engine_close(server->engine, on_engine_closed, server);
 		return;
 	}
 	log_notice(server->log, "Ready to accept connections on port %u", server_port(server));
@@ -211,13 +223,6 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	return OK;
 }
 
-static void on_engine_closed(void *ctx)
-{
-	struct server *server = ctx;
-	CHECK_OBJ(server, SERVER_MAGIC);
-	server->engine_closed = true;
-}
-
 void server_stop(struct server *server, int exit_code)
 {
 	CHECK_OBJ(server, SERVER_MAGIC);
@@ -228,7 +233,8 @@ void server_stop(struct server *server, int exit_code)
 	for (uint32_t i = 0; i < server->listener_count; i++)
 		io_listener_close(server->io, &server->listeners[i]);
 	io_timer_cancel(server->io, &server->cron);
-	engine_close(server->engine, on_engine_closed, server);
+	if (!server->engine->loading)
+		engine_close(server->engine, on_engine_closed, server);
 }
 
 /* Replies of this pass leave; connections that were held go on. */

@@ -12,8 +12,8 @@
  * A commit block says that every record of its batch was handed to the disk together, and
  * what had become durable before: `durable_lsn` in the store, `durable_segment` and
  * `durable_sector` in this stream of segments. Whatever fails a check before that place
- * is corrupt; behind it, it is a torn tail that nobody was told of. `prev_segment` and
- * `prev_sector` say where the stream's segment before this one really ended.
+ * is corrupt; behind it, it is a torn tail that nobody was told of. `ended` says where the
+ * last segments of the stream before this one really ended: after a failed write no seal does.
  */
 #pragma once
 #include "store/record.h"
@@ -22,10 +22,16 @@ enum {
 	COMMIT_MAGIC = 0x31435454,        /* "TTC1" */
 	COMMIT_BYTES = 128,
 	COMMIT_SEAL = 1,                  /* nothing follows in this segment */
+	COMMIT_ENDED = 6,
 
 	SEGMENT_VERSION = 1,
 	STORE_VERSION = 1,
 	STORE_FILE_BYTES = 64,
+};
+
+/* A place in a stream of segments. */
+struct position {
+	uint32_t segment, sector;
 };
 
 struct commit_block {
@@ -36,13 +42,13 @@ struct commit_block {
 	uint64_t first_lsn, last_lsn;     /* smallest and largest of the batch; 0: no records */
 	uint64_t durable_lsn;
 	uint32_t durable_segment, durable_sector;
-	uint32_t prev_segment, prev_sector;
 	int64_t  time_ms;
-	uint32_t tier, reserved[11];
+	struct position ended[COMMIT_ENDED];          /* latest first; segment 0: none */
+	uint32_t tier, reserved;
 };
 _Static_assert(sizeof(struct commit_block) == COMMIT_BYTES, "format");
 _Static_assert(offsetof(struct commit_block, first_lsn) == 32, "format");
-_Static_assert(offsetof(struct commit_block, time_ms) == 72, "format");
+_Static_assert(offsetof(struct commit_block, ended) == 72, "format");
 
 void commit_write(uint8_t *out, const struct commit_block *commit, const struct stamp *stamp);
 /* ERR_NOTFOUND: none begins here. ERR_CORRUPT. */

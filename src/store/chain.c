@@ -185,6 +185,7 @@ static enum err chain_append_part(struct store *store, const struct record *whol
 	struct stream *stream = &store->streams[TIER_HOT];
 	const struct record record = {
 		.type = RECORD_PART,
+		.flags = RECORD_CONTINUES,
 		.sync = SYNC_NO,
 		.lsn = store->next_lsn,
 		.time_ms = whole->time_ms,

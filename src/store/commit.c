@@ -229,7 +229,7 @@ static void commit_write_done(struct io_op *op, int32_t result)
 	store->stats.batches++;
 	if (result < 0 || (uint64_t)result != batch->bytes) {
 		batch->state = BATCH_WAITING;
-		fail_stream(stream, "write", result);
+		fail_stream(stream, batch->segment, "write", result);
 		return;
 	}
 	batch->state = BATCH_WRITTEN;
@@ -264,8 +264,8 @@ static void commit_sync_done(struct io_op *op, int32_t result)
 	store->stats.sync_us_max = max_u64(store->stats.sync_us_max, us);
 	struct batch *upto = stream->sync_upto;
 	stream->sync_upto = NULL;
-	if (result < 0 || stream->failed) {
-		fail_stream(stream, "sync", result);
+	if (result < 0) {
+		fail_stream(stream, upto->segment, "sync", result);
 		return;
 	}
 	bool last = false;
@@ -274,7 +274,10 @@ static void commit_sync_done(struct io_op *op, int32_t result)
 		last = batch == upto;
 		commit_durable(stream, batch);
 	}
-	commit_moved_on(stream);
+	if (stream->failed)
+		fail_pump(stream);            /* a write failed meanwhile */
+	else
+		commit_moved_on(stream);
 }
 
 /* Once a second: what was promised within a second, and a mark when all is quiet. */

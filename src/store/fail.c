@@ -54,15 +54,15 @@ static void fail_read_only(struct stream *stream)
 	store_check_closed(store);
 }
 
-/* Where the failed segment's good part ends. */
-static void fail_segment(const struct stream *stream, struct segment *segment)
+/* Nothing that is not durable counts in this segment any more. */
+static void fail_segment(struct stream *stream, struct segment *segment)
 {
 	segment->failed = true;
 	segment->tail = SECTOR;
 	if (segment->id == stream->durable_segment)
 		segment->tail = (uint64_t)stream->durable_sector * SECTOR;
-	else if (segment->id < stream->durable_segment)
-		segment->tail = segment->written;
+	ASSERT(segment->id >= stream->durable_segment);
+	stream_note_end(stream, segment);
 }
 
 static void fail_give_up_batch(struct stream *stream, struct batch *batch)
@@ -93,8 +93,6 @@ static void fail_copies(struct stream *stream)
 	struct segment *active = stream->active;
 	if (active != NULL) {
 		active->state = SEGMENT_SEALED;
-		stream->prev_segment = active->id;
-		stream->prev_sector = (uint32_t)(active->tail / SECTOR);
 		stream->active = NULL;
 	}
 	move_pump(store);
@@ -121,15 +119,13 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 	batch->segment = to;
 	to->pins++;
 	if (batch->state != BATCH_OPEN) {
-		/* What it says about its segment's forerunner changes with the segment. */
-		batch->commit.prev_segment = to->prev_segment;
-		batch->commit.prev_sector = to->prev_sector;
+		/* What it says about the segments before it changes with its own. */
+		memcpy(batch->commit.ended, to->ended, sizeof(to->ended));
 		batch->commit.durable_segment = stream->durable_segment;
 		batch->commit.durable_sector = stream->durable_sector;
 	}
 	struct stamp stamp = segment_stamp(to, to->tail);
 	batch_move(batch, &stamp);
-	batch->rewritten = true;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 		bool is_mark = record_is_mark(entry->type, entry->body_bytes);
@@ -137,6 +133,9 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 		if (!is_mark)
 			segment_retain(to, entry->place.bytes);
 	}
+	if (batch->count > 0)
+		stream->store->repair->left++;
+	batch->rewritten = batch->count > 0;
 	if (batch->state == BATCH_OPEN)
 		return;
 	batch->state = BATCH_WAITING;
@@ -147,7 +146,6 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 /* Every batch in `todo` finds a place, or false. */
 static bool fail_move_all(struct stream *stream, struct list *todo, struct batch *open)
 {
-	struct store *store = stream->store;
 	while (!list_is_empty(todo)) {
 		struct batch *batch = LIST_OF(todo->next, struct batch, link);
 		list_remove(&batch->link);
@@ -161,7 +159,6 @@ static bool fail_move_all(struct stream *stream, struct list *todo, struct batch
 		}
 		fail_move_batch(stream, batch);
 		list_append(&stream->batches, &batch->link);
-		store->repair->left++;
 	}
 	if (open == NULL)
 		return true;
@@ -171,6 +168,23 @@ static bool fail_move_all(struct stream *stream, struct list *todo, struct batch
 	fail_move_batch(stream, open);
 	stream->open = open;
 	return true;
+}
+
+/* The batches from the first one in a failed segment on. Those before it are well. */
+static void fail_take_batches(struct stream *stream, struct list *todo)
+{
+	struct list *at = stream->batches.next;
+	list_init(todo);
+	while (at != &stream->batches && !LIST_OF(at, struct batch, link)->segment->failed)
+		at = at->next;
+	while (at != &stream->batches) {
+		struct batch *batch = LIST_OF(at, struct batch, link);
+		at = at->next;
+		list_remove(&batch->link);
+		list_append(todo, &batch->link);
+		fail_segment(stream, batch->segment);
+	}
+	fail_segment(stream, stream->active);
 }
 
 static void fail_rewrite(struct stream *stream)
@@ -185,14 +199,7 @@ static void fail_rewrite(struct stream *stream)
 		fail_read_only(stream);
 		return;
 	}
-	list_init(&todo);
-	while (!list_is_empty(&stream->batches)) {
-		struct list *link = stream->batches.next;
-		list_remove(link);
-		list_append(&todo, link);
-		fail_segment(stream, LIST_OF(link, struct batch, link)->segment);
-	}
-	fail_segment(stream, stream->active);
+	fail_take_batches(stream, &todo);
 	struct batch *open = stream->open;
 	stream->open = NULL;
 	store->repair = memory_zalloc(store->memory, sizeof(*store->repair));
@@ -232,14 +239,16 @@ void fail_pump(struct stream *stream)
 		fail_copies(stream);
 }
 
-void fail_stream(struct stream *stream, const char *what, int32_t result)
+void fail_stream(struct stream *stream, struct segment *segment, const char *what,
+    int32_t result)
 {
 	CHECK_OBJ(stream, STREAM_MAGIC);
+	ASSERT(segment != NULL);
 	struct store *store = stream->store;
 	store->stats.write_errors++;
-	log_warning(store->log, "A %s in segment %u failed: %s", what,
-	    stream->active != NULL ? stream->active->id : 0,
+	log_warning(store->log, "A %s in segment %u failed: %s", what, segment->id,
 	    result < 0 ? err_name(io_err(result)) : "short");
+	segment->failed = true;
 	stream->failed = true;
 	fail_pump(stream);
 }
@@ -286,12 +295,7 @@ void fail_batch_written(struct batch *batch)
 {
 	struct stream *stream = batch->stream;
 	ASSERT(batch->state == BATCH_WRITTEN && batch->rewritten);
-	if (stream->store->repair == NULL) {      /* it was open then: its first write */
-		fail_offer(batch);
-		batch->rewritten = false;
-		commit_written(stream);
-		return;
-	}
+	ASSERT(stream->store->repair != NULL);
 	fail_compare_next(stream);
 	commit_pump(stream);
 }
@@ -329,6 +333,7 @@ static bool fail_offer_record(struct batch *batch, const struct batch_entry *ent
 	record.place = entry->place;
 	if (!store->events.relocated(store->ctx, &record, entry->old, entry->place)) {
 		chain_drop(store, entry->old);
+		read_relocated(store, entry->old, (struct place){0});
 		return false;
 	}
 	chain_rehead(store, entry->old, entry->place);
@@ -387,6 +392,7 @@ static void fail_read_done(struct io_op *op, int32_t result)
 		if (!good)
 			log_warning(store->log, "Segment %u does not read back as written",
 			    repair->batch->segment->id);
+		repair->batch->segment->failed = true;
 		repair->batch = NULL;
 		stream->failed = true;
 		fail_pump(stream);

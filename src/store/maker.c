@@ -98,6 +98,7 @@ static void maker_submit(struct store *store)
 	struct maker *maker = &store->maker;
 	struct segment *segment = maker->segment;
 	uint32_t direct = store->direct ? (uint32_t)IO_DIRECT : 0;
+	int fd;
 	ASSERT(maker->busy);
 	switch ((enum maker_step)maker->step) {
 	case MAKER_OPEN:
@@ -124,7 +125,9 @@ static void maker_submit(struct store *store)
 		zeroer_pump(store);
 		break;
 	case MAKER_CLEAN_CLOSE:
-		io_close(store->io, &maker->op, segment->fd);
+		fd = segment->fd;
+		segment->fd = -1;
+		io_close(store->io, &maker->op, fd);
 		break;
 	case MAKER_CLEAN_UNLINK:
 		io_unlink(store->io, &maker->op, segment->path);
@@ -183,6 +186,20 @@ static void maker_give_up(struct store *store, enum tier tier)
 	store_check_closed(store);
 }
 
+/* The file keeps the name that it had. */
+static void maker_keep_name(struct store *store)
+{
+	struct maker *maker = &store->maker;
+	struct segment *segment = maker->segment;
+	if (maker->old_path == NULL)
+		return;
+	ASSERT(segment->path != NULL);
+	memory_free(store->memory, segment->path, segment->path_bytes);
+	segment->path = maker->old_path;
+	segment->path_bytes = strlen(segment->path) + 1;
+	maker->old_path = NULL;
+}
+
 static void maker_failed(struct store *store, int32_t result)
 {
 	struct maker *maker = &store->maker;
@@ -192,6 +209,7 @@ static void maker_failed(struct store *store, int32_t result)
 	if (io_err(result) != ERR_DISKFULL)
 		store->stats.write_errors++;
 	maker->recycling = false;
+	maker_keep_name(store);
 	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);
 }
 
@@ -201,7 +219,6 @@ static void maker_clean_done(struct store *store)
 	struct segment *segment = maker->segment;
 	enum tier tier = segment->tier;
 	if (maker->step == MAKER_CLEAN_CLOSE) {
-		segment->fd = -1;
 		maker_go(store, MAKER_CLEAN_UNLINK);
 		return;
 	}
@@ -248,6 +265,9 @@ static void maker_step_done(struct io_op *op, int32_t result)
 		maker_go(store, MAKER_TRAILER);
 	} else if (step == MAKER_HEADER) {
 		maker_go(store, maker->recycling ? MAKER_RENAME : MAKER_SYNC);
+	} else if (step == MAKER_RENAME && result < 0) {
+		maker_keep_name(store);
+		maker_go(store, MAKER_SYNC);
 	} else if (step == MAKER_RENAME) {
 		memory_free(store->memory, maker->old_path, strlen(maker->old_path) + 1);
 		maker->old_path = NULL;
@@ -287,7 +307,7 @@ void maker_recycle(struct store *store, struct segment *segment)
 	segment->record_bytes = segment->marks = 0;
 	segment->lsn_min = UINT64_MAX;
 	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
-	segment->prev_segment = segment->prev_sector = 0;
+	memset(segment->ended, 0, sizeof(segment->ended));
 	segment->zero_from = SECTOR;
 	maker_begin(store, segment, true);
 }

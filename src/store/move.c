@@ -86,6 +86,7 @@ static enum err move_append_parts(struct stream *stream, struct store_move *move
 		struct chain_part part = chain_table_get(table, move->parts_done);
 		struct record record = {
 			.type = RECORD_PART,
+			.flags = RECORD_CONTINUES,
 			.lsn = part.lsn,
 			.sync = SYNC_ALWAYS,
 			.time_ms = move->read.record.time_ms,
@@ -188,6 +189,7 @@ static void move_read_done(struct store_read *read, enum err err)
 		move_end(store, move, err);
 		return;
 	}
+	move->from = read->place;             /* it may have gone elsewhere meanwhile */
 	move->step = MOVE_WAITING;
 	list_append(&store->streams[move->tier].moves_waiting, &move->batch_link);
 	move_pump(store);

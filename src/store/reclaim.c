@@ -42,7 +42,6 @@ static void reclaim_unlinked(struct io_op *op, int32_t result)
 	if (result < 0)
 		log_warning(store->log, "Cannot unlink %s: %s", segment->path,
 		    err_name(io_err(result)));
-	segment->fd = -1;
 	segment_free(store, segment);
 	ASSERT(store->retiring > 0);
 	store->retiring--;
@@ -68,8 +67,10 @@ static void reclaim_unlink(struct store *store, struct segment *segment)
 	ASSERT(segment->state == SEGMENT_SEALED);
 	segment->state = SEGMENT_RETIRING;
 	store->retiring++;
+	int fd = segment->fd;
+	segment->fd = -1;
 	io_op_init(&segment->op, reclaim_closed, segment);
-	io_close(store->io, &segment->op, segment->fd);
+	io_close(store->io, &segment->op, fd);
 }
 
 /* True if something was begun and there may be more to do. */

@@ -109,8 +109,9 @@ static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
 	}
 	segment->state = SEGMENT_SEALED;
 	segment->tail = end;
-	stream->prev_segment = stream->durable_segment = segment->id;
-	stream->prev_sector = stream->durable_sector = (uint32_t)(end / SECTOR);
+	stream->durable_segment = segment->id;
+	stream->durable_sector = (uint32_t)(end / SECTOR);
+	stream_note_end(stream, segment);
 	scanned->stop = end;
 	return !corrupt && !scanned->sealed && end <= segment_room_end(segment->bytes);
 }
@@ -249,7 +250,11 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 	if (chained) {
 		record.flags &= (uint8_t)~RECORD_CHAINED;
 		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
-			deliver_corrupt(recovery, found, &record);
+			/* A dead head may outlive its parts: a later record tells. */
+			log_verbose(recovery->store->log, "Record %llu lacks parts",
+			    (unsigned long long)found->lsn);
+			recovery->store->events.corrupt(recovery->store->ctx,
+			    (struct place){found->segment, found->offset, found->bytes}, &record);
 			return true;
 		}
 	}

@@ -58,9 +58,13 @@ static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 	    (commit->durable_segment == durable->segment &&
 	        commit->durable_sector > durable->sector))
 		*durable = (struct position){commit->durable_segment, commit->durable_sector};
-	struct scanned *prev = recover_scanned(recovery, commit->prev_segment);
-	if (prev != NULL)
-		prev->end = (uint64_t)commit->prev_sector * SECTOR;
+	for (uint32_t i = 0; i < COMMIT_ENDED; i++) {
+		struct scanned *before = recover_scanned(recovery, commit->ended[i].segment);
+		if (before == NULL || before->end_told_by > scanned->segment->id)
+			continue;
+		before->end = (uint64_t)commit->ended[i].sector * SECTOR;
+		before->end_told_by = scanned->segment->id;
+	}
 	recovery->batch_from = recovery->found_count;
 }
 

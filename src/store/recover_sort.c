@@ -183,9 +183,10 @@ void recover_sort(struct recovery *recovery)
 	}
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
-	store->durable_lsn = store->written_lsn = recovery->lsn_seen;
-	store->recorded_lsn = recovery->durable_lsn;
-	store->told_written = store->told_durable = recovery->lsn_seen;
+	store->recorded_lsn = min_u64(recovery->durable_lsn, cut - 1);
+	store->written_lsn = store->told_written = recovery->lsn_seen;
+	/* Until the VOID record is safe, commit blocks must not vouch for what it voids. */
+	store->durable_lsn = store->told_durable = cut - 1;
 }
 
 enum err store_recovered_place(const struct store *store, uint64_t lsn, struct place *place)

@@ -162,7 +162,10 @@ static void recovery_finish(struct recovery *recovery)
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);
 	recovery_free(store);
+	if (store->void_from != 0 && store_append_void(store) != OK)
+		log_verbose(store->log, "No room yet to say what was cut");
 	store->events.opened(store->ctx, OK);
+	store_flush(store);
 	if (store->state != OK)
 		store->events.state(store->ctx, store->state);
 }

@@ -38,7 +38,8 @@ _Static_assert(sizeof(struct found) == 24, "one per record in memory");
 struct scanned {
 	struct segment *segment;
 	uint64_t        stop;             /* nothing valid lies here, or the seal's end */
-	uint64_t        end;              /* told by the next segment, or UINT64_MAX */
+	uint64_t        end;              /* told by a later segment, or UINT64_MAX */
+	uint32_t        end_told_by;
 	uint32_t        batches;
 	bool            sealed, salvaged;
 	bool            used;             /* some record or commit block was found */
@@ -46,10 +47,6 @@ struct scanned {
 
 struct void_range {
 	uint64_t from, to;
-};
-
-struct position {
-	uint32_t segment, sector;
 };
 
 /* Bytes of one segment around where we are. */

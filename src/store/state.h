@@ -41,7 +41,7 @@ struct segment {
 	uint64_t       bytes;             /* of the file */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
-	uint32_t       prev_segment, prev_sector;
+	struct position ended[COMMIT_ENDED];      /* for its commit blocks */
 	uint32_t       pins;              /* reads and writes in flight, batches not yet durable */
 	uint64_t       live_records, live_bytes, record_bytes, marks;
 	uint64_t       lsn_min, lsn_max, mark_lsn_max;        /* lsn_min: UINT64_MAX if empty */
@@ -76,7 +76,7 @@ struct stream {
 	bool            unmarked;         /* no commit block on disk says what is durable */
 	uint32_t        failures;         /* streams of copies: batches given up */
 	uint32_t        durable_segment, durable_sector;
-	uint32_t        prev_segment, prev_sector;        /* recovery: where it ended */
+	struct position ended[COMMIT_ENDED];      /* its last segments, latest first */
 	struct list     moves_waiting;    /* move.c: for a segment or a batch */
 };
 
@@ -179,6 +179,8 @@ MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *r
 /* After stream_prepare. */
 void stream_add(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
+/* The segment ends at its tail; asked again, somewhere else. */
+void stream_note_end(struct stream *stream, const struct segment *segment);
 void stream_close_batch(struct stream *stream, bool seal);
 /* A batch with nothing but a commit block, so that what is durable is known on disk. */
 void stream_mark(struct stream *stream);
@@ -198,13 +200,16 @@ void commit_tell(struct store *store);
 bool commit_is_quiet(const struct stream *stream);      /* nothing open, nothing under way */
 
 /* ---- fail.c ---- */
-void fail_stream(struct stream *stream, const char *what, int32_t result);
+void fail_stream(struct stream *stream, struct segment *segment, const char *what,
+    int32_t result);
 void fail_pump(struct stream *stream);
 void fail_batch_written(struct batch *batch);
 void fail_offer(struct batch *batch);
 void fail_abandon(struct store *store);
 
 /* ---- store.c ---- */
+/* Appends the VOID record that is owed. */
+MUST_CHECK enum err store_append_void(struct store *store);
 void store_set_state(struct store *store, enum err state);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);

@@ -211,7 +211,7 @@ static enum err store_check_record(const struct store *store, const struct recor
 }
 
 /* After a recovery that cut something off, the log says so before it says anything else. */
-static enum err store_append_void(struct store *store)
+enum err store_append_void(struct store *store)
 {
 	struct stream *stream = &store->streams[TIER_HOT];
 	struct record record = {
@@ -305,6 +305,22 @@ void store_expect(struct store *store, uint64_t bytes)
 	ASSERT(segments < UINT32_MAX);
 	store->expect_segments = max_u64(store->expect_segments, segments) & UINT32_MAX;
 	maker_pump(store);
+}
+
+bool store_is_pressed(const struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	const struct stream *stream = &store->streams[TIER_HOT];
+	uint32_t spares;
+	if (store->state != OK || store->maker.retry_us != 0)
+		return false;
+	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
+		return true;
+	segment_spare(store, TIER_HOT, &spares);
+	if (spares > RESERVE_SEGMENTS)
+		return false;
+	uint64_t least = min_u64(store->options.segment_bytes / 4, 1 << 20);
+	return stream->active == NULL || stream_room(stream) < least;
 }
 
 void store_flush(struct store *store)

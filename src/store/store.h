@@ -90,7 +90,9 @@ struct store_events {
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
 	 * to `to`; the store releases `from`. False: `to` is released. */
 	bool (*relocated)(void *ctx, const struct record *record, struct place from, struct place to);
-	/* A record with later commit blocks fails its checksum. Its key is given if readable. */
+	/* A record with later commit blocks fails its checksum. Its key is given if readable. In
+	 * recovery it takes its turn among recovered(): unless a later record of that key follows,
+	 * the key holds what cannot be read. Its place is not alive then: nothing to release. */
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
@@ -130,6 +132,9 @@ MUST_CHECK enum err store_append(struct store *store, struct record *record);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
+/* So much waits for the disk, or for a segment being made, that an append of ordinary size may
+ * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
+bool store_is_pressed(const struct store *store);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */

@@ -119,16 +119,15 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 {
 	struct store *store = stream->store;
 	struct segment *segment = batch->segment;
-	const struct commit_block commit = {
+	struct commit_block commit = {
 		.flags = flags,
 		.tier = stream->tier,
 		.durable_lsn = store->durable_lsn,
 		.durable_segment = stream->durable_segment,
 		.durable_sector = stream->durable_sector,
-		.prev_segment = segment->prev_segment,
-		.prev_sector = segment->prev_sector,
 		.time_ms = io_wall_ms(store->io),
 	};
+	memcpy(commit.ended, segment->ended, sizeof(commit.ended));
 	struct stamp stamp = segment_stamp(segment, batch->offset);
 	batch_close(batch, &stamp, &commit);
 	batch->sync = (uint8_t)stream_sync_for(stream, batch);
@@ -146,6 +145,20 @@ void stream_mark(struct stream *stream)
 	struct batch *batch = stream_open_batch(stream);
 	batch->wants_sync = true;
 	stream_close(stream, batch, 0);
+}
+
+void stream_note_end(struct stream *stream, const struct segment *segment)
+{
+	struct position end = {segment->id, (uint32_t)(segment->tail / SECTOR)};
+	uint32_t at = 0;
+	while (at < COMMIT_ENDED - 1 && stream->ended[at].segment != segment->id)
+		at++;
+	if (stream->ended[at].segment != segment->id) {
+		memmove(&stream->ended[1], &stream->ended[0], at * sizeof(end));
+		at = 0;
+	}
+	stream->ended[at] = end;
+	ASSERT(end.sector > 0);
 }
 
 void stream_close_batch(struct stream *stream, bool seal)
@@ -187,11 +200,9 @@ enum err stream_next_segment(struct stream *stream, bool may_use_reserve)
 			stream_close_batch(stream, true);
 		last->state = SEGMENT_SEALED;
 		store->reclaim_due = true;
-		stream->prev_segment = last->id;
-		stream->prev_sector = (uint32_t)(last->tail / SECTOR);
+		stream_note_end(stream, last);
 	}
-	next->prev_segment = stream->prev_segment;
-	next->prev_sector = stream->prev_sector;
+	memcpy(next->ended, stream->ended, sizeof(next->ended));
 	next->state = SEGMENT_ACTIVE;
 	next->tail = next->written = SECTOR;
 	stream->active = next;

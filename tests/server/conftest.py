@@ -51,10 +51,10 @@ class Server:
         assert self.process.poll() is None, self.log()
         try:
             return self.client().ping()
-        except (redis.ConnectionError, redis.BusyLoadingError):
-            return False
-        except redis.AuthenticationError:
+        except redis.AuthenticationError:     # is a ConnectionError: it comes first
             return True
+        except redis.ConnectionError:
+            return False
 
     def client(self, **options):
         return redis.Redis(port=self.port, socket_timeout=30, **options)

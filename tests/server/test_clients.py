@@ -35,7 +35,9 @@ def test_cli_scan_bigkeys_memkeys(server):
 
 def test_cli_latency_and_stat(server):
     assert run("timeout", "2", "redis-cli", "-p", str(server.port), "--latency", "--raw").stdout.split()
-    stat = run("timeout", "2", "redis-cli", "-p", str(server.port), "--stat", "-i", "0.2").stdout
+    # Its output is buffered when it is no terminal: script gives it one.
+    command = f"timeout 2 redis-cli -p {server.port} --stat -i 0.2"
+    stat = run("script", "-qec", command, "/dev/null").stdout
     assert "keys" in stat and len(stat.splitlines()) > 3
 
 

@@ -144,4 +144,4 @@ def test_killed_client_is_gone(server):
         assert one.command("CLIENT", "KILL", "ID", identity) == b":1"
         with pytest.raises((ConnectionError, OSError)):
             two.command("PING")
-        until(lambda: identity not in one.command("CLIENT", "LIST"))
+        until(lambda: b"id=" + identity + b" " not in one.command("CLIENT", "LIST"))

@@ -205,6 +205,19 @@ void owner_recovered(void *ctx, const struct record *record)
 	owner_apply(owner, op, record->place);
 }
 
+void owner_unreadable(struct owner *owner, const struct record *record)
+{
+	const struct op *op = owner_op(owner, record->lsn);
+	if (op == NULL) {
+		owner_fail(owner, "LSN %llu was never appended", (unsigned long long)record->lsn);
+		return;
+	}
+	struct op broken = *op;
+	broken.lsn = UINT64_MAX;
+	owner->last = record->lsn;
+	owner_apply(owner, &broken, (struct place){0});
+}
+
 bool owner_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct owner *owner = ctx;

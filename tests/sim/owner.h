@@ -59,6 +59,8 @@ uint32_t content_meta(uint64_t content, char out[64]);
 enum err owner_append(struct owner *owner, struct body_pool *pool, struct op op, uint8_t sync);
 void owner_durable(void *ctx, uint64_t lsn);
 void owner_recovered(void *ctx, const struct record *record);
+/* In recovery: the key is unreadable from here on, unless a later record follows. */
+void owner_unreadable(struct owner *owner, const struct record *record);
 bool owner_relocated(void *ctx, const struct record *record, struct place from, struct place to);
 
 /* After a recovery: compares, and forgets what was cut. */

@@ -43,9 +43,10 @@ static void life_corrupt(void *ctx, struct place place, const struct record *rec
 {
 	struct owner *owner = ctx;
 	UNUSED(place);
-	UNUSED(record);
 	owner->corrupt++;
-	if (owner->trust)
+	if (record != NULL && !owner->opened)
+		owner_unreadable(owner, record);
+	else if (owner->trust)
 		owner_fail(owner, "an honest disk is said to be corrupt");
 }
 
@@ -192,7 +193,7 @@ static void life_read_done(struct store_read *read, enum err err)
 static void life_read(struct life *life, uint8_t key)
 {
 	const struct slot *slot = &life->owner.slots[key];
-	if (slot->now.main_lsn == 0)
+	if (slot->main.segment == 0)
 		return;
 	struct check check = {.life = life, .key = key};
 	struct store_read read = {
@@ -351,6 +352,8 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 	struct life *life = life_new(seed, plant, verbose);
 	struct owner *owner = &life->owner;
 	uint32_t cuts = 0;
+	if (verbose)
+		printf("seed %llu\n", (unsigned long long)seed);
 	uint64_t kind = random_below(&life->random, 12);
 	life_faults(life, kind);
 	for (uint32_t round = 0; round < 3 && owner->failure[0] == 0; round++) {
@@ -364,7 +367,7 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 			life_work(life, OPS_A_LIFE);
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
-		} else if (owner->opened && owner->trust && kind > 2) {
+		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
 			owner_fail(owner, "does not open: %s", err_name(owner->open_err));
 		}
 		cuts++;
@@ -422,6 +425,7 @@ int main(int argc, char **argv)
 {
 	uint64_t seeds = 1000, from = 1, every = 0, points = 0, failures = 0;
 	bool plant = false, verbose = false;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--seeds") == 0)
 			seeds = number_after(argc, argv, i++);
