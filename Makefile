@@ -46,6 +46,28 @@ $(TOOLS): $(BUILD)/%: $(BUILD)/utils/%.o $(ARCHIVE)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
 # ---- worker programs: modules/NAME/*.c and modules/worker.c make tintype-NAME ----------------
+# modules/NAME/packages names its libraries for pkg-config. Of src/ they link what they call.
+# Sanitizers and the workers' sandbox exclude each other: these are always built without.
+WORKER_CFLAGS  = $(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS))
+WORKER_LDFLAGS = $(filter-out -fsanitize%,$(LDFLAGS))
+WORKER_SHARED := $(patsubst %.c,$(BUILD)/worker/%.o,modules/worker.c $(wildcard src/base/*.c src/image/*.c))
+WORKER_OBJECTS = $(patsubst %.c,$(BUILD)/worker/%.o,$(wildcard modules/$(1)/*.c))
+
+$(BUILD)/worker/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) $(WORKER_CFLAGS) $(if $(filter modules/%,$<),$(call module_flags,--cflags,$<)) -c $< -o $@
+# The includes of a library are the system's: its warnings are not ours.
+module_flags = $(patsubst -I%,-isystem %,$(shell cat $(dir $(2))packages 2>/dev/null | xargs -r pkg-config $(1)))
+
+$(BUILD)/worker/libworker.a: $(WORKER_SHARED)
+	@rm -f $@
+	@ar rcs $@ $^
+
+.SECONDEXPANSION:
+$(WORKERS): $(BUILD)/tintype-%: $$(call WORKER_OBJECTS,$$*) $(BUILD)/worker/libworker.a
+	@echo "  LD $@"
+	@$(CC) $(WORKER_CFLAGS) $(WORKER_LDFLAGS) $^ $(call module_flags,--libs,modules/$*/) -lseccomp -lm -ljemalloc -o $@
 
 # ---- running --------------------------------------------------------------------------------
 .PHONY: run demo install
@@ -145,4 +167,4 @@ help:                                                    ## this list
 	@awk -F'##' '/^[a-z-]+:.*##/ { split($$1, t, ":"); printf "  %-14s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d)

@@ -61,6 +61,7 @@ uint32_t tiff_directory(struct tiff *tiff, uint32_t offset, uint32_t *next);
 MUST_CHECK bool tiff_entry(struct tiff *tiff, uint32_t offset, uint32_t at,
     struct tiff_entry *out);
 /* The first value of a BYTE, SHORT or LONG; of a RATIONAL. */
-MUST_CHECK bool tiff_integer(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t *out);
+MUST_CHECK bool tiff_integer(const struct tiff *tiff, const struct tiff_entry *entry,
+    uint32_t *out);
 MUST_CHECK bool tiff_rational(const struct tiff *tiff, const struct tiff_entry *entry, uint32_t at,
     double *out);

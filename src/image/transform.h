@@ -45,7 +45,7 @@ struct transform {
 	bool     has_crop;
 	/* Pixels of the oriented image; or fractions of it when all four are <= 1. */
 	double   crop_x, crop_y, crop_w, crop_h;
-	enum image_format format;         /* IMAGE_UNKNOWN: the source's, as far as it can be written */
+	enum image_format format;         /* IMAGE_UNKNOWN: the source's, if it can be written */
 	bool     auto_format;
 	uint32_t accept;                  /* bit (1 << image_format) for each type taken */
 	uint8_t  quality;                 /* 1..100; 0: by format */
