@@ -13,6 +13,8 @@ def human_bytes(count):
 
 
 def human_time(seconds):
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     seconds = int(seconds + 0.5)
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours}:{minutes:02d}:{seconds % 60:02d}" if hours else f"{minutes}:{seconds % 60:02d}"
@@ -30,7 +32,7 @@ class Progress:
     def start(self):
         self.started, self.running = time.monotonic(), True
 
-    def text(self):
+    def text(self, columns=140):
         tally = self.tally
         count, size = tally.done()
         elapsed = max(time.monotonic() - self.started, 0.001)
@@ -40,10 +42,12 @@ class Progress:
             human_time(elapsed / part - elapsed) + " left" if part > 0.01 else "-:-- left"
         if tally.scanned and count >= whole:
             part, left = 1.0, human_time(elapsed)
-        bar = "#" * int(24 * part) + "." * (24 - int(24 * part))
-        return (f"[{bar}] {100 * part:3.0f}%  {count}/{whole} images  "
+        text = (f"{100 * part:3.0f}%  {count}/{whole} images  "
                 f"{human_bytes(size)} of {human_bytes(whole_bytes)}  "
-                f"{human_bytes(size / elapsed)}/s  {count / elapsed:.0f} images/s  {left}")
+                f"{human_bytes(size / elapsed)}/s  {count / elapsed:.0f}/s  {left}")
+        width = max(min(columns - len(text) - 3, 24), 0)
+        full = int(width * part)
+        return f"[{'#' * full}{'.' * (width - full)}] {text}"[:columns]
 
     def show(self, final=False):
         now = time.monotonic()
@@ -51,7 +55,7 @@ class Progress:
             return
         self.shown_at = now
         if self.terminal:
-            text = self.text()[:shutil.get_terminal_size().columns - 1]
+            text = self.text(shutil.get_terminal_size().columns - 1)
             sys.stdout.write("\r" + text + " " * max(self.width - len(text), 0))
             self.width = len(text)
         else:
