@@ -92,9 +92,20 @@ SIM_SOURCES  := $(wildcard tests/sim/*.c)
 SIM_OBJECTS  := $(SIM_SOURCES:%.c=$(BUILD)/%.o)
 FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-$(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE)
+# Programs that play the worker in tests: a captive that tries to get out, and one that
+# misbehaves as the name under which it is called says.
+ROGUES       := crash hang quit huge number magic status kind size empty why twice bytes version stillborn
+UNIT_WORKERS := $(BUILD)/captive $(ROGUES:%=$(BUILD)/rogue-%)
+
+$(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE) | $(WORKERS) $(UNIT_WORKERS)
 	@echo "  LD $@"
-	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -lcriterion -o $@
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o %.a,$^) $(LIBS) -lcriterion -o $@
+
+$(BUILD)/captive $(BUILD)/rogue: $(BUILD)/%: $(BUILD)/worker/tests/unit/image/programs/%.o $(BUILD)/worker/libworker.a
+	@echo "  LD $@"
+	@$(CC) $(WORKER_CFLAGS) $(WORKER_LDFLAGS) $^ -lseccomp -lm -ljemalloc -o $@
+$(ROGUES:%=$(BUILD)/rogue-%): $(BUILD)/rogue
+	@ln -f $< $@
 
 # tests/sim/NAME_sim.c is the program NAME-sim; the other files there are shared.
 SIM_PROGRAMS := $(patsubst tests/sim/%_sim.c,$(BUILD)/%-sim,$(wildcard tests/sim/*_sim.c))

@@ -160,6 +160,7 @@ static void drop_message(const gchar *domain, GLogLevelFlags level, const gchar 
 
 static bool prepare(void)
 {
+	g_log_set_default_handler(drop_message, NULL);
 	if (VIPS_INIT("tintype-vips") != 0)
 		return false;
 	vips_block_untrusted_set(TRUE);
@@ -173,7 +174,6 @@ static bool prepare(void)
 	    warm_up(IMAGE_GIF, IMAGE_PNG, 3, GRAVITY_CENTRE) && warm_up_colours();
 	if (!done)
 		g_printerr("warming up: %s\n", vips_error_buffer());
-	g_log_set_default_handler(drop_message, NULL);
 	return done;
 }
 

@@ -167,6 +167,7 @@ static void maker_finish(struct store *store)
 	move_pump(store);
 	zeroer_pump(store);
 	maker_pump(store);
+	reclaim_pump(store);
 	store_check_closed(store);
 }
 
@@ -340,6 +341,11 @@ void maker_pump(struct store *store)
 		segment_spare(store, (enum tier)tier, &spares);
 		if (!store->tier_used[tier] || spares >= want)
 			continue;
+		struct segment *dead = reclaim_reusable(store, (enum tier)tier);
+		if (dead != NULL) {
+			maker_recycle(store, dead);
+			return;
+		}
 		if (!maker_may_create(store, (enum tier)tier))
 			continue;
 		char name[32];

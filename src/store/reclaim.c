@@ -20,18 +20,42 @@ static uint64_t reclaim_oldest_elsewhere(const struct store *store, const struct
 	return oldest;
 }
 
-bool segment_is_dead(const struct store *store, const struct segment *segment)
+/* Nobody needs it any more, once this LSN is known on disk to be durable. */
+static bool segment_is_dying(const struct segment *segment, uint64_t *lsn)
 {
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
-	if (segment->state != SEGMENT_SEALED || segment->live_records > 0 || segment->pins > 0)
-		return false;
-	if (segment->zero_iov.iov_len > 0)
-		return false;
-	if (max_u64(segment->lsn_max, segment->free_lsn) > store->recorded_lsn)
+	*lsn = max_u64(segment->lsn_max, segment->free_lsn);
+	return segment->state == SEGMENT_SEALED && segment->live_records == 0 &&
+	    segment->pins == 0 && segment->zero_iov.iov_len == 0;
+}
+
+bool segment_is_dead(const struct store *store, const struct segment *segment)
+{
+	uint64_t lsn;
+	if (!segment_is_dying(segment, &lsn) || lsn > store->recorded_lsn)
 		return false;
 	ASSERT(segment->live_bytes == 0);
 	return segment->marks == 0 ||
 	    reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max;
+}
+
+static bool segment_is_reusable(const struct store *store, const struct segment *segment)
+{
+	ASSERT(segment->bytes > 0);
+	return !segment->failed && segment->bytes == store->options.segment_bytes;
+}
+
+struct segment *reclaim_reusable(const struct store *store, enum tier tier)
+{
+	if (!store->opened || !(store->reclaim_due || store->recorded_lsn >= store->reclaim_lsn))
+		return NULL;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		struct segment *segment = store->segments[i];
+		if (segment->tier == tier && segment_is_reusable(store, segment) &&
+		    segment_is_dead(store, segment))
+			return segment;
+	}
+	return NULL;
 }
 
 static void reclaim_unlinked(struct io_op *op, int32_t result)
@@ -81,9 +105,8 @@ static bool reclaim_one(struct store *store, struct segment *segment)
 	segment_spare(store, segment->tier, &spares);
 	uint32_t want = segment->tier == TIER_HOT ? store->options.spare_segments : 1;
 	bool short_of = spares < want + RECYCLED_EXTRA;
-	bool fit = !segment->failed && segment->bytes == store->options.segment_bytes;
 	ASSERT(segment->fd >= 0);
-	if (!fit || !short_of || !store->tier_used[segment->tier]) {
+	if (!segment_is_reusable(store, segment) || !short_of || !store->tier_used[segment->tier]) {
 		reclaim_unlink(store, segment);
 		return true;
 	}
@@ -95,12 +118,18 @@ static bool reclaim_one(struct store *store, struct segment *segment)
 
 void reclaim_pump(struct store *store)
 {
+	if (store->recorded_lsn >= store->reclaim_lsn)
+		store->reclaim_due = true;
 	if (!store->reclaim_due || !store->opened || store->closing ||
 	    store->state == ERR_READONLY)
 		return;
 	store->reclaim_due = false;
+	store->reclaim_lsn = UINT64_MAX;
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
+		uint64_t lsn;
+		if (segment_is_dying(segment, &lsn) && lsn > store->recorded_lsn)
+			store->reclaim_lsn = min_u64(store->reclaim_lsn, lsn);
 		if (!segment_is_dead(store, segment))
 			continue;
 		store->reclaim_due = true;

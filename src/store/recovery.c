@@ -69,6 +69,48 @@ void recovery_fail(struct recovery *recovery, enum err err)
 
 /* ---- Windows ---- */
 
+static void window_done(struct io_op *op, int32_t result);
+
+static void window_submit(struct recovery *recovery, struct window *window, uint64_t offset,
+    size_t len)
+{
+	io_op_init(&window->op, window_done, recovery);
+	window->iov = (struct iovec){.iov_base = window->buf + (offset - window->from), .iov_len = len};
+	const struct io_transfer transfer = {
+		.fd = window->segment->fd,
+		.offset = offset,
+		.iov = &window->iov,
+		.iov_count = 1,
+	};
+	ASSERT(len > 0);
+	recovery->store->stats.reads++;
+	io_read(recovery->store->io, &window->op, &transfer);
+}
+
+/* The read failed as a whole: sector by sector, what can be had. Unreadable bytes are bad
+ * bytes: zeros, of which checksums will say so. True when the window is complete. */
+static bool window_be_careful(struct recovery *recovery, struct window *window, bool failed)
+{
+	if (!window->is_careful) {
+		window->is_careful = true;
+		window->careful = 0;
+	} else {
+		if (failed) {
+			memset(window->buf + window->careful, 0, SECTOR);
+			log_warning(recovery->store->log, "%s is unreadable at %llu",
+			    window->segment->path,
+			    (unsigned long long)window->from + window->careful);
+		}
+		window->careful += SECTOR;
+	}
+	if (window->careful >= window->want) {
+		window->is_careful = false;
+		return true;
+	}
+	window_submit(recovery, window, window->from + window->careful, SECTOR);
+	return false;
+}
+
 static void window_done(struct io_op *op, int32_t result)
 {
 	struct recovery *recovery = op->ctx;
@@ -78,19 +120,12 @@ static void window_done(struct io_op *op, int32_t result)
 			window = &recovery->window[tier];
 	}
 	ASSERT(window != NULL);
-	size_t len = window->iov.iov_len;
-	if (result < 0 || (size_t)result != len) {
-		/* Unreadable bytes are bad bytes: checksums will say so. */
-		size_t from = result < 0 ? 0 : (size_t)result;
-		recovery->store->stats.read_errors++;
-		log_warning(recovery->store->log, "Reading %s at %llu failed: %s",
-		    window->segment->path, (unsigned long long)window->from,
-		    err_name(io_err(result)));
-		memset(window->buf + from, 0, len - from);
-	}
-	window->len = len;
-	recovery->store->stats.reads++;
-	recovery->store->stats.read_bytes += len;
+	bool failed = result < 0 || (size_t)result != window->iov.iov_len;
+	recovery->store->stats.read_errors += failed;
+	recovery->store->stats.read_bytes += window->iov.iov_len;
+	if ((failed || window->is_careful) && !window_be_careful(recovery, window, failed))
+		return;
+	window->len = window->want;
 	recovery_run(recovery);
 }
 
@@ -125,17 +160,10 @@ struct span window_get(struct recovery *recovery, struct segment *segment, uint6
 	window->segment = segment;
 	window->from = from;
 	window->len = 0;
-	window->iov = (struct iovec){.iov_base = window->buf, .iov_len = (size_t)(to - from)};
-	ASSERT(window->iov.iov_len <= PIECE_BYTES);
+	window->want = (size_t)(to - from);
+	ASSERT(window->want <= PIECE_BYTES);
 	ASSERT(at + want <= to);
-	io_op_init(&window->op, window_done, recovery);
-	const struct io_transfer transfer = {
-		.fd = segment->fd,
-		.offset = from,
-		.iov = &window->iov,
-		.iov_count = 1,
-	};
-	io_read(recovery->store->io, &window->op, &transfer);
+	window_submit(recovery, window, from, window->want);
 	return (struct span){0};
 }
 

@@ -54,7 +54,9 @@ struct window {
 	struct segment *segment;
 	uint8_t        *buf;              /* PIECE_BYTES */
 	uint64_t        from;
-	size_t          len, size;
+	size_t            len, size, want;
+	size_t            careful;        /* after an error: sectors up to here were read singly */
+	bool              is_careful;
 	struct iovec    iov;
 	struct io_op    op;
 };

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "store/batch.h"
+#include "store/chain_table.h"
 #include "store/scan.h"
 
 enum {
@@ -109,6 +110,7 @@ struct store {
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
 	bool                 opened, closing, closed, direct;
 	bool                 reclaim_due;         /* a segment may have died */
+	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
 	struct stream        streams[TIER_COUNT];
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
@@ -236,10 +238,6 @@ void move_abandon(struct store *store);
 bool move_part_moved(struct store *store, struct place from, struct place to);
 
 /* ---- chain.c: bodies in several records ---- */
-/* The head of a chain is a record marked RECORD_CHAINED; its body is a table of the parts in
- * order, {u64 LSN, u32 body bytes, u32 0} each. Where a part lies is kept in memory only. */
-enum { CHAIN_PARTS_MAX = 1024, CHAIN_ENTRY = 16, CHAIN_PART_MIN = 4 * CHUNK_BYTES };
-
 struct chain {
 	struct chain *next;
 	struct place  head;
@@ -248,18 +246,10 @@ struct chain {
 	struct place  parts[];
 };
 
-struct chain_part {
-	uint64_t lsn;
-	uint32_t body_bytes;
-};
-
 void chain_init(struct store *store);
 void chain_fini(struct store *store);
 struct chain *chain_find(const struct store *store, struct place head);
 struct chain *chain_add(struct store *store, struct place head, uint32_t count);
-struct chain_part chain_table_get(struct span table, uint32_t index);
-/* False if the bytes are no table. */
-MUST_CHECK bool chain_table_check(struct span table, uint64_t *body_bytes);
 void chain_retain(struct store *store, struct place head);
 void chain_drop(struct store *store, struct place head);      /* one owner fewer */
 void chain_rehead(struct store *store, struct place from, struct place to);
@@ -267,8 +257,10 @@ bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 
 /* ---- reclaim.c ---- */
-void reclaim_pump(struct store *store);             /* looks only if reclaim_due */
+void reclaim_pump(struct store *store);             /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
+/* A dead segment of this tier that can become a spare, or NULL. */
+struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 
 /* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);

@@ -59,6 +59,7 @@ enum err store_new(struct io *io, const struct store_options *options,
 	store->direct = true;
 	store->next_segment = 1;
 	store->next_lsn = 1;
+	store->reclaim_lsn = UINT64_MAX;
 	list_init(&store->reads_waiting);
 	list_init(&store->reads_deferred);
 	list_init(&store->reads_running);

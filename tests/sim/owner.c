@@ -279,6 +279,8 @@ void owner_compare(struct owner *owner)
 	if (owner->trust && last < acked)
 		owner_fail(owner, "acknowledged up to LSN %llu, recovered up to %llu",
 		    (unsigned long long)acked, (unsigned long long)last);
+	if (!owner->trust)            /* what could not be read may come back */
+		last = store_last_lsn(owner->store);
 	while (owner->op_count > 0 && owner->ops[owner->op_count - 1].lsn > last)
 		owner->op_count--;
 	if (!owner->trust)

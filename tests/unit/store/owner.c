@@ -16,20 +16,25 @@ static void owner_sink(void *ctx, enum log_level level, struct span text)
 		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
 }
 
-void owner_init(struct owner *owner)
+void owner_init_sim(struct owner *owner)
 {
 	memset(owner, 0, sizeof(*owner));
-	for (int i = 0; i < 2; i++) {
-		snprintf(owner->dir[i], sizeof(owner->dir[i]), "/tmp/tintype-store-XXXXXX");
-		cr_assert_not_null(mkdtemp(owner->dir[i]));
-	}
 	owner->log.sink = owner_sink;
 	owner->log.level = LOG_VERBOSE;
 }
 
+void owner_init(struct owner *owner)
+{
+	owner_init_sim(owner);
+	for (int i = 0; i < 2; i++) {
+		snprintf(owner->dir[i], sizeof(owner->dir[i]), "/tmp/tintype-store-XXXXXX");
+		cr_assert_not_null(mkdtemp(owner->dir[i]));
+	}
+}
+
 void owner_fini(struct owner *owner)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2 && owner->dir[0][1] == 't'; i++) {
 		char command[256];
 		snprintf(command, sizeof(command), "rm -r %s", owner->dir[i]);
 		cr_assert_eq(system(command), 0);
@@ -157,7 +162,7 @@ void owner_start(struct owner *owner, const struct owner_options *options)
 		.spare_segments = options->spares,
 		.disk_bytes_max = options->disk_bytes_max,
 		.batches_in_flight = 4,
-		.batch_delay_ms = 2,
+		.batch_delay_ms = options->delay_ms == 0 ? 2 : options->delay_ms,
 		.pool = owner->pool,
 		.memory = &owner->memory,
 		.log = &owner->log,
@@ -171,6 +176,24 @@ void owner_start(struct owner *owner, const struct owner_options *options)
 	cr_assert_eq(store_open(owner->store), OK);
 	while (!owner->is_opened)
 		owner_wait(owner);
+}
+
+void owner_use_sim(struct owner *owner, struct sim_disk *disk, uint64_t seed)
+{
+	cr_assert_null(owner->io);
+	snprintf(owner->dir[0], sizeof(owner->dir[0]), "/hot");
+	snprintf(owner->dir[1], sizeof(owner->dir[1]), "/warm");
+	owner->io = sim_new(disk, seed, &owner->log);
+}
+
+void owner_power_cut(struct owner *owner, struct sim_disk *disk)
+{
+	sim_crash(disk);
+	store_abandon(owner->store);
+	body_pool_free(owner->pool);
+	sim_io_abandon(owner->io);
+	owner->store = NULL;
+	owner->io = NULL;
 }
 
 static void owner_closed(void *ctx)

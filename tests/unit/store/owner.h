@@ -1,6 +1,7 @@
 /* tests/unit/store/owner.h: a store in a directory of its own, and an owner that remembers what
  * the store told it. The owner is naive on purpose: a list of keys and what they hold. */
 #pragma once
+#include "io/sim.h"
 #include "store/store.h"
 
 enum { OWNER_KEYS = 4096 };
@@ -34,10 +35,15 @@ struct owner_options {
 	uint32_t segment_bytes, spares;
 	uint64_t disk_bytes_max;
 	bool     warm;
+	uint32_t delay_ms;             /* of batches that nobody waits for; 0: 2 ms */
 };
 
 void owner_init(struct owner *owner);                 /* fresh directories */
+void owner_init_sim(struct owner *owner);             /* none: owner_use_sim follows */
 void owner_start(struct owner *owner, const struct owner_options *options);     /* opens, waits */
+/* On a simulated machine, to be set before each owner_start; and a power cut. */
+void owner_use_sim(struct owner *owner, struct sim_disk *disk, uint64_t seed);
+void owner_power_cut(struct owner *owner, struct sim_disk *disk);
 void owner_stop(struct owner *owner);                 /* closes properly */
 void owner_fini(struct owner *owner);                 /* removes the directories */
 void owner_wait(struct owner *owner);                 /* one pass, at most 10 ms */

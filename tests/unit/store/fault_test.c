@@ -1,0 +1,349 @@
+/* tests/unit/store/fault_test.c: what the store does when the disk does not. */
+#include "tests/unit/store/owner.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+static const struct owner_options small = {.segment_bytes = 1 << 20, .spares = 4};
+static const struct owner_options two_tiers = {.segment_bytes = 1 << 20, .spares = 4, .warm = true};
+
+static struct owner owner;
+static struct sim_disk *disk;
+
+static void setup(void)
+{
+	owner_init_sim(&owner);
+	disk = sim_disk_new(1);
+}
+
+static void power_on(const struct owner_options *options)
+{
+	owner_use_sim(&owner, disk, 1);
+	owner_start(&owner, options);
+}
+
+static void teardown(void)
+{
+	owner_stop(&owner);
+	owner_fini(&owner);
+	sim_disk_free(disk);
+}
+
+static void put(const char *key, size_t bytes)
+{
+	enum err err = owner_put(&owner, key, RECORD_IMAGE, bytes, SYNC_ALWAYS);
+	while (err == ERR_OVERLOADED) {
+		owner_wait(&owner);
+		err = owner_put(&owner, key, RECORD_IMAGE, bytes, SYNC_ALWAYS);
+	}
+	cr_assert_eq(err, OK, "%s", err_name(err));
+	owner_wait_durable(&owner, store_last_lsn(owner.store));
+}
+
+static void wait_seconds(unsigned seconds)
+{
+	uint64_t until = io_now_us(owner.io) + seconds * 1000000ULL;
+	while (io_now_us(owner.io) < until)
+		owner_wait(&owner);
+}
+
+/* Keeps what the model knew about bodies across a restart. */
+static void restart(const struct owner_options *options)
+{
+	static struct owner_key before[OWNER_KEYS];
+	memcpy(before, owner.keys, sizeof(before));
+	power_on(options);
+	for (int i = 0; i < OWNER_KEYS && owner.keys[i].used; i++) {
+		for (int j = 0; j < OWNER_KEYS && before[j].used; j++) {
+			if (strcmp(before[j].key, owner.keys[i].key) != 0)
+				continue;
+			cr_assert_eq(before[j].lsn, owner.keys[i].lsn);
+			owner.keys[i].body_hash = before[j].body_hash;
+		}
+	}
+}
+
+Test(fault, write_error_moves_the_batch_to_a_fresh_segment, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	uint32_t segment = owner_find(&owner, "a")->place.segment;
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	put("b", 50000);
+	cr_assert_neq(owner_find(&owner, "b")->place.segment, segment);
+	cr_assert_eq(owner.relocated, 1);
+	cr_assert_eq(owner_stats(&owner).write_errors, 1);
+	cr_assert_eq(store_state(owner.store), OK);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.recovered, 2);
+	cr_assert_eq(owner.corrupt, 0);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+}
+
+Test(fault, failed_sync_acknowledges_nothing_from_that_segment, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);                      /* spares are made: no other sync is struck */
+	cr_assert_eq(owner_put(&owner, "b", RECORD_VALUE, 700, SYNC_EVERYSEC), OK);
+	uint64_t lsn = store_last_lsn(owner.store);
+	for (int i = 0; i < 20; i++)
+		io_wait(owner.io, 1000);              /* it is written, but not yet synced */
+	sim_fail_call(disk, SIM_SYNC_EIO, 1);
+	while (store_durable_lsn(owner.store) < lsn)
+		owner_wait(&owner);
+	cr_assert_eq(sim_fault_count(disk, SIM_SYNC_EIO), 1);
+	cr_assert_eq(owner.relocated, 1);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.recovered, 2);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+}
+
+Test(fault, second_write_error_makes_the_store_read_only, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	struct sim_faults faults = {.chance_ppm[SIM_WRITE_EIO] = 1000000};
+	sim_set_faults(disk, &faults);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_IMAGE, 100, SYNC_ALWAYS), OK);
+	uint64_t lsn = store_last_lsn(owner.store);
+	store_flush(owner.store);
+	while (owner.state != ERR_READONLY)
+		owner_wait(&owner);
+	cr_assert_lt(owner.durable, lsn, "it was never acknowledged");
+	cr_assert_eq(owner_put(&owner, "c", RECORD_IMAGE, 100, SYNC_ALWAYS), ERR_READONLY);
+	faults = (struct sim_faults){0};
+	sim_set_faults(disk, &faults);
+	cr_assert_eq(owner_check(&owner, "a"), OK, "reads go on");
+}
+
+Test(fault, full_disk_refuses_images_takes_deletes_and_clears, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	struct owner_options limited = small;
+	limited.disk_bytes_max = 8 << 20;
+	power_on(&limited);
+	char key[16];
+	enum err err = OK;
+	int count = 0;
+	for (; count < 200 && err == OK; count++) {
+		snprintf(key, sizeof(key), "k%d", count);
+		err = owner_put(&owner, key, RECORD_IMAGE, 100000, SYNC_ALWAYS);
+		for (int tries = 0; err == ERR_OVERLOADED && tries < 1000; tries++) {
+			owner_wait(&owner);
+			err = owner_put(&owner, key, RECORD_IMAGE, 100000, SYNC_ALWAYS);
+		}
+		store_flush(owner.store);
+		owner_wait(&owner);
+	}
+	cr_assert_eq(err, ERR_DISKFULL);
+	cr_assert_eq(owner.state, ERR_DISKFULL);
+	cr_assert_gt(count, 40);
+	for (int i = 0; i < count - 1; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		cr_assert_eq(owner_delete(&owner, key), OK);
+	}
+	owner_wait_durable(&owner, store_last_lsn(owner.store));
+	for (int tries = 0; owner.state != OK && tries < 1000; tries++)
+		owner_wait(&owner);
+	cr_assert_eq(owner.state, OK, "it clears by itself");
+	put("again", 100000);
+	cr_assert_eq(owner_check(&owner, "again"), OK);
+	cr_assert_gt(owner_stats(&owner).segments_recycled + owner_stats(&owner).segments_unlinked, 0);
+}
+
+Test(fault, no_space_for_segments_clears_when_there_is, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	sim_set_capacity(disk, 6 << 20);
+	power_on(&small);
+	enum err err = OK;
+	for (int i = 0; i < 200 && (err == OK || err == ERR_OVERLOADED); i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", i);
+		err = owner_put(&owner, key, RECORD_IMAGE, 100000, SYNC_ALWAYS);
+		store_flush(owner.store);
+		owner_wait(&owner);
+	}
+	cr_assert_eq(err, ERR_DISKFULL);
+	sim_set_capacity(disk, 64 << 20);
+	for (int tries = 0; owner.state != OK && tries < 1000; tries++)
+		owner_wait(&owner);
+	cr_assert_eq(owner.state, OK);
+	put("again", 1000);
+}
+
+Test(fault, rotten_body_is_never_served, .init = setup, .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("a", 100000);
+	put("b", 100000);
+	const struct owner_key *a = owner_find(&owner, "a");
+	char path[64];
+	snprintf(path, sizeof(path), "/hot/hot-%08u.seg", a->place.segment);
+	uint64_t middle = (uint64_t)a->place.offset * RECORD_ALIGN + 50000;
+	cr_assert(sim_flip_bit(disk, path, middle * 8 + 3));
+	cr_assert_eq(owner_check(&owner, "a"), ERR_CORRUPT);
+	cr_assert_eq(owner.corrupt, 1);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+	wait_seconds(2);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.recovered, 2, "its head is well, and was acknowledged");
+	cr_assert_eq(owner_check(&owner, "a"), ERR_CORRUPT);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+}
+
+Test(fault, rotten_head_loses_one_record_and_is_reported, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 3000);
+	put("b", 3000);
+	put("c", 3000);
+	const struct owner_key *b = owner_find(&owner, "b");
+	char path[64];
+	snprintf(path, sizeof(path), "/hot/hot-%08u.seg", b->place.segment);
+	cr_assert(sim_flip_bit(disk, path, ((uint64_t)b->place.offset * RECORD_ALIGN + 20) * 8));
+	wait_seconds(2);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.corrupt, 1);
+	cr_assert_eq(owner.recovered, 2);
+	cr_assert_null(owner_find(&owner, "b"));
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "c"), OK);
+}
+
+Test(fault, what_was_only_written_is_cut_or_kept_but_never_half, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	struct owner_options slow = small;
+	slow.delay_ms = 100000;
+	power_on(&slow);
+	put("a", 100);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_VALUE, 100, SYNC_NO), OK);
+	owner_power_cut(&owner, disk);
+	power_on(&slow);
+	cr_assert_eq(owner.recovered, 1, "it had never left the memory");
+	cr_assert_eq(owner.corrupt, 0);
+	put("c", 100);
+	cr_assert_gt(owner_find(&owner, "c")->lsn, 1);
+}
+
+Test(fault, moved_record_survives_a_power_cut_in_either_tier, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&two_tiers);
+	put("a", 70000);
+	put("long", 1800000);
+	cr_assert_eq(owner_move(&owner, "a", TIER_WARM), OK);
+	cr_assert_eq(owner_move(&owner, "long", TIER_WARM), OK);
+	cr_assert_eq(store_tier(owner.store, owner_find(&owner, "a")->place), TIER_WARM);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "long"), OK);
+	owner_power_cut(&owner, disk);
+	restart(&two_tiers);
+	cr_assert_eq(owner.recovered, 2);
+	cr_assert_eq(store_tier(owner.store, owner_find(&owner, "long")->place), TIER_WARM);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "long"), OK);
+	cr_assert_eq(owner_move(&owner, "long", TIER_HOT), OK);
+	cr_assert_eq(store_tier(owner.store, owner_find(&owner, "long")->place), TIER_HOT);
+	cr_assert_eq(owner_check(&owner, "long"), OK);
+}
+
+Test(fault, dead_segments_are_reused_and_nothing_comes_back, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	for (int round = 0; round < 60; round++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", round % 5);
+		put(key, 200000);
+		if (round % 7 == 0)
+			cr_assert_eq(owner_delete(&owner, key), OK);
+	}
+	wait_seconds(3);
+	struct store_stats stats = owner_stats(&owner);
+	cr_assert_gt(stats.segments_recycled, 3);
+	cr_assert_lt(stats.tier[TIER_HOT].segments, 12);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	for (int i = 0; i < 5; i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%d", i);
+		if (!owner_find(&owner, key)->deleted)
+			cr_assert_eq(owner_check(&owner, key), OK);
+	}
+}
+
+Test(fault, tombstone_stays_while_an_older_record_lies_elsewhere, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("dead", 1000);
+	put("alive", 1000);                   /* keeps the first segment, and "dead" in it */
+	for (int i = 0; i < 6; i++)
+		put("filler", 200000);
+	cr_assert_eq(owner_delete(&owner, "dead"), OK);
+	for (int i = 0; i < 40; i++)
+		put("filler", 200000);
+	wait_seconds(3);
+	cr_assert_gt(owner_stats(&owner).segments_recycled, 2);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert(owner_find(&owner, "dead")->deleted);
+	cr_assert_eq(owner_check(&owner, "alive"), OK);
+}
+
+Test(fault, read_of_a_record_on_its_way_is_served_after_its_write, .init = setup,
+    .fini = teardown, .timeout = 60)
+{
+	struct owner_options slow = small;
+	slow.delay_ms = 100000;
+	power_on(&slow);
+	cr_assert_eq(owner_put(&owner, "a", RECORD_VALUE, 9000, SYNC_NO), OK);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+}
+
+Test(fault, written_lsn_waits_only_for_those_who_ask, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	cr_assert_eq(owner_put(&owner, "a", RECORD_VALUE, 10, SYNC_EVERYSEC), OK);
+	cr_assert_eq(store_written_lsn(owner.store), 1);
+	cr_assert_eq(store_durable_lsn(owner.store), 0);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_VALUE, 10, SYNC_ALWAYS), OK);
+	cr_assert_eq(owner_put(&owner, "c", RECORD_VALUE, 10, SYNC_NO), OK);
+	cr_assert_eq(store_written_lsn(owner.store), 1);
+	owner_wait_durable(&owner, 3);
+	cr_assert_geq(store_durable_lsn(owner.store), 2);
+	cr_assert_eq(owner_put(&owner, "d", RECORD_VALUE, 10, SYNC_NO), OK);
+	store_sync(owner.store);
+	while (store_durable_lsn(owner.store) < 4)
+		owner_wait(&owner);
+}
+
+Test(fault, second_store_on_the_same_directory_is_refused, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	static const struct store_events none = {0};
+	const struct store_options options = {
+		.dir = {"/hot"}, .memory = &owner.memory, .pool = owner.pool, .log = &owner.log,
+	};
+	struct store *second;
+	cr_assert_eq(store_new(owner.io, &options, &none, NULL, &second), OK);
+	cr_assert_eq(store_open(second), ERR_BUSY);
+	store_free(second);
+}
