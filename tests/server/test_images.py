@@ -3,7 +3,7 @@ import pytest
 import redis
 
 from conftest import until
-from images import get, info, png, put, put_photos
+from images import get, info, png, put, put_photos, with_exif
 from wire import Wire
 
 
@@ -47,6 +47,19 @@ def test_same_words_in_resp3(server, photos):
         assert wire.command("IMG.INFO", "k", "tags", "attrs", "location", "title", "width") == {
             b"tags": [b"a", b"b"], b"attrs": {b"x": b"y"}, b"location": [b",1.5", b",2"],
             b"title": None, b"width": b":1680"}
+
+
+def test_exif_fills_the_fields(client, photos):
+    put(client, "k", with_exif(photos["FreshFlower.jpg"], make="Canon", model="Canon EOS R5",
+                               lens="RF 50mm F1.2", iso=400, aperture=2.8, exposure=0.005,
+                               focal=50.0, taken="2023:04:05 06:07:08", orientation=6))
+    said = info(client, "k")
+    assert said["camera"] == b"Canon EOS R5" and said["lens"] == b"RF 50mm F1.2"
+    assert [float(said[name]) for name in ("iso", "aperture", "exposure", "focal")] == \
+        [400, 2.8, 0.005, 50]
+    assert said["taken"] == 1680674828000 and said["orientation"] == 6
+    put(client, "k", with_exif(photos["FreshFlower.jpg"], taken="2023:04:05 06:07:08"), "TAKEN", "7")
+    assert info(client, "k")["taken"] == 7 and info(client, "k")["camera"] is None
 
 
 def test_edit_changes_what_it_names(client, photos):

@@ -2,13 +2,12 @@
 import os
 import random
 import signal
-import struct
 
 import pytest
 import redis
 
 from conftest import until
-from images import get, png, put, put_photos, what_is
+from images import get, png, put, put_photos, what_is, with_exif
 from wire import Wire, encode
 
 
@@ -53,9 +52,7 @@ def test_quality_costs_bytes(client, photos):
 
 
 def test_orientation_is_applied_first(client, photos, folder):
-    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    data = photos["Aqua.jpg"]
-    put(client, "k", data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    put(client, "k", with_exif(photos["Aqua.jpg"], orientation=6))
     assert client.execute_command("IMG.INFO", "k", "width", "height", "orientation")[1::2] == [1600, 2560, 6]
     assert what_is(get(client, "k", "WIDTH", 100), folder) == ("jpeg", 100, 160)
     assert what_is(get(client, "k", "CROP", 0, 0, 10, 20), folder) == ("jpeg", 10, 20)
@@ -115,7 +112,8 @@ def test_a_worker_that_dies_or_hangs_fails_one_job(make_server, photos, how):
     client = server.client()
     put(client, "k", photos["Aqua.jpg"])
     assert get(client, "k", "WIDTH", 32)
-    stopped = until(lambda: workers_of(server))
+    until(lambda: images_info(server)["workers_idle"] == 2)
+    stopped = workers_of(server)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     with Wire(server.port) as wire:
@@ -126,6 +124,8 @@ def test_a_worker_that_dies_or_hangs_fails_one_job(make_server, photos, how):
             os.kill(pid, how)
         assert wire.read().startswith(b"-CODEC ")
         assert wire.command("PING") == b"+PONG"
+    for pid in set(stopped) & set(workers_of(server)):
+        os.kill(pid, signal.SIGKILL)
     info = images_info(server)
     assert info["worker_crashes" if how == signal.SIGKILL else "worker_timeouts"] >= 1
     until(lambda: workers_of(server) and not set(workers_of(server)) & set(stopped))
