@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IMAGE_SIDES = 4 };
+enum { IMAGE_SIDES = 4, PARTS_MAX = 5 };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client)
 {
@@ -16,16 +16,24 @@ void shadow_init(struct shadow *shadow, struct memory *memory, int client)
 
 /* ---- Contents ---- */
 
+static void put_random(uint64_t seed, uint32_t len, struct buf *out)
+{
+	struct random random;
+	random_init(&random, seed);
+	buf_reserve(out, len + sizeof(uint64_t));
+	for (uint32_t i = 0; i < len; i += sizeof(uint64_t)) {
+		uint64_t word = random_next(&random);
+		memcpy(out->ptr + out->len + i, &word, sizeof(word));
+	}
+	out->len += len;
+}
+
 /* A piece of a string: its length and bytes follow from the number. */
 static void string_piece(uint64_t content, struct buf *out)
 {
 	static const uint32_t lengths[] = {1, 3, 20, 200, 3000, 17000, 70000};
 	uint32_t len = lengths[content % ARRAY_COUNT(lengths)];
-	struct random random;
-	random_init(&random, content);
-	buf_reserve(out, len);
-	for (uint32_t i = 0; i < len; i++)
-		out->ptr[out->len++] = (uint8_t)('a' + random_below(&random, 26));
+	put_random(content, len, out);
 }
 
 /* A BMP of 24 bits whose pixels follow from the number. */
@@ -36,16 +44,12 @@ static void image_bytes(uint64_t content, struct buf *out)
 	uint32_t pixels = side * side * 3;
 	uint8_t head[54] = {'B', 'M'};
 	uint32_t fields[][2] = {{2, 54 + pixels}, {10, 54}, {14, 40}, {18, side}, {22, side}, {34, pixels}};
-	struct random random;
 	for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
 		memcpy(head + fields[i][0], &fields[i][1], 4);
 	head[26] = 1;
 	head[28] = 24;
 	buf_append(out, span_of(head, sizeof(head)));
-	random_init(&random, content);
-	buf_reserve(out, pixels);
-	for (uint32_t i = 0; i < pixels; i++)
-		out->ptr[out->len++] = (uint8_t)random_next(&random);
+	put_random(content, pixels, out);
 }
 
 /* ---- Commands ---- */
@@ -172,6 +176,8 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		    .other = (uint8_t)random_below(random, SHADOW_KEYS),
 		    .warm = random_below(random, 3) > 0,
 		    .content = shadow->next_content++, .content2 = shadow->next_content++};
+		if (op->verb == DO_APPEND && state.keys[op->key].parts >= PARTS_MAX)
+			op->verb = DO_DEL;
 		/* An append repeats the string's own piece. */
 		if (op->verb == DO_APPEND && state.keys[op->key].kind == SHADOW_STRING)
 			op->content = state.keys[op->key].content;
