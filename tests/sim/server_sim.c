@@ -34,7 +34,8 @@ struct life {
 	struct log       log;
 	struct shadow    shadows[CLIENTS];
 	struct sim_peer *peers[CLIENTS];
-	bool             lies, plant, verbose;
+	enum shadow_disk kind;            /* the worst that this life's disk has been */
+	bool             plant, verbose;
 	uint32_t         cuts;
 };
 
@@ -77,11 +78,13 @@ static void life_faults(struct life *life)
 	struct sim_faults faults = {0};
 	uint64_t kind = life->plant ? 0 : random_below(&life->random, 4);
 	if (kind == 2) {
+		if (life->kind == SHADOW_HONEST)
+			life->kind = SHADOW_FAILS;
 		faults.chance_ppm[SIM_WRITE_EIO] = 3000;
 		faults.chance_ppm[SIM_SYNC_EIO] = 3000;
 		faults.chance_ppm[SIM_WRITE_SHORT] = 3000;
 	} else if (kind == 3) {
-		life->lies = true;
+		life->kind = SHADOW_LIES;
 		faults.chance_ppm[SIM_WRITE_LOST] = 4000;
 		faults.chance_ppm[SIM_WRITE_MISDIRECTED] = 4000;
 		faults.chance_ppm[SIM_SECTOR_ROT] = 1000;
@@ -126,7 +129,7 @@ static bool life_check(struct life *life)
 			server_pass(life->server);
 		}
 		sim_peer_close(peer);
-		if (!shadow_judge(shadow, life->lies)) {
+		if (!shadow_judge(shadow, life->kind)) {
 			if (!life->plant)
 				fprintf(stderr, "seed %llu, cut %u, client %d: %s\n", (unsigned long long)life->seed,
 				    life->cuts, i, shadow->why);
@@ -182,7 +185,7 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		life_faults(&life);
 		life_work(&life, 1 + random_below(&life.random, 400));
 		if (!life_power_on(&life)) {
-			if (life.lies)
+			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */
 			fprintf(stderr, "seed %llu, cut %u: does not start\n", (unsigned long long)seed, life.cuts);
 			return 1;

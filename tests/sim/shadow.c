@@ -333,25 +333,38 @@ static bool judge_liar(struct shadow *shadow)
 	return true;
 }
 
-bool shadow_judge(struct shadow *shadow, bool disk_lies)
+/* Which of the commands under way took effect: the first j on an honest disk; any on one
+ * that fails, because each may have been refused. */
+static bool some_are_seen(struct shadow *shadow, uint32_t mask)
 {
-	if (disk_lies)
-		return judge_liar(shadow);
 	struct shadow_state state = shadow->known;
-	for (uint32_t j = 0;; j++) {
-		if (state_is_seen(shadow, &state)) {
-			shadow->known = state;
-			shadow->pending = 0;
+	for (uint32_t i = 0; i < shadow->pending; i++)
+		if (mask >> i & 1)
+			op_apply(shadow, &shadow->ops[i], &state);
+	if (!state_is_seen(shadow, &state))
+		return false;
+	shadow->known = state;
+	shadow->pending = 0;
+	return true;
+}
+
+bool shadow_judge(struct shadow *shadow, enum shadow_disk disk)
+{
+	if (disk == SHADOW_LIES)
+		return judge_liar(shadow);
+	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
+		bool prefix = (mask & (mask + 1)) == 0;
+		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, mask))
 			return true;
-		}
-		if (j == shadow->pending)
-			break;
-		op_apply(shadow, &shadow->ops[j], &state);
 	}
-	int len = snprintf(shadow->why, sizeof(shadow->why), "%u commands were under way; kinds known/seen:", shadow->pending);
+	int len = snprintf(shadow->why, sizeof(shadow->why),
+	    "%u commands were under way; kinds known/seen:", shadow->pending);
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++)
 		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len, " %u/%u%s",
 		    shadow->known.keys[key].kind, shadow->seen[key].kind,
 		    value_is_seen(shadow, &shadow->known.keys[key], &shadow->seen[key]) ? "" : "!");
+	for (uint32_t i = 0; i < shadow->pending && (size_t)len < sizeof(shadow->why); i++)
+		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len,
+		    "; verb %u key %u, %u", shadow->ops[i].verb, shadow->ops[i].key, shadow->ops[i].other);
 	return false;
 }

@@ -49,7 +49,7 @@ struct shadow {
 	struct shadow_value past[SHADOW_PAST];            /* everything that a key ever was */
 	uint32_t            past_count;
 	uint64_t            next_content;
-	char                why[200];
+	char                why[400];
 };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client);
@@ -61,4 +61,5 @@ void shadow_answered(struct shadow *shadow, struct buf *in);
 void shadow_ask(struct shadow *shadow, struct buf *out);
 bool shadow_read(struct shadow *shadow, struct buf *in);
 /* Is what was read right? It becomes what is known. */
-bool shadow_judge(struct shadow *shadow, bool disk_lies);
+enum shadow_disk { SHADOW_HONEST, SHADOW_FAILS, SHADOW_LIES };
+bool shadow_judge(struct shadow *shadow, enum shadow_disk disk);
