@@ -178,4 +178,4 @@ help:                                                    ## this list
 	@awk -F'##' '/^[a-z-]+:.*##/ { split($$1, t, ":"); printf "  %-14s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d) $(wildcard $(BUILD)/fuzz/*/*/*.d)
