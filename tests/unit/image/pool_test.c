@@ -169,6 +169,32 @@ Test(pool, fails_cleanly_where_no_program_can_run)
 	sim_disk_free(disk);
 }
 
+Test(pool, the_other_back_end_drives_it_as_well)
+{
+	const struct io_options io_options = {.backend = IO_EPOLL};
+	const struct body_pool_options body_options = {.bytes = 64 << 20};
+	struct crew crew = {0};
+	struct order order;
+	cr_assert_eq(io_new(&crew.io, &io_options), OK);
+	cr_assert_eq(body_pool_new(crew.io, &body_options, &crew.bodies), OK);
+	const struct {
+		const char *program;
+		enum err err;
+	} cases[] = {{"rogue-crash", ERR_IO}, {"rogue-bytes", ERR_IO}, {"rogue-hang", ERR_TIMEOUT}};
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct worker_pool_options options = crew_options(&crew, cases[i].program);
+		options.deadline_us = 100000;
+		crew_init_with(&crew, &options);
+		order_run(&crew, &order, SPAN_LIT("source"), &plan);
+		cr_expect_eq(
+		    order.err, cases[i].err, "%s: %s", cases[i].program, err_name(order.err));
+		order_fini(&order);
+		crew_close(&crew);
+		crew.closed = false;
+	}
+	crew_fini(&crew);
+}
+
 Test(pool, a_full_queue_refuses)
 {
 	struct crew crew;
