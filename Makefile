@@ -93,7 +93,7 @@ FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)
 
 # Programs that play the worker in tests: a captive that tries to get out, and one that
 # misbehaves as the name under which it is called says.
-ROGUES       := crash hang quit huge number magic status kind size empty why twice bytes version stillborn
+ROGUES       := not other crash hang quit huge number magic status kind size empty why twice bytes version stillborn
 UNIT_WORKERS := $(BUILD)/captive $(ROGUES:%=$(BUILD)/rogue-%)
 
 $(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE) | $(WORKERS) $(UNIT_WORKERS)

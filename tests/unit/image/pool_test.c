@@ -16,7 +16,7 @@ static const struct transform_plan plan = {
     .source_height = 10,
     .width = 5,
     .height = 5,
-    .target_format = IMAGE_PNG,
+    .target_format = IMAGE_BMP,
 };
 
 static struct worker_pool_stats stats_of(struct crew *crew)
@@ -75,7 +75,8 @@ Test(pool, a_worker_that_hangs_is_killed_at_the_deadline)
 Test(pool, a_worker_that_talks_nonsense_is_replaced)
 {
 	static const char *const programs[] = {"rogue-huge", "rogue-number", "rogue-magic",
-	    "rogue-status", "rogue-kind", "rogue-size", "rogue-empty", "rogue-bytes"};
+	    "rogue-status", "rogue-kind", "rogue-size", "rogue-empty", "rogue-bytes",
+	    "rogue-other"};
 	for (size_t i = 0; i < ARRAY_COUNT(programs); i++)
 		run_misdeed(&(struct misdeed){programs[i], ERR_IO, 0, 0, 1});
 }
@@ -89,6 +90,19 @@ Test(pool, a_second_answer_is_nonsense_but_the_first_one_counts)
 	cr_expect_eq(order.err, ERR_INVALID);
 	while (stats_of(&crew).nonsense == 0)
 		io_wait(crew.io, 100000);
+	order_fini(&order);
+	crew_fini(&crew);
+}
+
+/* The same program without a fault: what the others are refused for is their fault alone. */
+Test(pool, a_worker_that_keeps_to_the_rules_is_believed)
+{
+	struct crew crew;
+	struct order order;
+	crew_init(&crew, "rogue-not");
+	order_run(&crew, &order, SPAN_LIT("source"), &plan);
+	cr_expect_eq(order.err, OK, "%s: %s", err_name(order.err), order.job.why);
+	cr_expect_eq(order.job.result->len, 4096);
 	order_fini(&order);
 	crew_fini(&crew);
 }
