@@ -80,8 +80,9 @@ demo:                                                    ## install what is miss
 	utils/demo
 
 install: all                                             ## into PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/tintype
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/tintype/importer
 	install -m 755 $(BUILD)/tintype-server $(WORKERS) $(TOOLS) utils/tintype-import $(DESTDIR)$(PREFIX)/bin
+	install -m 644 utils/importer/*.py $(DESTDIR)$(PREFIX)/share/tintype/importer
 	install -m 644 conf/tintype.conf README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
 
 # ---- tests ------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ set -eu
 
 build="gcc clang make pkg-config liburing-dev libjemalloc-dev libxxhash-dev libisal-dev libutf8proc-dev
        libvips-dev libseccomp-dev"
-demo="redis-tools python3 mate-backgrounds lomiri-wallpapers-20.04"
+demo="python3 libvips-tools mate-backgrounds lomiri-wallpapers-20.04"
 test="libcriterion-dev libclang-rt-14-dev python3 python3-redis python3-pytest redis-tools redis-server
       mate-backgrounds lomiri-wallpapers-20.04 libvips-tools"
 bench="redis-server redis-tools nginx-light fio libvips-tools python3 python3-redis mate-backgrounds"

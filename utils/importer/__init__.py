@@ -1,0 +1,1 @@
+"""What tintype-import is made of; the standard library is all it needs."""
