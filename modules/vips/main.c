@@ -45,6 +45,7 @@ static void run(const struct worker_task *task, struct worker_answer *answer)
 	void *bytes;
 	size_t len = 0;
 	memcpy(&plan, task->plan, sizeof(plan));
+	vips_error_clear();
 	if (!transform(&plan, task->source, &bytes, &len)) {
 		answer->status = status_of_failure(&plan);
 		explain(answer);

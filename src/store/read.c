@@ -27,7 +27,8 @@ struct store_read_state {
 	bool               parsed;
 	struct record_view view;
 	size_t             checked;       /* bytes of the body that passed */
-	struct body       *body;          /* of a chain: the whole one */
+	struct place       head;          /* of a chain: where its head is known to lie now */
+	struct body       *body;          /* the whole one */
 	uint32_t           part;
 	size_t             body_at;       /* of the part, in the whole body */
 	size_t             part_have;     /* bytes of the part's body */
@@ -163,6 +164,7 @@ static enum err read_begin(struct store_read_state *state, struct segment *segme
 	struct place place = state->read->place;
 	uint64_t offset = (uint64_t)place.offset * RECORD_ALIGN;
 	state->from = offset / SECTOR * SECTOR;
+	state->head = place;
 	uint64_t bytes = round_up(offset + place.bytes, SECTOR) - state->from;
 	if (state->read->meta_only)
 		bytes = min_u64(bytes, max_u64(META_FIRST, round_up(least, SECTOR)));
@@ -226,12 +228,18 @@ void read_pump_waiting(struct store *store)
 
 void read_relocated(struct store *store, struct place from, struct place to)
 {
-	for (struct list *at = store->reads_waiting.next; at != &store->reads_waiting;
-	     at = at->next) {
+	struct list *at = store->reads_waiting.next;
+	for (; at != &store->reads_waiting; at = at->next) {
 		struct store_read_state *state = LIST_OF(at, struct store_read_state, link);
 		struct place *place = &state->read->place;
 		if (place->segment == from.segment && place->offset == from.offset)
 			*place = to;
+	}
+	/* What is under way ends where it began, but goes on to the parts by the new head. */
+	for (at = store->reads_running.next; at != &store->reads_running; at = at->next) {
+		struct store_read_state *state = LIST_OF(at, struct store_read_state, link);
+		if (state->head.segment == from.segment && state->head.offset == from.offset)
+			state->head = to;
 	}
 }
 
@@ -326,7 +334,7 @@ static void read_whole(struct store_read_state *state)
 		return;
 	}
 	enum err err = OK;
-	if (chain_find(store, read->place) == NULL)
+	if (state->head.segment == 0 || chain_find(store, state->head) == NULL)
 		err = ERR_NOTFOUND;
 	if (err == OK)
 		err = read_block(state, (size_t)total, &state->body);
@@ -486,7 +494,8 @@ static void read_next_part(struct store_read_state *state)
 		read_chain_complete(state);
 		return;
 	}
-	const struct chain *chain = chain_find(store, state->read->place);
+	const struct chain *chain =
+	    state->head.segment == 0 ? NULL : chain_find(store, state->head);
 	if (chain == NULL || chain->count != count) {
 		read_finish(state, ERR_NOTFOUND);      /* it died meanwhile */
 		return;

@@ -22,8 +22,8 @@
  * shows either all of a group or none.
  *
  * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still
- * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much
- * waits for the disk). DISKFULL clears by itself.
+ * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED
+ * (too much waits for the disk). DISKFULL clears by itself.
  */
 #pragma once
 #include "base/list.h"
@@ -35,13 +35,13 @@ enum record_type {
 	RECORD_IMAGE = 1,       /* key, metadata, body */
 	RECORD_META,            /* key, new metadata; `refers` is the LSN of the IMAGE it describes */
 	RECORD_VALUE,           /* key, metadata (cache type and encoding), body: a cache key's dump */
-	RECORD_LINK,            /* key names the body of LSN `refers`; meta holds {u64 LSN of its metadata} */
+	RECORD_LINK,            /* key names the body of LSN `refers`; meta: {u64 LSN of its metadata} */
 	RECORD_EXPIRE,          /* key, expire_ms (0: never) */
 	RECORD_DELETE,          /* key; a tombstone */
 	RECORD_FLUSH,           /* db (or RECORD_ALL_DBS); everything in it before this LSN is gone */
-	RECORD_SETTING,         /* key names it (policies, presets, users), body is its text; empty: removed */
+	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
-	RECORD_VOID,            /* LSNs from `refers` up to its own were cut off; made by the store only */
+	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
 	RECORD_TYPE_COUNT
 };
 
@@ -198,7 +198,8 @@ struct store_move {
 	uint32_t      part_count, parts_done;
 	uint64_t      parts_bytes;
 };
-void store_move_start(struct store *store, struct store_move *move, struct place place, uint64_t lsn);
+void store_move_start(struct store *store, struct store_move *move, struct place place,
+    uint64_t lsn);
 
 /* ---- Observation ---- */
 

@@ -67,13 +67,19 @@ static void wait_for(struct crew *crew, const bool *flag)
 	}
 }
 
+void crew_close(struct crew *crew)
+{
+	worker_pool_close(crew->pool, crew_closed, &crew->closed);
+	cr_assert_not(crew->closed, "closed() ran within close");
+	wait_for(crew, &crew->closed);
+	worker_pool_free(crew->pool);
+	crew->pool = NULL;
+}
+
 void crew_fini(struct crew *crew)
 {
-	if (crew->pool != NULL) {
-		worker_pool_close(crew->pool, crew_closed, &crew->closed);
-		wait_for(crew, &crew->closed);
-		worker_pool_free(crew->pool);
-	}
+	if (crew->pool != NULL)
+		crew_close(crew);
 	body_pool_free(crew->bodies);
 	io_free(crew->io);
 	cr_assert_eq(crew->memory.bytes, 0, "%lu bytes leaked", crew->memory.bytes);
@@ -142,7 +148,8 @@ struct transform_plan crew_plan(struct span file, const char *words)
 	uint32_t argc = 0;
 	for (const char *at = words; *at != 0 && argc < WORDS_MAX;) {
 		size_t len = strcspn(at, " ");
-		argv[argc++] = span_of(at, len);
+		if (len > 0)
+			argv[argc++] = span_of(at, len);
 		at += len + (at[len] == ' ');
 	}
 	crew_probe(file, &meta);

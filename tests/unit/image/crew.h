@@ -17,7 +17,8 @@ struct worker_pool_options crew_options(struct crew *crew, const char *program);
 /* `program` is a file beside the test program, "tintype-vips" or one of "rogue-...". */
 void crew_init(struct crew *crew, const char *program);
 void crew_init_with(struct crew *crew, const struct worker_pool_options *options);
-void crew_fini(struct crew *crew);        /* closes, waits; nothing may have leaked */
+void crew_close(struct crew *crew);       /* the pool, and waits for that */
+void crew_fini(struct crew *crew);        /* closes what is open; nothing may have leaked */
 /* Everything but the pool. */
 void crew_init_machine(struct crew *crew);
 /* The path of a program beside the test program; a static buffer. */

@@ -198,6 +198,7 @@ void sample_exif(struct buf *out, const struct exif_sample *exif, uint32_t width
 	put_text_entry(&writer, 0x110, exif->model);
 	if (exif->orientation != 0)
 		put_entry(&writer, 0x112, 3, 1, exif->orientation);
+	put_text_entry(&writer, 0x8298, exif->copyright);
 	put_entry(&writer, 0x8769, 4, 1, photo);
 	put_entry(&writer, 0x8825, 4, 1, gps);
 	end_directory(&writer, first);
@@ -257,12 +258,21 @@ void sample_jpeg(
 	put_be16(out, 0xffd9);
 }
 
+static void insert_exif(struct buf *out, struct span jpeg, const struct exif_sample *exif)
+{
+	buf_append(out, span_slice(jpeg, 0, 2));
+	put_exif_segment(out, exif);
+	buf_append(out, span_slice(jpeg, 2, jpeg.len));
+}
+
 void sample_orient_jpeg(struct buf *out, struct span jpeg, uint16_t orientation)
 {
-	const struct exif_sample exif = {.orientation = orientation};
-	buf_append(out, span_slice(jpeg, 0, 2));
-	put_exif_segment(out, &exif);
-	buf_append(out, span_slice(jpeg, 2, jpeg.len));
+	insert_exif(out, jpeg, &(struct exif_sample){.orientation = orientation});
+}
+
+void sample_camera_jpeg(struct buf *out, struct span jpeg, const char *make, const char *copyright)
+{
+	insert_exif(out, jpeg, &(struct exif_sample){.make = make, .copyright = copyright});
 }
 
 /* ---- PNG ---- */

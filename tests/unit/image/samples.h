@@ -7,7 +7,7 @@
 struct exif_sample {
 	bool        big_endian;
 	uint16_t    orientation;
-	const char *make, *model, *lens, *taken, *zone;
+	const char *make, *model, *lens, *taken, *zone, *copyright;
 	uint32_t    exposure[2], aperture[2], focal[2];
 	uint16_t    iso;
 	uint32_t    lat[6], lon[6];       /* degrees, minutes, seconds: above and below */
@@ -50,3 +50,5 @@ void sample_bitmap(struct buf *out, uint32_t width, uint32_t height, bool alpha,
     uint32_t (*pixel)(uint32_t x, uint32_t y, uint32_t width, uint32_t height));
 /* Puts EXIF with this orientation into a complete JPEG. */
 void sample_orient_jpeg(struct buf *out, struct span jpeg, uint16_t orientation);
+/* Puts EXIF with a maker and a copyright into a complete JPEG. */
+void sample_camera_jpeg(struct buf *out, struct span jpeg, const char *make, const char *copyright);

@@ -316,6 +316,54 @@ Test(fault, read_of_a_record_on_its_way_is_served_after_its_write, .init = setup
 	cr_assert_eq(owner_check(&owner, "a"), OK);
 }
 
+static void never(struct store_read *read, enum err err)
+{
+	UNUSED(read);
+	UNUSED(err);
+	cr_assert(false, "a cancelled read may not end");
+}
+
+Test(fault, cancelled_read_never_ends_and_holds_nothing, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 100000);
+	put("long", 1500000);
+	uint64_t used = body_pool_used(owner.pool);
+	for (int passes = 0; passes < 12; passes++) {
+		const struct owner_key *key = owner_find(&owner, passes % 2 == 0 ? "a" : "long");
+		struct store_read read = {.done = never, .place = key->place, .lsn = key->lsn};
+		store_read_start(owner.store, &read);
+		for (int i = 0; i < passes / 2 && passes % 2 == 1; i++)
+			io_wait(owner.io, 1);
+		store_read_fini(&read);
+		for (int i = 0; i < 5; i++)
+			owner_wait(&owner);
+		cr_assert_eq(body_pool_used(owner.pool), used);
+	}
+}
+
+Test(fault, metadata_can_be_read_without_the_body, .init = setup, .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("long", 1500000);
+	wait_seconds(1);
+	uint64_t before = owner_stats(&owner).read_bytes;
+	cr_assert_eq(owner_check_meta(&owner, "long"), OK);
+	put("a", 300000);
+	cr_assert_eq(owner_check_meta(&owner, "a"), OK);
+	cr_assert_leq(owner_stats(&owner).read_bytes - before, 2 * (16 << 10));
+}
+
+Test(fault, one_disk_read_brings_head_and_body, .init = setup, .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("a", 100000);
+	uint64_t before = owner_stats(&owner).reads;
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_stats(&owner).reads - before, 1);
+}
+
 Test(fault, written_lsn_waits_only_for_those_who_ask, .init = setup, .fini = teardown,
     .timeout = 60)
 {

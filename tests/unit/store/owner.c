@@ -298,6 +298,26 @@ enum err owner_check(struct owner *owner, const char *name)
 	return state.err;
 }
 
+enum err owner_check_meta(struct owner *owner, const char *name)
+{
+	const struct owner_key *key = owner_find(owner, name);
+	struct owner_wait_state state = {0};
+	struct store_read read = {
+		.done = owner_read_done, .ctx = &state, .place = key->place, .lsn = key->lsn,
+		.meta_only = true,
+	};
+	store_read_start(owner->store, &read);
+	while (!state.done)
+		owner_wait(owner);
+	if (state.err == OK) {
+		cr_assert(span_equal(read.record.meta, span_text(key->meta)));
+		cr_assert_eq(read.record.body_bytes, key->body_bytes);
+		cr_assert_null(read.record.body);
+	}
+	store_read_fini(&read);
+	return state.err;
+}
+
 static void owner_move_done(struct store_move *move, enum err err)
 {
 	struct owner_wait_state *state = move->ctx;

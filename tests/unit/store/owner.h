@@ -55,5 +55,7 @@ enum err owner_delete(struct owner *owner, const char *key);
 struct owner_key *owner_find(struct owner *owner, const char *key);
 /* Reads the body back and compares; returns the read's error. */
 enum err owner_check(struct owner *owner, const char *key);
+/* Reads the metadata only, and compares. */
+enum err owner_check_meta(struct owner *owner, const char *key);
 enum err owner_move(struct owner *owner, const char *key, enum tier tier);
 struct store_stats owner_stats(const struct owner *owner);

@@ -7,8 +7,9 @@
 
 enum { SEGMENT = 1 << 20 };
 
-static uint64_t put_batch(uint8_t *file, struct batch *batch, struct memory *memory,
-    struct random *random, uint64_t offset, uint64_t *lsn)
+/* Writes a random batch at `offset`; returns where it ends. Bodies count for the batch. */
+static uint64_t put_batch(uint8_t *file, struct batch *batch, struct random *random,
+    uint64_t offset, uint64_t *lsn)
 {
 	struct stamp stamp = {5, 77, offset};
 	struct commit_block commit = {.durable_lsn = *lsn};
@@ -22,7 +23,7 @@ static uint64_t put_batch(uint8_t *file, struct batch *batch, struct memory *mem
 		struct place place;
 		if (random_below(random, 3) > 0) {
 			size_t len = 1 + random_below(random, 40000);
-			cr_assert_eq(body_new_heap(memory, len, &body), OK);
+			cr_assert_eq(body_new_heap(batch->memory, len, &body), OK);
 			memset(body->ptr, (int)(*lsn & 255), len);
 			body_advance(body, len);
 			payload = (struct payload){
@@ -83,7 +84,7 @@ Test(scan, finds_every_record_of_every_batch)
 		uint32_t batches = 0;
 		memset(file, 0, SEGMENT);
 		while (at < SEGMENT - 300000) {
-			at = put_batch(file, batch, &memory, &random, at, &lsn);
+			at = put_batch(file, batch, &random, at, &lsn);
 			batches++;
 		}
 		struct walked walked = walk(file);
@@ -104,7 +105,7 @@ Test(scan, moved_batch_is_valid_at_its_new_place_only)
 	struct batch *batch = batch_new(&memory);
 	uint8_t *file = memory_zalloc(&memory, SEGMENT);
 	uint64_t lsn = 0;
-	put_batch(file, batch, &memory, &random, 40 * SECTOR, &lsn);
+	put_batch(file, batch, &random, 40 * SECTOR, &lsn);
 	memset(file, 0, SEGMENT);
 	struct stamp stamp = {5, 77, SECTOR};
 	batch_move(batch, &stamp);
@@ -130,7 +131,7 @@ Test(scan, single_records_are_found_behind_a_bad_place)
 	uint8_t *file = memory_zalloc(&memory, SEGMENT);
 	uint64_t lsn = 0, at = SECTOR;
 	while (at < SEGMENT - 300000)
-		at = put_batch(file, batch, &memory, &random, at, &lsn);
+		at = put_batch(file, batch, &random, at, &lsn);
 	file[SECTOR + 9] ^= 1;
 	struct scan scan;
 	uint32_t found = 0;

@@ -1,7 +1,10 @@
 /* tests/unit/store/store_test.c: the store on the real back end. */
 #include "tests/unit/store/owner.h"
 
+#include "base/crc32c.h"
+#include "base/endian.h"
 #include "base/random.h"
+#include "store/block.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -36,6 +39,93 @@ Test(store, record_is_read_back_after_a_restart, .timeout = 60)
 		now->body_hash = before[i].body_hash;
 		cr_assert_eq(owner_check(&owner, before[i].key), OK);
 	}
+	owner_stop(&owner);
+	owner_fini(&owner);
+}
+
+Test(store, works_on_the_epoll_back_end, .timeout = 60)
+{
+	static struct owner owner;
+	const struct io_options epoll = {.backend = IO_EPOLL};
+	owner_init(&owner);
+	for (int round = 0; round < 2; round++) {
+		cr_assert_eq(io_new(&owner.io, &epoll), OK);
+		owner_start(&owner, &small);
+		cr_assert_eq(owner.recovered, (uint64_t)round);
+		cr_assert_eq(owner_put(&owner, round == 0 ? "a" : "b", RECORD_IMAGE, 50000, SYNC_ALWAYS), OK);
+		owner_wait_durable(&owner, store_last_lsn(owner.store));
+		cr_assert_eq(owner_check(&owner, round == 0 ? "a" : "b"), OK);
+		owner_stop(&owner);
+	}
+	owner_fini(&owner);
+}
+
+static void overwrite(const struct owner *owner, const char *name, long at, struct span bytes)
+{
+	char path[256];
+	snprintf(path, sizeof(path), "%s/%s", owner->dir[0], name);
+	FILE *file = fopen(path, "r+b");
+	cr_assert_not_null(file);
+	cr_assert_eq(fseek(file, at, SEEK_SET), 0);
+	cr_assert_eq(fwrite(bytes.ptr, 1, bytes.len, file), bytes.len);
+	cr_assert_eq(fclose(file), 0);
+}
+
+static enum err open_once(struct owner *owner)
+{
+	static const struct store_events none = {0};
+	const struct io_options io_options = {0};
+	const struct body_pool_options pool_options = {.bytes = 1 << 20};
+	struct io *io;
+	struct body_pool *pool;
+	struct store *store;
+	cr_assert_eq(io_new(&io, &io_options), OK);
+	cr_assert_eq(body_pool_new(io, &pool_options, &pool), OK);
+	const struct store_options options = {
+		.dir = {owner->dir[0]}, .memory = &owner->memory, .pool = pool, .log = &owner->log,
+	};
+	cr_assert_eq(store_new(io, &options, &none, NULL, &store), OK);
+	enum err err = store_open(store);
+	store_free(store);
+	body_pool_free(pool);
+	io_free(io);
+	return err;
+}
+
+Test(store, newer_or_damaged_identity_is_refused, .timeout = 60)
+{
+	static struct owner owner;
+	uint8_t bytes[STORE_FILE_BYTES];
+	const struct store_id id = {{9}};
+	owner_init(&owner);
+	owner_start(&owner, &small);
+	owner_stop(&owner);
+	store_file_write(bytes, &id);
+	store_le32(bytes + 8, STORE_VERSION + 1);
+	store_le32(bytes + 60, crc32c(0, span_of(bytes, 60)));
+	overwrite(&owner, "store", 0, span_of(bytes, sizeof(bytes)));
+	cr_assert_eq(open_once(&owner), ERR_VERSION);
+	overwrite(&owner, "store", 20, SPAN_LIT("x"));
+	cr_assert_eq(open_once(&owner), ERR_CORRUPT);
+	owner_fini(&owner);
+}
+
+Test(store, segments_of_another_store_are_left_alone, .timeout = 60)
+{
+	static struct owner owner;
+	uint8_t bytes[STORE_FILE_BYTES];
+	const struct store_id id = {{9}};
+	owner_init(&owner);
+	owner_start(&owner, &small);
+	cr_assert_eq(owner_put(&owner, "a", RECORD_IMAGE, 100, SYNC_ALWAYS), OK);
+	owner_stop(&owner);
+	store_file_write(bytes, &id);
+	overwrite(&owner, "store", 0, span_of(bytes, sizeof(bytes)));
+	owner_start(&owner, &small);
+	cr_assert_eq(owner.recovered, 0);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_IMAGE, 100, SYNC_ALWAYS), OK);
+	owner_wait_durable(&owner, store_last_lsn(owner.store));
+	cr_assert_eq(owner_check(&owner, "b"), OK);
 	owner_stop(&owner);
 	owner_fini(&owner);
 }

@@ -75,11 +75,11 @@ static void misbehave(const char *mode, const struct worker_message *job, uint8_
 		answer.result.width++;
 	else if (strcmp(mode, "empty") == 0)
 		answer.result.bytes = 0;
-	else if (strcmp(mode, "why") == 0)
+	else if (strcmp(mode, "why") == 0 || strcmp(mode, "twice") == 0)
 		answer = message_of(WORKER_RESULT, job->number);
 	/* "bytes": the arena holds no image at all */
 	memset(arena + WORKER_NOTE_BYTES, 'x', 4096);
-	if (strcmp(mode, "why") == 0) {
+	if (strcmp(mode, "why") == 0 || strcmp(mode, "twice") == 0) {
 		memset(arena, '\n', WORKER_NOTE_BYTES);
 		answer.result.status = WORKER_BAD_SOURCE;
 		answer.result.why_bytes = UINT32_MAX;
