@@ -172,7 +172,7 @@ def test_policies_are_kept_and_applied(server):
     server.kill()
     server.start()
     client = server.client()
-    assert tier(client, "POLICY", "LIST")[::2] == [b"default", b"soon"] and tiers_of(client, expected) == expected
+    assert set(tier(client, "POLICY", "LIST")[::2]) == {b"default", b"soon"} and tiers_of(client, expected) == expected
     assert tier(client, "POLICY", "DEL", "soon") == 1 and tier(client, "POLICY", "DEL", "soon") == 0
     assert run(client, "DRYRUN")["to-warm"] == 0
 
