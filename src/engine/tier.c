@@ -288,7 +288,7 @@ static void move_end(struct tier_move *move, enum err err)
 	else
 		tiers->queued--;
 	if (err == OK) {
-		engine->counters.tier_moves++;
+		engine->counters.tier_moves += move->started;     /* else it was there already */
 		engine->counters.tier_moved_bytes += move->bytes;
 	} else if (err != ERR_NOTFOUND && err != ERR_CANCELLED) {
 		log_warning(

@@ -2,8 +2,10 @@
 #include "server/connection.h"
 
 #include "commands/commands.h"
+#include "engine/image.h"
 
 enum { SERVER_MAGIC = 0x53455256, TICK_US = 100000, TICKS_PER_SECOND = 10 };
+enum { BUSY_US_MAX = 2000000, BUSY_PAUSE_US = 10000 };
 
 static void on_accepted(struct io_listener *listener, int fd)
 {
@@ -13,6 +15,12 @@ static void on_accepted(struct io_listener *listener, int fd)
 		io_close_now(server->io, fd);
 	else
 		connection_new(server, fd, listener->unix_socket);
+}
+
+static void close_listeners(struct server *server)
+{
+	while (server->listener_count > 0)
+		io_listener_close(server->io, &server->listeners[--server->listener_count]);
 }
 
 static enum err server_listen(
@@ -27,7 +35,7 @@ static enum err server_listen(
 		return OK;
 	}
 	const char *where = options->unix_path != NULL ? options->unix_path : options->address;
-	if (required)
+	if (required && err != ERR_BUSY)
 		log_warning(server->log, "cannot listen on %s port %u: %s", where, options->port,
 		    err_name(err));
 	return required ? err : OK;
@@ -54,8 +62,10 @@ static enum err server_listen_all(struct server *server)
 			options.port = server_port(server);
 		options.address = address + optional;
 		enum err err = server_listen(server, &options, !optional);
-		if (err != OK)
+		if (err != OK) {
+			close_listeners(server);
 			return err;
+		}
 	}
 	if (settings->unixsocket[0] == 0)
 		return server->listener_count > 0 ? OK : ERR_INVALID;
@@ -118,14 +128,23 @@ static void on_engine_closed(void *ctx)
 	server->engine_closed = true;
 }
 
+/* The store did not open: there is nothing to close but the workers. */
+static void give_up(struct server *server)
+{
+	server->stopping = true;
+	close_listeners(server);
+	io_timer_cancel(server->io, &server->cron);
+	image_service_close(server->engine, on_engine_closed, server);
+}
+
 static void on_opened(void *ctx, enum err err)
 {
 	struct server *server = ctx;
 	CHECK_OBJ(server, SERVER_MAGIC);
 	if (err != OK) {
 		log_warning(server->log, "the data directory cannot be used: %s", err_name(err));
-		server->stopping = server->engine_closed = true;
 		server->exit_code = 1;
+		give_up(server);
 		return;
 	}
 	if (server->stopping) {           /* asked to stop while it loaded */
@@ -189,6 +208,34 @@ static void on_signal(void *ctx, int number)
 	server_stop(server, 0);
 }
 
+static enum err server_open(struct server *server)
+{
+	return engine_open(server->engine);
+}
+
+static void on_pause_over(struct io_timer *timer)
+{
+	UNUSED(timer);                    /* that it fired is all */
+}
+
+/* Of a predecessor that was killed, the kernel lets go a little after its death: of the port
+ * and of the lock on the directory. Meanwhile nobody is served. */
+static enum err patiently(struct server *server, enum err (*step)(struct server *server))
+{
+	struct io_timer pause;
+	uint64_t end_us = io_clock_us(server->io) + BUSY_US_MAX;
+	enum err err;
+	io_timer_init(&pause, on_pause_over, server);
+	server->stopping = true;
+	while ((err = step(server)) == ERR_BUSY && io_clock_us(server->io) < end_us) {
+		io_timer_set(server->io, &pause, BUSY_PAUSE_US);
+		while (io_timer_is_set(&pause))
+			io_wait(server->io, IO_FOREVER);
+	}
+	server->stopping = false;
+	return err;
+}
+
 enum err server_new(struct io *io, const struct server_options *options, struct server **out)
 {
 	struct memory boot = {0};
@@ -202,17 +249,24 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	list_init(&server->connections);
 	list_init(&server->dirty);
 	io_timer_init(&server->cron, on_tick, server);
-	enum err err = engine_new(
-	    io, options->settings, options->log, &engine_events, server, &server->engine);
+	enum err err = patiently(server, server_listen_all);
+	if (err == OK)
+		err = engine_new(
+		    io, options->settings, options->log, &engine_events, server, &server->engine);
 	if (err == OK) {
 		server->engine->executable = options->executable;
 		server->engine->config_file = options->config_file;
 		server->engine->commands = command_state_new(&server->engine->memory.engine);
-		err = engine_open(server->engine);
+		err = patiently(server, server_open);
+		if (err != OK)
+			give_up(server);
+		while (err != OK && !server->engine_closed)
+			io_wait(io, IO_FOREVER);
 	}
-	if (err == OK)
-		err = server_listen_all(server);
 	if (err != OK) {
+		if (err == ERR_BUSY)
+			log_warning(server->log, "%s is in use by another process",
+			    server->engine == NULL ? "the address" : "the data directory");
 		server_free(server);
 		return err;
 	}
@@ -230,8 +284,7 @@ void server_stop(struct server *server, int exit_code)
 		return;
 	server->stopping = true;
 	server->exit_code = exit_code;
-	for (uint32_t i = 0; i < server->listener_count; i++)
-		io_listener_close(server->io, &server->listeners[i]);
+	close_listeners(server);
 	io_timer_cancel(server->io, &server->cron);
 	if (!server->engine->loading)
 		engine_close(server->engine, on_engine_closed, server);
@@ -292,8 +345,7 @@ void server_free(struct server *server)
 			    &server->engine->memory.engine, server->engine->commands);
 		engine_free(server->engine);
 	}
-	for (uint32_t i = 0; i < server->listener_count && !server->stopping; i++)
-		io_listener_close(server->io, &server->listeners[i]);
+	close_listeners(server);
 	struct memory boot = server->memory;
 	DROP_OBJ(server, SERVER_MAGIC);
 	memory_free(&boot, server, sizeof(*server));
