@@ -163,12 +163,16 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
+$(BUILD)/bench-thumbnail: bench/vips/thumbnail.c
+	@echo "  LD $@"
+	@$(CC) -std=gnu17 -O2 -Wall -Wextra $< $$(pkg-config --cflags --libs vips) -o $@
+
 .PHONY: bench
-bench: all $(BENCHES)                                    ## every bench against its peer
+bench: all $(BENCHES) $(BUILD)/bench-thumbnail                                    ## every bench against its peer
 	utils/setup.sh build bench
 	BUILD=$(BUILD) bench/run all
 
-bench-%: all $(BENCHES)                                  ## one of them
+bench-%: all $(BENCHES) $(BUILD)/bench-thumbnail                                  ## one of them
 	BUILD=$(BUILD) bench/run $*
 
 .PHONY: clean help

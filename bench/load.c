@@ -3,7 +3,7 @@
  * the one that is measured.
  *
  *   load --port 6379 --pid 1234 --connections 50 --pipeline 16 --requests 1000000
- *        --command get|set|incr|ping|imgget|fill --value-bytes 3 --keys 1000000
+ *        --command get|set|incr|ping|imgget|http|fill --value-bytes 3 --keys 1000000
  *
  * fill is SET of every key in turn.
  *
@@ -120,6 +120,8 @@ static void append_request(struct load *load, struct connection *connection, con
 		len = snprintf(head, sizeof(head), "*1\r\n$4\r\nPING\r\n");
 	else if (strcmp(options->command, "get") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$3\r\nGET\r\n$14\r\n%s\r\n", key);
+	else if (strcmp(options->command, "http") == 0)
+		len = snprintf(head, sizeof(head), "GET /image.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	else if (strcmp(options->command, "imgget") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$5\r\nimage\r\n");
 	else if (strcmp(options->command, "incr") == 0)
@@ -131,6 +133,23 @@ static void append_request(struct load *load, struct connection *connection, con
 	if (fill || strcmp(options->command, "set") == 0) {
 		append(connection, value, (size_t)options->value_bytes);
 		append(connection, "\r\n", 2);
+	}
+}
+
+/* Head and body of an HTTP reply of which `have` bytes are there. */
+static long learn_http(int fd, const char *start, size_t have)
+{
+	static char head[4096];
+	memcpy(head, start, have);
+	for (;;) {
+		head[have] = 0;
+		const char *end = strstr(head, "\r\n\r\n"), *length = strstr(head, "Content-Length: ");
+		if (end != NULL && length != NULL)
+			return end - head + 4 + strtol(length + 16, NULL, 10);
+		ssize_t got = recv(fd, head + have, sizeof(head) - 1 - have, 0);
+		if (got <= 0)
+			die("receive");
+		have += (size_t)got;
 	}
 }
 
@@ -154,6 +173,12 @@ static void learn_reply(struct load *load, const char *value)
 		have += (size_t)got;
 	}
 	const char *end = memchr(reply, '\n', have);
+	if (strcmp(load->options.command, "http") == 0) {
+		load->reply_bytes = learn_http(probe.fd, reply, have);
+		close(probe.fd);
+		free(probe.request);
+		return;
+	}
 	if (reply[0] == '-' || end == NULL) {
 		fprintf(stderr, "load: the server says %.*s\n", (int)have, reply);
 		exit(1);
