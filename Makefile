@@ -94,7 +94,7 @@ FUZZERS      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)
 
 # Programs that play the worker in tests: a captive that tries to get out, and one that
 # misbehaves as the name under which it is called says.
-ROGUES       := crash hang quit huge number magic status kind size empty why twice bytes version stillborn
+ROGUES       := not other crash hang quit huge number magic status kind size empty why twice bytes version stillborn
 UNIT_WORKERS := $(BUILD)/captive $(ROGUES:%=$(BUILD)/rogue-%)
 
 $(BUILD)/unit-tests: $(UNIT_OBJECTS) $(ARCHIVE) | $(WORKERS) $(UNIT_WORKERS)
@@ -179,4 +179,4 @@ help:                                                    ## this list
 	@awk -F'##' '/^[a-z-]+:.*##/ { split($$1, t, ":"); printf "  %-14s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d) $(wildcard $(BUILD)/fuzz/*/*/*.d)

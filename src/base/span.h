@@ -49,7 +49,7 @@ static inline struct span span_slice(struct span a, size_t from, size_t len)
 		from = a.len;
 	if (len > a.len - from)
 		len = a.len - from;
-	return (struct span){a.ptr + from, len};
+	return (struct span){from == 0 ? a.ptr : a.ptr + from, len};
 }
 
 /* Order of unsigned bytes, then of length: <0, 0, >0. */

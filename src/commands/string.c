@@ -259,30 +259,36 @@ void cmd_mget(struct call *call)
 	}
 }
 
-/* One atomic group of records; recovery shows all of them or none. */
+/* One atomic group of records: room for all is found first, so that none is refused half way,
+ * and recovery shows all of them or none. */
 static bool set_pairs(struct call *call)
 {
 	struct string_options options = {0};
-	for (uint32_t i = 1; i < call->argc; i += 2) {
-		options.continues = i + 2 < call->argc;
-		if (!set_arg(call, i, i + 1, &options))
-			return false;
+	uint64_t bytes = 0;
+	uint32_t bodies = 0;
+	bool ok = true;
+	for (uint32_t i = 1; i < call->argc; i++) {
+		bytes += call->argv[i].len;
+		bodies += call->argv[i].len > BODY_INLINE_MAX;
 	}
-	return true;
+	enum err err = store_begin_group(call->engine->store, call->argc / 2, bodies, bytes);
+	if (err != OK) {
+		call_fail(call, err, call->argv[1]);
+		return false;
+	}
+	call->may_wait = false;
+	for (uint32_t i = 1; i < call->argc && ok; i += 2) {
+		options.continues = i + 2 < call->argc;
+		ok = set_arg(call, i, i + 1, &options);
+	}
+	store_end_group(call->engine->store);
+	return ok;
 }
 
-/* Replies are gated on every record of the group, and a refusal half way would leave it half
- * done: what the log could refuse is asked before. */
 static bool pairs_are_whole(struct call *call)
 {
 	if (call->argc % 2 == 0) {
-		call_error(
-		    call, "ERR wrong number of arguments for '%s' command", call->command->name);
-		return false;
-	}
-	enum err state = store_state(call->engine->store);
-	if (state != OK) {
-		call_fail(call, state, call->argv[1]);
+		call_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
 		return false;
 	}
 	for (uint32_t i = 1; i < call->argc; i += 2) {

@@ -217,32 +217,44 @@ static enum err copy_string(
 	return OK;
 }
 
-static enum err copy_to(
-    struct call *call, struct entry *from, const struct target *to, unsigned flags)
+static enum err copy_to(struct call *call, struct entry *from, const struct target *to)
 {
 	struct body *meta;
 	if (from->type == ENTRY_STRING)
-		return copy_string(call, from, to, flags);
+		return copy_string(call, from, to, 0);
 	enum err err = call_metadata(call, from, &meta);
 	if (err != OK)
 		return err;
-	err = link_image(call, from, to, flags, body_span(meta));
+	err = link_image(call, from, to, 0, body_span(meta));
 	body_unref(meta);
 	return err;
 }
 
 enum err call_rename(struct call *call, struct entry *from, struct span to)
 {
+	struct store *store = call->engine->store;
 	struct target target = call_target(call, to);
 	struct span key = entry_key(from);
+	struct body *meta = NULL;
 	if (to.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
 	ASSERT(target.entry != from);
-	enum err err = copy_to(call, from, &target, RECORD_CONTINUES);
+	enum err err = from->type == ENTRY_IMAGE ? call_metadata(call, from, &meta) : OK;
 	if (err != OK)
 		return err;
-	uint64_t hash = call_hash(call, key);
-	return call_delete(call, directory_find(call_directory(call), key, hash));
+	uint64_t bytes = meta != NULL ? meta->len : entry_string(from).len;
+	err = store_begin_group(store, 2, bytes > BODY_INLINE_MAX, bytes + to.len + key.len);
+	if (err == OK) {
+		err = meta != NULL
+		    ? link_image(call, from, &target, RECORD_CONTINUES, body_span(meta))
+		    : copy_string(call, from, &target, RECORD_CONTINUES);
+		uint64_t hash = call_hash(call, key);
+		if (err == OK)
+			err = call_delete(call, directory_find(call_directory(call), key, hash));
+		store_end_group(store);
+	}
+	body_unref(meta);
+	return err;
 }
 
 enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db)
@@ -252,7 +264,7 @@ enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_
 	if (to.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
 	target.entry = directory_find(directory, to, target.hash);
-	return copy_to(call, from, &target, 0);
+	return copy_to(call, from, &target);
 }
 
 enum err call_flush(struct call *call, uint8_t db)

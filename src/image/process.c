@@ -76,7 +76,7 @@ static void process_exited(struct io_child *child, int status)
 	CHECK_OBJ(process, PROCESS_MAGIC);
 	process->child_lives = false;
 	process_kill(process);
-	if (!process->said_hello)
+	if (!process->said_hello && !process->pool->closing)
 		log_warning(process->pool->options.log,
 		    "image worker: ended before it was ready (%s %d)",
 		    WIFSIGNALED(status) ? "signal" : "status",

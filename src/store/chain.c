@@ -249,7 +249,8 @@ enum err chain_append(struct store *store, struct record *record)
 {
 	struct stream *stream = &store->streams[TIER_HOT];
 	ASSERT(record->body != NULL && record->body->chunk_crcs != NULL);
-	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
+	uint32_t limit = stream->batch_limit;         /* higher inside a group */
+	if (stream->failed || (limit == STREAM_BATCHES && stream->batch_count > limit / 2))
 		return ERR_OVERLOADED;
 	uint32_t spares, need = chain_segments(store, record);
 	segment_spare(store, TIER_HOT, &spares);
@@ -259,9 +260,9 @@ enum err chain_append(struct store *store, struct record *record)
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));
 	uint8_t *table = memory_alloc(store->memory, CHAIN_PARTS_MAX * CHAIN_ENTRY);
-	stream->batch_limit = CHAIN_BATCHES;
+	stream->batch_limit = max_u64(limit, CHAIN_BATCHES) & UINT32_MAX;
 	enum err err = chain_append_all(store, record, parts, table);
-	stream->batch_limit = STREAM_BATCHES;
+	stream->batch_limit = limit;
 	store->expect_segments = 0;
 	memory_free(store->memory, parts, CHAIN_PARTS_MAX * sizeof(*parts));
 	memory_free(store->memory, table, CHAIN_PARTS_MAX * CHAIN_ENTRY);

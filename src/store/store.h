@@ -132,6 +132,11 @@ MUST_CHECK enum err store_append(struct store *store, struct record *record);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
+/* Before the first record of an atomic group: room for all of it, so that none of the appends
+ * up to store_end_group is refused. `bodies`: how many of the records carry a body of their own;
+ * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
+MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
+void store_end_group(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);

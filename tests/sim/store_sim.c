@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, OPS_A_LIFE = 40 };
+enum { SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, STEPS_MAX = 120 };
 
 struct life {
 	struct owner      owner;
@@ -142,6 +142,8 @@ static void life_append(struct life *life)
 	};
 	if (random_below(random, 60) == 0)
 		op.type = RECORD_FLUSH;
+	if (life->full)                       /* what a full disk still takes, to free something */
+		op.type = RECORD_DELETE;
 	if (op.type == RECORD_IMAGE || op.type == RECORD_VALUE)
 		op.len = life_length(life);
 	if (op.type == RECORD_EXPIRE)
@@ -153,9 +155,8 @@ static void life_append(struct life *life)
 	enum err err = owner_append(&life->owner, life->pool, op, sync);
 	if (err == OK && life->group > 0)
 		life->group--;
-	if (err == ERR_DISKFULL || err == ERR_READONLY)
-		life->full = true;
-	else if (err != OK && err != ERR_OVERLOADED)
+	life->full = err == ERR_DISKFULL;
+	if (err != OK && err != ERR_OVERLOADED && err != ERR_DISKFULL && err != ERR_READONLY)
 		owner_fail(&life->owner, "append says %s", err_name(err));
 	if (life->plant && err == OK)
 		life->owner.acked = store_last_lsn(life->store);
@@ -256,7 +257,7 @@ static void life_step(struct life *life)
 
 static void life_work(struct life *life, uint32_t steps)
 {
-	for (uint32_t i = 0; i < steps && !sim_is_dead(life->io) && !life->full; i++)
+	for (uint32_t i = 0; i < steps && !sim_is_dead(life->io); i++)
 		life_step(life);
 }
 
@@ -357,14 +358,14 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 	uint64_t kind = random_below(&life->random, 12);
 	life_faults(life, kind);
 	for (uint32_t round = 0; round < 3 && owner->failure[0] == 0; round++) {
-		uint64_t after = 1 + random_below(&life->random, round == 0 ? 1200 : 400);
+		uint64_t after = 1 + random_below(&life->random, 600);
 		life_faults(life, kind);
 		life->full = false;
 		life_power_on(life, seed + round, after);
 		if (owner->opened && owner->open_err == OK) {
 			if (round > 0)
 				owner_compare(owner);
-			life_work(life, OPS_A_LIFE);
+			life_work(life, 1 + (uint32_t)random_below(&life->random, STEPS_MAX));
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
 		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
@@ -394,7 +395,7 @@ static bool life_run_cut(uint64_t seed, uint64_t after, bool plant, uint64_t *st
 	owner->trust = true;
 	life_power_on(life, seed, after);
 	if (owner->opened && owner->open_err == OK) {
-		life_work(life, OPS_A_LIFE);
+		life_work(life, STEPS_MAX);
 		if (!sim_is_dead(life->io))
 			life_close(life);
 	}

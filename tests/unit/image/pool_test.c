@@ -16,7 +16,7 @@ static const struct transform_plan plan = {
     .source_height = 10,
     .width = 5,
     .height = 5,
-    .target_format = IMAGE_PNG,
+    .target_format = IMAGE_BMP,
 };
 
 static struct worker_pool_stats stats_of(struct crew *crew)
@@ -75,7 +75,8 @@ Test(pool, a_worker_that_hangs_is_killed_at_the_deadline)
 Test(pool, a_worker_that_talks_nonsense_is_replaced)
 {
 	static const char *const programs[] = {"rogue-huge", "rogue-number", "rogue-magic",
-	    "rogue-status", "rogue-kind", "rogue-size", "rogue-empty", "rogue-bytes"};
+	    "rogue-status", "rogue-kind", "rogue-size", "rogue-empty", "rogue-bytes",
+	    "rogue-other"};
 	for (size_t i = 0; i < ARRAY_COUNT(programs); i++)
 		run_misdeed(&(struct misdeed){programs[i], ERR_IO, 0, 0, 1});
 }
@@ -89,6 +90,19 @@ Test(pool, a_second_answer_is_nonsense_but_the_first_one_counts)
 	cr_expect_eq(order.err, ERR_INVALID);
 	while (stats_of(&crew).nonsense == 0)
 		io_wait(crew.io, 100000);
+	order_fini(&order);
+	crew_fini(&crew);
+}
+
+/* The same program without a fault: what the others are refused for is their fault alone. */
+Test(pool, a_worker_that_keeps_to_the_rules_is_believed)
+{
+	struct crew crew;
+	struct order order;
+	crew_init(&crew, "rogue-not");
+	order_run(&crew, &order, SPAN_LIT("source"), &plan);
+	cr_expect_eq(order.err, OK, "%s: %s", err_name(order.err), order.job.why);
+	cr_expect_eq(order.job.result->len, 4096);
 	order_fini(&order);
 	crew_fini(&crew);
 }
@@ -167,6 +181,32 @@ Test(pool, fails_cleanly_where_no_program_can_run)
 	cr_expect_eq(worker_pool_new(crew.io, &options, &none), ERR_UNSUPPORTED);
 	crew_fini(&crew);
 	sim_disk_free(disk);
+}
+
+Test(pool, the_other_back_end_drives_it_as_well)
+{
+	const struct io_options io_options = {.backend = IO_EPOLL};
+	const struct body_pool_options body_options = {.bytes = 64 << 20};
+	struct crew crew = {0};
+	struct order order;
+	cr_assert_eq(io_new(&crew.io, &io_options), OK);
+	cr_assert_eq(body_pool_new(crew.io, &body_options, &crew.bodies), OK);
+	const struct {
+		const char *program;
+		enum err err;
+	} cases[] = {{"rogue-crash", ERR_IO}, {"rogue-bytes", ERR_IO}, {"rogue-hang", ERR_TIMEOUT}};
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct worker_pool_options options = crew_options(&crew, cases[i].program);
+		options.deadline_us = 100000;
+		crew_init_with(&crew, &options);
+		order_run(&crew, &order, SPAN_LIT("source"), &plan);
+		cr_expect_eq(
+		    order.err, cases[i].err, "%s: %s", cases[i].program, err_name(order.err));
+		order_fini(&order);
+		crew_close(&crew);
+		crew.closed = false;
+	}
+	crew_fini(&crew);
 }
 
 Test(pool, a_full_queue_refuses)

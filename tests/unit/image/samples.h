@@ -26,7 +26,8 @@ struct png_sample {
 	const struct exif_sample *exif;
 };
 void sample_png(struct buf *out, const struct png_sample *png);
-void sample_gif(struct buf *out, uint16_t width, uint16_t height, uint32_t frames, bool transparent);
+void sample_gif(struct buf *out, uint16_t width, uint16_t height, uint32_t frames,
+    bool transparent);
 void sample_webp_lossy(struct buf *out, uint16_t width, uint16_t height);
 void sample_webp_lossless(struct buf *out, uint16_t width, uint16_t height, bool alpha);
 /* frames 0: a still image. */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -25,6 +24,12 @@ static int try_write_input(void)
 	        MAP_FAILED
 	    ? -1
 	    : 0;
+}
+
+static int try_memory(size_t bytes)
+{
+	void *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return block == MAP_FAILED ? -1 : 0;
 }
 
 static int try_spawn(void)
@@ -53,12 +58,8 @@ static int attempt(const char *what)
 		return try_write_input();
 	if (strcmp(what, "chdir") == 0)
 		return chdir("/");
-	if (strcmp(what, "memory") == 0) {
-		void *block = malloc((size_t)8 << 30);
-		if (block == NULL)
-			return -1;
-		memset(block, 1, (size_t)8 << 30);
-	}
+	if (strcmp(what, "memory") == 0)
+		return try_memory((size_t)8 << 30);
 	return 0;
 }
 

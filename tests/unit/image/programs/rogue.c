@@ -1,5 +1,6 @@
 /* tests/unit/image/programs/rogue.c: a worker program that misbehaves in the way that its
  * name says (rogue-NAME); it speaks the wire format and nothing else. */
+#include "base/endian.h"
 #include "image/transform.h"
 #include "modules/worker.h"
 
@@ -49,6 +50,19 @@ static struct worker_message claim(
 	return message;
 }
 
+/* A bitmap's header: what the server's probe looks at, and so the smallest good answer. */
+static void draw(uint8_t *out, uint32_t width, uint32_t height)
+{
+	memset(out, 0, 4096);
+	memcpy(out, "BM", 2);
+	store_le32(out + 10, 54);
+	store_le32(out + 14, 40);
+	store_le32(out + 18, width);
+	store_le32(out + 22, height);
+	store_le16(out + 26, 1);
+	store_le16(out + 28, 24);
+}
+
 static void misbehave(const char *mode, const struct worker_message *job, uint8_t *arena)
 {
 	struct transform_plan plan;
@@ -77,8 +91,9 @@ static void misbehave(const char *mode, const struct worker_message *job, uint8_
 		answer.result.bytes = 0;
 	else if (strcmp(mode, "why") == 0 || strcmp(mode, "twice") == 0)
 		answer = message_of(WORKER_RESULT, job->number);
-	/* "bytes": the arena holds no image at all */
-	memset(arena + WORKER_NOTE_BYTES, 'x', 4096);
+	draw(arena + WORKER_NOTE_BYTES, plan.width + (strcmp(mode, "other") == 0), plan.height);
+	if (strcmp(mode, "bytes") == 0)
+		memset(arena + WORKER_NOTE_BYTES, 'x', 4096);
 	if (strcmp(mode, "why") == 0 || strcmp(mode, "twice") == 0) {
 		memset(arena, '\n', WORKER_NOTE_BYTES);
 		answer.result.status = WORKER_BAD_SOURCE;

@@ -1,0 +1,44 @@
+/* store/group.c: room for an atomic group, found before its first record is appended, so that
+ * a group is never refused half way. See store_begin_group. */
+#include "store/state.h"
+
+enum { GROUP_BATCHES = 600 };
+
+/* An upper bound of what a record adds: its head, and the sectors around a body of its own. */
+static uint64_t group_bytes(uint32_t records, uint64_t bytes)
+{
+	return bytes + (uint64_t)records * (2 * RECORD_ALIGN + sizeof(struct record)) +
+	    8 * (uint64_t)SECTOR;
+}
+
+enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	struct stream *stream = &store->streams[TIER_HOT];
+	uint32_t spares;
+	ASSERT(stream->batch_limit == STREAM_BATCHES);
+	if (store->state != OK)
+		return store->state;
+	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
+		return ERR_OVERLOADED;
+	uint64_t need = group_bytes(records, bytes) + (uint64_t)bodies * 3 * SECTOR;
+	uint64_t room = stream_room(stream);
+	if (need > room) {
+		/* Records do not fill segments to the end: half of each is counted. */
+		uint64_t segments = (need - room) / (store->options.segment_bytes / 2) + 1;
+		segment_spare(store, TIER_HOT, &spares);
+		if (spares < segments + RESERVE_SEGMENTS) {
+			store_expect(store, need + 2 * store->options.segment_bytes);
+			return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
+		}
+	}
+	stream->batch_limit = GROUP_BATCHES;
+	return OK;
+}
+
+void store_end_group(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(store->streams[TIER_HOT].batch_limit == GROUP_BATCHES);
+	store->streams[TIER_HOT].batch_limit = STREAM_BATCHES;
+}

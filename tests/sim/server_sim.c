@@ -1,0 +1,260 @@
+/* tests/sim/server_sim.c: whole servers on a simulated machine, crash after crash.
+ *
+ *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
+ *
+ * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
+ * IMG.PUT, IMG.EDIT and IMG.TIER. The power is cut at a random step; the server starts again
+ * on what the disk kept. For each client there must be a number j such that its keys look as
+ * after all acknowledged commands and the first j of those that were not answered yet: an
+ * acknowledged write is never lost, a deleted key never comes back, MSET and RENAME are whole.
+ * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
+ * something that it once was, absent, or -CORRUPT; never anything else.
+ * --plant early tells the server not to wait for the disk, to see that it is found out.
+ */
+#include "tests/sim/shadow.h"
+
+#include "io/sim.h"
+#include "server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CLIENTS = 3, CUTS_A_LIFE = 8, PASSES_MAX = 400000, WRONG = 3 };
+
+struct life {
+	uint64_t         seed;
+	struct random    random;
+	struct memory    memory;
+	struct sim_disk *disk;
+	struct io       *io;
+	struct server   *server;
+	struct settings  settings;
+	struct log       log;
+	struct shadow    shadows[CLIENTS];
+	struct sim_peer *peers[CLIENTS];
+	enum shadow_disk kind;            /* the worst that this life's disk has been */
+	bool             plant, verbose;
+	uint32_t         cuts;
+};
+
+static void print_line(void *ctx, enum log_level level, struct span text)
+{
+	struct life *life = ctx;
+	UNUSED(level);
+	if (life->verbose)
+		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
+}
+
+static void settle(struct settings *settings, const char *name, const char *value)
+{
+	const char *why = NULL;
+	enum err err = settings_set(settings, settings_find(span_text(name)), span_text(value), &why);
+	ASSERT(err == OK);
+}
+
+static void life_settings(struct life *life)
+{
+	struct settings *settings = &life->settings;
+	settings_init(settings);
+	settle(settings, "dir", "/hot");
+	settle(settings, "warm-dir", "/warm");
+	settle(settings, "bind", "127.0.0.1");
+	settle(settings, "protected-mode", "no");
+	settle(settings, "segment-bytes", "1mb");
+	settle(settings, "spare-segments", "4");
+	settle(settings, "body-memory", "24mb");
+	settle(settings, "hot-memory", random_below(&life->random, 2) ? "0" : "4mb");
+	settle(settings, "appendfsync", life->plant ? "no" : "always");
+	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
+	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
+	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
+}
+
+/* Disks of three kinds: honest, failing (errors are told), lying. */
+static void life_faults(struct life *life)
+{
+	struct sim_faults faults = {0};
+	uint64_t kind = life->plant ? 0 : random_below(&life->random, 4);
+	if (kind == 2) {
+		if (life->kind == SHADOW_HONEST)
+			life->kind = SHADOW_FAILS;
+		faults.chance_ppm[SIM_WRITE_EIO] = 3000;
+		faults.chance_ppm[SIM_SYNC_EIO] = 3000;
+		faults.chance_ppm[SIM_WRITE_SHORT] = 3000;
+	} else if (kind == 3) {
+		life->kind = SHADOW_LIES;
+		faults.chance_ppm[SIM_WRITE_LOST] = 4000;
+		faults.chance_ppm[SIM_WRITE_MISDIRECTED] = 4000;
+		faults.chance_ppm[SIM_SECTOR_ROT] = 1000;
+	}
+	sim_set_faults(life->disk, &faults);
+}
+
+/* False: the server gave up (only a disk with faults may make it). */
+static bool life_power_on(struct life *life)
+{
+	static const struct sim_faults none = {0};
+	struct server_options options = {
+	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
+	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
+	sim_set_faults(life->disk, &none);
+	enum err err = server_new(life->io, &options, &life->server);
+	if (err != OK)
+		return false;
+	for (int passes = 0; life->server->engine->loading; passes++) {
+		ASSERT(passes < PASSES_MAX);
+		if (!server_pass(life->server))
+			return false;
+	}
+	return true;
+}
+
+/* Everything a client can see, compared with what it knows. False: printed. */
+static bool life_check(struct life *life)
+{
+	for (int i = 0; i < CLIENTS; i++) {
+		struct shadow *shadow = &life->shadows[i];
+		struct sim_peer *peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+		ASSERT(peer != NULL);
+		struct buf request;
+		buf_init(&request, &life->memory);
+		shadow_ask(shadow, &request);
+		sim_peer_send(peer, buf_span(&request));
+		buf_fini(&request);
+		for (int passes = 0; !shadow_read(shadow, sim_peer_received(peer)); passes++) {
+			ASSERT(passes < PASSES_MAX);
+			ASSERT(!sim_peer_is_closed(peer));
+			server_pass(life->server);
+		}
+		sim_peer_close(peer);
+		if (!shadow_judge(shadow, life->kind)) {
+			if (!life->plant)
+				fprintf(stderr, "seed %llu, cut %u, client %d: %s\n", (unsigned long long)life->seed,
+				    life->cuts, i, shadow->why);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void life_work(struct life *life, uint64_t steps)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		life->peers[i] = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+	sim_crash_after(life->io, steps);
+	for (int passes = 0; !sim_is_dead(life->io) && passes < 3000; passes++) {
+		for (int i = 0; i < CLIENTS; i++) {
+			struct buf request;
+			shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
+			if (life->shadows[i].pending > 0 || random_below(&life->random, 3) == 0)
+				continue;
+			buf_init(&request, &life->memory);
+			shadow_send(&life->shadows[i], &life->random, &request);
+			sim_peer_send(life->peers[i], buf_span(&request));
+			buf_fini(&request);
+		}
+		server_pass(life->server);
+	}
+	/* What arrived before the power went counts as acknowledged. */
+	for (int i = 0; i < CLIENTS; i++)
+		shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
+	sim_crash(life->disk);
+	sim_io_abandon(life->io);
+	for (int i = 0; i < CLIENTS; i++)
+		sim_peer_free(life->peers[i]);
+}
+
+/* One life in a process of its own: what a crashed server held goes with it. */
+static int life_run(uint64_t seed, bool plant, bool verbose)
+{
+	static struct life life;
+	life.seed = seed;
+	life.plant = plant;
+	life.verbose = verbose;
+	life.log = (struct log){.level = LOG_NOTICE, .sink = print_line, .ctx = &life};
+	random_init(&life.random, seed);
+	life.disk = sim_disk_new(seed);
+	life_settings(&life);
+	for (int i = 0; i < CLIENTS; i++)
+		shadow_init(&life.shadows[i], &life.memory, i);
+	if (!life_power_on(&life))
+		return 1;
+	for (life.cuts = 1; life.cuts <= CUTS_A_LIFE; life.cuts++) {
+		life_faults(&life);
+		life_work(&life, 1 + random_below(&life.random, 400));
+		if (!life_power_on(&life)) {
+			if (life.kind == SHADOW_LIES)
+				return 0;         /* refusing such a disk is an answer */
+			fprintf(stderr, "seed %llu, cut %u: does not start\n", (unsigned long long)seed, life.cuts);
+			return 1;
+		}
+		if (!life_check(&life))
+			return WRONG;
+	}
+	return 0;
+}
+
+/* What ended lives came to. */
+struct tally {
+	uint64_t failed, wrong;           /* wrong: of those, found to show a wrong state */
+};
+
+static bool wait_one(struct tally *tally)
+{
+	int status;
+	if (wait(&status) < 0)
+		return false;
+	tally->failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	tally->wrong += WIFEXITED(status) && WEXITSTATUS(status) == WRONG;
+	return true;
+}
+
+static struct tally run_many(uint64_t from, uint64_t lives, bool plant)
+{
+	struct tally tally = {0};
+	uint64_t running = 0;
+	for (uint64_t i = 0; i < lives; i++) {
+		if (running == 2 && wait_one(&tally))
+			running--;
+		pid_t pid = fork();
+		ASSERT(pid >= 0);
+		if (pid == 0) {
+			alarm(120);
+			_exit(life_run(from + i, plant, false));
+		}
+		running++;
+	}
+	while (wait_one(&tally))
+		;
+	return tally;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t points = 2000, from = 1, one = 0;
+	bool plant = false;
+	for (int i = 1; i + 1 < argc; i += 2) {
+		uint64_t number = strtoull(argv[i + 1], NULL, 10);
+		if (strcmp(argv[i], "--seeds") == 0)
+			points = number;
+		else if (strcmp(argv[i], "--from") == 0)
+			from = number;
+		else if (strcmp(argv[i], "--one") == 0)
+			one = number;
+		else if (strcmp(argv[i], "--plant") == 0)
+			plant = strcmp(argv[i + 1], "early") == 0;
+	}
+	if (one != 0)
+		return life_run(one, plant, true);
+	uint64_t lives = (points + CUTS_A_LIFE - 1) / CUTS_A_LIFE;
+	uint64_t failed = run_many(from, lives, plant).failed;
+	printf("%llu crash points, %llu failures\n", (unsigned long long)(lives * CUTS_A_LIFE),
+	    (unsigned long long)failed);
+	/* The early reply that is planted must be found out in the same run. */
+	uint64_t caught = run_many(from, 12, true).wrong;
+	printf("%llu of 12 lives with an early reply were found out\n", (unsigned long long)caught);
+	printf("%d passed, %d failed\n", (failed == 0) + (caught > 0), (failed != 0) + (caught == 0));
+	return failed == 0 && caught > 0 ? 0 : 1;
+}

@@ -1,0 +1,370 @@
+/* tests/sim/shadow.c: see shadow.h. */
+#include "tests/sim/shadow.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { IMAGE_SIDES = 4, PARTS_MAX = 5 };
+
+void shadow_init(struct shadow *shadow, struct memory *memory, int client)
+{
+	*shadow = (struct shadow){.memory = memory, .client = client};
+	shadow->next_content = 1 + (uint64_t)client * 1000000;
+}
+
+/* ---- Contents ---- */
+
+static void put_random(uint64_t seed, uint32_t len, struct buf *out)
+{
+	struct random random;
+	random_init(&random, seed);
+	buf_reserve(out, len + sizeof(uint64_t));
+	for (uint32_t i = 0; i < len; i += sizeof(uint64_t)) {
+		uint64_t word = random_next(&random);
+		memcpy(out->ptr + out->len + i, &word, sizeof(word));
+	}
+	out->len += len;
+}
+
+/* A piece of a string: its length and bytes follow from the number. */
+static void string_piece(uint64_t content, struct buf *out)
+{
+	static const uint32_t lengths[] = {1, 3, 20, 200, 3000, 17000, 70000};
+	uint32_t len = lengths[content % ARRAY_COUNT(lengths)];
+	put_random(content, len, out);
+}
+
+/* A BMP of 24 bits whose pixels follow from the number. */
+static void image_bytes(uint64_t content, struct buf *out)
+{
+	static const uint32_t sides[IMAGE_SIDES] = {4, 40, 100, 260};
+	uint32_t side = sides[content % IMAGE_SIDES];
+	uint32_t pixels = side * side * 3;
+	uint8_t head[54] = {'B', 'M'};
+	uint32_t fields[][2] = {{2, 54 + pixels}, {10, 54}, {14, 40}, {18, side}, {22, side}, {34, pixels}};
+	for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
+		memcpy(head + fields[i][0], &fields[i][1], 4);
+	head[26] = 1;
+	head[28] = 24;
+	buf_append(out, span_of(head, sizeof(head)));
+	put_random(content, pixels, out);
+}
+
+/* ---- Commands ---- */
+
+static void put_word(struct buf *out, struct span word)
+{
+	buf_printf(out, "$%zu\r\n", word.len);
+	buf_append(out, word);
+	buf_append(out, SPAN_LIT("\r\n"));
+}
+
+static void put_key(const struct shadow *shadow, struct buf *out, uint32_t key)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "c%d:k%u", shadow->client, key);
+	put_word(out, span_of(text, (size_t)len));
+}
+
+static void put_head(struct buf *out, uint32_t words, const char *name)
+{
+	buf_printf(out, "*%u\r\n", words);
+	put_word(out, span_text(name));
+}
+
+static void put_content(struct shadow *shadow, struct buf *out, uint64_t content, bool image)
+{
+	struct buf bytes;
+	buf_init(&bytes, shadow->memory);
+	if (image)
+		image_bytes(content, &bytes);
+	else
+		string_piece(content, &bytes);
+	put_word(out, buf_span(&bytes));
+	buf_fini(&bytes);
+}
+
+static void remember(struct shadow *shadow, const struct shadow_value *value)
+{
+	shadow->past[shadow->past_count++ % SHADOW_PAST] = *value;
+}
+
+/* ---- What a command does ---- */
+
+static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct shadow_state *state)
+{
+	struct shadow_value *value = &state->keys[op->key], *other = &state->keys[op->other];
+	const struct shadow_value string = {.kind = SHADOW_STRING, .parts = 1, .content = op->content};
+	switch (op->verb) {
+	case DO_SET:
+		*value = string;
+		break;
+	case DO_APPEND:
+		if (value->kind == SHADOW_ABSENT)
+			*value = string;
+		else if (value->kind == SHADOW_STRING)
+			value->parts++;   /* the pieces of one string are all alike */
+		break;
+	case DO_DEL:
+		*value = (struct shadow_value){0};
+		break;
+	case DO_MSET:
+		*value = string;
+		*other = string;
+		other->content = op->content2;
+		break;
+	case DO_RENAME:
+		if (value->kind == SHADOW_ABSENT || value == other)
+			break;
+		*other = *value;
+		*value = (struct shadow_value){0};
+		break;
+	case DO_PUT:
+		*value = (struct shadow_value){.kind = SHADOW_IMAGE, .content = op->content};
+		break;
+	case DO_EDIT:
+		if (value->kind == SHADOW_IMAGE)
+			value->title = op->content;
+		break;
+	default:
+		break;
+	}
+	remember(shadow, value);
+	remember(shadow, other);
+}
+
+static void op_write(struct shadow *shadow, const struct shadow_op *op, struct buf *out)
+{
+	static const struct { const char *name; uint32_t words; } verbs[] = {
+	    [DO_SET] = {"SET", 3}, [DO_APPEND] = {"APPEND", 3}, [DO_DEL] = {"DEL", 2},
+	    [DO_MSET] = {"MSET", 5}, [DO_RENAME] = {"RENAME", 3}, [DO_PUT] = {"IMG.PUT", 3},
+	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_TIER] = {"IMG.TIER", 4}};
+	char title[32];
+	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
+	if (op->verb == DO_TIER) {
+		put_word(out, SPAN_LIT("SET"));
+		put_word(out, op->warm ? SPAN_LIT("warm") : SPAN_LIT("hot"));
+	}
+	put_key(shadow, out, op->key);
+	if (op->verb == DO_SET || op->verb == DO_APPEND || op->verb == DO_MSET)
+		put_content(shadow, out, op->content, false);
+	if (op->verb == DO_MSET || op->verb == DO_RENAME)
+		put_key(shadow, out, op->other);
+	if (op->verb == DO_MSET)
+		put_content(shadow, out, op->content2, false);
+	if (op->verb == DO_PUT)
+		put_content(shadow, out, op->content, true);
+	if (op->verb != DO_EDIT)
+		return;
+	put_word(out, SPAN_LIT("TITLE"));
+	int len = snprintf(title, sizeof(title), "%llu", (unsigned long long)op->content);
+	put_word(out, span_of(title, (size_t)len));
+}
+
+void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
+{
+	ASSERT(shadow->pending == 0);
+	struct shadow_state state = shadow->known;
+	uint32_t count = 1 + (uint32_t)random_below(random, SHADOW_PENDING);
+	for (uint32_t i = 0; i < count; i++) {
+		struct shadow_op *op = &shadow->ops[i];
+		*op = (struct shadow_op){
+		    .verb = (uint8_t)random_below(random, DO_TIER + 1),
+		    .key = (uint8_t)random_below(random, SHADOW_KEYS),
+		    .other = (uint8_t)random_below(random, SHADOW_KEYS),
+		    .warm = random_below(random, 3) > 0,
+		    .content = shadow->next_content++, .content2 = shadow->next_content++};
+		if (op->verb == DO_APPEND && state.keys[op->key].parts >= PARTS_MAX)
+			op->verb = DO_DEL;
+		/* An append repeats the string's own piece. */
+		if (op->verb == DO_APPEND && state.keys[op->key].kind == SHADOW_STRING)
+			op->content = state.keys[op->key].content;
+		op_write(shadow, op, out);
+		op_apply(shadow, op, &state);
+	}
+	shadow->pending = count;
+}
+
+/* ---- Answers ---- */
+
+/* One line or bulk string at the front: its first byte and content. 0: not complete. */
+static size_t token_length(struct span in, char *kind, struct span *content)
+{
+	const uint8_t *end = in.len == 0 ? NULL : memchr(in.ptr, '\n', in.len);
+	if (end == NULL)
+		return 0;
+	size_t line = (size_t)(end - in.ptr) + 1;
+	*kind = (char)in.ptr[0];
+	*content = span_slice(in, 1, line - 3);
+	if (*kind != '$')
+		return line;
+	long len = strtol((const char *)in.ptr + 1, NULL, 10);
+	if (len < 0) {
+		*kind = '_';
+		return line;
+	}
+	if (in.len < line + (size_t)len + 2)
+		return 0;
+	*content = span_slice(in, line, (size_t)len);
+	return line + (size_t)len + 2;
+}
+
+static bool begins_with(struct span text, const char *start)
+{
+	return span_equal(span_slice(text, 0, strlen(start)), span_text(start));
+}
+
+void shadow_answered(struct shadow *shadow, struct buf *in)
+{
+	char kind;
+	struct span content;
+	size_t len;
+	while (shadow->pending > 0 && (len = token_length(buf_span(in), &kind, &content)) > 0) {
+		/* Any other error is a refusal, which leaves things as they were. */
+		bool done = kind != '-' || begins_with(content, "WRONGTYPE") || begins_with(content, "ERR no such key");
+		if (done)
+			op_apply(shadow, &shadow->ops[0], &shadow->known);
+		shadow->pending--;
+		memmove(shadow->ops, shadow->ops + 1, shadow->pending * sizeof(shadow->ops[0]));
+		buf_consume(in, len);
+	}
+}
+
+/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title. */
+void shadow_ask(struct shadow *shadow, struct buf *out)
+{
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
+		put_head(out, 2, "TYPE");
+		put_key(shadow, out, key);
+		put_head(out, 2, "GET");
+		put_key(shadow, out, key);
+		put_head(out, 2, "IMG.GET");
+		put_key(shadow, out, key);
+		put_head(out, 3, "IMG.INFO");
+		put_key(shadow, out, key);
+		put_word(out, SPAN_LIT("title"));
+	}
+	shadow->token = 0;
+	memset(shadow->seen, 0, sizeof(shadow->seen));
+}
+
+/* One token of the answers: six places a key, of which a missing title skips two. */
+static void take_token(struct shadow *shadow, char kind, struct span content)
+{
+	enum { PLACES = 6 };
+	struct shadow_seen *seen = &shadow->seen[shadow->token / PLACES];
+	uint32_t place = shadow->token % PLACES;
+	if (kind == '-' && begins_with(content, "CORRUPT"))
+		seen->kind = SHADOW_CORRUPT;
+	if (place == 0 && kind == '+')
+		seen->kind = begins_with(content, "string") ? SHADOW_STRING
+		    : begins_with(content, "image") ? SHADOW_IMAGE : SHADOW_ABSENT;
+	if ((place == 1 || place == 2) && kind == '$')
+		seen->bytes = digest_of(content);
+	if (place == 5 && kind == '$')
+		for (size_t i = 0; i < content.len; i++)
+			seen->title = seen->title * 10 + (uint64_t)(content.ptr[i] - '0');
+	shadow->token += place == 3 && kind != '*' ? 3 : 1;
+}
+
+bool shadow_read(struct shadow *shadow, struct buf *in)
+{
+	char kind;
+	struct span content;
+	size_t len;
+	while (shadow->token < SHADOW_KEYS * 6 && (len = token_length(buf_span(in), &kind, &content)) > 0) {
+		take_token(shadow, kind, content);
+		buf_consume(in, len);
+	}
+	return shadow->token >= SHADOW_KEYS * 6;
+}
+
+/* ---- Judgement ---- */
+
+static bool value_is_seen(struct shadow *shadow, const struct shadow_value *value, const struct shadow_seen *seen)
+{
+	struct buf bytes;
+	if (value->kind != seen->kind)
+		return false;
+	if (value->kind == SHADOW_ABSENT)
+		return true;
+	if (value->kind == SHADOW_IMAGE && value->title != seen->title)
+		return false;
+	buf_init(&bytes, shadow->memory);
+	for (uint32_t i = 0; i < value->parts; i++)
+		string_piece(value->content, &bytes);
+	if (value->kind == SHADOW_IMAGE)
+		image_bytes(value->content, &bytes);
+	struct digest digest = digest_of(buf_span(&bytes));
+	buf_fini(&bytes);
+	return digest_equal(&digest, &seen->bytes);
+}
+
+static bool state_is_seen(struct shadow *shadow, const struct shadow_state *state)
+{
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++)
+		if (!value_is_seen(shadow, &state->keys[key], &shadow->seen[key]))
+			return false;
+	return true;
+}
+
+/* A disk that lies: each key must be something that some key of this client once was. */
+static bool judge_liar(struct shadow *shadow)
+{
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
+		struct shadow_seen *seen = &shadow->seen[key];
+		struct shadow_value *value = &shadow->known.keys[key];
+		uint32_t kept = shadow->past_count < SHADOW_PAST ? shadow->past_count : SHADOW_PAST, at = 0;
+		if (seen->kind == SHADOW_ABSENT || seen->kind == SHADOW_CORRUPT) {
+			*value = (struct shadow_value){.kind = seen->kind};
+			continue;
+		}
+		while (at < kept && !value_is_seen(shadow, &shadow->past[at], seen))
+			at++;
+		if (at == kept) {
+			snprintf(shadow->why, sizeof(shadow->why), "key %u holds what was never written", key);
+			return false;
+		}
+		*value = shadow->past[at];
+	}
+	shadow->pending = 0;
+	return true;
+}
+
+/* Which of the commands under way took effect: the first j on an honest disk; any on one
+ * that fails, because each may have been refused. */
+static bool some_are_seen(struct shadow *shadow, uint32_t mask)
+{
+	struct shadow_state state = shadow->known;
+	for (uint32_t i = 0; i < shadow->pending; i++)
+		if (mask >> i & 1)
+			op_apply(shadow, &shadow->ops[i], &state);
+	if (!state_is_seen(shadow, &state))
+		return false;
+	shadow->known = state;
+	shadow->pending = 0;
+	return true;
+}
+
+bool shadow_judge(struct shadow *shadow, enum shadow_disk disk)
+{
+	if (disk == SHADOW_LIES)
+		return judge_liar(shadow);
+	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
+		bool prefix = (mask & (mask + 1)) == 0;
+		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, mask))
+			return true;
+	}
+	int len = snprintf(shadow->why, sizeof(shadow->why),
+	    "%u commands were under way; kinds known/seen:", shadow->pending);
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++)
+		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len, " %u/%u%s",
+		    shadow->known.keys[key].kind, shadow->seen[key].kind,
+		    value_is_seen(shadow, &shadow->known.keys[key], &shadow->seen[key]) ? "" : "!");
+	for (uint32_t i = 0; i < shadow->pending && (size_t)len < sizeof(shadow->why); i++)
+		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len,
+		    "; verb %u key %u, %u", shadow->ops[i].verb, shadow->ops[i].key, shadow->ops[i].other);
+	return false;
+}

@@ -1,0 +1,65 @@
+/* tests/sim/shadow.h: what one client of the simulated server knows: the state of its keys
+ * after every acknowledged command, and the commands that are not answered yet.
+ *
+ * A key is absent, a string, or an image with a title. Contents are named by a number from
+ * which their bytes follow, so that a state is small and can be compared.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/random.h"
+
+enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 8192 };
+
+enum shadow_kind { SHADOW_ABSENT, SHADOW_STRING, SHADOW_IMAGE, SHADOW_CORRUPT };
+
+struct shadow_value {
+	uint8_t  kind;
+	uint32_t parts;                   /* a string: how many pieces, all of `content` */
+	uint64_t content, title;          /* title: of an image, 0 without */
+};
+
+struct shadow_state {
+	struct shadow_value keys[SHADOW_KEYS];
+};
+
+enum shadow_verb { DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_TIER };
+
+struct shadow_op {
+	uint8_t  verb, key, other;
+	bool     warm;
+	uint64_t content, content2;
+};
+
+/* One key as the server shows it. */
+struct shadow_seen {
+	uint8_t       kind;
+	struct digest bytes;
+	uint64_t      title;
+};
+
+struct shadow {
+	struct memory      *memory;
+	int                 client;
+	struct shadow_state known;                        /* after what was acknowledged */
+	struct shadow_op    ops[SHADOW_PENDING];          /* under way */
+	uint32_t            pending;
+	struct shadow_seen  seen[SHADOW_KEYS];
+	uint32_t            token;                        /* of the answers to shadow_ask */
+	struct shadow_value past[SHADOW_PAST];            /* everything that a key ever was */
+	uint32_t            past_count;
+	uint64_t            next_content;
+	char                why[400];
+};
+
+void shadow_init(struct shadow *shadow, struct memory *memory, int client);
+/* A pipeline of random commands. None may be pending. */
+void shadow_send(struct shadow *shadow, struct random *random, struct buf *out);
+/* Takes complete replies out of `in`. */
+void shadow_answered(struct shadow *shadow, struct buf *in);
+/* Asks for every key, then takes the answers; true when all are there. */
+void shadow_ask(struct shadow *shadow, struct buf *out);
+bool shadow_read(struct shadow *shadow, struct buf *in);
+/* Is what was read right? It becomes what is known. */
+enum shadow_disk { SHADOW_HONEST, SHADOW_FAILS, SHADOW_LIES };
+bool shadow_judge(struct shadow *shadow, enum shadow_disk disk);
