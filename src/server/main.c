@@ -145,6 +145,24 @@ static enum err write_pidfile(struct program *program)
 	return io_save_file(program->io, program->settings.pidfile, span_of(text, (size_t)len));
 }
 
+static void pidfile_gone(struct io_op *op, int32_t result)
+{
+	bool *done = op->ctx;
+	UNUSED(result);                   /* somebody else may have removed it */
+	*done = true;
+}
+
+static void remove_pidfile(struct program *program)
+{
+	struct io_op op;
+	bool done = program->settings.pidfile[0] == 0;
+	io_op_init(&op, pidfile_gone, &done);
+	if (!done)
+		io_unlink(program->io, &op, program->settings.pidfile);
+	while (!done)
+		io_wait(program->io, IO_FOREVER);
+}
+
 static int run(struct program *program)
 {
 	struct server *server;
@@ -165,6 +183,7 @@ static int run(struct program *program)
 	while (server_pass(server))
 		;
 	int code = server->exit_code;
+	remove_pidfile(program);
 	if (code != 0)
 		return code;              /* what failed is in no state to be taken apart */
 	server_free(server);

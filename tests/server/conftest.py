@@ -40,12 +40,15 @@ class Server:
         self.process = None
 
     def start(self, *more):
+        self.spawn(*more)
+        until(self.ready)
+        return self
+
+    def spawn(self, *more):
         args = [BINARY, "--port", str(self.port), "--dir", os.path.join(self.folder, "data"),
                 "--segment-bytes", "4mb", "--body-memory", "128mb", *self.options, *more]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(args, stdout=log, stderr=log)
-        until(self.ready)
-        return self
 
     def ready(self):
         assert self.process.poll() is None, self.log()
