@@ -24,6 +24,7 @@ enum maker_step {
 	MAKER_ZERO,
 	MAKER_CLEAN_CLOSE,
 	MAKER_CLEAN_UNLINK,
+	MAKER_CLEAN_SYNC,
 };
 
 enum { ZERO_PACE_US = 4000 };
@@ -119,6 +120,7 @@ static void maker_submit(struct store *store)
 		io_rename(store->io, &maker->op, maker->old_path, segment->path);
 		break;
 	case MAKER_SYNC:
+	case MAKER_CLEAN_SYNC:
 		io_sync_directory(store->io, &maker->op, store->dir[segment->tier]);
 		break;
 	case MAKER_ZERO:
@@ -214,7 +216,7 @@ static void maker_failed(struct store *store, int32_t result)
 	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);
 }
 
-static void maker_clean_done(struct store *store)
+static void maker_clean_done(struct store *store, int32_t result)
 {
 	struct maker *maker = &store->maker;
 	struct segment *segment = maker->segment;
@@ -223,7 +225,15 @@ static void maker_clean_done(struct store *store)
 		maker_go(store, MAKER_CLEAN_UNLINK);
 		return;
 	}
-	segment_free(store, segment);
+	if (maker->step == MAKER_CLEAN_UNLINK && result >= 0) {
+		maker_go(store, MAKER_CLEAN_SYNC);
+		return;
+	}
+	/* A recycled one that may come back after a power cut goes on counting. */
+	if (result < 0 && segment->lsn_min != UINT64_MAX)
+		segment->state = SEGMENT_RETIRING;
+	else
+		segment_free(store, segment);
 	maker_give_up(store, tier);
 }
 
@@ -251,8 +261,8 @@ static void maker_step_done(struct io_op *op, int32_t result)
 	struct maker *maker = &store->maker;
 	enum maker_step step = maker->step;
 	ASSERT(maker->busy);
-	if (step == MAKER_CLEAN_CLOSE || step == MAKER_CLEAN_UNLINK) {
-		maker_clean_done(store);
+	if (step >= MAKER_CLEAN_CLOSE) {
+		maker_clean_done(store, result);
 	} else if (step == MAKER_OPEN) {
 		maker_opened(store, result);
 	} else if (step == MAKER_ALLOCATE && (result == -EOPNOTSUPP || result == -ENOSYS)) {
@@ -265,6 +275,7 @@ static void maker_step_done(struct io_op *op, int32_t result)
 	} else if (step == MAKER_ALLOCATE) {
 		maker_go(store, MAKER_TRAILER);
 	} else if (step == MAKER_HEADER) {
+		segment_clear(maker->segment);
 		maker_go(store, maker->recycling ? MAKER_RENAME : MAKER_SYNC);
 	} else if (step == MAKER_RENAME && result < 0) {
 		maker_keep_name(store);
@@ -304,11 +315,6 @@ void maker_recycle(struct store *store, struct segment *segment)
 	segment_name(name, segment->tier, id);
 	segment_set_id(store, segment, id);
 	segment->path = segment_path_new(store, segment->tier, name, &segment->path_bytes);
-	segment->tail = segment->written = SECTOR;
-	segment->record_bytes = segment->marks = 0;
-	segment->lsn_min = UINT64_MAX;
-	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
-	memset(segment->ended, 0, sizeof(segment->ended));
 	segment->zero_from = SECTOR;
 	maker_begin(store, segment, true);
 }

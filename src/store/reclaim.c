@@ -3,7 +3,8 @@
  * Such a segment goes when its records are known on disk to have been durable (recovery
  * would take a hole among younger LSNs for a torn tail), when whatever superseded them is
  * durable, and when no other segment holds anything older than its marks, which might
- * otherwise come back. It is recycled while spares are short, else unlinked.
+ * otherwise come back. It is recycled while spares are short, else unlinked. Until either is
+ * known to be durable it counts as being there: a power cut may bring it back.
  */
 #include "store/state.h"
 
@@ -58,23 +59,39 @@ struct segment *reclaim_reusable(const struct store *store, enum tier tier)
 	return NULL;
 }
 
-static void reclaim_unlinked(struct io_op *op, int32_t result)
+static void reclaim_synced(struct io_op *op, int32_t result)
 {
 	struct segment *segment = op->ctx;
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
 	struct store *store = segment->store;
-	if (result < 0)
-		log_warning(store->log, "Cannot unlink %s: %s", segment->path,
-		    err_name(io_err(result)));
-	segment_free(store, segment);
 	ASSERT(store->retiring > 0);
 	store->retiring--;
-	store->stats.segments_unlinked++;
+	if (result < 0) {
+		/* It stays in the table until the next start: it may come back. */
+		log_warning(store->log, "Cannot unlink %s: %s", segment->path,
+		    err_name(io_err(result)));
+	} else {
+		segment_free(store, segment);
+		store->stats.segments_unlinked++;
+	}
 	store->maker.retry_us = 0;            /* there may be room now */
 	maker_pump(store);
 	store->reclaim_due = true;
 	reclaim_pump(store);
 	store_check_closed(store);
+}
+
+static void reclaim_unlinked(struct io_op *op, int32_t result)
+{
+	struct segment *segment = op->ctx;
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	if (result < 0) {
+		reclaim_synced(op, result);
+		return;
+	}
+	struct store *store = segment->store;
+	io_op_init(&segment->op, reclaim_synced, segment);
+	io_sync_directory(store->io, &segment->op, store->dir[segment->tier]);
 }
 
 static void reclaim_closed(struct io_op *op, int32_t result)

@@ -109,6 +109,17 @@ void segment_set_id(struct store *store, struct segment *segment, uint32_t id)
 	segment_insert(store, segment);
 }
 
+void segment_clear(struct segment *segment)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	ASSERT(segment->live_records == 0 && segment->pins == 0);
+	segment->tail = segment->written = SECTOR;
+	segment->record_bytes = segment->marks = 0;
+	segment->lsn_min = UINT64_MAX;
+	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
+	memset(segment->ended, 0, sizeof(segment->ended));
+}
+
 void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark)
 {
 	CHECK_OBJ(segment, SEGMENT_MAGIC);

@@ -149,6 +149,8 @@ struct segment *segment_find(const struct store *store, uint32_t id);
 void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
 char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
 void segment_name(char out[32], enum tier tier, uint32_t id);
+/* It holds nothing any more, for good. */
+void segment_clear(struct segment *segment);
 /* A record, alive or not, that lies in the segment. */
 void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark);
 void segment_retain(struct segment *segment, uint32_t bytes);
