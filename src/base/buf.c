@@ -6,6 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* No machine has more; and doubling cannot overflow below it. */
+#define BUF_BYTES_MAX (UINT64_C(1) << 46)
+
 void buf_init(struct buf *buf, struct memory *memory)
 {
 	*buf = (struct buf){.memory = memory};
@@ -22,7 +25,7 @@ bool buf_try_reserve(struct buf *buf, size_t extra)
 {
 	uint64_t need;
 	ASSERT(buf->memory != NULL);
-	if (!add_u64(buf->len, extra, &need))
+	if (!add_u64(buf->len, extra, &need) || need > BUF_BYTES_MAX)
 		return false;
 	if (need <= buf->cap)
 		return true;
