@@ -124,7 +124,8 @@ unit: $(BUILD)/unit-tests                                ## UNIT_ARGS="--filter 
 	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
 sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
-	for program in $^; do $$program --seeds $(SEEDS) || exit 1; done
+	for program in $^; do \
+	    MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 $$program --seeds $(SEEDS) || exit 1; done
 
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"
 	cd tests/server && BUILD=$(abspath $(BUILD)) timeout 1200 $(PYTHON) -m pytest -q $(PYTEST_ARGS)
