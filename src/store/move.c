@@ -114,6 +114,10 @@ static enum err move_append(struct stream *stream, struct store_move *move)
 	struct record record = move_record(move);
 	struct payload payload = {0};
 	struct span table;
+	/* Segments are not in the order of copies: each says how many moves it has behind it. */
+	unsigned moves = (unsigned)record.flags >> RECORD_MOVES_SHIFT;
+	record.flags = (uint8_t)((record.flags & RECORD_CONTINUES) |
+	    ((moves + 1) & RECORD_MOVES) << RECORD_MOVES_SHIFT);
 	struct place place;
 	if (read_is_chained(&move->read, &table)) {
 		if (move->parts_done > 0 && move->failures != stream->failures)

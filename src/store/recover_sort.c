@@ -65,12 +65,17 @@ static int found_compare(const void *a, const void *b)
 	const struct found *x = a, *y = b;
 	if (x->lsn != y->lsn)
 		return x->lsn < y->lsn ? -1 : 1;
+	/* Of several copies the one that was moved most often comes last; it counts modulo 64,
+	 * and far fewer can lie about at the same time. */
+	uint32_t ahead = (y->flags - x->flags) >> RECORD_MOVES_SHIFT & RECORD_MOVES;
+	if (ahead != 0)
+		return ahead < RECORD_MOVES / 2 ? -1 : 1;
 	if (x->segment != y->segment)
 		return x->segment < y->segment ? -1 : 1;
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Of several copies the latest counts: the highest segment. */
+/* Of several copies the latest counts, which found_compare put last. */
 static void sort_drop_copies(struct recovery *recovery)
 {
 	struct found *kept = NULL;

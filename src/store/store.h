@@ -48,6 +48,8 @@ enum record_type {
 enum {
 	RECORD_CONTINUES = 1,   /* the next LSN belongs to the same atomic group */
 	RECORD_CHAINED = 2,     /* the body is a table of PART records; made by the store only */
+	RECORD_MOVES_SHIFT = 2, /* above: how often it was moved, modulo 64; the store's, too */
+	RECORD_MOVES = 63,
 	RECORD_ALL_DBS = 255,
 };
 
