@@ -95,7 +95,8 @@ static int word_text(int word, char *out)
 
 static void document_add(struct bench *bench)
 {
-	static const char *const formats[] = {"jpeg", "jpeg", "jpeg", "jpeg", "png", "webp", "avif"};
+	static const char *const formats[] = {
+	    "jpeg", "jpeg", "jpeg", "jpeg", "png", "webp", "avif"};
 	static const char *const cameras[] = {"Canon EOS 5D", "Nikon D850", "Apple iPhone 15 Pro",
 	    "Sony ILCE-7M4", "FUJIFILM X-T5"};
 	char title[128], caption[256], tags[4][24];
@@ -116,20 +117,22 @@ static void document_add(struct bench *bench)
 	fields[count++] = (struct search_field){.name = SPAN_LIT("caption"), .kind = SEARCH_TEXT,
 	    .text = span_of(caption, len)};
 	for (int i = 0; i < 2; i++)
-		fields[count++] = (struct search_field){.name = SPAN_LIT("tags"), .kind = SEARCH_TAG,
-		    .text = span_of(tags[i], (size_t)sprintf(tags[i], "tag%d", zipf_word(bench) % 5000))};
+		fields[count++] = (struct search_field){.name = SPAN_LIT("tags"),
+		    .kind = SEARCH_TAG,
+		    .text = span_of(
+		        tags[i], (size_t)sprintf(tags[i], "tag%d", zipf_word(bench) % 5000))};
 	const char *const names[] = {"format", "camera", "orientation", "tier"};
 	const char *const values[] = {formats[below(bench, 7)], cameras[below(bench, 5)],
 	    below(bench, 3) == 0 ? "portrait" : "landscape", "hot"};
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-		fields[count++] = (struct search_field){.name = span_text(names[i]), .kind = SEARCH_TAG,
-		    .text = span_text(values[i])};
+		fields[count++] = (struct search_field){
+		    .name = span_text(names[i]), .kind = SEARCH_TAG, .text = span_text(values[i])};
 	int width = 640 + below(bench, 80) * 64, height = 480 + below(bench, 60) * 64;
-	const char *const number_names[] = {"width", "height", "megapixels", "bytes", "frames", "iso",
-	    "aperture", "exposure", "focal"};
-	const double numbers[] = {width, height, width * height / 1e6, 100000 + below(bench, 8000000), 1,
-	    100 << below(bench, 7), 1.4 + below(bench, 20) / 10.0, 1.0 / (1 << below(bench, 12)),
-	    14 + below(bench, 300)};
+	const char *const number_names[] = {"width", "height", "megapixels", "bytes", "frames",
+	    "iso", "aperture", "exposure", "focal"};
+	const double numbers[] = {width, height, width * height / 1e6,
+	    100000 + below(bench, 8000000), 1, 100 << below(bench, 7),
+	    1.4 + below(bench, 20) / 10.0, 1.0 / (1 << below(bench, 12)), 14 + below(bench, 300)};
 	for (size_t i = 0; i < ARRAY_COUNT(numbers); i++)
 		fields[count++] = (struct search_field){.name = span_text(number_names[i]),
 		    .kind = SEARCH_NUMERIC, .number = numbers[i]};
@@ -139,8 +142,10 @@ static void document_add(struct bench *bench)
 	fields[count++] = (struct search_field){.name = SPAN_LIT("created"), .kind = SEARCH_DATE,
 	    .date_ms = taken + 86400000};
 	if (below(bench, 2) == 0)
-		fields[count++] = (struct search_field){.name = SPAN_LIT("location"), .kind = SEARCH_GEO,
-		    .lon = uniform(bench) * 360 - 180, .lat = uniform(bench) * 140 - 70};
+		fields[count++] = (struct search_field){.name = SPAN_LIT("location"),
+		    .kind = SEARCH_GEO,
+		    .lon = uniform(bench) * 360 - 180,
+		    .lat = uniform(bench) * 140 - 70};
 	if (index_add(bench->index, fields, count, bench, &docid) != OK)
 		abort();
 }
@@ -217,7 +222,9 @@ static void query_make(struct bench *bench, enum shape shape, struct buf *out)
 		buf_append_text(out, " @format:{jpeg} @width:[1920 4000]");
 		break;
 	case ALL: buf_append_text(out, "*"); break;
-	case RANGE: buf_printf(out, "@iso:[400 +inf] @taken:[2019-0%d 2020]", 1 + below(bench, 9)); break;
+	case RANGE:
+		buf_printf(out, "@iso:[400 +inf] @taken:[2019-0%d 2020]", 1 + below(bench, 9));
+		break;
 	case GEO:
 		buf_printf(out, "@location:[%d %d 50 km]", below(bench, 300) - 150,
 		    below(bench, 100) - 50);

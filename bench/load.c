@@ -8,8 +8,8 @@
  * fill is SET of every key in turn.
  *
  * Each connection cycles through requests prepared with random keys, so that the server's
- * caches see as many keys as there are. Every reply to one command has the same length, which the first reply tells; counting bytes
- * is then counting replies. Prints one line of JSON: requests per second, the server's CPU
+ * caches see as many keys as there are. Every reply to one command has the same length, which
+ * the first reply tells; counting bytes is then counting replies. Prints one line of JSON: requests per second, the server's CPU
  * microseconds per request (from /proc/PID/stat), bytes per second.
  */
 #include <arpa/inet.h>
@@ -80,7 +80,8 @@ static double cpu_s(int pid)
 	text[len] = 0;
 	const char *at = strrchr(text, ')');
 	if (at != NULL)
-		sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
+		sscanf(
+		    at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -114,14 +115,16 @@ static void append_request(struct load *load, struct connection *connection, con
 	const struct options *options = &load->options;
 	bool fill = strcmp(options->command, "fill") == 0;
 	load->seed = fill ? load->seed + 1 : load->seed * 1103515245U + 12345U;
-	snprintf(key, sizeof(key), "key:%010u", (fill ? load->seed : load->seed >> 8) % (unsigned)options->keys);
+	snprintf(key, sizeof(key), "key:%010u",
+	    (fill ? load->seed : load->seed >> 8) % (unsigned)options->keys);
 	int len;
 	if (strcmp(options->command, "ping") == 0)
 		len = snprintf(head, sizeof(head), "*1\r\n$4\r\nPING\r\n");
 	else if (strcmp(options->command, "get") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$3\r\nGET\r\n$14\r\n%s\r\n", key);
 	else if (strcmp(options->command, "http") == 0)
-		len = snprintf(head, sizeof(head), "GET /image.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n");
+		len = snprintf(
+		    head, sizeof(head), "GET /image.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	else if (strcmp(options->command, "imgget") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$5\r\nimage\r\n");
 	else if (strcmp(options->command, "incr") == 0)
@@ -143,7 +146,8 @@ static long learn_http(int fd, const char *start, size_t have)
 	memcpy(head, start, have);
 	for (;;) {
 		head[have] = 0;
-		const char *end = strstr(head, "\r\n\r\n"), *length = strstr(head, "Content-Length: ");
+		const char *end = strstr(head, "\r\n\r\n"),
+		           *length = strstr(head, "Content-Length: ");
 		if (end != NULL && length != NULL)
 			return end - head + 4 + strtol(length + 16, NULL, 10);
 		ssize_t got = recv(fd, head + have, sizeof(head) - 1 - have, 0);
@@ -250,14 +254,17 @@ static void run(struct load *load, const char *value)
 	load->poll = epoll_create1(0);
 	for (int i = 0; i < options->connections; i++) {
 		struct connection *connection = &load->connections[i];
-		struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
+		struct epoll_event event = {
+		    .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
 		connection->fd = connect_to(options->port);
 		do {
 			for (int k = 0; k < options->pipeline; k++)
 				append_request(load, connection, value);
 			connection->rounds++;
 		} while (connection->request_bytes < PREPARED_BYTES / 4 ||
-		         (fill && connection->rounds * options->pipeline * options->connections < options->keys));
+		    (fill &&
+		        connection->rounds * options->pipeline * options->connections <
+		            options->keys));
 		epoll_ctl(load->poll, EPOLL_CTL_ADD, connection->fd, &event);
 	}
 	double from = now_s(), cpu = cpu_s(options->pid);
@@ -314,8 +321,8 @@ static bool parse(struct options *options, int argc, char **argv)
 		else
 			return false;
 	}
-	return argc % 2 == 1 && options->connections > 0 && options->connections <= CONNECTIONS_MAX &&
-	       options->pipeline > 0 && options->keys > 0;
+	return argc % 2 == 1 && options->connections > 0 &&
+	    options->connections <= CONNECTIONS_MAX && options->pipeline > 0 && options->keys > 0;
 }
 
 int main(int argc, char **argv)

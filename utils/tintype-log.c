@@ -44,8 +44,17 @@ struct tool {
 static const char *type_name(uint8_t type)
 {
 	static const char *const names[RECORD_TYPE_COUNT] = {
-		"?", "IMAGE", "META", "VALUE", "LINK", "EXPIRE", "DELETE", "FLUSH", "SETTING", "PART",
-		"VOID",
+	    "?",
+	    "IMAGE",
+	    "META",
+	    "VALUE",
+	    "LINK",
+	    "EXPIRE",
+	    "DELETE",
+	    "FLUSH",
+	    "SETTING",
+	    "PART",
+	    "VOID",
 	};
 	return type < RECORD_TYPE_COUNT ? names[type] : names[0];
 }
@@ -170,7 +179,8 @@ static void show_record(const struct tool *tool, const struct scan *scan, bool g
 	if (tool->json) {
 		printf("{\"segment\":%u,\"offset\":%" PRIu64 ",\"lsn\":%" PRIu64 ",\"type\":\"%s\","
 		       "\"db\":%u,\"flags\":%u,\"refers\":%" PRIu64 ",\"expire_ms\":%" PRId64
-		       ",\"time_ms\":%" PRId64 ",\"meta_bytes\":%u,\"body_bytes\":%u,\"good\":%s,\"key\":",
+		       ",\"time_ms\":%" PRId64
+		       ",\"meta_bytes\":%u,\"body_bytes\":%u,\"good\":%s,\"key\":",
 		    scan->stamp.segment, scan->record_at, header->lsn, type_name(header->type),
 		    header->db, header->flags, header->refers, header->expire_ms, header->time_ms,
 		    header->meta_bytes, header->body_bytes, good ? "true" : "false");

@@ -31,7 +31,8 @@ static int make(void *data, size_t bytes)
 	int failed = vips_thumbnail_buffer(data, bytes, &image, 320, "height", 100000, "size",
 	    VIPS_SIZE_DOWN, NULL);
 	if (!failed)
-		failed = vips_jpegsave_buffer(image, &out, &out_bytes, "Q", 80, "strip", TRUE, NULL);
+		failed =
+		    vips_jpegsave_buffer(image, &out, &out_bytes, "Q", 80, "strip", TRUE, NULL);
 	if (image != NULL)
 		g_object_unref(image);
 	g_free(out);

@@ -288,7 +288,8 @@ static bool set_pairs(struct call *call)
 static bool pairs_are_whole(struct call *call)
 {
 	if (call->argc % 2 == 0) {
-		call_error(call, "ERR wrong number of arguments for '%s' command", call->command->name);
+		call_error(
+		    call, "ERR wrong number of arguments for '%s' command", call->command->name);
 		return false;
 	}
 	for (uint32_t i = 1; i < call->argc; i += 2) {

@@ -74,7 +74,7 @@ struct io_backend_ops {
 	void       (*watch_signals)(struct io *io);
 
 	enum err   (*make_directory)(struct io *io, const char *path);
-	enum err   (*list_directory)(struct io *io, const char *path, io_list_entry *each, void *ctx);
+	enum err (*list_directory)(struct io *io, const char *path, io_list_entry *each, void *ctx);
 	enum err   (*load_file)(struct io *io, const char *path, size_t max, struct buf *out);
 	enum err   (*save_file)(struct io *io, const char *path, struct span bytes);
 	enum err   (*lock_file)(struct io *io, const char *path);

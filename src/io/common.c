@@ -90,7 +90,8 @@ void io_timer_set(struct io *io, struct io_timer *timer, uint64_t delay_us)
 	ASSERT(timer->fired != NULL);
 	/* Never due in the pass that sets it, so that a timer cannot occupy a pass for good. */
 	uint64_t delay = delay_us == 0 ? 1 : delay_us;
-	uint64_t deadline = delay > UINT64_MAX - 1 - io->now_us ? UINT64_MAX - 1 : io->now_us + delay;
+	uint64_t deadline =
+	    delay > UINT64_MAX - 1 - io->now_us ? UINT64_MAX - 1 : io->now_us + delay;
 	heap_set(&io->timers, &timer->node, deadline);
 }
 

@@ -98,7 +98,8 @@ static void accept_event(struct epoll *epoll, struct host_accept *accept)
 static void graveyard_clear(struct epoll *epoll)
 {
 	while (!list_is_empty(&epoll->graveyard)) {
-		struct host_accept *accept = LIST_OF(epoll->graveyard.next, struct host_accept, link);
+		struct host_accept *accept =
+		    LIST_OF(epoll->graveyard.next, struct host_accept, link);
 		list_remove(&accept->link);
 		memory_free(&epoll->io.memory, accept, sizeof(*accept));
 	}

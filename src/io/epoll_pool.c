@@ -25,8 +25,8 @@ static int32_t transfer(struct io_op *op)
 	long call = op->kind == IO_KIND_READ ? SYS_preadv2 : SYS_pwritev2;
 	int flags = (op->flags & (uint32_t)IO_DURABLE) != 0 ? RWF_DSYNC : 0;
 	for (;;) {
-		int32_t result = result_of(syscall(call, op->fd, op->iov, (unsigned long)op->iov_count,
-		    (unsigned long)op->offset, 0UL, flags));
+		int32_t result = result_of(syscall(call, op->fd, op->iov,
+		    (unsigned long)op->iov_count, (unsigned long)op->offset, 0UL, flags));
 		if (result != -EINTR)
 			return result;
 	}

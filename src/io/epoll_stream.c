@@ -116,7 +116,8 @@ static void send_try(struct epoll *epoll, struct io_stream *stream)
 			return;
 		}
 		epoll->io.stats.bytes_sent += (uint64_t)sent;
-		uint32_t at = io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)sent);
+		uint32_t at =
+		    io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)sent);
 		stream->send_iov += at;
 		stream->send_iov_count -= at;
 	}
@@ -167,8 +168,9 @@ static void fill_step(struct epoll *epoll, struct io_stream *stream)
 	enum err err = OK;
 	io_regain(&stream->fill, 1);
 	while (stream->filled_bytes < stream->fill.iov_len) {
-		ssize_t got = receive(epoll, stream, (char *)stream->fill.iov_base + stream->filled_bytes,
-		    stream->fill.iov_len - stream->filled_bytes);
+		ssize_t got =
+		    receive(epoll, stream, (char *)stream->fill.iov_base + stream->filled_bytes,
+		        stream->fill.iov_len - stream->filled_bytes);
 		if (got < 0 && errno == EAGAIN) {
 			io_lend(&stream->fill, 1, true);
 			return;

@@ -132,7 +132,8 @@ enum err host_listen(struct io *io, struct io_listener *listener,
     const struct io_listen_options *options)
 {
 	UNUSED(io);
-	_Static_assert(sizeof(listener->path) == sizeof(((struct sockaddr_un *)0)->sun_path), "path");
+	_Static_assert(
+	    sizeof(listener->path) == sizeof(((struct sockaddr_un *)0)->sun_path), "path");
 	ASSERT(options->backlog > 0);
 	return options->unix_path != NULL ? listen_unix(listener, options)
 	    : listen_tcp(listener, options);

@@ -101,8 +101,8 @@ void host_usage(struct io *io, struct io_usage *out)
 	}
 	struct utsname system;
 	if (uname(&system) == 0)
-		snprintf(out->system, sizeof(out->system), "%.30s %.60s %.20s", system.sysname, system.release,
-		    system.machine);
+		snprintf(out->system, sizeof(out->system), "%.30s %.60s %.20s", system.sysname,
+		    system.release, system.machine);
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
 		out->fd_limit = files.rlim_cur;

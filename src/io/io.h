@@ -29,7 +29,6 @@ enum io_backend { IO_AUTO, IO_URING, IO_EPOLL, IO_SIM };
 enum err io_err(int32_t result);          /* OK for >= 0; -ENOSPC is ERR_DISKFULL, ... */
 
 /* ---- Start and end ---------------------------------------------------------------- */
-
 struct io_options {
 	enum io_backend backend;          /* IO_AUTO: io_uring, or epoll where it is refused */
 	struct log     *log;              /* says which back end and features, and why not */
@@ -55,7 +54,6 @@ MUST_CHECK enum err io_lock_file(struct io *io, const char *path);
 MUST_CHECK enum err io_disk_space(struct io *io, const char *path, uint64_t *free, uint64_t *total);
 
 /* ---- Time and chance -------------------------------------------------------------- */
-
 uint64_t io_now_us(const struct io *io);      /* monotonic; as of the start of this pass */
 uint64_t io_clock_us(struct io *io);          /* monotonic; read now */
 int64_t  io_wall_ms(const struct io *io);     /* Unix milliseconds; as of this pass */
@@ -73,7 +71,6 @@ void io_timer_cancel(struct io *io, struct io_timer *timer);                   /
 bool io_timer_is_set(const struct io_timer *timer);
 
 /* ---- The pass --------------------------------------------------------------------- */
-
 /* Submits what was queued, waits until something happens or `wait_us` has passed (0: only
  * polls; IO_FOREVER), then runs every callback that is due. One kernel entry as a rule.
  * Returns the number of callbacks run. */
@@ -93,7 +90,6 @@ struct io_stats {
 const struct io_stats *io_get_stats(const struct io *io);
 
 /* ---- Operations ------------------------------------------------------------------- */
-
 struct io_op;
 typedef void io_done(struct io_op *op, int32_t result);
 
@@ -290,9 +286,8 @@ void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void
 /* Writes one line to `fd` (2, or a file opened for appending), never blocking for long:
  * for the log's sink only. */
 void io_write_line(struct io *io, int fd, struct span line);
-/* A file for io_write_line, opened for appending. For start-up, on the real machine. */
+/* For start-up, on the real machine: a file for io_write_line; where this program lies. */
 MUST_CHECK enum err io_open_log(struct io *io, const char *path, int *fd);
-/* Where this program's file lies. For start-up, on the real machine. */
 MUST_CHECK enum err io_executable_path(struct io *io, char *out, size_t bytes);
 /* What INFO and MEMORY print. */
 struct io_usage {

@@ -30,15 +30,15 @@ struct sim_peer;
 
 enum sim_fault {
 	SIM_READ_EIO,
-	SIM_WRITE_EIO,            /* any of its sectors may have been written */
-	SIM_WRITE_SHORT,          /* a true prefix was written, and the result says so */
-	SIM_SYNC_EIO,             /* some dirty sectors are lost; later syncs succeed, as on Linux */
-	SIM_WRITE_LOST,           /* reported done and durable, never happened */
-	SIM_WRITE_MISDIRECTED,    /* lands on other sectors of the same file */
-	SIM_READ_FLIP,            /* one bit of the answer; the medium is good */
-	SIM_SECTOR_ROT,           /* one bit of a sector that is read, for good */
-	SIM_NO_SPACE,             /* creation and io_allocate say -ENOSPC */
-	SIM_CLOCK_JUMP,           /* io_wall_ms moves by up to an hour, either way; per pass */
+	SIM_WRITE_EIO,         /* any of its sectors may have been written */
+	SIM_WRITE_SHORT,       /* a true prefix was written, and the result says so */
+	SIM_SYNC_EIO,          /* some dirty sectors are lost; later syncs succeed, as on Linux */
+	SIM_WRITE_LOST,        /* reported done and durable, never happened */
+	SIM_WRITE_MISDIRECTED, /* lands on other sectors of the same file */
+	SIM_READ_FLIP,         /* one bit of the answer; the medium is good */
+	SIM_SECTOR_ROT,        /* one bit of a sector that is read, for good */
+	SIM_NO_SPACE,          /* creation and io_allocate say -ENOSPC */
+	SIM_CLOCK_JUMP,        /* io_wall_ms moves by up to an hour, either way; per pass */
 	SIM_FAULT_COUNT
 };
 

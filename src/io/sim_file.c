@@ -166,7 +166,8 @@ static int32_t file_open(struct sim *sim, const char *path, uint32_t flags)
 	struct sim_file *file = name != NULL ? name->file : NULL;
 	int32_t result = 0;
 	if (file == NULL)
-		result = sim_strikes(disk, SIM_NO_SPACE) ? -ENOSPC : sim_name_create(disk, path, &file);
+		result =
+		    sim_strikes(disk, SIM_NO_SPACE) ? -ENOSPC : sim_name_create(disk, path, &file);
 	if (result < 0) {
 		sim_fd_remove(sim, fd);
 		return result;
@@ -360,7 +361,8 @@ enum err sim_list_directory(struct io *io, const char *path, io_list_entry *each
 	for (struct list *at = names->next; at != names; at = at->next) {
 		struct sim_name *name = LIST_OF(at, struct sim_name, link);
 		if (sim_name_is_in(name->path, path))
-			each(ctx, strrchr(name->path, '/') + 1, name->file == NULL ? 0 : name->file->bytes);
+			each(ctx, strrchr(name->path, '/') + 1,
+			    name->file == NULL ? 0 : name->file->bytes);
 	}
 	return OK;
 }

@@ -161,7 +161,8 @@ int32_t sim_names_sync(struct sim_disk *disk, const char *directory)
 
 static bool change_names(const struct sim_change *change, const char *path)
 {
-	return path[0] != 0 && (strcmp(change->path, path) == 0 || strcmp(change->path_to, path) == 0);
+	return path[0] != 0 &&
+	    (strcmp(change->path, path) == 0 || strcmp(change->path_to, path) == 0);
 }
 
 /* A change that is lost takes along the later ones to the same names. */
@@ -197,7 +198,8 @@ void sim_names_crash(struct sim_disk *disk)
 	while (!list_is_empty(&disk->changes))
 		change_free(disk, LIST_OF(disk->changes.next, struct sim_change, link));
 	names_clear(disk, &disk->names);
-	for (struct list *at = disk->names_durable.next; at != &disk->names_durable; at = at->next) {
+	for (struct list *at = disk->names_durable.next; at != &disk->names_durable;
+	     at = at->next) {
 		struct sim_name *name = LIST_OF(at, struct sim_name, link);
 		name_put(disk, &disk->names, name->path, name->file);
 	}

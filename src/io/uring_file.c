@@ -61,7 +61,8 @@ void uring_file_prepare(struct io_op *op, struct io_uring_sqe *sqe)
 {
 	switch ((enum io_kind)op->kind) {
 	case IO_KIND_OPEN:
-		io_uring_prep_openat(sqe, AT_FDCWD, op->path, host_open_flags(op->flags), HOST_FILE_MODE);
+		io_uring_prep_openat(
+		    sqe, AT_FDCWD, op->path, host_open_flags(op->flags), HOST_FILE_MODE);
 		break;
 	case IO_KIND_CLOSE:
 		io_uring_prep_close(sqe, op->fd);
@@ -86,7 +87,8 @@ void uring_file_prepare(struct io_op *op, struct io_uring_sqe *sqe)
 		break;
 	case IO_KIND_SYNC_DIRECTORY:
 		if (op->flags == STEP_OPEN)
-			io_uring_prep_openat(sqe, AT_FDCWD, op->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+			io_uring_prep_openat(
+			    sqe, AT_FDCWD, op->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 		else
 			io_uring_prep_fsync(sqe, op->fd, 0);
 		break;

@@ -238,7 +238,8 @@ static void send_complete(struct uring *uring, struct io_stream *stream, int32_t
 	bool again = result == -EAGAIN || result == -EINTR;
 	if (result > 0) {
 		uring->io.stats.bytes_sent += (uint64_t)result;
-		uint32_t at = io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)result);
+		uint32_t at =
+		    io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)result);
 		stream->send_iov += at;
 		stream->send_iov_count -= at;
 		again = stream->send_iov_count > 0;
@@ -270,7 +271,8 @@ void uring_stream_complete(struct uring *uring, struct io_op *op, int32_t result
 {
 	switch ((enum io_kind)op->kind) {
 	case IO_KIND_RECEIVE:
-		receive_complete(uring, CONTAINER_OF(op, struct io_stream, receive_op), result, flags);
+		receive_complete(
+		    uring, CONTAINER_OF(op, struct io_stream, receive_op), result, flags);
 		break;
 	case IO_KIND_FILL:
 		fill_complete(uring, CONTAINER_OF(op, struct io_stream, receive_op), result);

@@ -64,7 +64,8 @@ static uint8_t position_field(uint32_t position)
 static bool is_last_of_name(const struct search_field *fields, size_t count, size_t at)
 {
 	for (size_t i = at + 1; i < count; i++)
-		if (fields[i].kind == fields[at].kind && span_equal(fields[i].name, fields[at].name))
+		if (fields[i].kind == fields[at].kind &&
+		    span_equal(fields[i].name, fields[at].name))
 			return false;
 	return true;
 }
@@ -76,7 +77,8 @@ static void words_gather(struct index *index, const struct search_field *fields,
 	uint32_t tags_next = POSITION_TAGS;
 	index->entry_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		uint32_t id = fields[i].kind > SEARCH_TAG ? SCHEMA_COUNT : schema_find(fields[i].name);
+		uint32_t id =
+		    fields[i].kind > SEARCH_TAG ? SCHEMA_COUNT : schema_find(fields[i].name);
 		uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
 		if (mask == 0)
 			continue;

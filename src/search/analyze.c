@@ -74,7 +74,8 @@ static size_t fold_point(int32_t point, int32_t out[FOLD_MAX])
 	}
 	int bound_class = UTF8PROC_BOUNDCLASS_START;
 	utf8proc_ssize_t count = utf8proc_decompose_char(point, out, FOLD_MAX,
-	    UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE, &bound_class);
+	    UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE,
+	    &bound_class);
 	return count < 0 || count > FOLD_MAX ? 0 : (size_t)count;
 }
 

@@ -41,7 +41,8 @@ static void bind_words(struct search *search, const struct query *query,
 	node->cost = UINT64_MAX;
 	for (; count < from->item_count; count++) {
 		const struct query_item *item = &query->items[from->first_item + count];
-		terms[count] = dict_find(&search->index->dict, SPACE_WORDS, query_span(query, item->text));
+		terms[count] =
+		    dict_find(&search->index->dict, SPACE_WORDS, query_span(query, item->text));
 		if (terms[count] == NULL)
 			break;
 		if (terms[count]->list.count < node->cost)
@@ -110,7 +111,8 @@ static void bind_union(struct search *search, const struct query *query, struct 
 	struct wide *wide = memory_zalloc(search->memory, sizeof(*wide));
 	wide->page_count = docs_window_count(&search->index->docs);
 	if (wide->page_count > 0)
-		wide->pages = memory_zalloc(search->memory, wide->page_count * sizeof(*wide->pages));
+		wide->pages =
+		    memory_zalloc(search->memory, wide->page_count * sizeof(*wide->pages));
 	node->wide = wide;
 	node->cost = search->index->docs.live_count / 2;
 	search->phase = PHASE_EXPAND;
@@ -170,7 +172,8 @@ static void bind_children(struct search *search, const struct query *query,
 	node->first_child = search->order_count;
 	node->child_count = from->child_count;
 	uint64_t least = UINT64_MAX, sum = 0;
-	for (uint32_t child = from->first_child; child != QUERY_NIL; child = query->nodes[child].next) {
+	for (uint32_t child = from->first_child; child != QUERY_NIL;
+	     child = query->nodes[child].next) {
 		uint64_t cost = search->nodes[child].cost;
 		uint32_t at = search->order_count++;
 		for (; node->kind == QUERY_AND && at > node->first_child &&
@@ -327,7 +330,8 @@ enum err search_bind_sort(struct search *search)
 		return OK;                /* every document lacks it: newest first */
 	if (id == FIELD_ID_TITLE) {
 		top->sort = SORT_TITLE;
-	} else if ((kinds & KIND_NUMERIC) != 0 && (kinds == KIND_NUMERIC || field->numbers.count > 0)) {
+	} else if ((kinds & KIND_NUMERIC) != 0 &&
+	    (kinds == KIND_NUMERIC || field->numbers.count > 0)) {
 		search->sort_column = &field->numbers;
 	} else if ((kinds & KIND_DATE) != 0 && (kinds == KIND_DATE || field->dates.count > 0)) {
 		search->sort_column = &field->dates;

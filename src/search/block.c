@@ -4,7 +4,8 @@
 
 #include "search/varint.h"
 
-void posting_batch_add(struct posting_batch *batch, struct posting_run *run, const struct docs *live)
+void posting_batch_add(
+    struct posting_batch *batch, struct posting_run *run, const struct docs *live)
 {
 	ASSERT(batch->count + run->count <= BATCH_MAX);
 	for (uint32_t i = 0; i < run->count; i++) {
@@ -162,7 +163,8 @@ static void sweep_block(struct list_sweep *sweep)
 		bool merged = sweep_merge(sweep, &batch, live);
 		posting_batch_add(&batch, &run, sweep->docs);
 		ASSERT(batch.count > 0);
-		struct posting_skip packed = block_encode(&batch, sweep->memory, sweep->docs, list->plain);
+		struct posting_skip packed =
+		    block_encode(&batch, sweep->memory, sweep->docs, list->plain);
 		if (merged)
 			sweep_free_block(sweep, list->skips[--sweep->write].block);
 		list->skips[sweep->write++] = packed;
@@ -203,7 +205,8 @@ static void sweep_tail(struct list_sweep *sweep)
 		packed.tail = NULL;
 		packed.tail_cap = 0;
 	} else {
-		packed.tail = memory_resize(sweep->memory, packed.tail, packed.tail_cap, packed.tail_len);
+		packed.tail =
+		    memory_resize(sweep->memory, packed.tail, packed.tail_cap, packed.tail_len);
 		packed.tail_cap = packed.tail_len;
 	}
 	list->tail = packed.tail;

@@ -15,7 +15,8 @@ struct posting_batch {
 };
 
 /* Adds the postings of a fully loaded run; with `live`, only those of live documents. */
-void posting_batch_add(struct posting_batch *batch, struct posting_run *run, const struct docs *live);
+void posting_batch_add(
+    struct posting_batch *batch, struct posting_run *run, const struct docs *live);
 
 /* 1..PACK_COUNT postings into a new block. */
 struct posting_skip block_encode(const struct posting_batch *batch, struct memory *memory,

@@ -252,7 +252,8 @@ bool column_get(const struct column *column, uint32_t docid, double *value)
 		return false;
 	uint32_t at = slot;
 	if (!window->dense) {
-		const uint16_t *slots = window->width == 0 ? open_slots(window) : sealed_slots(window);
+		const uint16_t *slots =
+		    window->width == 0 ? open_slots(window) : sealed_slots(window);
 		at = slot_find(slots, window->count, slot);
 		if (at == window->count)
 			return false;

@@ -5,8 +5,9 @@
 
 void index_settle(struct index *index)
 {
-	uint64_t now = sizeof(*index) + index->documents_memory.bytes + index->postings_memory.bytes +
-	    index->dictionary_memory.bytes + index->columns_memory.bytes;
+	uint64_t now = sizeof(*index) + index->documents_memory.bytes +
+	    index->postings_memory.bytes + index->dictionary_memory.bytes +
+	    index->columns_memory.bytes;
 	struct memory *memory = index->memory;
 	ASSERT(memory->bytes >= index->settled);
 	memory->bytes += now - index->settled;
@@ -33,7 +34,8 @@ static struct field *field_new(struct index *index, uint8_t kinds, uint8_t text_
 	column_init(&field->dates, &index->columns_memory);
 	column_init(&field->tag_ids, &index->columns_memory);
 	if ((kinds & (KIND_TAG | KIND_TEXT)) != 0) {
-		field->present = dict_add(&index->dict, (uint16_t)(SPACE_PRESENT | id), (struct span){0});
+		field->present =
+		    dict_add(&index->dict, (uint16_t)(SPACE_PRESENT | id), (struct span){0});
 		field->present->pins++;
 	}
 	return field;
@@ -77,7 +79,8 @@ void index_free(struct index *index)
 		column_fini(&field->tag_ids);
 		memory_free(&index->columns_memory, field, sizeof(*field));
 	}
-	memory_free(&index->columns_memory, index->fields, index->field_cap * sizeof(*index->fields));
+	memory_free(
+	    &index->columns_memory, index->fields, index->field_cap * sizeof(*index->fields));
 	memory_free(&index->documents_memory, index->entries,
 	    index->entry_cap * sizeof(*index->entries));
 	dict_fini(&index->dict);
@@ -160,7 +163,8 @@ void index_set_owner(struct index *index, uint32_t docid, void *owner)
 {
 	CHECK_OBJ(index, INDEX_MAGIC);
 	if (docs_is_live(&index->docs, docid))
-		docs_window(&index->docs, docid >> WINDOW_SHIFT)->owners[docid % WINDOW_DOCS] = owner;
+		docs_window(&index->docs, docid >> WINDOW_SHIFT)->owners[docid % WINDOW_DOCS] =
+		    owner;
 }
 
 void index_get_stats(const struct index *index, struct index_stats *stats)

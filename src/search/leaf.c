@@ -48,7 +48,8 @@ float run_bound(const struct search *search, const struct cursor *cursor, uint32
 	const struct posting_skip *skip = &list->skips[at];
 	float bound = term_score(search, cursor->weight, 1, skip->length_single);
 	if (skip->tf_max > 1)
-		bound = fmaxf(bound, term_score(search, cursor->weight, skip->tf_max, skip->length_top));
+		bound = fmaxf(
+		    bound, term_score(search, cursor->weight, skip->tf_max, skip->length_top));
 	if (skip->tf_max > 2)
 		bound = fmaxf(bound, term_score(search, cursor->weight, (uint8_t)(skip->tf_max - 1),
 		    skip->length_between));
@@ -376,7 +377,8 @@ static uint32_t range_before(const struct node *node, uint32_t window)
 	if (node->kind == QUERY_GEO)
 		geo_latitudes(node, &low, &high);
 	while (window-- > 0) {
-		if (node->kind == QUERY_GEO && column_may_match(&node->field->dates, window, low, high))
+		if (node->kind == QUERY_GEO &&
+		    column_may_match(&node->field->dates, window, low, high))
 			return window;
 		if (node->has_numbers &&
 		    column_may_match(&node->field->numbers, window, node->low, node->high))

@@ -130,7 +130,8 @@ static bool union_has(struct search *search, struct node *node, uint32_t docid)
 	struct term_probe probe = {.mask = node->mask, .whole = node->mask != FIELD_ANY};
 	uint32_t place, slot = docid % WINDOW_DOCS, window = docid >> WINDOW_SHIFT;
 	if (node->wide != NULL) {
-		const uint64_t *page = window < node->wide->page_count ? node->wide->pages[window] : NULL;
+		const uint64_t *page =
+		    window < node->wide->page_count ? node->wide->pages[window] : NULL;
 		return page != NULL && (page[slot / 64] >> (slot % 64) & 1) != 0;
 	}
 	for (uint32_t i = 0; i < node->cursor_count; i++)

@@ -204,7 +204,8 @@ static bool frame_is_done(const struct search *search, struct frame *frame,
 		frame->again = true;
 		frame->child = 0;
 	}
-	while (frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
+	while (
+	    frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
 		frame->child++;           /* they match all that is left */
 	return frame->child == node->child_count;
 }

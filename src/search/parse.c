@@ -61,8 +61,8 @@ enum err parse_syntax(struct parse *parse, size_t offset)
 	/* Not in the middle of a character. */
 	while (until < parse->text.len && until > from && (parse->text.ptr[until] & 0xc0) == 0x80)
 		until--;
-	return parse_fail(parse, ERR_INVALID, offset, "Syntax error at offset %zu near %.*s", offset,
-	    (int)(until - from), (const char *)parse->text.ptr + from);
+	return parse_fail(parse, ERR_INVALID, offset, "Syntax error at offset %zu near %.*s",
+	    offset, (int)(until - from), (const char *)parse->text.ptr + from);
 }
 
 enum err parse_count_term(struct parse *parse)
@@ -96,7 +96,8 @@ enum err parse_param(struct parse *parse, struct span *value)
 		parse->param_bytes += value->len;
 		if (parse->param_bytes > SEARCH_QUERY_BYTES_MAX)
 			return parse_fail(parse, ERR_TOOLARGE, start,
-			    "Query with its parameters is longer than %d bytes", SEARCH_QUERY_BYTES_MAX);
+			    "Query with its parameters is longer than %d bytes",
+			    SEARCH_QUERY_BYTES_MAX);
 		return OK;
 	}
 	return parse_fail(parse, ERR_INVALID, start, "No such parameter `%.*s`",
@@ -105,7 +106,8 @@ enum err parse_param(struct parse *parse, struct span *value)
 
 static enum err unsupported(struct parser *parser, const char *what)
 {
-	return parse_fail(&parser->parse, ERR_UNSUPPORTED, parser->parse.at, "%s not supported", what);
+	return parse_fail(
+	    &parser->parse, ERR_UNSUPPORTED, parser->parse.at, "%s not supported", what);
 }
 
 /* ---- Groups and units ------------------------------------------------------------------- */
@@ -473,14 +475,16 @@ static enum err take_field(struct parser *parser)
 	if (byte == '[' || byte == '{') {
 		if (count > 1)
 			return parse_syntax(parse, parse->at);
-		err = byte == '[' ? parse_range(parse, name, &node) : parse_tags(parse, name, &node);
+		err =
+		    byte == '[' ? parse_range(parse, name, &node) : parse_tags(parse, name, &node);
 		if (err == OK)
 			unit_end(parser, node);
 		return err;
 	}
 	if (mask == 0)
 		return parse_fail(parse, ERR_INVALID, offset, "Field `%.*s` is not a text field",
-		    (int)(name.len < NEAR_BYTES_MAX ? name.len : NEAR_BYTES_MAX), (const char *)name.ptr);
+		    (int)(name.len < NEAR_BYTES_MAX ? name.len : NEAR_BYTES_MAX),
+		    (const char *)name.ptr);
 	top(parser)->next_scope = mask;
 	return OK;                        /* the unit comes next */
 }
@@ -540,7 +544,8 @@ static enum err parse_all(struct parser *parser)
 		    SEARCH_QUERY_BYTES_MAX);
 	uint32_t dialect = parse->options->dialect;
 	if (dialect > 4)
-		return parse_fail(parse, ERR_INVALID, 0, "DIALECT requires an integer between 1 and 4");
+		return parse_fail(
+		    parse, ERR_INVALID, 0, "DIALECT requires an integer between 1 and 4");
 	if (dialect == 1)
 		return parse_fail(parse, ERR_UNSUPPORTED, 0, "DIALECT 1 is not supported");
 	while (parse->at < parse->text.len) {

@@ -136,7 +136,8 @@ static enum err parse_bounds(struct parse *parse, const struct range_part parts[
 {
 	for (uint32_t i = 0; i < 2; i++) {
 		double ignored;
-		bool number = (kinds & KIND_NUMERIC) != 0 && part_number(&parts[i], i == 1, &ignored);
+		bool number =
+		    (kinds & KIND_NUMERIC) != 0 && part_number(&parts[i], i == 1, &ignored);
 		bool date = (kinds & KIND_DATE) != 0 && part_date(&parts[i], i == 1, &ignored);
 		if (!number && !date)
 			return parse_fail(parse, ERR_INVALID, parts[i].offset, kinds == KIND_DATE
@@ -235,7 +236,8 @@ static enum err tag_item(struct parse *parse, struct buf *raw, uint32_t node)
 	if (len == 0)
 		return parse_syntax(parse, start);
 	if (prefix && analyze_length(span_of(folded, len)) < 2)
-		return parse_fail(parse, ERR_INVALID, start, "A prefix needs at least 2 characters");
+		return parse_fail(
+		    parse, ERR_INVALID, start, "A prefix needs at least 2 characters");
 	query_add_item(parse->query, node, span_of(folded, len), prefix);
 	return OK;
 }

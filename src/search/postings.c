@@ -232,7 +232,8 @@ static const uint8_t *run_seek(struct posting_run *run, uint32_t i)
 		run->cursor = run->start;
 	}
 	for (; run->at < i; run->at++)
-		run->cursor = varint_skip(run->cursor, run->tfs[run->at] + (run->is_tail ? 2u : 0u));
+		run->cursor =
+		    varint_skip(run->cursor, run->tfs[run->at] + (run->is_tail ? 2u : 0u));
 	ASSERT(run->cursor <= run->end);
 	return run->is_tail ? varint_skip(run->cursor, 2) : run->cursor;
 }

@@ -66,7 +66,8 @@ void query_add_item(struct query *query, uint32_t node, struct span text, bool p
 	struct query_node *owner = &query->nodes[node];
 	ASSERT(owner->first_item + owner->item_count == query->item_count);
 	owner->item_count++;
-	query->items[query->item_count++] = (struct query_item){query_add_text(query, text), prefix};
+	query->items[query->item_count++] =
+	    (struct query_item){query_add_text(query, text), prefix};
 }
 
 void query_list_push(struct query *query, struct query_list *list, uint32_t node)

@@ -109,7 +109,7 @@ struct search {
 	uint32_t        docids[PACK_COUNT];          /* lists: the candidates, ascending */
 	uint8_t         places[PACK_COUNT];          /* and where in the driver's run */
 	uint32_t        driver_run, driver_version;  /* that run, while the list is unchanged */
-	struct query   *texts;            /* items and bytes of the query, if expansions need them */
+	struct query *texts; /* items and bytes of the query, if expansions need them */
 	struct node    *nodes;
 	uint32_t        node_count, root;
 	uint32_t       *order;            /* children, in order of evaluation */

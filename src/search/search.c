@@ -31,7 +31,8 @@ void search_free(struct search *search)
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	search_release(search);
 	if (search->hits != NULL)
-		memory_free(search->memory, search->hits, search->options.limit * sizeof(*search->hits));
+		memory_free(
+		    search->memory, search->hits, search->options.limit * sizeof(*search->hits));
 	if (search->top.entries != NULL)
 		memory_free(search->memory, search->top.entries,
 		    search->top.cap * sizeof(*search->top.entries));
@@ -148,7 +149,8 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	ASSERT(budget != NULL);
 	bool in_window = search->phase == PHASE_MATCH || search->phase == PHASE_COLLECT;
-	if (in_window && !search->lists && docs_window(&search->index->docs, search->window) == NULL) {
+	if (in_window && !search->lists &&
+	    docs_window(&search->index->docs, search->window) == NULL) {
 		window_abandon(search);
 		search->phase = PHASE_WINDOW;
 	}

@@ -15,7 +15,8 @@ void wide_free(struct search *search, struct wide *wide)
 		cursor_fini(&wide->cursor);
 	for (uint32_t i = 0; i < wide->page_count; i++)
 		if (wide->pages[i] != NULL)
-			memory_free(search->memory, wide->pages[i], WINDOW_WORDS * sizeof(uint64_t));
+			memory_free(
+			    search->memory, wide->pages[i], WINDOW_WORDS * sizeof(uint64_t));
 	memory_free(search->memory, wide->pages, wide->page_count * sizeof(*wide->pages));
 	memory_free(search->memory, wide, sizeof(*wide));
 }

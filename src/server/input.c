@@ -504,7 +504,8 @@ void connection_continue(struct connection *connection)
 	if (connection->session.closing || connection->session.close_after_reply ||
 	    connection_is_held(connection))
 		return;
-	if (connection->was_held && connection->state == CONNECTION_PARSE && connection->in.len > 0) {
+	if (connection->was_held && connection->state == CONNECTION_PARSE &&
+	    connection->in.len > 0) {
 		held = run_kept(connection);
 		after_bytes(connection, held);
 		connection_mark_dirty(connection);

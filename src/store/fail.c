@@ -352,7 +352,8 @@ void fail_offer(struct batch *batch)
 			continue;
 		bool taken;
 		if (entry->type == RECORD_PART)
-			taken = chain_part_moved(store, from, to) || move_part_moved(store, from, to);
+			taken =
+			    chain_part_moved(store, from, to) || move_part_moved(store, from, to);
 		else if (entry->is_move)
 			taken = true;             /* its move looks here when it is durable */
 		else

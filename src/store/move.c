@@ -43,7 +43,8 @@ void move_run_deferred(struct store *store)
 		if (move->read.state != NULL)
 			store_read_fini(&move->read);
 		if (move->parts != NULL)
-			memory_free(store->memory, move->parts, move->part_count * sizeof(*move->parts));
+			memory_free(
+			    store->memory, move->parts, move->part_count * sizeof(*move->parts));
 		ASSERT(store->moves_active > 0);
 		store->moves_active--;
 		DROP_OBJ(move, MOVE_MAGIC);
@@ -286,7 +287,8 @@ bool move_part_moved(struct store *store, struct place from, struct place to)
 	for (struct list *at = store->moves.next; at != &store->moves; at = at->next) {
 		struct store_move *move = LIST_OF(at, struct store_move, link);
 		for (uint32_t i = 0; i < move->parts_done; i++) {
-			if (move->parts[i].segment != from.segment || move->parts[i].offset != from.offset)
+			if (move->parts[i].segment != from.segment ||
+			    move->parts[i].offset != from.offset)
 				continue;
 			move->parts[i] = to;
 			return true;
@@ -303,7 +305,8 @@ void move_abandon(struct store *store)
 			struct store_move *move = LIST_OF(lists[i]->next, struct store_move, link);
 			list_remove(&move->link);
 			list_remove(&move->batch_link);
-			memory_free(store->memory, move->parts, move->part_count * sizeof(*move->parts));
+			memory_free(
+			    store->memory, move->parts, move->part_count * sizeof(*move->parts));
 		}
 	}
 }

@@ -415,7 +415,8 @@ static void read_done(struct io_op *op, int32_t result)
 	if (err == ERR_AGAIN) {
 		read_submit(state);
 	} else if (err == ERR_TOOLARGE) {       /* metadata longer than the first read */
-		size_t least = state->parsed ? state->view.layout.bytes : state->view.layout.head_bytes;
+		size_t least =
+		    state->parsed ? state->view.layout.bytes : state->view.layout.head_bytes;
 		state->parsed = false;
 		err = read_begin(state, state->segment, least + SECTOR);
 		if (err != OK) {
@@ -649,7 +650,8 @@ void store_read_fini(struct store_read *read)
 
 void read_abandon(struct store *store)
 {
-	struct list *lists[] = {&store->reads_waiting, &store->reads_deferred, &store->reads_running};
+	struct list *lists[] = {
+	    &store->reads_waiting, &store->reads_deferred, &store->reads_running};
 	for (size_t i = 0; i < ARRAY_COUNT(lists); i++) {
 		while (!list_is_empty(lists[i])) {
 			struct store_read_state *state =

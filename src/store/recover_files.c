@@ -114,7 +114,8 @@ static void file_go(struct recovery *recovery, enum file_step step)
 {
 	struct store *store = recovery->store;
 	uint32_t direct = store->direct ? (uint32_t)IO_DIRECT : 0;
-	struct io_transfer transfer = {.fd = recovery->file_fd, .iov = &recovery->iov, .iov_count = 1};
+	struct io_transfer transfer = {
+	    .fd = recovery->file_fd, .iov = &recovery->iov, .iov_count = 1};
 	recovery->file_step = (uint8_t)step;
 	recovery->iov = (struct iovec){.iov_base = recovery->sector, .iov_len = SECTOR};
 	io_op_init(&recovery->op, file_done, recovery);
@@ -229,7 +230,8 @@ static void file_done(struct io_op *op, int32_t result)
 	switch ((enum file_step)recovery->file_step) {
 	case FILE_OPEN:
 		if (result == -EINVAL && store->direct) {
-			log_notice(store->log, "No direct I/O on %s: buffered reads and syncs instead",
+			log_notice(store->log,
+			    "No direct I/O on %s: buffered reads and syncs instead",
 			    recovery->file_path);
 			store->direct = false;
 			file_go(recovery, FILE_OPEN);
@@ -247,14 +249,16 @@ static void file_done(struct io_op *op, int32_t result)
 		break;
 	case FILE_HEADER:
 		recovery->header_zero = result == SECTOR && sector_is_zero(recovery->sector);
-		err = result == SECTOR ? segment_header_parse(sector, &recovery->header) : ERR_CORRUPT;
+		err = result == SECTOR ? segment_header_parse(sector, &recovery->header)
+		                       : ERR_CORRUPT;
 		if (err == OK || err == ERR_VERSION)
 			file_headers_read(recovery, err);
 		else
 			file_go(recovery, FILE_TRAILER);
 		break;
 	case FILE_TRAILER:
-		err = result == SECTOR ? segment_header_parse(sector, &recovery->header) : ERR_CORRUPT;
+		err = result == SECTOR ? segment_header_parse(sector, &recovery->header)
+		                       : ERR_CORRUPT;
 		file_headers_read(recovery, err);
 		break;
 	case FILE_CLOSE_UNLINK:

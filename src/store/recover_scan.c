@@ -85,7 +85,8 @@ static enum scan_step scan_run(struct recovery *recovery, struct scanned *scanne
 		uint64_t room = scan->end - min_u64(scan->at, scan->end);
 		struct span bytes = {0};
 		if (!scan->sealed && room > 0) {
-			bytes = window_get(recovery, scanned->segment, scan->at, min_u64(want, room));
+			bytes =
+			    window_get(recovery, scanned->segment, scan->at, min_u64(want, room));
 			if (bytes.len == 0)
 				return SCAN_MORE;
 		}

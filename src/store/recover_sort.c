@@ -171,7 +171,8 @@ void recover_sort(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	if (recovery->found_count > 0)
-		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found), found_compare);
+		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found),
+		    found_compare);
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
 	uint64_t cut = sort_find_cut(recovery);

@@ -75,7 +75,8 @@ static void window_submit(struct recovery *recovery, struct window *window, uint
     size_t len)
 {
 	io_op_init(&window->op, window_done, recovery);
-	window->iov = (struct iovec){.iov_base = window->buf + (offset - window->from), .iov_len = len};
+	window->iov =
+	    (struct iovec){.iov_base = window->buf + (offset - window->from), .iov_len = len};
 	const struct io_transfer transfer = {
 		.fd = window->segment->fd,
 		.offset = offset,

@@ -18,7 +18,8 @@ static struct index *fixed;
 
 static struct search_field text_field(const char *name, enum search_kind kind, const char *text)
 {
-	return (struct search_field){.name = span_text(name), .kind = kind, .text = span_text(text)};
+	return (struct search_field){
+	    .name = span_text(name), .kind = kind, .text = span_text(text)};
 }
 
 static void index_make(void)
@@ -31,15 +32,19 @@ static void index_make(void)
 	for (uint32_t i = 0; i < DOCS; i++) {
 		uint32_t docid;
 		struct search_field fields[] = {
-			text_field("title", SEARCH_TEXT, titles[i % ARRAY_COUNT(titles)]),
-			text_field("tags", SEARCH_TAG, tags[i % ARRAY_COUNT(tags)]),
-			text_field("camera", SEARCH_TAG, "Canon EOS 5D"),
-			text_field("color", SEARCH_ATTRIBUTE, i % 2 == 0 ? "12.5" : "2024-06-01"),
-			{.name = SPAN_LIT("width"), .kind = SEARCH_NUMERIC, .number = i * 10},
-			{.name = SPAN_LIT("taken"), .kind = SEARCH_DATE, .date_ms = i * 86400000LL},
-			{.name = SPAN_LIT("location"), .kind = SEARCH_GEO, .lon = i % 180, .lat = i % 90},
+		    text_field("title", SEARCH_TEXT, titles[i % ARRAY_COUNT(titles)]),
+		    text_field("tags", SEARCH_TAG, tags[i % ARRAY_COUNT(tags)]),
+		    text_field("camera", SEARCH_TAG, "Canon EOS 5D"),
+		    text_field("color", SEARCH_ATTRIBUTE, i % 2 == 0 ? "12.5" : "2024-06-01"),
+		    {.name = SPAN_LIT("width"), .kind = SEARCH_NUMERIC, .number = i * 10},
+		    {.name = SPAN_LIT("taken"), .kind = SEARCH_DATE, .date_ms = i * 86400000LL},
+		    {.name = SPAN_LIT("location"),
+		        .kind = SEARCH_GEO,
+		        .lon = i % 180,
+		        .lat = i % 90},
 		};
-		if (index_add(fixed, fields, i % 3 == 0 ? 3 : ARRAY_COUNT(fields), fixed, &docid) != OK)
+		if (index_add(fixed, fields, i % 3 == 0 ? 3 : ARRAY_COUNT(fields), fixed, &docid) !=
+		    OK)
 			abort();
 		if (i % 7 == 0)
 			index_remove(fixed, docid);
@@ -71,7 +76,8 @@ static uint64_t run(const struct query *query, const struct search_options *opti
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const sorts[] = {"", "width", "taken", "camera", "title", "color", "nothing"};
+	static const char *const sorts[] = {
+	    "", "width", "taken", "camera", "title", "color", "nothing"};
 	struct query_param params[] = {{SPAN_LIT("p"), SPAN_LIT("red car")},
 	    {SPAN_LIT("n"), SPAN_LIT("100")}};
 	struct query_options options = {params, ARRAY_COUNT(params), 2};

@@ -27,7 +27,9 @@ static void fuzz_repair(uint8_t *bytes)
 		memcpy(&commit, bytes + at, sizeof(commit));
 		if (header.magic == RECORD_MAGIC && header.key_bytes <= KEY_BYTES_MAX &&
 		    header.meta_bytes <= META_BYTES_MAX && header.body_bytes <= RECORD_BODY_MAX &&
-		    at + record_head_bytes(header.key_bytes, header.meta_bytes, header.body_bytes) <=
+		    at +
+		            record_head_bytes(
+		                header.key_bytes, header.meta_bytes, header.body_bytes) <=
 		        FUZZ_SEGMENT)
 			record_stamp(bytes + at, &stamp);
 		if (header.magic == COMMIT_MAGIC && (uint64_t)commit.batch_sector * SECTOR <= at)

@@ -37,10 +37,13 @@ static void parse_all(struct span input, size_t first)
 		if (status != RESP_REQUEST)
 			return;
 		for (uint32_t i = 0; i < parser.argc; i++)
-			if (args[i].len != RESP_ARG_BODY && (uint64_t)args[i].offset + args[i].len > rest.len)
+			if (args[i].len != RESP_ARG_BODY &&
+			    (uint64_t)args[i].offset + args[i].len > rest.len)
 				abort();
 		if (rest.ptr[0] != '*' && parser.at <= sizeof(scratch) &&
-		    resp_split_words(span_of(rest.ptr, parser.at), scratch, words, 32, &count) == OK && count > 32)
+		    resp_split_words(span_of(rest.ptr, parser.at), scratch, words, 32, &count) ==
+		        OK &&
+		    count > 32)
 			abort();
 		at += parser.at;
 		resp_parser_reset(&parser);

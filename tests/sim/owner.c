@@ -58,7 +58,10 @@ static void value_apply(struct value *value, const struct op *op)
 	case RECORD_IMAGE:
 	case RECORD_VALUE:
 		*value = (struct value){
-			.main_lsn = op->lsn, .content = op->content, .len = op->len, .type = op->type,
+		    .main_lsn = op->lsn,
+		    .content = op->content,
+		    .len = op->len,
+		    .type = op->type,
 		};
 		break;
 	case RECORD_META:

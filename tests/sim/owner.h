@@ -41,7 +41,7 @@ struct owner {
 	uint64_t      acked;              /* LSNs up to here were promised */
 	uint64_t      last;               /* largest LSN that recovery told */
 	uint64_t      contents;           /* used so far */
-	bool          trust;              /* the disk keeps its word: nothing promised may be lost */
+	bool trust; /* the disk keeps its word: nothing promised may be lost */
 	bool          opened, closed;
 	enum err      open_err, state;
 	uint64_t      corrupt, relocated;

@@ -50,7 +50,8 @@ static void print_line(void *ctx, enum log_level level, struct span text)
 static void settle(struct settings *settings, const char *name, const char *value)
 {
 	const char *why = NULL;
-	enum err err = settings_set(settings, settings_find(span_text(name)), span_text(value), &why);
+	enum err err =
+	    settings_set(settings, settings_find(span_text(name)), span_text(value), &why);
 	ASSERT(err == OK);
 }
 
@@ -116,7 +117,8 @@ static bool life_check(struct life *life)
 {
 	for (int i = 0; i < CLIENTS; i++) {
 		struct shadow *shadow = &life->shadows[i];
-		struct sim_peer *peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+		struct sim_peer *peer =
+		    sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
 		ASSERT(peer != NULL);
 		struct buf request;
 		buf_init(&request, &life->memory);
@@ -131,8 +133,8 @@ static bool life_check(struct life *life)
 		sim_peer_close(peer);
 		if (!shadow_judge(shadow, life->kind)) {
 			if (!life->plant)
-				fprintf(stderr, "seed %llu, cut %u, client %d: %s\n", (unsigned long long)life->seed,
-				    life->cuts, i, shadow->why);
+				fprintf(stderr, "seed %llu, cut %u, client %d: %s\n",
+				    (unsigned long long)life->seed, life->cuts, i, shadow->why);
 			return false;
 		}
 	}
@@ -187,7 +189,8 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		if (!life_power_on(&life)) {
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */
-			fprintf(stderr, "seed %llu, cut %u: does not start\n", (unsigned long long)seed, life.cuts);
+			fprintf(stderr, "seed %llu, cut %u: does not start\n",
+			    (unsigned long long)seed, life.cuts);
 			return 1;
 		}
 		if (!life_check(&life))
@@ -255,6 +258,7 @@ int main(int argc, char **argv)
 	/* The early reply that is planted must be found out in the same run. */
 	uint64_t caught = run_many(from, 12, true).wrong;
 	printf("%llu of 12 lives with an early reply were found out\n", (unsigned long long)caught);
-	printf("%d passed, %d failed\n", (failed == 0) + (caught > 0), (failed != 0) + (caught == 0));
+	printf(
+	    "%d passed, %d failed\n", (failed == 0) + (caught > 0), (failed != 0) + (caught == 0));
 	return failed == 0 && caught > 0 ? 0 : 1;
 }

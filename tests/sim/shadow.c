@@ -43,7 +43,8 @@ static void image_bytes(uint64_t content, struct buf *out)
 	uint32_t side = sides[content % IMAGE_SIDES];
 	uint32_t pixels = side * side * 3;
 	uint8_t head[54] = {'B', 'M'};
-	uint32_t fields[][2] = {{2, 54 + pixels}, {10, 54}, {14, 40}, {18, side}, {22, side}, {34, pixels}};
+	uint32_t fields[][2] = {
+	    {2, 54 + pixels}, {10, 54}, {14, 40}, {18, side}, {22, side}, {34, pixels}};
 	for (size_t i = 0; i < ARRAY_COUNT(fields); i++)
 		memcpy(head + fields[i][0], &fields[i][1], 4);
 	head[26] = 1;
@@ -88,6 +89,11 @@ static void put_content(struct shadow *shadow, struct buf *out, uint64_t content
 
 static void remember(struct shadow *shadow, const struct shadow_value *value)
 {
+	enum { LAST = 200 };
+	uint32_t from = shadow->past_count > LAST ? shadow->past_count - LAST : 0;
+	for (uint32_t i = from; i < shadow->past_count; i++)
+		if (memcmp(&shadow->past[i % SHADOW_PAST], value, sizeof(*value)) == 0)
+			return;
 	shadow->past[shadow->past_count++ % SHADOW_PAST] = *value;
 }
 
@@ -96,7 +102,8 @@ static void remember(struct shadow *shadow, const struct shadow_value *value)
 static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct shadow_state *state)
 {
 	struct shadow_value *value = &state->keys[op->key], *other = &state->keys[op->other];
-	const struct shadow_value string = {.kind = SHADOW_STRING, .parts = 1, .content = op->content};
+	const struct shadow_value string = {
+	    .kind = SHADOW_STRING, .parts = 1, .content = op->content};
 	switch (op->verb) {
 	case DO_SET:
 		*value = string;
@@ -223,7 +230,8 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	size_t len;
 	while (shadow->pending > 0 && (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		/* Any other error is a refusal, which leaves things as they were. */
-		bool done = kind != '-' || begins_with(content, "WRONGTYPE") || begins_with(content, "ERR no such key");
+		bool done = kind != '-' || begins_with(content, "WRONGTYPE") ||
+		    begins_with(content, "ERR no such key");
 		if (done)
 			op_apply(shadow, &shadow->ops[0], &shadow->known);
 		shadow->pending--;
@@ -274,7 +282,8 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 	char kind;
 	struct span content;
 	size_t len;
-	while (shadow->token < SHADOW_KEYS * 6 && (len = token_length(buf_span(in), &kind, &content)) > 0) {
+	while (shadow->token < SHADOW_KEYS * 6 &&
+	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		take_token(shadow, kind, content);
 		buf_consume(in, len);
 	}
@@ -283,7 +292,8 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 
 /* ---- Judgement ---- */
 
-static bool value_is_seen(struct shadow *shadow, const struct shadow_value *value, const struct shadow_seen *seen)
+static bool value_is_seen(
+    struct shadow *shadow, const struct shadow_value *value, const struct shadow_seen *seen)
 {
 	struct buf bytes;
 	if (value->kind != seen->kind)
@@ -310,24 +320,39 @@ static bool state_is_seen(struct shadow *shadow, const struct shadow_state *stat
 	return true;
 }
 
+/* The newest first. */
+static const struct shadow_value *past_value(const struct shadow *shadow, uint32_t back)
+{
+	return &shadow->past[(shadow->past_count - 1 - back) % SHADOW_PAST];
+}
+
 /* A disk that lies: each key must be something that some key of this client once was. */
 static bool judge_liar(struct shadow *shadow)
 {
+	/* Each command under way may have been refused: what any of them left is remembered. */
+	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
+		struct shadow_state state = shadow->known;
+		for (uint32_t i = 0; i < shadow->pending; i++)
+			if (mask >> i & 1)
+				op_apply(shadow, &shadow->ops[i], &state);
+	}
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
 		struct shadow_seen *seen = &shadow->seen[key];
 		struct shadow_value *value = &shadow->known.keys[key];
-		uint32_t kept = shadow->past_count < SHADOW_PAST ? shadow->past_count : SHADOW_PAST, at = 0;
+		uint32_t kept = shadow->past_count < SHADOW_PAST ? shadow->past_count : SHADOW_PAST,
+		         at = 0;
 		if (seen->kind == SHADOW_ABSENT || seen->kind == SHADOW_CORRUPT) {
 			*value = (struct shadow_value){.kind = seen->kind};
 			continue;
 		}
-		while (at < kept && !value_is_seen(shadow, &shadow->past[at], seen))
+		while (at < kept && !value_is_seen(shadow, past_value(shadow, at), seen))
 			at++;
 		if (at == kept) {
-			snprintf(shadow->why, sizeof(shadow->why), "key %u holds what was never written", key);
+			snprintf(shadow->why, sizeof(shadow->why),
+			    "key %u holds what was never written", key);
 			return false;
 		}
-		*value = shadow->past[at];
+		*value = *past_value(shadow, at);
 	}
 	shadow->pending = 0;
 	return true;
@@ -365,6 +390,7 @@ bool shadow_judge(struct shadow *shadow, enum shadow_disk disk)
 		    value_is_seen(shadow, &shadow->known.keys[key], &shadow->seen[key]) ? "" : "!");
 	for (uint32_t i = 0; i < shadow->pending && (size_t)len < sizeof(shadow->why); i++)
 		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len,
-		    "; verb %u key %u, %u", shadow->ops[i].verb, shadow->ops[i].key, shadow->ops[i].other);
+		    "; verb %u key %u, %u", shadow->ops[i].verb, shadow->ops[i].key,
+		    shadow->ops[i].other);
 	return false;
 }

@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 
-enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 8192 };
+enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 1 << 16 };
 
 enum shadow_kind { SHADOW_ABSENT, SHADOW_STRING, SHADOW_IMAGE, SHADOW_CORRUPT };
 

@@ -106,7 +106,8 @@ static void life_power_off(struct life *life)
 	sim_io_abandon(life->io);
 	life->store = NULL;
 	if (life->memory.bytes != 0)
-		owner_fail(&life->owner, "%llu bytes leaked", (unsigned long long)life->memory.bytes);
+		owner_fail(
+		    &life->owner, "%llu bytes leaked", (unsigned long long)life->memory.bytes);
 }
 
 /* ---- The workload ---- */
@@ -198,7 +199,10 @@ static void life_read(struct life *life, uint8_t key)
 		return;
 	struct check check = {.life = life, .key = key};
 	struct store_read read = {
-		.done = life_read_done, .ctx = &check, .place = slot->main, .lsn = slot->now.main_lsn,
+	    .done = life_read_done,
+	    .ctx = &check,
+	    .place = slot->main,
+	    .lsn = slot->now.main_lsn,
 	};
 	store_read_start(life->store, &read);
 	while (!check.done && !sim_is_dead(life->io))

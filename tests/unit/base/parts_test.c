@@ -17,7 +17,8 @@ static bool glob(const char *pattern, const char *text)
 Test(glob, matches_as_redis_does)
 {
 	cr_assert(glob("*", "") && glob("*", "abc") && glob("a*c", "abbbc") && glob("a?c", "abc"));
-	cr_assert(glob("h[ae]llo", "hallo") && !glob("h[ae]llo", "hillo") && glob("h[^e]llo", "hallo"));
+	cr_assert(
+	    glob("h[ae]llo", "hallo") && !glob("h[ae]llo", "hillo") && glob("h[^e]llo", "hallo"));
 	cr_assert(glob("h[a-c]t", "hbt") && glob("h[c-a]t", "hbt") && !glob("h[a-c]t", "hdt"));
 	cr_assert(glob("a\\*c", "a*c") && !glob("a\\*c", "abc") && glob("**b**", "abc"));
 	cr_assert(!glob("", "a") && glob("", "") && !glob("a", "") && !glob("abc", "ab"));
@@ -47,8 +48,8 @@ Test(date, iso_and_integers)
 	cr_assert_eq(last, first);
 	cr_assert(date_parse(SPAN_LIT("1970"), &first, &last) && first == 0);
 	cr_assert(date_parse(SPAN_LIT("1717237815250"), &first, &last) && first == 1717237815250);
-	static const char *const bad[] = {"", "2024-13", "2023-02-29", "2024-06-01T25:00", "2024-6-1",
-	    "2024-06-01T12:30x", "junk", "2024-06-01T12:30:15+99:00"};
+	static const char *const bad[] = {"", "2024-13", "2023-02-29", "2024-06-01T25:00",
+	    "2024-6-1", "2024-06-01T12:30x", "junk", "2024-06-01T12:30:15+99:00"};
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
 		cr_assert(!date_parse(span_text(bad[i]), &first, &last), "%s", bad[i]);
 }

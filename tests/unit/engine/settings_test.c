@@ -21,8 +21,8 @@ Test(settings, every_initial_value_survives_a_round_trip)
 		struct buf text;
 		buf_init(&text, &memory);
 		settings_get(&settings, &settings_table[i], &text);
-		cr_assert_eq(settings_set(&again, &settings_table[i], buf_span(&text), &why), OK, "%s",
-		    settings_table[i].name);
+		cr_assert_eq(settings_set(&again, &settings_table[i], buf_span(&text), &why), OK,
+		    "%s", settings_table[i].name);
 		cr_assert(settings_equal(&settings, &again, &settings_table[i]));
 		buf_fini(&text);
 	}
@@ -32,7 +32,8 @@ Test(settings, a_file_with_comments_quotes_and_several_words)
 {
 	struct settings settings;
 	settings_init(&settings);
-	cr_assert(parse(&settings, "# hello\n\n  port 7777\nbind 127.0.0.1 ::1\r\nrequirepass \"a b\\x41\"\n"));
+	cr_assert(parse(
+	    &settings, "# hello\n\n  port 7777\nbind 127.0.0.1 ::1\r\nrequirepass \"a b\\x41\"\n"));
 	cr_assert_eq(settings.port, 7777);
 	cr_assert_str_eq(settings.bind, "127.0.0.1 ::1");
 	cr_assert_str_eq(settings.requirepass, "a bA");
@@ -42,15 +43,18 @@ Test(settings, nonsense_is_refused_and_named)
 {
 	static const char *const bad[] = {"nosuch 1", "port", "port x", "port 70000", "port -1",
 	    "loglevel shouting", "appendfsync sometimes", "segment-bytes 3mb", "segment-bytes 1kb",
-	    "maxmemory-policy allkeys-lru", "appendonly no", "databases 4", "dir \"open", "protected-mode maybe"};
+	    "maxmemory-policy allkeys-lru", "appendonly no", "databases 4", "dir \"open",
+	    "protected-mode maybe"};
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
 		struct settings settings, before;
 		char why[256];
 		settings_init(&settings);
 		before = settings;
-		cr_assert_eq(settings_parse(&settings, span_text(bad[i]), why, sizeof(why)), ERR_INVALID, "%s", bad[i]);
+		cr_assert_eq(settings_parse(&settings, span_text(bad[i]), why, sizeof(why)),
+		    ERR_INVALID, "%s", bad[i]);
 		cr_assert(strstr(why, "line 1") != NULL);
-		cr_assert(memcmp(&settings, &before, sizeof(settings)) == 0, "%s changed something", bad[i]);
+		cr_assert(memcmp(&settings, &before, sizeof(settings)) == 0, "%s changed something",
+		    bad[i]);
 	}
 }
 
@@ -60,7 +64,8 @@ Test(settings, rewriting_keeps_comments_and_changes_values)
 	struct buf out;
 	buf_init(&out, &memory);
 	settings_init(&settings);
-	cr_assert(parse(&settings, "port 7000\nrequirepass \"with \\\"quotes\\\" # and more\"\nhot-memory 1gb"));
+	cr_assert(parse(&settings,
+	    "port 7000\nrequirepass \"with \\\"quotes\\\" # and more\"\nhot-memory 1gb"));
 	settings_rewrite(&settings, SPAN_LIT("# mine\nport 6379\nport 1\n"), &out);
 	struct span text = buf_span(&out);
 	cr_assert(text.len > 8 && memcmp(text.ptr, "# mine\nport 7000\n", 17) == 0);
@@ -68,6 +73,7 @@ Test(settings, rewriting_keeps_comments_and_changes_values)
 	char why[256];
 	cr_assert_eq(settings_parse(&again, text, why, sizeof(why)), OK, "%s", why);
 	for (size_t i = 0; i < settings_count; i++)
-		cr_assert(settings_equal(&settings, &again, &settings_table[i]), "%s", settings_table[i].name);
+		cr_assert(settings_equal(&settings, &again, &settings_table[i]), "%s",
+		    settings_table[i].name);
 	buf_fini(&out);
 }

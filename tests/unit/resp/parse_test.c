@@ -47,7 +47,8 @@ Test(parse, every_cut_gives_the_same_request)
 		struct fixture fixture;
 		fixture_init(&fixture);
 		cr_assert_eq(resp_parse(&fixture.parser, &limits, span_of(text, cut)), RESP_MORE);
-		cr_assert_eq(resp_parse(&fixture.parser, &limits, span_of(text, len)), RESP_REQUEST);
+		cr_assert_eq(
+		    resp_parse(&fixture.parser, &limits, span_of(text, len)), RESP_REQUEST);
 		cr_assert_eq(fixture.parser.argc, 4);
 		cr_assert_eq(fixture.args[2].len, 10);
 	}
@@ -82,7 +83,8 @@ Test(parse, what_is_wrong_is_said)
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		struct fixture fixture;
 		cr_assert_eq(parse_text(&fixture, cases[i].text), RESP_ERROR, "%s", cases[i].text);
-		cr_assert(strstr(fixture.parser.error, cases[i].error) != NULL, "%s", fixture.parser.error);
+		cr_assert(strstr(fixture.parser.error, cases[i].error) != NULL, "%s",
+		    fixture.parser.error);
 	}
 }
 
@@ -125,7 +127,8 @@ Test(parse, random_pipelines_round_trip)
 		size_t len = (size_t)snprintf(wire, sizeof(wire), "*%u\r\n", argc), lens[8];
 		for (uint32_t i = 0; i < argc; i++) {
 			lens[i] = random_below(&random, 300);
-			len += (size_t)snprintf(wire + len, sizeof(wire) - len, "$%zu\r\n", lens[i]);
+			len +=
+			    (size_t)snprintf(wire + len, sizeof(wire) - len, "$%zu\r\n", lens[i]);
 			for (size_t k = 0; k < lens[i]; k++)
 				wire[len++] = (char)random_next(&random);
 			wire[len++] = '\r';

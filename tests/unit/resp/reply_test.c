@@ -7,8 +7,8 @@ static struct memory memory;
 
 static void expect(struct reply *reply, const char *want)
 {
-	cr_assert(span_equal(buf_span(&reply->bytes), span_text(want)), "%.*s", (int)reply->bytes.len,
-	    (const char *)reply->bytes.ptr);
+	cr_assert(span_equal(buf_span(&reply->bytes), span_text(want)), "%.*s",
+	    (int)reply->bytes.len, (const char *)reply->bytes.ptr);
 	reply_clear(reply);
 }
 

@@ -28,12 +28,14 @@ TestSuite(search_index, .init = setup, .fini = teardown);
 
 static struct search_field field(const char *name, enum search_kind kind, const char *text)
 {
-	return (struct search_field){.name = span_text(name), .kind = kind, .text = span_text(text)};
+	return (struct search_field){
+	    .name = span_text(name), .kind = kind, .text = span_text(text)};
 }
 
 static struct search_field number(const char *name, double value)
 {
-	return (struct search_field){.name = span_text(name), .kind = SEARCH_NUMERIC, .number = value};
+	return (struct search_field){
+	    .name = span_text(name), .kind = SEARCH_NUMERIC, .number = value};
 }
 
 static uint32_t add(const struct search_field *fields, size_t count, uintptr_t owner)
@@ -69,7 +71,8 @@ static struct found find_with(const char *text, const struct search_options *opt
 	struct search *search;
 	struct search_results results;
 	struct found found = {0};
-	cr_assert_eq(query_parse(&query, &memory, span_text(text), NULL, &error), OK, "%s", error.text);
+	cr_assert_eq(
+	    query_parse(&query, &memory, span_text(text), NULL, &error), OK, "%s", error.text);
 	cr_assert_eq(search_start(&search, index_of_test, query, options), OK);
 	query_free(query);
 	cr_assert_eq(search_step(search, &endless), OK);
@@ -100,8 +103,8 @@ static void expect(struct found found, size_t count, const uint32_t *docids)
 {
 	cr_assert_eq(found.count, count, "%zu, not %zu", found.count, count);
 	for (size_t i = 0; i < count; i++)
-		cr_assert_eq(found.docids[i], docids[i], "place %zu: %u, not %u", i, found.docids[i],
-		    docids[i]);
+		cr_assert_eq(found.docids[i], docids[i], "place %zu: %u, not %u", i,
+		    found.docids[i], docids[i]);
 }
 
 #define EXPECT(found, ...) \
@@ -221,7 +224,8 @@ Test(search_index, a_word_is_sought_in_title_caption_tags_and_camera)
 	struct search_field tags[] = {field("tags", SEARCH_TAG, "old canon")};
 	struct search_field camera[] = {field("camera", SEARCH_TAG, "CANON EOS")};
 	struct search_field lens[] = {field("lens", SEARCH_TAG, "Canon 50mm")};
-	uint32_t in_caption = add(caption, 1, 1), in_tags = add(tags, 1, 1), in_camera = add(camera, 1, 1);
+	uint32_t in_caption = add(caption, 1, 1), in_tags = add(tags, 1, 1),
+	         in_camera = add(camera, 1, 1);
 	(void)add(lens, 1, 1);
 	cr_assert_eq(find("canon").total, 4);
 	EXPECT(find("@title:canon"), title);
@@ -340,7 +344,8 @@ Test(search_index, pages_follow_one_another)
 	struct found all = find("red");
 	cr_assert_eq(all.total, 5000);
 	for (uint64_t offset = 0; offset < 100; offset += 10) {
-		struct search_options options = {.offset = offset, .limit = 10, .count = SEARCH_NONE};
+		struct search_options options = {
+		    .offset = offset, .limit = 10, .count = SEARCH_NONE};
 		struct found page = find_with("red", &options);
 		expect(page, 10, all.docids + offset);
 		cr_assert_eq(page.total, 0);
@@ -419,8 +424,8 @@ Test(search_index, sweeping_gives_back_what_the_dead_held)
 		for (int i = 0; i < 9000; i++) {
 			char title[64];
 			title[sprintf(title, "common word%d", i)] = 0;
-			struct search_field fields[] = {field("title", SEARCH_TEXT, title), number("width", i),
-			    field("tags", SEARCH_TAG, i % 2 == 0 ? "a" : "b"),
+			struct search_field fields[] = {field("title", SEARCH_TEXT, title),
+			    number("width", i), field("tags", SEARCH_TAG, i % 2 == 0 ? "a" : "b"),
 			    field("kind", SEARCH_ATTRIBUTE, "x")};
 			(void)add(fields, 4, 1);
 		}
@@ -435,7 +440,8 @@ Test(search_index, sweeping_gives_back_what_the_dead_held)
 		cr_assert_eq(after.docs, 0);
 		cr_assert_eq(after.docs_deleted, 0);
 		cr_assert_eq(after.postings, 0);
-		cr_assert_leq(after.terms, before.terms + 1, "%lu terms", (unsigned long)after.terms);
+		cr_assert_leq(
+		    after.terms, before.terms + 1, "%lu terms", (unsigned long)after.terms);
 		cr_assert_leq(after.bytes_postings, 256);
 	}
 	cr_assert_lt(after.bytes, 3 << 20, "%lu bytes", (unsigned long)after.bytes);

@@ -60,7 +60,8 @@ static void doc_random(struct model *model, struct model_doc *doc)
 {
 	*doc = (struct model_doc){.live = true, .camera = -1, .width = -1, .rating = -1, .taken_ms = -1};
 	doc->title_count = random_words(model, doc->title, 8);
-	doc->caption_count = below(model, 3) == 0 ? random_words(model, doc->caption, MODEL_WORDS) : 0;
+	doc->caption_count =
+	    below(model, 3) == 0 ? random_words(model, doc->caption, MODEL_WORDS) : 0;
 	doc->tag_count = (uint32_t)below(model, MODEL_TAGS + 1);
 	for (uint32_t i = 0; i < doc->tag_count; i++)
 		doc->tags[i] = (uint8_t)below(model, TAG_KINDS);
@@ -105,10 +106,12 @@ struct model_doc *model_add(struct model *model, struct index *index)
 	fields[count++] = (struct search_field){.name = SPAN_LIT("caption"), .kind = SEARCH_TEXT,
 	    .text = words_text(doc->caption, doc->caption_count, caption)};
 	for (uint32_t i = 0; i < doc->tag_count; i++)
-		fields[count++] = (struct search_field){.name = SPAN_LIT("tags"), .kind = SEARCH_TAG,
+		fields[count++] = (struct search_field){.name = SPAN_LIT("tags"),
+		    .kind = SEARCH_TAG,
 		    .text = span_of(tags[i], tag_text(doc->tags[i], tags[i]))};
 	if (doc->camera >= 0)
-		fields[count++] = (struct search_field){.name = SPAN_LIT("camera"), .kind = SEARCH_TAG,
+		fields[count++] = (struct search_field){.name = SPAN_LIT("camera"),
+		    .kind = SEARCH_TAG,
 		    .text = span_text(cameras[doc->camera])};
 	if (doc->width >= 0)
 		fields[count++] = (struct search_field){.name = SPAN_LIT("width"),
@@ -118,8 +121,8 @@ struct model_doc *model_add(struct model *model, struct index *index)
 		    .kind = SEARCH_ATTRIBUTE,
 		    .text = span_of(rating, (size_t)sprintf(rating, "%d.5", doc->rating))};
 	if (doc->taken_ms >= 0)
-		fields[count++] = (struct search_field){.name = SPAN_LIT("taken"), .kind = SEARCH_DATE,
-		    .date_ms = doc->taken_ms};
+		fields[count++] = (struct search_field){
+		    .name = SPAN_LIT("taken"), .kind = SEARCH_DATE, .date_ms = doc->taken_ms};
 	if (doc->placed)
 		fields[count++] = (struct search_field){.name = SPAN_LIT("location"),
 		    .kind = SEARCH_GEO, .lon = doc->lon, .lat = doc->lat};
@@ -130,7 +133,8 @@ struct model_doc *model_add(struct model *model, struct index *index)
 
 bool model_remove(struct model *model, struct index *index)
 {
-	uint32_t from = model->count == 0 ? 0 : (uint32_t)random_below(&model->random, model->count);
+	uint32_t from =
+	    model->count == 0 ? 0 : (uint32_t)random_below(&model->random, model->count);
 	for (uint32_t i = 0; i < model->count; i++) {
 		struct model_doc *doc = &model->docs[(from + i) % model->count];
 		if (!doc->live)
@@ -199,7 +203,10 @@ static void leaf_random(struct model *model, struct model_node *node)
 		node->missing = below(model, 8);
 		break;
 	default:                          /* ranges */
-		node->items[0] = below(model, node->kind == M_WIDTH ? 4000 : node->kind == M_TAKEN ? 60 : 6);
+		node->items[0] = below(model,
+		    node->kind == M_WIDTH       ? 4000
+		        : node->kind == M_TAKEN ? 60
+		                                : 6);
 		node->items[1] = node->items[0] +
 		    below(model, node->kind == M_WIDTH ? 2000 : node->kind == M_TAKEN ? 24 : 3);
 		node->prefix[0] = below(model, 3) == 0;       /* exclusive */
@@ -224,7 +231,10 @@ void model_query_random(struct model *model, struct model_query *query)
 	}
 	while (count > 1 || below(model, 6) == 0) {
 		int roll = below(model, 10), take = 1 + below(model, 3);
-		enum model_kind kind = roll < 4 ? M_AND : roll < 7 ? M_OR : roll < 9 ? M_NOT : M_OPTIONAL;
+		enum model_kind kind = roll < 4 ? M_AND
+		    : roll < 7                  ? M_OR
+		    : roll < 9                  ? M_NOT
+		                                : M_OPTIONAL;
 		if (query->count + 2 >= MODEL_NODES)
 			break;
 		if (kind >= M_NOT)
@@ -235,7 +245,8 @@ void model_query_random(struct model *model, struct model_query *query)
 			continue;
 		int node = node_new(query, kind);
 		for (int i = 0; i < take; i++)
-			query->nodes[node].children[query->nodes[node].child_count++] = open[--count];
+			query->nodes[node].children[query->nodes[node].child_count++] =
+			    open[--count];
 		open[count++] = node;
 	}
 	query->root = open[0];
@@ -261,7 +272,8 @@ static void print_range(const struct model_node *node, struct buf *out)
 	const char *low = node->prefix[0] ? "(" : "", *high = node->prefix[1] ? "(" : "";
 	if (node->kind == M_TAKEN)
 		buf_printf(out, "@taken:[%s%d-%02d %s%d-%02d]", low, 2020 + node->items[0] / 12,
-		    node->items[0] % 12 + 1, high, 2020 + node->items[1] / 12, node->items[1] % 12 + 1);
+		    node->items[0] % 12 + 1, high, 2020 + node->items[1] / 12,
+		    node->items[1] % 12 + 1);
 	else
 		buf_printf(out, "@%s:[%s%d %s%d]", node->kind == M_WIDTH ? "width" : "rating", low,
 		    node->items[0], high, node->items[1]);
@@ -300,13 +312,14 @@ static void print_leaf(const struct model_node *node, struct buf *out)
 			text[tag_text(node->items[i], text)] = 0;
 			if (node->prefix[i])
 				text[3] = 0;
-			buf_printf(out, "%s%s%s", i == 0 ? "@tags:{" : "|", text, node->prefix[i] ? "*" : "");
+			buf_printf(out, "%s%s%s", i == 0 ? "@tags:{" : "|", text,
+			    node->prefix[i] ? "*" : "");
 		}
 		buf_append_text(out, "}");
 		break;
 	case M_CAMERA:
-		buf_printf(out, "@camera:{%.*s%s}", node->prefix[0] ? 5 : 99, cameras[node->items[0]],
-		    node->prefix[0] ? "*" : "");
+		buf_printf(out, "@camera:{%.*s%s}", node->prefix[0] ? 5 : 99,
+		    cameras[node->items[0]], node->prefix[0] ? "*" : "");
 		break;
 	case M_GEO:
 		buf_printf(out, "@location:[%g %g %g km]", node->lon, node->lat, node->km);
@@ -338,7 +351,10 @@ void model_query_print(const struct model_query *query, struct buf *out)
 			continue;
 		}
 		if (child == 0)
-			buf_append_text(out, node->kind == M_NOT ? "-(" : node->kind == M_OPTIONAL ? "~(" : "(");
+			buf_append_text(out,
+			    node->kind == M_NOT            ? "-("
+			        : node->kind == M_OPTIONAL ? "~("
+			                                   : "(");
 		if (child == node->child_count) {
 			buf_append_text(out, ")");
 			depth--;
@@ -516,8 +532,10 @@ static bool leaf_matches(const struct model_doc *doc, const struct stream *strea
 	case M_PREFIX: return has_prefix(stream, node);
 	case M_TAG: return has_tag(doc, node);
 	case M_CAMERA:
-		return doc->camera >= 0 && (doc->camera == node->items[0] ||
-		    (node->prefix[0] && strncasecmp(cameras[doc->camera], cameras[node->items[0]], 5) == 0));
+		return doc->camera >= 0 &&
+		    (doc->camera == node->items[0] ||
+		        (node->prefix[0] &&
+		            strncasecmp(cameras[doc->camera], cameras[node->items[0]], 5) == 0));
 	case M_WIDTH: return doc->width >= 0 && in_range(doc->width, node);
 	case M_RATING: return doc->rating >= 0 && in_range(doc->rating + 0.5, node);
 	case M_TAKEN:
@@ -557,7 +575,9 @@ static bool doc_matches(const struct model_doc *doc, const struct model_query *q
 			if (node->kind != M_NOT && match[child])
 				scores[i] += scores[child];
 		}
-		int words = node->kind == M_TERM ? 1 : node->kind == M_PHRASE ? node->item_count : 0;
+		int words = node->kind == M_TERM ? 1
+		    : node->kind == M_PHRASE     ? node->item_count
+		                                 : 0;
 		for (int j = 0; j < words && match[i]; j++)
 			scores[i] += bm25(&stream, node->items[j], df[i][j], all);
 		if (node->kind == M_PREFIX && match[i])
@@ -583,7 +603,9 @@ uint32_t model_search(struct model *model, const struct model_query *query, stru
 	all.mean = all.mean > 0 ? all.mean / all.docs : 1;
 	for (int i = 0; i < query->count; i++) {
 		const struct model_node *node = &query->nodes[i];
-		int words = node->kind == M_TERM ? 1 : node->kind == M_PHRASE ? node->item_count : 0;
+		int words = node->kind == M_TERM ? 1
+		    : node->kind == M_PHRASE     ? node->item_count
+		                                 : 0;
 		for (int j = 0; j < words; j++)
 			df[i][j] = statistics_df(model, node->items[j]);
 	}

@@ -34,7 +34,8 @@ static void fixture_fini(struct fixture *f)
 	buf_fini(&f->text);
 	free(f->hits);
 	model_fini(&f->model);
-	cr_assert_eq(f->memory.bytes, 0, "%lu bytes are still counted", (unsigned long)f->memory.bytes);
+	cr_assert_eq(
+	    f->memory.bytes, 0, "%lu bytes are still counted", (unsigned long)f->memory.bytes);
 }
 
 static void sweep_all(struct fixture *f)
@@ -105,7 +106,8 @@ static void check_scores(struct fixture *f, const struct search_results *results
 	size_t expected = f->hit_count < wanted ? f->hit_count : wanted;
 	const char *text = (const char *)f->text.ptr;
 	int len = (int)f->text.len;
-	cr_assert_eq(results->count, expected, "%zu for %zu: %.*s", results->count, expected, len, text);
+	cr_assert_eq(
+	    results->count, expected, "%zu for %zu: %.*s", results->count, expected, len, text);
 	qsort(f->hits, f->hit_count, sizeof(*f->hits), by_score);
 	for (size_t i = 0; i < expected; i++) {
 		const struct search_hit *hit = &results->hits[i];
@@ -125,7 +127,8 @@ static void check_total(struct fixture *f, const struct search_results *results)
 {
 	if (results->total_is_exact)
 		cr_assert_eq(results->total, f->hit_count, "%lu, not %u: %.*s",
-		    (unsigned long)results->total, f->hit_count, (int)f->text.len, (char *)f->text.ptr);
+		    (unsigned long)results->total, f->hit_count, (int)f->text.len,
+		    (char *)f->text.ptr);
 	else
 		cr_assert_leq(results->total, f->hit_count);
 }
@@ -244,8 +247,10 @@ Test(search_model, sorts_by_number_with_missing_values_last)
 	for (int i = 0; i < 1000; i++)
 		model_remove(&f.model, f.index);
 	for (int i = 0; i < 200; i++) {
-		struct search_options options = {.limit = 20, .offset = i % 3 * 7,
-		    .count = i % 2 == 0 ? SEARCH_EXACT : SEARCH_NONE, .sort_field = SPAN_LIT("width"),
+		struct search_options options = {.limit = 20,
+		    .offset = i % 3 * 7,
+		    .count = i % 2 == 0 ? SEARCH_EXACT : SEARCH_NONE,
+		    .sort_field = SPAN_LIT("width"),
 		    .sort_descending = i % 5 < 2};
 		random_query(&f);
 		sort_ascending = !options.sort_descending;
@@ -255,7 +260,8 @@ Test(search_model, sorts_by_number_with_missing_values_last)
 		for (size_t j = 0; j < results.count; j++)
 			cr_assert_eq(results.hits[j].docid, f.hits[options.offset + j].doc->docid,
 			    "place %zu: %u (%f): %.*s", j, results.hits[j].docid,
-			    width_of(f.hits[options.offset + j].doc), (int)f.text.len, (char *)f.text.ptr);
+			    width_of(f.hits[options.offset + j].doc), (int)f.text.len,
+			    (char *)f.text.ptr);
 		size_t left = f.hit_count > options.offset ? f.hit_count - options.offset : 0;
 		cr_assert_eq(results.count, left < 20 ? left : 20);
 		search_free(search);

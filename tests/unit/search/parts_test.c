@@ -62,8 +62,10 @@ static void list_add(struct list_fixture *f)
 		(void)docs_add(&f->docs, NULL, 5, (struct span){0});
 	naive->docid = docs_add(&f->docs, NULL, 1 + (uint32_t)random_below(&f->random, 300),
 	    (struct span){0});
-	naive->tf = (uint8_t)(1 + random_below(&f->random, random_below(&f->random, 50) == 0 ? 255 : 3));
-	naive->mask = random_below(&f->random, 3) == 0 ? (uint8_t)(1 + random_below(&f->random, 15)) : 4;
+	naive->tf =
+	    (uint8_t)(1 + random_below(&f->random, random_below(&f->random, 50) == 0 ? 255 : 3));
+	naive->mask =
+	    random_below(&f->random, 3) == 0 ? (uint8_t)(1 + random_below(&f->random, 15)) : 4;
 	uint32_t position = field_base(naive->mask);
 	for (int i = 0; i < naive->tf; i++)
 		naive->positions[i] = position += (uint32_t)random_below(&f->random, 300);
@@ -100,7 +102,8 @@ static void list_check(struct list_fixture *f, bool may_hold_dead)
 		postings_bounds(&f->list, i, &first, &last);
 		for (uint32_t j = 0; j < run.count; j++, seen++) {
 			while (at < f->count && f->naive[at].docid < run.docids[j]) {
-				cr_assert_not(docs_is_live(&f->docs, f->naive[at].docid), "a live one is gone");
+				cr_assert_not(docs_is_live(&f->docs, f->naive[at].docid),
+				    "a live one is gone");
 				at++;
 			}
 			const struct naive_posting *naive = &f->naive[at++];
@@ -110,8 +113,11 @@ static void list_check(struct list_fixture *f, bool may_hold_dead)
 			cr_assert_eq(run.tfs[j], naive->tf);
 			cr_assert_eq(run.masks[j], naive->mask);
 			cr_assert_eq(posting_run_positions(&run, j, positions), naive->tf);
-			cr_assert_arr_eq(positions, naive->positions, naive->tf * sizeof(*positions));
-			cr_assert_eq(postings_find(&f->list, naive->docid, 0, postings_run_count(&f->list)), i);
+			cr_assert_arr_eq(
+			    positions, naive->positions, naive->tf * sizeof(*positions));
+			cr_assert_eq(
+			    postings_find(&f->list, naive->docid, 0, postings_run_count(&f->list)),
+			    i);
 		}
 	}
 	for (; at < f->count; at++)
@@ -159,7 +165,8 @@ Test(search_postings, positions_can_be_read_in_any_order)
 			uint32_t j = (uint32_t)random_below(&f.random, run.count);
 			const struct naive_posting *naive = &f.naive[at * 128 + j];
 			cr_assert_eq(posting_run_positions(&run, j, positions), naive->tf);
-			cr_assert_arr_eq(positions, naive->positions, naive->tf * sizeof(*positions));
+			cr_assert_arr_eq(
+			    positions, naive->positions, naive->tf * sizeof(*positions));
 		}
 	}
 	list_fini(&f);
@@ -252,9 +259,11 @@ static void dict_check_order(struct dict *dict, const bool *there, const char *p
 	}
 	qsort(words, count, sizeof(words[0]), by_text);
 	dict_seek(dict, 7, span_text(prefix), false, &cursor);
-	for (struct term *term; (term = dict_next(dict, 7, span_text(prefix), &cursor)) != NULL; at++) {
+	for (struct term *term; (term = dict_next(dict, 7, span_text(prefix), &cursor)) != NULL;
+	     at++) {
 		cr_assert_lt(at, count);
-		cr_assert(span_equal(term_text(term), span_text(words[at])), "%u: %s", at, words[at]);
+		cr_assert(
+		    span_equal(term_text(term), span_text(words[at])), "%u: %s", at, words[at]);
 	}
 	cr_assert_eq(at, count, "%s: %u, not %u", prefix, at, count);
 }
@@ -310,7 +319,8 @@ Test(search_dict, seek_after_passes_over_the_term_itself)
 		dict_seek(&dict, 1, text, true, &cursor);
 		char next[16];
 		size_t len = (size_t)sprintf(next, "k%03d", i + 1);
-		cr_assert(span_equal(term_text(dict_next(&dict, 1, SPAN_LIT("k"), &cursor)), span_of(next, len)));
+		cr_assert(span_equal(
+		    term_text(dict_next(&dict, 1, SPAN_LIT("k"), &cursor)), span_of(next, len)));
 	}
 	dict_fini(&dict);
 	cr_assert_eq(memory.bytes, 0);
@@ -345,7 +355,8 @@ static void column_check(const struct column *column, const double *values, cons
 	for (uint32_t i = 0; i < COLUMN_DOCS; i++) {
 		bool found = column_get(column, i, &value);
 		cr_assert_eq(found, there[i], "%u", i);
-		cr_assert(!found || value == values[i], "%u: %.17g, not %.17g", i, value, values[i]);
+		cr_assert(
+		    !found || value == values[i], "%u: %.17g, not %.17g", i, value, values[i]);
 	}
 	for (uint32_t round = 0; round < 60; round++) {
 		uint32_t window = round % 3;
@@ -363,8 +374,8 @@ static void column_check(const struct column *column, const double *values, cons
 			uint32_t i = window * WINDOW_DOCS + slot;
 			bool expected = (before[slot / 64] >> slot % 64 & 1) != 0 && there[i] &&
 			    values[i] >= low && values[i] <= high;
-			cr_assert_eq(mask[slot / 64] >> slot % 64 & 1, expected, "%.17g in [%.17g %.17g]",
-			    values[i], low, high);
+			cr_assert_eq(mask[slot / 64] >> slot % 64 & 1, expected,
+			    "%.17g in [%.17g %.17g]", values[i], low, high);
 		}
 	}
 }

@@ -43,7 +43,8 @@ static void check(const char *text, const char *expected)
 		buf_append_u8(&flat, begin ? '/' : out.ptr[i]);
 	}
 	buf_append_u8(&flat, 0);
-	cr_assert_str_eq((char *)flat.ptr, expected, "%s: %s, not %s", text, (char *)flat.ptr, expected);
+	cr_assert_str_eq(
+	    (char *)flat.ptr, expected, "%s: %s, not %s", text, (char *)flat.ptr, expected);
 	buf_fini(&flat);
 	buf_fini(&out);
 	query_free(query);
@@ -125,7 +126,8 @@ Test(query, fields_apply_to_the_next_unit)
 	check("@title:(a b)", "AND/.TERM @title:a/.TERM @title:b");
 	check("@title|caption:a", "TERM @title|caption:a");
 	check("@title:\"a b\"", "PHRASE @title:a b");
-	check("@title:(a|@caption:b c)", "OR/.TERM @title:a/.AND/..TERM @caption:b/..TERM @title:c");
+	check(
+	    "@title:(a|@caption:b c)", "OR/.TERM @title:a/.AND/..TERM @caption:b/..TERM @title:c");
 	check("@tags : x", "TERM @tags:x");
 	check("@title:$word", "TERM @title:hello");
 }
@@ -157,7 +159,8 @@ Test(query, date_bounds_cover_the_whole_of_what_they_name)
 	check("@taken:[2024 2024]", "RANGE @taken: dates [1704067200000 1735689599999]");
 	check("@taken:[(2024-01 2024-02-03]", "RANGE @taken: dates [1706745600000 1707004799999]");
 	check("@created:[1704067200000 +inf]", "RANGE @created: dates [1704067200000 inf]");
-	check("@taken:[2024-02-03T10:00 $day]", "RANGE @taken: dates [1706954400000 1707004799999]");
+	check(
+	    "@taken:[2024-02-03T10:00 $day]", "RANGE @taken: dates [1706954400000 1707004799999]");
 	check("@shot:[2024-01 2024-02]", "RANGE @shot: dates [1704067200000 1709251199999]");
 }
 

@@ -66,7 +66,8 @@ Test(body, full_pool_reclaims_cached_bodies_before_it_refuses)
 	struct memory memory = {0};
 	struct io *io = some_io();
 	struct reclaimer reclaimer = {.cache = body_cache_new(&memory, 1 << 30)};
-	struct body_pool_options options = {.bytes = 2 << 20, .reclaim = reclaim, .ctx = &reclaimer};
+	struct body_pool_options options = {
+	    .bytes = 2 << 20, .reclaim = reclaim, .ctx = &reclaimer};
 	struct body_pool *pool;
 	cr_assert_eq(body_pool_new(io, &options, &pool), OK);
 	for (uint64_t i = 0; i < 8; i++) {

@@ -18,7 +18,8 @@ static struct span key_of(uint64_t at, char text[32])
 	return span_of(text, (size_t)snprintf(text, 32, "key:%llu", (unsigned long long)at));
 }
 
-static void set(struct directory *directory, struct model *model, uint64_t at, struct random *random)
+static void set(
+    struct directory *directory, struct model *model, uint64_t at, struct random *random)
 {
 	char text[32], value[200];
 	struct span key = key_of(at, text);
@@ -145,7 +146,8 @@ Test(directory, deadlines_come_in_order)
 		struct entry *entry;
 		while ((entry = directory_expired(&directory, now)) != NULL) {
 			cr_assert_eq(entry_expire_ms(entry), now);
-			directory_remove(&directory, entry, directory_hash(&directory, entry_key(entry)));
+			directory_remove(
+			    &directory, entry, directory_hash(&directory, entry_key(entry)));
 		}
 	}
 	cr_assert_eq(directory_count(&directory), 0);
@@ -186,7 +188,8 @@ Test(directory, an_image_costs_at_most_64_bytes)
 		char text[32];
 		struct span key = key_of(i, text);
 		keys += key.len;
-		directory_insert(&directory, entry_new_image(&memory, key, 0), directory_hash(&directory, key));
+		directory_insert(
+		    &directory, entry_new_image(&memory, key, 0), directory_hash(&directory, key));
 	}
 	directory_step(&directory, 0xffffffff);
 	double each = (double)(directory_bytes(&directory) - keys) / IMAGES;

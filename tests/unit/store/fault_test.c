@@ -158,7 +158,8 @@ Test(fault, full_disk_refuses_images_takes_deletes_and_clears, .init = setup, .f
 	cr_assert_eq(owner.state, OK, "it clears by itself");
 	put("again", 100000);
 	cr_assert_eq(owner_check(&owner, "again"), OK);
-	cr_assert_gt(owner_stats(&owner).segments_recycled + owner_stats(&owner).segments_unlinked, 0);
+	cr_assert_gt(
+	    owner_stats(&owner).segments_recycled + owner_stats(&owner).segments_unlinked, 0);
 }
 
 Test(fault, no_space_for_segments_clears_when_there_is, .init = setup, .fini = teardown,

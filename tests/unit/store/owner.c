@@ -39,7 +39,8 @@ void owner_fini(struct owner *owner)
 		snprintf(command, sizeof(command), "rm -r %s", owner->dir[i]);
 		cr_assert_eq(system(command), 0);
 	}
-	cr_assert_eq(owner->memory.bytes, 0, "%llu bytes leaked", (unsigned long long)owner->memory.bytes);
+	cr_assert_eq(
+	    owner->memory.bytes, 0, "%llu bytes leaked", (unsigned long long)owner->memory.bytes);
 }
 
 struct owner_key *owner_find(struct owner *owner, const char *key)
@@ -148,7 +149,12 @@ void owner_wait(struct owner *owner)
 void owner_start(struct owner *owner, const struct owner_options *options)
 {
 	static const struct store_events events = {
-		owner_recovered, owner_opened, owner_durable, owner_relocated, owner_corrupt, owner_state,
+	    owner_recovered,
+	    owner_opened,
+	    owner_durable,
+	    owner_relocated,
+	    owner_corrupt,
+	    owner_state,
 	};
 	if (owner->io == NULL) {
 		struct io_options io_options = {.log = &owner->log};

@@ -27,7 +27,8 @@ Test(pages, random_use_never_overlaps_and_gives_everything_back)
 			used -= runs[at].count;
 			runs[at].count = 0;
 		} else {
-			uint32_t count = 1 + (uint32_t)random_below(&random, random_below(&random, 8) ? 12 : 300);
+			uint32_t count = 1 +
+			    (uint32_t)random_below(&random, random_below(&random, 8) ? 12 : 300);
 			uint32_t first = pages_take(&pages, count);
 			if (first == PAGES_NONE) {
 				full++;
@@ -35,7 +36,8 @@ Test(pages, random_use_never_overlaps_and_gives_everything_back)
 			}
 			cr_assert_leq(first + count, PAGES);
 			for (uint32_t i = 0; i < count; i++) {
-				cr_assert_eq(owner[first + i], 0, "page %u is somebody's", first + i);
+				cr_assert_eq(
+				    owner[first + i], 0, "page %u is somebody's", first + i);
 				owner[first + i] = (uint16_t)(at + 1);
 			}
 			runs[at].first = first;
@@ -66,7 +68,8 @@ Test(pages, waste_at_the_first_refusal_is_small)
 	pages_init(&pages, PAGES, &memory);
 	for (int round = 0; round < 200; round++) {
 		for (;;) {
-			uint32_t first = pages_take(&pages, 1 + (uint32_t)random_below(&random, 40));
+			uint32_t first =
+			    pages_take(&pages, 1 + (uint32_t)random_below(&random, 40));
 			if (first == PAGES_NONE)
 				break;
 			runs[count++] = first;

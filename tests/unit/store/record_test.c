@@ -11,8 +11,15 @@ static uint32_t write_one(uint8_t *out, const struct stamp *stamp)
 {
 	const uint32_t crcs[2] = {11, 22};
 	const struct record record = {
-		.type = RECORD_IMAGE, .flags = RECORD_CONTINUES, .db = 3, .lsn = 99, .refers = 5,
-		.expire_ms = -1, .time_ms = 77, .key = SPAN_LIT("cat"), .meta = SPAN_LIT("metadata"),
+	    .type = RECORD_IMAGE,
+	    .flags = RECORD_CONTINUES,
+	    .db = 3,
+	    .lsn = 99,
+	    .refers = 5,
+	    .expire_ms = -1,
+	    .time_ms = 77,
+	    .key = SPAN_LIT("cat"),
+	    .meta = SPAN_LIT("metadata"),
 	};
 	record_write_head(out, &record, CHUNK_BYTES + 1, crcs);
 	record_stamp(out, stamp);
@@ -31,7 +38,8 @@ Test(record, head_reads_back)
 	cr_assert(span_equal(view.key, SPAN_LIT("cat")));
 	cr_assert(span_equal(view.meta, SPAN_LIT("metadata")));
 	cr_assert_eq(view.crcs.len, 8);
-	cr_assert_eq((here.offset + view.layout.body_at) % SECTOR, 0, "a long body starts on a sector");
+	cr_assert_eq(
+	    (here.offset + view.layout.body_at) % SECTOR, 0, "a long body starts on a sector");
 	cr_assert_eq(view.layout.bytes, view.layout.body_at + CHUNK_BYTES + 1);
 }
 
@@ -42,7 +50,8 @@ Test(record, every_single_bit_flip_is_noticed)
 	uint32_t len = write_one(bytes, &here);
 	for (uint32_t bit = 0; bit < 8 * len; bit++) {
 		bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
-		cr_assert_neq(record_parse(span_of(bytes, sizeof(bytes)), &here, &view), OK, "bit %u", bit);
+		cr_assert_neq(
+		    record_parse(span_of(bytes, sizeof(bytes)), &here, &view), OK, "bit %u", bit);
 		bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
 	}
 	cr_assert_eq(record_parse(span_of(bytes, len), &here, &view), OK);

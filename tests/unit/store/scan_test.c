@@ -16,7 +16,10 @@ static uint64_t put_batch(uint8_t *file, struct batch *batch, struct random *ran
 	batch_begin(batch, &stamp);
 	for (uint64_t n = 1 + random_below(random, 6); n > 0; n--) {
 		struct record record = {
-			.type = RECORD_VALUE, .lsn = ++*lsn, .key = SPAN_LIT("k"), .meta = SPAN_LIT("mm"),
+		    .type = RECORD_VALUE,
+		    .lsn = ++*lsn,
+		    .key = SPAN_LIT("k"),
+		    .meta = SPAN_LIT("mm"),
 		};
 		struct payload payload = {0};
 		struct body *body = NULL;

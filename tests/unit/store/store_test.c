@@ -52,7 +52,9 @@ Test(store, works_on_the_epoll_back_end, .timeout = 60)
 		cr_assert_eq(io_new(&owner.io, &epoll), OK);
 		owner_start(&owner, &small);
 		cr_assert_eq(owner.recovered, (uint64_t)round);
-		cr_assert_eq(owner_put(&owner, round == 0 ? "a" : "b", RECORD_IMAGE, 50000, SYNC_ALWAYS), OK);
+		cr_assert_eq(
+		    owner_put(&owner, round == 0 ? "a" : "b", RECORD_IMAGE, 50000, SYNC_ALWAYS),
+		    OK);
 		owner_wait_durable(&owner, store_last_lsn(owner.store));
 		cr_assert_eq(owner_check(&owner, round == 0 ? "a" : "b"), OK);
 		owner_stop(&owner);
@@ -154,15 +156,18 @@ Test(store, many_records_over_many_segments_survive_restarts, .timeout = 120)
 		for (int i = 0; i < 400; i++) {
 			char key[16];
 			snprintf(key, sizeof(key), "k%u", (unsigned)random_below(&random, 200));
-			size_t bytes = random_below(&random, 10) == 0 ? random_below(&random, 200000)
-			                                              : random_below(&random, 20000);
+			size_t bytes = random_below(&random, 10) == 0
+			    ? random_below(&random, 200000)
+			    : random_below(&random, 20000);
 			uint8_t type = random_below(&random, 2) ? RECORD_IMAGE : RECORD_VALUE;
 			enum err err = ERR_OVERLOADED;
 			while (err == ERR_OVERLOADED) {
-				if (random_below(&random, 10) == 0 && owner_find(&owner, key) != NULL)
+				if (random_below(&random, 10) == 0 &&
+				    owner_find(&owner, key) != NULL)
 					err = owner_delete(&owner, key);
 				else
-					err = owner_put(&owner, key, type, bytes, random_below(&random, 3) & 3);
+					err = owner_put(
+					    &owner, key, type, bytes, random_below(&random, 3) & 3);
 				store_flush(owner.store);
 				if (err == ERR_OVERLOADED || random_below(&random, 4) == 0)
 					owner_wait(&owner);
