@@ -9,8 +9,9 @@
  *
  * Each connection cycles through requests prepared with random keys, so that the server's
  * caches see as many keys as there are. Every reply to one command has the same length, which
- * the first reply tells; counting bytes is then counting replies. Prints one line of JSON: requests per second, the server's CPU
- * microseconds per request (from /proc/PID/stat), bytes per second.
+ * the first reply tells; counting bytes is then counting replies. Prints one line of JSON:
+ * requests per second, the server's CPU microseconds per request (from /proc/PID/stat), bytes
+ * per second.
  */
 #include <arpa/inet.h>
 #include <errno.h>

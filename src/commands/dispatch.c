@@ -171,7 +171,6 @@ static void command_run(struct call *call)
 		call->may_wait = true;
 		if (store_is_pressed(call->engine->store) && call_wait_for_store(call))
 			return;
-		call->session->pressed_us = 0;
 	}
 	call->command->run(call);
 }
@@ -203,6 +202,7 @@ bool command_execute(struct session *session, const struct request *request)
 	uint64_t took_us = engine->clock_us - from_us;
 	if (call.parked)
 		return false;
+	session->pressed_us = 0;
 	session_after(session, mode);
 	session->commands++;
 	engine->counters.commands++;

@@ -253,6 +253,7 @@ struct engine {
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
 	uint64_t               used_memory_peak;
+	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
 		struct memory directory, sessions, replies, store, search, images, engine, values;

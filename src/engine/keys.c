@@ -306,6 +306,8 @@ uint64_t engine_used_memory(const struct engine *engine)
 	    engine->memory.engine.bytes + body_pool_used(engine->pool);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		used += engine->directories[i].overhead.bytes;
+	if (engine->server_memory != NULL)
+		used += engine->server_memory->bytes;
 	return used;
 }
 

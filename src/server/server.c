@@ -254,6 +254,7 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 		err = engine_new(
 		    io, options->settings, options->log, &engine_events, server, &server->engine);
 	if (err == OK) {
+		server->engine->server_memory = &server->memory;
 		server->engine->executable = options->executable;
 		server->engine->config_file = options->config_file;
 		server->engine->commands = command_state_new(&server->engine->memory.engine);

@@ -178,7 +178,8 @@ void body_advance(struct body *body, size_t count)
 	ASSERT(!body->has_digest || count == 0);
 	if (count == 0)
 		return;
-	if (body->hash == NULL) {
+	bool hashes = body->pool != NULL;         /* only images have an ETag */
+	if (hashes && body->hash == NULL) {
 		ASSERT(body->filled == 0);
 		body->hash = memory_try_alloc_aligned(body->memory, 64, sizeof(*body->hash));
 		ASSERT(body->hash != NULL);
@@ -186,10 +187,11 @@ void body_advance(struct body *body, size_t count)
 		XXH3_128bits_reset(body->hash);
 	}
 	body->filled += count;
-	XXH3_128bits_update(body->hash, body->ptr + body->hashed, count);
+	if (hashes)
+		XXH3_128bits_update(body->hash, body->ptr + body->hashed, count);
 	body_advance_crcs(body);
 	body->hashed = body->filled;
-	if (body_is_full(body))
+	if (hashes && body_is_full(body))
 		body_finish_hash(body);
 }
 

@@ -28,7 +28,7 @@ struct body {
 	size_t            hashed;         /* bytes that checksums cover; == filled when idle */
 	uint32_t         *chunk_crcs;     /* one per CHUNK_BYTES; NULL if not yet known */
 	XXH3_state_t     *hash;           /* while filling; NULL afterwards */
-	struct digest     digest;         /* once full */
+	struct digest     digest;         /* once full; bodies of a pool only */
 	bool              has_digest;
 	struct body_pool *pool;           /* NULL: heap */
 	struct memory    *memory;

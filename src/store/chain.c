@@ -256,7 +256,9 @@ enum err chain_append(struct store *store, struct record *record)
 	segment_spare(store, TIER_HOT, &spares);
 	if (spares < need + RESERVE_SEGMENTS) {
 		store_expect(store, record->body->len + store->options.segment_bytes);
-		return store->state != OK ? store->state : ERR_OVERLOADED;
+		if (store->state != OK)
+			return store->state;
+		return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));
 	uint8_t *table = memory_alloc(store->memory, CHAIN_PARTS_MAX * CHAIN_ENTRY);
