@@ -169,7 +169,7 @@ static void command_run(struct call *call)
 	}
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
-		if (store_is_pressed(call->engine->store) && call_wait_for_store(call))
+		if (call->engine->is_pressed && call_wait_for_store(call))
 			return;
 	}
 	call->command->run(call);

@@ -159,6 +159,7 @@ bool engine_pass(struct engine *engine)
 		more |= indexes_sweep(engine);
 	}
 	store_flush(engine->store);
+	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);

@@ -247,6 +247,7 @@ struct engine {
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
 	bool                   loading, closing, corrupt_seen, flush_sessions;
+	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms;
 	uint64_t               started_us;

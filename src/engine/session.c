@@ -241,7 +241,7 @@ bool call_wait_for_store(struct call *call)
 void sessions_unpress(struct engine *engine)
 {
 	struct list waiting;
-	if (list_is_empty(&engine->pressed) || store_is_pressed(engine->store))
+	if (list_is_empty(&engine->pressed) || engine->is_pressed)
 		return;
 	list_init(&waiting);
 	while (!list_is_empty(&engine->pressed)) {
