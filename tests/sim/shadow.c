@@ -36,6 +36,12 @@ static void string_piece(uint64_t content, struct buf *out)
 	put_random(content, len, out);
 }
 
+/* What each APPEND of this client adds. */
+static uint64_t append_content(const struct shadow *shadow)
+{
+	return 2 + (uint64_t)shadow->client;
+}
+
 /* A BMP of 24 bits whose pixels follow from the number. */
 static void image_bytes(uint64_t content, struct buf *out)
 {
@@ -112,7 +118,7 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		if (value->kind == SHADOW_ABSENT)
 			*value = string;
 		else if (value->kind == SHADOW_STRING)
-			value->parts++;   /* the pieces of one string are all alike */
+			value->parts++;
 		break;
 	case DO_DEL:
 		*value = (struct shadow_value){0};
@@ -185,9 +191,9 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		    .content = shadow->next_content++, .content2 = shadow->next_content++};
 		if (op->verb == DO_APPEND && state.keys[op->key].parts >= PARTS_MAX)
 			op->verb = DO_DEL;
-		/* An append repeats the string's own piece. */
-		if (op->verb == DO_APPEND && state.keys[op->key].kind == SHADOW_STRING)
-			op->content = state.keys[op->key].content;
+		/* Appended pieces are all alike, so that it does not matter which were refused. */
+		if (op->verb == DO_APPEND)
+			op->content = append_content(shadow);
 		op_write(shadow, op, out);
 		op_apply(shadow, op, &state);
 	}
@@ -304,7 +310,7 @@ static bool value_is_seen(
 		return false;
 	buf_init(&bytes, shadow->memory);
 	for (uint32_t i = 0; i < value->parts; i++)
-		string_piece(value->content, &bytes);
+		string_piece(i == 0 ? value->content : append_content(shadow), &bytes);
 	if (value->kind == SHADOW_IMAGE)
 		image_bytes(value->content, &bytes);
 	struct digest digest = digest_of(buf_span(&bytes));

@@ -15,7 +15,7 @@ enum shadow_kind { SHADOW_ABSENT, SHADOW_STRING, SHADOW_IMAGE, SHADOW_CORRUPT };
 
 struct shadow_value {
 	uint8_t  kind;
-	uint32_t parts;                   /* a string: how many pieces, all of `content` */
+	uint32_t parts;                   /* a string: `content`, and what APPEND added */
 	uint64_t content, title;          /* title: of an image, 0 without */
 };
 
