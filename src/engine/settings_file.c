@@ -82,6 +82,13 @@ enum err settings_parse(struct settings *settings, struct span text, char *why, 
 	return OK;
 }
 
+/* Needs no quotes wherever it stands. */
+static bool is_plain(uint8_t c)
+{
+	bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+	return letter || (c >= '0' && c <= '9') || (c != 0 && strchr("._:/-+,@*", c) != NULL);
+}
+
 static void append_setting(
     const struct settings *settings, const struct setting *setting, struct buf *out)
 {
@@ -91,8 +98,7 @@ static void append_setting(
 	struct span value = span_slice(buf_span(out), from, out->len);
 	bool quote = value.len == 0;
 	for (size_t i = 0; i < value.len; i++)
-		quote |= value.ptr[i] == '"' || value.ptr[i] == '\\' || value.ptr[i] == '#' ||
-		    value.ptr[i] < 32;
+		quote |= !is_plain(value.ptr[i]);
 	if (quote) {
 		out->len = from;
 		struct buf copy;
@@ -114,6 +120,18 @@ static void append_setting(
 	buf_append_u8(out, '\n');
 }
 
+/* The setting that a line sets, found as settings_parse would; NULL: none. */
+static const struct setting *line_setting(struct span line)
+{
+	uint8_t scratch[LINE_BYTES_MAX];
+	struct span words[LINE_WORDS_MAX];
+	uint32_t count = 0;
+	if (line.len == 0 || line.len >= sizeof(scratch) ||
+	    resp_split_words(line, scratch, words, LINE_WORDS_MAX, &count) != OK || count == 0)
+		return NULL;
+	return settings_find(words[0]);
+}
+
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out)
 {
 	bool done[256] = {false};
@@ -122,10 +140,7 @@ void settings_rewrite(const struct settings *settings, struct span old, struct b
 	ASSERT(settings_count <= ARRAY_COUNT(done));
 	while (old.len > 0) {
 		struct span line = next_line(&old);
-		size_t len = 0;
-		while (len < line.len && line.ptr[len] != ' ' && line.ptr[len] != '\t')
-			len++;
-		const struct setting *setting = settings_find(span_slice(line, 0, len));
+		const struct setting *setting = line_setting(line);
 		if (setting == NULL || line.ptr[0] == '#') {
 			buf_append(out, line);
 			buf_append_u8(out, '\n');
