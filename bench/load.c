@@ -5,7 +5,7 @@
  *   load --port 6379 --pid 1234 --connections 50 --pipeline 16 --requests 1000000
  *        --command get|set|incr|ping|imgget|http|fill --value-bytes 3 --keys 1000000
  *
- * fill is SET of every key in turn.
+ * fill is SET of every key once, however many requests were asked for.
  *
  * Each connection cycles through requests prepared with random keys, so that the server's
  * caches see as many keys as there are. Every reply to one command has the same length, which
@@ -41,6 +41,7 @@ struct connection {
 	long   to_receive;        /* bytes of replies still to come for this round */
 	size_t to_send, sent;     /* of this round, offsets into request */
 	long   rounds, round;     /* prepared with other keys each; which comes next */
+	bool   went_round;        /* all of them were sent */
 	char  *request;
 	size_t request_bytes, request_cap;
 };
@@ -211,7 +212,8 @@ static void send_more(struct connection *connection)
 static void next_round(struct load *load, struct connection *connection)
 {
 	const struct options *options = &load->options;
-	if (load->asked >= options->requests) {
+	bool fill = strcmp(options->command, "fill") == 0;
+	if (fill ? connection->went_round : load->asked >= options->requests) {
 		connection->to_receive = 0;
 		return;
 	}
@@ -221,6 +223,7 @@ static void next_round(struct load *load, struct connection *connection)
 	connection->sent = bytes * (size_t)connection->round;
 	connection->to_send = connection->sent + bytes;
 	connection->round = (connection->round + 1) % connection->rounds;
+	connection->went_round = connection->went_round || connection->round == 0;
 	send_more(connection);
 }
 
@@ -235,8 +238,9 @@ static void receive(struct load *load, struct connection *connection, char *buff
 		fprintf(stderr, "load: the server says %.*s\n", (int)(got < 80 ? got : 80), buffer);
 		exit(1);
 	}
+	bool is_missing = got >= 3 && memcmp(buffer, "$-1", 3) == 0;
 	connection->to_receive -= got;
-	if (connection->to_receive < 0) {
+	if (connection->to_receive < 0 || (is_missing && load->reply_bytes != 5)) {
 		fprintf(stderr, "load: replies of different lengths\n");
 		exit(1);
 	}
