@@ -285,10 +285,10 @@ static enum resp_status parse_batch(
 	struct server *server = connection->server;
 	struct resp_parser *parser = &connection->parser;
 	enum resp_status status = RESP_MORE;
+	struct resp_limits limits = connection_limits(connection);
 	batch->count = batch->args = 0;
 	while (batch->count < BATCH_REQUESTS && *go_on) {
 		struct span rest = span_slice(input, *at, input.len);
-		struct resp_limits limits = connection_limits(connection);
 		if (connection->own_args == NULL && parser->argc == 0) {
 			parser->args = server->args;
 			parser->args_cap = BATCH_ARGS;
