@@ -255,6 +255,8 @@ enum err chain_append(struct store *store, struct record *record)
 	uint32_t spares, need = chain_segments(store, record);
 	segment_spare(store, TIER_HOT, &spares);
 	if (spares < need + RESERVE_SEGMENTS) {
+		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
+			return ERR_DISKFULL;
 		store_expect(store, record->body->len + store->options.segment_bytes);
 		if (store->state != OK)
 			return store->state;

@@ -167,6 +167,8 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 void maker_init(struct store *store);
 void maker_fini(struct store *store);
 void maker_pump(struct store *store);
+/* Within disk_bytes_max there can be so many spare hot segments, once all that is dead is freed. */
+bool maker_can_offer(const struct store *store, uint32_t count);
 /* Nothing it does is under way. */
 bool maker_is_idle(const struct store *store);
 void maker_abandon(struct store *store);
