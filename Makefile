@@ -151,6 +151,7 @@ fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for 
 	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
 
 asan:                                                    ## everything with ASan and UBSan, and its tests
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/unit/leaks.supp \
 	$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 ALLOC= \
 	    EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE -Wno-format-truncation -Wno-maybe-uninitialized" \
 	    EXTRA_LDFLAGS="-fsanitize=address,undefined" all unit
