@@ -47,6 +47,7 @@ void recovery_free(struct store *store)
 	memory_free(memory, recovery->names, recovery->name_count * sizeof(*recovery->names));
 	memory_free(memory, recovery->name_tiers, recovery->name_count);
 	memory_free(memory, recovery->file_path, recovery->file_path_bytes);
+	recover_footer_free(recovery);
 	memory_free(memory, recovery->scanned,
 	    recovery->scanned_count * sizeof(*recovery->scanned));
 	memory_free(memory, recovery->found, recovery->found_cap * sizeof(*recovery->found));

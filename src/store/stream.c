@@ -84,7 +84,7 @@ uint64_t stream_room(const struct stream *stream)
 	uint64_t used = stream->active->tail;
 	if (stream->open != NULL)
 		used = stream->open->offset + stream->open->bytes + SECTOR;
-	uint64_t end = segment_room_end(stream->active->bytes);
+	uint64_t end = footer_end_for(stream->active, NULL);
 	return used < end ? end - used : 0;
 }
 
@@ -223,16 +223,17 @@ enum err stream_prepare(struct stream *stream, const struct record *record,
 	if (stream->open != NULL) {
 		uint64_t bytes = batch_bytes_with(stream->open, record, payload);
 		if (bytes > 0 &&
-		    stream->open->offset + bytes <= segment_room_end(stream->active->bytes))
+		    stream->open->offset + bytes <= footer_end_for(stream->active, record))
 			return OK;
 	}
 	if (stream->batch_count + 3 > stream->batch_limit)
 		return ERR_OVERLOADED;
 	uint64_t tail = stream->active == NULL ? 0 : stream->active->tail;
+	bool fresh = stream->open == NULL && tail == SECTOR;     /* it takes this without a footer */
 	if (stream->open != NULL)
 		tail = stream->open->offset +
 		    round_up(stream->open->bytes + RECORD_ALIGN + COMMIT_BYTES, SECTOR);
-	if (stream->active == NULL || tail + need > segment_room_end(stream->active->bytes)) {
+	if (stream->active == NULL || (!fresh && tail + need > footer_end_for(stream->active, record))) {
 		enum err err = stream_next_segment(stream, record_may_use_reserve(record->type));
 		if (err != OK)
 			return err;
@@ -254,6 +255,7 @@ void stream_add(struct stream *stream, const struct record *record,
 	ASSERT(batch->offset + batch->bytes <= segment_room_end(segment->bytes));
 	bool is_mark = record_is_mark(record->type, payload->len);
 	segment_note(segment, record->lsn, place->bytes, is_mark);
+	footer_count(segment, record, payload->len, place, batch->offset);
 	if (!is_mark)
 		segment_retain(segment, place->bytes);
 }
