@@ -19,6 +19,7 @@ enum recovery_phase {
 	RECOVERY_SCAN,
 	RECOVERY_SALVAGE,
 	RECOVERY_VERIFY,
+	RECOVERY_SORT,
 	RECOVERY_SEAL,
 	RECOVERY_DELIVER,
 	RECOVERY_MAKE,
@@ -104,6 +105,8 @@ struct recovery {
 	bool              reading;
 	struct io_timer   timer;
 	bool              seal_synced;
+	struct merge     *merge;          /* recover_merge.c */
+	uint64_t          said_us;        /* progress was logged last */
 	struct footer_reader *reader;     /* recover_footer.c */
 };
 
@@ -139,7 +142,13 @@ MUST_CHECK enum err recover_footer_item(struct recovery *recovery, const struct 
     struct footer_item *out);
 void recover_footer_free(struct recovery *recovery);
 
+/* recover_merge.c: found[] in the order of found_compare. True when it is. */
+bool recover_merge(struct recovery *recovery);
+void recover_merge_free(struct recovery *recovery);
+
 /* recover_sort.c */
+/* By LSN; of several copies of one record the one that counts comes last. */
+int found_compare(const struct found *x, const struct found *y);
 struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id);
 /* Drops what lies where nothing may be believed; before bodies are verified. */
 void recover_judge(struct recovery *recovery);
