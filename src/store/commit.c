@@ -123,6 +123,7 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	else if ((batch->commit.flags & COMMIT_SEAL) == 0)
 		stream->unmarked = false;
 	move_batch_durable(batch);
+	footer_note_durable(batch);
 	stream_batch_done(stream, batch);
 }
 

@@ -85,6 +85,7 @@ void segment_free(struct store *store, struct segment *segment)
 {
 	ASSERT(segment->pins == 0 && segment->zero_iov.iov_len == 0);
 	ASSERT(segment->fd < 0);
+	footer_drop(segment);
 	segment_remove(store, segment);
 	DROP_OBJ(segment, SEGMENT_MAGIC);
 	memory_free(store->memory, segment->path, segment->path_bytes);
@@ -118,6 +119,9 @@ void segment_clear(struct segment *segment)
 	segment->lsn_min = UINT64_MAX;
 	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
 	memset(segment->ended, 0, sizeof(segment->ended));
+	footer_drop(segment);
+	segment->footer_lost = false;
+	segment->footer_raw = 0;
 }
 
 void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark)

@@ -391,7 +391,7 @@ static bool store_is_quiet(const struct store *store)
 			return false;
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
-	    store->retiring == 0 && store->repair == NULL;
+	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL;
 }
 
 void store_check_closed(struct store *store)

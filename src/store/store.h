@@ -220,5 +220,12 @@ struct store_stats {
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
+	uint64_t footers_written, footers_read, footers_missing;
 };
+
+/* How far recovery has come. */
+struct store_progress {
+	uint64_t total_bytes, loaded_bytes;
+};
+void store_get_progress(const struct store *store, struct store_progress *out);
 void store_get_stats(const struct store *store, struct store_stats *out);
