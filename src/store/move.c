@@ -247,12 +247,11 @@ static void move_settle(struct store *store, struct store_move *move, struct pla
 		memcpy(chain->parts, move->parts, move->part_count * sizeof(*move->parts));
 		move->parts_done = 0;         /* they are the chain's now */
 	}
-	if (store->events.relocated(store->ctx, &record, from, to)) {
+	bool taken = store->events.relocated(store->ctx, &record, from, to);
+	if (taken)
 		read_relocated(store, from, to);
-		store_release(store, from);
-	} else {
-		store_release(store, to);
-	}
+	clean_note_copy(store, &record, taken);
+	store_release(store, taken ? from : to);
 	move_end(store, move, OK);
 }
 
