@@ -74,9 +74,6 @@ enum err clean_copy(struct cleaner *cleaner)
 	struct payload payload = {.len = view->header.body_bytes};
 	ASSERT(at + payload.len <= cleaner->have);
 	struct stream *stream = clean_stream(cleaner, &record);
-	enum err err = stream_prepare(stream, &record, &payload);
-	if (err != OK)
-		return err;
 	if (view->crcs.len > sizeof(crcs))
 		checksums = memory_alloc(memory, view->crcs.len);
 	if (payload.len > BODY_INLINE_MAX) {
@@ -88,9 +85,11 @@ enum err clean_copy(struct cleaner *cleaner)
 		payload.value = span_of(cleaner->window->block + at, payload.len);
 	}
 	struct place to;
-	stream_add(stream, &record, &payload, &to);
+	enum err err = stream_append(stream, &record, &payload, &to);
 	if (checksums != crcs)
 		memory_free(memory, checksums, view->crcs.len);
+	if (err != OK)
+		return err;
 	struct batch_entry *entry = &stream->open->entries[stream->open->count - 1];
 	entry->old = record.place;
 	entry->is_cleaned = true;
