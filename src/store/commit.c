@@ -116,7 +116,10 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	stream->durable_sector = (uint32_t)((batch->offset + batch->bytes) / SECTOR);
 	if (stream->number == STREAM_USER) {
 		store->durable_lsn = max_u64(store->durable_lsn, batch->new_lsn);
-		store->recorded_lsn = max_u64(store->recorded_lsn, batch->recorded_lsn);
+		if (batch->recorded_lsn >= store->recorded_lsn) {
+			store->recorded_lsn = batch->recorded_lsn;
+			store->recorded_in = batch->segment->id;
+		}
 	}
 	if (batch->count > 0)
 		stream->unmarked = true;

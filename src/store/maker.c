@@ -180,6 +180,7 @@ static void maker_no_room(struct store *store)
 	clean_wake(store);
 	if (store->state == OK && !clean_is_helping(store))
 		store_set_state(store, ERR_DISKFULL);
+	recovery_no_room(store);
 }
 
 /* No segment can be made now: what is there is used up first. */

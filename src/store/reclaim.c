@@ -1,7 +1,7 @@
 /* store/reclaim.c: segments in which nothing is alive.
  *
- * Such a segment goes when its records are known on disk to have been durable (recovery
- * would take a hole among younger LSNs for a torn tail), when whatever superseded them is
+ * Such a segment goes when its records are known on disk, elsewhere, to have been durable
+ * (recovery would take a hole among younger LSNs for a torn tail), when whatever superseded them is
  * durable, and when no other segment holds anything older than its marks, which might
  * otherwise come back (clean.h has the exact rule). It is recycled while spares are short, else unlinked. Until either is
  * known to be durable it counts as being there: a power cut may bring it back.
@@ -38,10 +38,16 @@ static bool segment_is_dying(const struct segment *segment, uint64_t *lsn)
 	    segment->pins == 0 && segment->zero_iov.iov_len == 0;
 }
 
+/* Without the commit block that says how far the log was durable, a recovery would cut it. */
+static bool segment_may_go(const struct store *store, const struct segment *segment, uint64_t lsn)
+{
+	return lsn <= store->recorded_lsn && segment->id != store->recorded_in;
+}
+
 bool segment_is_dead(const struct store *store, const struct segment *segment)
 {
 	uint64_t lsn;
-	if (!segment_is_dying(segment, &lsn) || lsn > store->recorded_lsn)
+	if (!segment_is_dying(segment, &lsn) || !segment_may_go(store, segment, lsn))
 		return false;
 	ASSERT(segment->live_bytes == 0);
 	if (segment->marks == 0 || reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max)
@@ -155,7 +161,7 @@ void reclaim_pump(struct store *store)
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
 		uint64_t lsn;
-		if (segment_is_dying(segment, &lsn) && lsn > store->recorded_lsn)
+		if (segment_is_dying(segment, &lsn) && !segment_may_go(store, segment, lsn))
 			store->reclaim_lsn = min_u64(store->reclaim_lsn, lsn);
 		if (!segment_is_dead(store, segment))
 			continue;

@@ -63,7 +63,10 @@ static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 	struct position *durable = &recovery->durable[commit->stream];
 	scanned->batches++;
 	scanned->segment->stream = (uint8_t)commit->stream;
-	recovery->durable_lsn = max_u64(recovery->durable_lsn, commit->durable_lsn);
+	if (commit->durable_lsn >= recovery->durable_lsn) {
+		recovery->durable_lsn = commit->durable_lsn;
+		recovery->durable_lsn_in = scanned->segment->id;
+	}
 	if (commit->durable_segment > durable->segment ||
 	    (commit->durable_segment == durable->segment &&
 	        commit->durable_sector > durable->sector))

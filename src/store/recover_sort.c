@@ -205,6 +205,7 @@ void recover_sort(struct recovery *recovery)
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
 	store->recorded_lsn = min_u64(recovery->durable_lsn, cut - 1);
+	store->recorded_in = recovery->durable_lsn_in;
 	store->written_lsn = store->told_written = recovery->lsn_seen;
 	/* Until the VOID record is safe, commit blocks must not vouch for what it voids. */
 	store->durable_lsn = store->told_durable = cut - 1;

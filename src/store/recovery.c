@@ -255,3 +255,11 @@ void recovery_maker_done(struct store *store)
 	if (recovery != NULL && recovery->phase == RECOVERY_MAKE)
 		recovery_run(recovery);
 }
+
+/* From the maker's call: not at once. */
+void recovery_no_room(struct store *store)
+{
+	struct recovery *recovery = store->recovery;
+	if (recovery != NULL && recovery->phase == RECOVERY_MAKE && !recovery->stopped)
+		io_timer_set(store->io, &recovery->timer, 0);
+}

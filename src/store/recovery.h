@@ -86,6 +86,7 @@ struct recovery {
 	uint32_t          void_count, void_cap;
 	struct position   durable[STREAM_COUNT];
 	uint64_t          durable_lsn, lsn_seen;
+	uint32_t          durable_lsn_in;         /* the segment whose commit block says so */
 	size_t            next;           /* entry to verify or deliver */
 	struct store_read read;
 	bool              reading;

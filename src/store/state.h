@@ -145,6 +145,7 @@ struct store {
 	uint8_t             *zeros;               /* PIECE_BYTES */
 	uint64_t             next_lsn;
 	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
+	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
@@ -340,3 +341,4 @@ struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
+void recovery_no_room(struct store *store);     /* it need not wait for more spares */
