@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "store/store.h"
 
-enum { OWNER_KEYS = 24, OWNER_OPS = 4096 };
+enum { OWNER_KEYS = 64, OWNER_OPS = 4096 };
 
 struct op {
 	uint64_t lsn, content;            /* of the body and metadata */

@@ -39,6 +39,7 @@ struct life {
 	bool              moving[MOVES];
 	bool              plant, full;
 	uint64_t          disk_bytes_max; /* 0: plenty; else the cleaner has to work all the time */
+	uint32_t          lengthen;       /* rounds are so many times longer */
 	struct cleaned    cleaned;
 	uint32_t          group;          /* records still to come of an atomic group */
 };
@@ -352,8 +353,10 @@ static struct life *life_new(uint64_t seed, enum plant plant, bool verbose)
 	life->log.level = verbose ? LOG_DEBUG : LOG_WARNING + 1;
 	life->log.sink = life_sink;
 	life->disk = sim_disk_new(seed);
-	if (random_below(&life->random, 2) == 0)
-		life->disk_bytes_max = (9 + random_below(&life->random, 12)) * SEGMENT_BYTES;
+	uint64_t kind = random_below(&life->random, 8);
+	if (kind < 4)
+		life->disk_bytes_max = (8 + random_below(&life->random, 8)) * SEGMENT_BYTES;
+	life->lengthen = kind == 0 ? 8 : kind < 4 ? 2 : 1;
 	return life;
 }
 
@@ -386,7 +389,7 @@ static uint32_t life_run(uint64_t seed, enum plant plant, bool verbose, struct c
 	uint64_t kind = random_below(&life->random, 12);
 	life_faults(life, kind);
 	for (uint32_t round = 0; round < 3 && owner->failure[0] == 0; round++) {
-		uint64_t after = 1 + random_below(&life->random, life->disk_bytes_max != 0 ? 1500 : 600);
+		uint64_t after = 1 + random_below(&life->random, 600 * life->lengthen);
 		life_faults(life, kind);
 		life->full = false;
 		life_power_on(life, seed + round, after);
@@ -394,7 +397,7 @@ static uint32_t life_run(uint64_t seed, enum plant plant, bool verbose, struct c
 			if (round > 0)
 				owner_compare(owner);
 			uint32_t steps = 1 + (uint32_t)random_below(&life->random, STEPS_MAX);
-			life_work(life, life->disk_bytes_max != 0 ? 2 * steps : steps);
+			life_work(life, life->lengthen * steps);
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
 		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
