@@ -198,6 +198,18 @@ bool tiers_setting_relocated(
 	return false;
 }
 
+bool tiers_setting_is_live(struct engine *engine, const struct record *record)
+{
+	struct list *policies = &engine->tiers->policies;
+	for (struct list *at = policies->next; at != policies; at = at->next) {
+		const struct place *place = &LIST_OF(at, struct policy, link)->place;
+		if (place->segment != 0 && place->segment == record->place.segment &&
+		    place->offset == record->place.offset)
+			return true;
+	}
+	return false;
+}
+
 /* ---- Which tier an image belongs on ---- */
 
 static bool policy_names(const struct policy *policy, const struct entry *entry)
@@ -373,21 +385,6 @@ enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry, enum
 	if (err == OK)
 		move->request = request;
 	return err;
-}
-
-const struct tier_move *tiers_find_move(
-    struct engine *engine, struct place from, uint8_t *db, struct span *key)
-{
-	struct tiers *tiers = engine->tiers;
-	for (struct list *at = tiers->active.next; at != &tiers->active; at = at->next) {
-		struct tier_move *move = LIST_OF(at, struct tier_move, link);
-		if (move->from.segment == from.segment && move->from.offset == from.offset) {
-			*db = move->db;
-			*key = span_of(move->key, move->key_len);
-			return move;
-		}
-	}
-	return NULL;
 }
 
 /* ---- Scanning ---- */

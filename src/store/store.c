@@ -387,6 +387,18 @@ void store_retain(struct store *store, struct place place)
 	chain_retain(store, place);
 }
 
+/* After a write error the chain itself goes along, with all its owners. */
+void store_follow(struct store *store, struct place from, struct place to)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	segment_retain(segment_find(store, to.segment), to.bytes);
+	if (chain_find(store, from) != NULL && chain_find(store, to) != NULL) {
+		chain_retain(store, to);
+		chain_drop(store, from);
+	}
+	segment_release(store, segment_find(store, from.segment), from.bytes);
+}
+
 enum tier store_tier(const struct store *store, struct place place)
 {
 	const struct segment *segment = segment_find(store, place.segment);

@@ -166,6 +166,8 @@ enum err store_state(const struct store *store);
 void store_release(struct store *store, struct place place);
 /* One more owner of a living record (COPY of an image shares its body). */
 void store_retain(struct store *store, struct place place);
+/* Inside relocated() only: one more owner of `from` goes along to `to`. */
+void store_follow(struct store *store, struct place from, struct place to);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
