@@ -26,8 +26,8 @@
  *   - its first record was copied there later than m: copies are made of living records only, so
  *     nothing that the mark had killed came along (birth_lsn); or
  *   - nothing in it had died yet when m was appended, nor since before it (death_lsn).
- * What is not known (after a start, after a failure, of a copy that was not taken, of an
- * image that lives on under another key only) counts as 0: it needs every mark. An EXPIRE is
+ * What is not known (after a start, after a failure, of a copy that is not durable yet or was not
+ * taken, of an image that lives on under another key only) counts as 0: it needs every mark. An EXPIRE is
  * needed as long as the owner's deadline for that key comes from it. Marks that are needed are
  * carried along with the living records; a segment of needed marks counts as alive. So
  * that segments with a few dead records cannot keep every mark for ever: when marks take more

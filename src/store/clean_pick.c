@@ -7,7 +7,11 @@ enum { MARKS_SHARE = 20 };        /* marks may take 1/20 of the store before the
 static uint64_t pins_from(const struct segment *segment)
 {
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
-	if (segment->lsn_min == UINT64_MAX || segment->death_lsn == UINT64_MAX)
+	if (segment->lsn_min == UINT64_MAX)
+		return UINT64_MAX;
+	if (segment->moves_pending > 0)       /* they may be dead already */
+		return segment->lsn_min + 1;
+	if (segment->death_lsn == UINT64_MAX)
 		return UINT64_MAX;
 	uint64_t from = max_u64(segment->lsn_min + 1, segment->death_lsn);
 	return segment->stream == STREAM_USER ? from : max_u64(from, segment->birth_lsn);
@@ -27,9 +31,6 @@ struct clean_pins clean_pins(const struct store *store)
 			pins.second = from;
 		}
 	}
-	/* A copy on its way to another tier may be dead already. */
-	if (store->moves_active > 0)
-		pins.first = pins.second = 0;
 	ASSERT(pins.first <= pins.second);
 	return pins;
 }

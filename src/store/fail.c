@@ -118,9 +118,11 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 	struct segment *to = stream->active;
 	ASSERT(!to->failed);
 	ASSERT(batch->segment != NULL && batch->segment->pins > 0);
-	batch->segment->pins--;
+	struct segment *from = batch->segment;
+	from->pins--;
 	batch->segment = to;
 	to->pins++;
+	move_batch_rehomed(batch, from);
 	if (batch->state != BATCH_OPEN) {
 		/* What it says about the segments before it changes with its own. */
 		memcpy(batch->commit.ended, to->ended, sizeof(to->ended));

@@ -48,6 +48,7 @@ struct segment {
 	bool           evacuated;         /* the cleaner left nothing in it that anybody needs */
 	bool           left_alone;        /* the cleaner found it corrupt, or could not read it */
 	uint64_t       clean_after_us;    /* the cleaner tried in vain */
+	uint32_t       moves_pending;     /* copies (move.c) that the owner was not yet offered */
 	int            fd;
 	uint64_t       bytes;             /* of the file */
 	uint64_t       tail;              /* the next batch starts here */
@@ -274,6 +275,7 @@ void read_abandon(struct store *store);
 /* ---- move.c ---- */
 void move_batch_durable(struct batch *batch);
 void move_batch_failed(struct batch *batch, enum err err);
+void move_batch_rehomed(struct batch *batch, struct segment *from);     /* a failed write */
 void move_pump(struct store *store);
 void move_run_deferred(struct store *store);
 void move_abandon(struct store *store);
