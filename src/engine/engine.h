@@ -230,6 +230,7 @@ struct engine {
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct shares         *shares;    /* images that LINK records made: engine/share.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct list            sessions;
 	uint32_t               session_count;

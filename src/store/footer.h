@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct footer_block) == FOOTER_BLOCK_HEADER, "format");
 
 struct footer_tail {
 	uint32_t magic, crc;
-	uint32_t version, nonce, segment, tier;
+	uint32_t version, nonce, segment, stream;
 	uint32_t block_count, batches;
 	uint64_t count;                   /* items */
 	uint64_t stored_bytes;            /* of all blocks */

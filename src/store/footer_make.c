@@ -217,7 +217,7 @@ void footer_write(struct segment *segment, const struct commit_block *seal)
 	ASSERT(!segment->failed);
 	bool good = footer_close_block(footer);
 	struct footer_tail tail = {
-		.tier = segment->tier,
+		.stream = seal->stream,
 		.block_count = footer->index,
 		.batches = footer->batches,
 		.count = footer->items,
