@@ -62,7 +62,7 @@ bool clean_is_helping(const struct store *store)
 /* Is there anything that it waits for, and that clean_pump will tell of? */
 static bool clean_is_waiting(const struct cleaner *cleaner)
 {
-	return !cleaner->reading && !io_timer_is_set(&cleaner->timer);
+	return !cleaner->reading && !cleaner->running && !io_timer_is_set(&cleaner->timer);
 }
 
 static void clean_after(struct cleaner *cleaner, uint64_t delay_us)
@@ -349,8 +349,10 @@ static void clean_run(struct cleaner *cleaner)
 			maker_pump(store);    /* which says that the store is full, if it is */
 		return;
 	}
+	cleaner->running = true;
 	bool waits = clean_slice(cleaner);
 	clean_send(cleaner);
+	cleaner->running = false;
 	if (waits)
 		return;
 	clean_finish(cleaner);

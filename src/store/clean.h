@@ -12,8 +12,10 @@
  *
  * Which victim: the best (1 - u) * sqrt(age) / (1 + u), never one with u > 97% (the formula is
  * Rosenblum's and Ousterhout's with a flatter age, as the simulations for this store found best).
- * u is what a copy of the living part would take, over the size of a segment. Age is counted in
- * LSNs since the youngest record.
+ * u is 1 less what would be gained, over the size of a segment: the dead records with their padding,
+ * the gaps that batches synced one by one left, the rest of a segment that a restart sealed early.
+ * Age is counted in LSNs since the youngest record. Of a segment that the cleaner wrote and in
+ * which nothing died u is 1, so what lives is never copied for ever.
  *
  * When: room is what disk_bytes_max (or else the disk) leaves, in segments. Above `start` = the
  * reserve and 12% nothing is cleaned, unless nobody has written for some seconds, and a segment
@@ -56,7 +58,7 @@ struct clean_view {
 	uint64_t mark_bytes;              /* of marks that are needed */
 	bool     dense;                   /* written by the cleaner: no closer packing is to be had */
 };
-/* 0 .. 1: the part of a segment that a copy of what it needs would take. */
+/* 0 .. 1: the part of a segment that would not be gained. */
 double clean_share(const struct clean_view *view);
 /* 0: not worth it. */
 double clean_score(double share, uint64_t age);
@@ -95,7 +97,7 @@ struct cleaner {
 	struct iovec    iov;
 	struct io_op    op;
 	struct io_timer timer;
-	bool            reading, stopped, ended;
+	bool            reading, running, stopped, ended;
 	bool            hopeless;         /* there was pressure, and no victim */
 	bool            lost;             /* a copy was given up */
 	uint32_t        copies;           /* not yet durable */
