@@ -50,6 +50,8 @@ void cmd_img_info(struct call *call);
 void cmd_img_put(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_stats(struct call *call);
+void cmd_img_restore(struct call *call);
+void cmd_img_versions(struct call *call);
 void cmd_incr(struct call *call);
 void cmd_incrby(struct call *call);
 void cmd_incrbyfloat(struct call *call);

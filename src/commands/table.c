@@ -128,10 +128,12 @@ const struct command commands_table[] = {
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
 
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
-	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last]", "Returns an image, as it was stored or transformed."},
+	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
 	{"img.edit", NULL, cmd_img_edit, -3, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
 	{"img.search", NULL, cmd_img_search, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
+	{"img.restore", NULL, cmd_img_restore, -4, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},
 	{"get", "img.tier", cmd_tier_get, 3, R, IMG_R, 2, 2, 1, "image", "0.1.0", "key", "Returns the tier of an image."},

@@ -21,6 +21,7 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
+		past_opened(engine);
 		tiers_opened(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
@@ -129,6 +130,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	enum err err = engine_new_store(engine);
+	past_new(engine);
 	if (err == OK)
 		err = tiers_new(engine);
 	if (err == OK)
@@ -157,6 +159,7 @@ bool engine_pass(struct engine *engine)
 		more |= searches_step(engine);
 		more |= tiers_step(engine);
 		more |= indexes_sweep(engine);
+		more |= past_step(engine);
 	}
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
@@ -218,6 +221,7 @@ void engine_free(struct engine *engine)
 	ASSERT(list_is_empty(&engine->sessions));
 	image_service_free(engine);
 	tiers_free(engine);
+	past_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)
 			index_free(engine->indexes[i]);

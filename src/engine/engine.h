@@ -154,7 +154,8 @@ struct entry *call_lookup_quiet(struct call *call, struct span key);
 struct string_options {
 	int64_t expire_ms;                /* Unix ms; 0: none */
 	bool    keep_expiry;
-	bool    continues;                /* part of an atomic group */
+	bool    continues;                /* part of an atomic group, and not its last */
+	bool    grouped;                  /* the caller has begun a group, of two records a string */
 };
 MUST_CHECK enum err call_set_string(struct call *call, struct span key, struct span value,
     struct body *body, const struct string_options *options);
@@ -231,6 +232,7 @@ struct engine {
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;
 	uint32_t               session_count;
 	uint64_t               session_next_id;
@@ -257,7 +259,8 @@ struct engine {
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
-		struct memory directory, sessions, replies, store, search, images, engine, values;
+		struct memory directory, sessions, replies, store, search, images, engine, values,
+		    history;
 	} memory;
 };
 

@@ -75,9 +75,32 @@ enum err call_edit_image(struct call *call, struct entry *entry, const struct im
 	return err;
 }
 
-struct body *image_cached(struct engine *engine, struct entry *entry)
+enum err call_restore_image(
+    struct call *call, struct span key, const struct image_ref *ref, struct span meta)
 {
-	struct digest key = body_cache_key(0, entry_image(entry)->body_lsn);
+	struct engine *engine = call->engine;
+	struct directory *directory = call_directory(call);
+	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
+	struct record record = {
+	    .type = RECORD_LINK,
+	    .db = target.db,
+	    .key = key,
+	    .meta = meta,
+	    .refers = ref->body_lsn,
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	};
+	target.entry = directory_find(directory, key, target.hash);
+	enum err err = store_append(engine->store, &record);
+	if (err == OK)
+		err = apply_link(engine, &target, &record, ref->body);
+	if (err == OK && record.sync == SYNC_ALWAYS && call->gate < record.lsn)
+		call->gate = record.lsn;
+	return err;
+}
+
+struct body *image_cached(struct engine *engine, const struct image_ref *ref)
+{
+	struct digest key = body_cache_key(0, ref->body_lsn);
 	return body_cache_get(engine->hot, &key);
 }
 
@@ -97,13 +120,12 @@ static void body_read_done(struct store_read *read, enum err err)
 	load->done(load, err, body);
 }
 
-void body_load(struct engine *engine, struct entry *entry, struct body_load *load)
+void body_load(struct engine *engine, const struct image_ref *ref, struct body_load *load)
 {
-	struct entry_image *image = entry_image(entry);
 	load->engine = engine;
-	load->lsn = image->body_lsn;
+	load->lsn = ref->body_lsn;
 	load->read = (struct store_read){
-		.done = body_read_done, .ctx = load, .place = image->body, .lsn = image->body_lsn,
+		.done = body_read_done, .ctx = load, .place = ref->body, .lsn = ref->body_lsn,
 	};
 	engine->counters.cold_reads++;
 	store_read_start(engine->store, &load->read);

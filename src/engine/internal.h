@@ -1,6 +1,7 @@
 /* engine/internal.h: what the files of this folder share and nobody else sees. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/past.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,9 +16,9 @@ bool engine_is_expired(struct engine *engine, const struct entry *entry);
 /* Deletes with a tombstone. The reply, if any, is gated by the caller through *lsn. */
 MUST_CHECK enum err engine_delete(
     struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
-/* Forgets an entry: its records are released, its document leaves the index. */
-void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash);
-void entry_release_records(struct engine *engine, struct entry *entry);
+/* Forgets an entry: its records go to the past or die, its document leaves the index. */
+void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
+    const struct ending *ending);
 void engine_expire_some(struct engine *engine);
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type);
 /* Tells the index where an image's entry lies now. */
@@ -38,17 +39,17 @@ struct metadata_load {
 	void             *ctx;
 	struct session   *session;        /* parked until it ends, or NULL */
 };
-/* Where the newest metadata of an image stands. */
-void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn);
 /* A reference, or NULL. */
-struct body *metadata_cached(struct engine *engine, struct entry *entry);
+struct body *metadata_cached(struct engine *engine, const struct image_ref *ref);
 /* Caches it; *out (may be NULL) gets a reference. */
 MUST_CHECK enum err metadata_remember(
     struct engine *engine, uint64_t lsn, struct span encoded, struct body **out);
 /* Caller fills done, ctx and session; done() gets a reference with OK. */
-void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load);
+void metadata_load(
+    struct engine *engine, const struct image_ref *ref, struct metadata_load *load);
 /* A reference; ERR_AGAIN: the session was parked and the command will run again. */
-MUST_CHECK enum err call_metadata(struct call *call, struct entry *entry, struct body **out);
+MUST_CHECK enum err call_metadata(
+    struct call *call, const struct image_ref *ref, struct body **out);
 void loads_forget(struct engine *engine, struct session *session);
 void loads_cancel(struct engine *engine);
 
@@ -69,10 +70,6 @@ MUST_CHECK enum err tiers_new(struct engine *engine);
 void tiers_free(struct engine *engine);
 void tiers_opened(struct engine *engine);
 void tiers_setting(struct engine *engine, const struct record *record);   /* recovery */
-/* The key for whose sake the record at `from` is being moved, or NULL. */
-struct tier_move;
-const struct tier_move *tiers_find_move(
-    struct engine *engine, struct place from, uint8_t *db, struct span *key);
 bool tiers_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
 

@@ -28,11 +28,12 @@ static enum err recover_link(
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
-		tiers_setting(engine, record);
+		if (!past_setting(engine, record))
+			tiers_setting(engine, record);
 		return OK;
 	}
 	if (record->type == RECORD_FLUSH) {
-		apply_flush(engine, record->db);
+		apply_flush(engine, record);
 		return OK;
 	}
 	if (record->db >= DATABASE_COUNT)
@@ -56,8 +57,11 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 		(void)apply_expire(engine, &target, record);
 		return OK;
 	case RECORD_DELETE:
-		if (target.entry != NULL)
-			engine_forget(engine, target.db, target.entry, target.hash);
+		if (target.entry != NULL) {
+			const struct ending ending = {
+			    record->lsn, record->time_ms, VERSION_DELETED};
+			engine_forget(engine, target.db, target.entry, target.hash, &ending);
+		}
 		return OK;
 	default:
 		return ERR_VERSION;
@@ -68,6 +72,7 @@ void engine_recovered(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	past_recovering(engine, record->lsn, record->time_ms);
 	enum err err = recover_record(engine, record);
 	if (err == OK)
 		return;
@@ -75,6 +80,8 @@ void engine_recovered(void *ctx, const struct record *record)
 		log_warning(engine->log, "record %llu of type %u was not applied: %s",
 		    (unsigned long long)record->lsn, record->type, err_name(err));
 	store_release(engine->store, record->place);
+	if (record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
 }
 
 static bool place_equal(struct place a, struct place b)
@@ -94,22 +101,26 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	uint8_t db = record->db;
-	struct span key = record->key;
+	bool entry_too;
 	if (record->type == RECORD_SETTING)
-		return tiers_setting_relocated(engine, record, from, to);
-	(void)tiers_find_move(engine, from, &db, &key);
-	if (db >= DATABASE_COUNT)
+		return past_setting_relocated(engine, record, from, to) ||
+		    tiers_setting_relocated(engine, record, from, to);
+	if (record->db >= DATABASE_COUNT)
 		return false;
-	struct directory *directory = &engine->directories[db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
+	if (!entry_too)
+		return followed;
+	struct directory *directory = &engine->directories[record->db];
+	uint64_t hash = directory_hash(directory, record->key);
+	struct entry *entry = directory_find(directory, record->key, hash);
 	if (entry == NULL)
-		return false;
+		return followed;
 	if (entry->type == ENTRY_STRING)
-		return place_follow(&entry_value(entry)->place, from, to);
+		return place_follow(&entry_value(entry)->place, from, to) || followed;
 	if (record->type == RECORD_IMAGE)
-		return place_follow(&entry_image(entry)->body, from, to);
-	return entry_meta(entry) != NULL && place_follow(&entry_meta(entry)->place, from, to);
+		return place_follow(&entry_image(entry)->body, from, to) || followed;
+	return (entry_meta(entry) != NULL && place_follow(&entry_meta(entry)->place, from, to)) ||
+	    followed;
 }
 
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
@@ -117,6 +128,8 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->corrupt_seen = true;
+	if (engine->loading && record != NULL && record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,

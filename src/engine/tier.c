@@ -16,7 +16,6 @@ struct tier_move {
 	struct list          link;        /* queue, then active */
 	struct tiers        *tiers;
 	struct store_move    move;
-	struct place         from;
 	enum tier            tier;
 	bool                 started;
 	uint64_t             bytes;
@@ -248,7 +247,7 @@ static enum verdict policy_verdict(
 	int64_t since =
 	    policy->basis == BASIS_ACCESSED ? entry->access_s : entry_image(entry)->created_s;
 	int64_t age_s = now_s - since;
-	enum tier tier = store_tier(engine->store, entry_image(entry)->body);
+	enum tier tier = store_tier(engine->store, past_body(engine, entry));
 	if (policy->delete_s >= 0 && age_s >= policy->delete_s)
 		return TO_DELETE;
 	if (tier == TIER_HOT && engine->settings->warm_dir[0] != 0 &&
@@ -321,13 +320,12 @@ static void move_begin(struct tier_move *move)
 		move_end(move, ERR_NOTFOUND);
 		return;
 	}
-	struct entry_image *image = entry_image(entry);
-	if (store_tier(engine->store, image->body) == move->tier) {
+	const struct place body = past_body(engine, entry);
+	if (store_tier(engine->store, body) == move->tier) {
 		move_end(move, OK);
 		return;
 	}
-	move->from = image->body;
-	move->bytes = image->body.bytes;
+	move->bytes = body.bytes;
 	move->started = true;
 	tiers->queued--;
 	tiers->moving++;
@@ -339,7 +337,7 @@ static void move_begin(struct tier_move *move)
 		tiers->pace_until_us = now_us;
 	tiers->pace_until_us += move->bytes * 1000000 / bandwidth;
 	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
-	store_move_start(engine->store, &move->move, move->from, image->body_lsn);
+	store_move_start(engine->store, &move->move, body, entry_image(entry)->body_lsn);
 }
 
 static enum err move_queue(struct tiers *tiers, uint8_t db, struct entry *entry, enum tier tier,
@@ -373,21 +371,6 @@ enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry, enum
 	if (err == OK)
 		move->request = request;
 	return err;
-}
-
-const struct tier_move *tiers_find_move(
-    struct engine *engine, struct place from, uint8_t *db, struct span *key)
-{
-	struct tiers *tiers = engine->tiers;
-	for (struct list *at = tiers->active.next; at != &tiers->active; at = at->next) {
-		struct tier_move *move = LIST_OF(at, struct tier_move, link);
-		if (move->from.segment == from.segment && move->from.offset == from.offset) {
-			*db = move->db;
-			*key = span_of(move->key, move->key_len);
-			return move;
-		}
-	}
-	return NULL;
 }
 
 /* ---- Scanning ---- */
@@ -487,7 +470,9 @@ static void scan_entry(struct tiers *tiers, struct tier_run *run, uint8_t db, st
 	check->load.ctx = check;
 	run->waiting++;
 	tiers->tag_checking++;
-	metadata_load(engine, entry, &check->load);
+	struct image_ref ref;
+	image_ref_of(engine, entry, &ref);
+	metadata_load(engine, &ref, &check->load);
 }
 
 /* A few cursor positions of one run. */
@@ -552,11 +537,13 @@ void tiers_accessed(struct engine *engine, uint8_t db, struct entry *entry)
 	struct image_meta meta;
 	bool needs_meta;
 	if (engine->settings->warm_dir[0] == 0 || (entry->flags & ENTRY_MOVING) ||
-	    store_tier(engine->store, entry_image(entry)->body) == TIER_HOT)
+	    store_tier(engine->store, past_body(engine, entry)) == TIER_HOT)
 		return;
 	const struct policy *policy = policy_of(tiers, entry, NULL, &needs_meta);
 	if (needs_meta) {
-		struct body *body = metadata_cached(engine, entry);
+		struct image_ref ref;
+		image_ref_of(engine, entry, &ref);
+		struct body *body = metadata_cached(engine, &ref);
 		if (body != NULL && image_meta_decode(body_span(body), &meta) == OK)
 			policy = policy_of(tiers, entry, &meta, &needs_meta);
 		body_unref(body);

@@ -289,6 +289,12 @@ void commit_tick(struct store *store)
 		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
 	if (everysec && !hot->failed)
 		store_sync(store);
+	store_record_durable(store);
+}
+
+void store_record_durable(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
 	for (int tier = 0; tier < TIER_COUNT; tier++) {
 		struct stream *stream = &store->streams[tier];
 		if (stream->failed || !stream->unmarked || !commit_is_quiet(stream))

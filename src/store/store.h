@@ -142,13 +142,20 @@ void store_end_group(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);
+/* No segment can be made for the hot tier beyond what is there already: the disk is full, or the
+ * next segment will say so. */
+bool store_is_short(const struct store *store);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
+/* Writes down at once what is durable, which otherwise happens within a second: only then can
+ * segments that died since be used again. Nothing happens while batches are under way. */
+void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
+uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
 uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */
 enum err store_state(const struct store *store);
 
