@@ -149,6 +149,10 @@ static bool command_is_allowed(struct call *call)
 		call_error(call, "LOADING Tintype is loading the dataset in memory");
 		return false;
 	}
+	if ((command->flags & CMD_WRITE) && engine->settings->readonly) {
+		call_error(call, "READONLY You can't write: this server was started with readonly.");
+		return false;
+	}
 	if (engine->closing && (command->flags & CMD_WRITE)) {
 		call_error(call, "ERR the server is shutting down");
 		return false;

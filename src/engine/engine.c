@@ -17,12 +17,14 @@ static void engine_opened(void *ctx, enum err err)
 	struct store_stats stats;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->loading = false;
+	if (err == OK)
+		err = past_opened(engine);
 	if (err == OK) {
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
-		past_opened(engine);
-		tiers_opened(engine);
+		if (!engine->settings->readonly)
+			tiers_opened(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
 }
@@ -96,6 +98,7 @@ static enum err engine_new_store(struct engine *engine)
 		.disk_bytes_max = settings->disk_bytes_max,
 		.batches_in_flight = (uint32_t)settings->batches_in_flight,
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
+		.read_only = settings->readonly,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);
@@ -130,7 +133,8 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	enum err err = engine_new_store(engine);
-	past_new(engine);
+	if (err == OK)
+		err = past_new(engine);
 	if (err == OK)
 		err = tiers_new(engine);
 	if (err == OK)
@@ -155,10 +159,12 @@ bool engine_pass(struct engine *engine)
 	bool more = false;
 	engine->counters.passes++;
 	if (!engine->loading && !engine->closing) {
-		engine_expire_some(engine);
 		more |= searches_step(engine);
-		more |= tiers_step(engine);
 		more |= indexes_sweep(engine);
+	}
+	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
+		engine_expire_some(engine);
+		more |= tiers_step(engine);
 		more |= past_step(engine);
 	}
 	store_flush(engine->store);

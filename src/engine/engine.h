@@ -252,6 +252,7 @@ struct engine {
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms;
+	int64_t                frozen_ms;           /* of a clone of the past: its moment; 0: none */
 	uint64_t               started_us;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
@@ -295,5 +296,5 @@ static inline struct directory *call_directory(struct call *call)
 
 static inline uint64_t engine_now_ms(const struct engine *engine)
 {
-	return (uint64_t)io_wall_ms(engine->io);
+	return (uint64_t)(engine->frozen_ms != 0 ? engine->frozen_ms : io_wall_ms(engine->io));
 }

@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 
 #include "base/arith.h"
+#include "base/date.h"
 #include "base/number.h"
 
 enum {
@@ -25,6 +26,10 @@ struct past {
 	struct held_table released;       /* IMAGE records that died; places are not used */
 	uint64_t          first_lsn;      /* first that is within the window; 0: none yet */
 	int64_t           opened_ms;
+	/* a clone of the past */
+	bool              has_moment, behind, in_group;
+	struct moment     moment;
+	uint64_t          clone_lsn;      /* last that was applied */
 	/* a full disk */
 	bool              tried;
 	uint64_t          give_up_next_us, give_up_said_us, given_up;
@@ -36,8 +41,35 @@ static int64_t window_ms(const struct engine *engine)
 	return engine->settings->history_window_s * 1000;
 }
 
-void past_new(struct engine *engine)
+/* open-at: "LSN n", or a time. */
+static enum err past_parse_moment(struct past *past)
 {
+	struct engine *engine = past->engine;
+	struct span text = span_text(engine->settings->open_at);
+	int64_t lsn, last_ms;
+	if (text.len == 0)
+		return OK;
+	past->has_moment = true;
+	past->moment.by_lsn = text.len > 4 && span_is(span_slice(text, 0, 4), "LSN ");
+	if (!engine->settings->readonly) {
+		log_warning(engine->log, "open-at needs readonly: the past cannot be changed");
+		return ERR_INVALID;
+	}
+	if (past->moment.by_lsn && number_parse_range(
+	        span_slice(text, 4, text.len), 0, INT64_MAX, &lsn)) {
+		past->moment.lsn = (uint64_t)lsn;
+		return OK;
+	}
+	if (!past->moment.by_lsn && date_parse(text, &past->moment.ms, &last_ms))
+		return OK;
+	log_warning(engine->log, "open-at is a time (Unix ms or ISO 8601) or LSN n, not '%s'",
+	    engine->settings->open_at);
+	return ERR_INVALID;
+}
+
+enum err past_new(struct engine *engine)
+{
+	enum { WINDOW_MAX_S = 35 * 86400 };
 	struct past *past = memory_zalloc(&engine->memory.engine, sizeof(*past));
 	past->engine = engine;
 	history_init(&past->history, &engine->memory.history, random_next(&engine->random));
@@ -46,6 +78,9 @@ void past_new(struct engine *engine)
 	past->logged_window_s = -1;
 	past->opened_ms = (int64_t)engine_now_ms(engine);
 	engine->past = past;
+	if (engine->settings->readonly)
+		engine->settings->history_window_s = WINDOW_MAX_S;    /* what the log has */
+	return past_parse_moment(past);
 }
 
 void past_free(struct engine *engine)
@@ -279,14 +314,31 @@ bool past_relocated(struct engine *engine, uint64_t lsn, struct place from, stru
 
 /* ---- Recovery ---- */
 
-void past_recovering(struct engine *engine, uint64_t lsn, int64_t time_ms)
+/* A group is applied to its end, or not at all. */
+static bool past_is_behind(struct past *past, const struct record *record)
+{
+	if (!past->has_moment || past->behind)
+		return past->behind;
+	past->behind =
+	    !past->in_group && !moment_reaches(&past->moment, record->lsn, record->time_ms);
+	past->in_group = (record->flags & RECORD_CONTINUES) != 0;
+	return past->behind;
+}
+
+bool past_recovering(struct engine *engine, const struct record *record)
 {
 	struct past *past = engine->past;
 	int64_t window_s = engine->settings->history_window_s;
 	if (past->logged_window_s >= 0 && past->logged_window_s < window_s)
 		window_s = past->logged_window_s;
-	if (past->first_lsn == 0 && time_ms > past->opened_ms - window_s * 1000)
-		past->first_lsn = lsn;
+	if (past->first_lsn == 0 && record->time_ms > past->opened_ms - window_s * 1000)
+		past->first_lsn = record->lsn;
+	if (past_is_behind(past, record))
+		return true;
+	past->clone_lsn = record->lsn;
+	if (past->has_moment)
+		engine->frozen_ms = past->moment.by_lsn ? record->time_ms : past->moment.ms;
+	return false;
 }
 
 bool past_setting(struct engine *engine, const struct record *record)
@@ -331,12 +383,12 @@ bool past_setting_relocated(
 	return true;
 }
 
-void past_opened(struct engine *engine)
+/* Below this nothing is certain: what ended there may be gone, or partly so. */
+static void past_find_floor(struct past *past)
 {
-	struct past *past = engine->past;
+	struct engine *engine = past->engine;
 	struct history *history = &past->history;
 	int64_t window_s = engine->settings->history_window_s;
-	held_fini(&past->released);
 	if (store_last_lsn(engine->store) == 0)
 		return;                       /* nothing ever happened: nothing is missing */
 	if (window_s > past->logged_window_s)
@@ -348,6 +400,23 @@ void past_opened(struct engine *engine)
 	history->floor_lsn = max_u64(history->floor_lsn, floor_lsn);
 	if (history->floor_ms < floor_ms)
 		history->floor_ms = floor_ms;
+}
+
+enum err past_opened(struct engine *engine)
+{
+	struct past *past = engine->past;
+	held_fini(&past->released);
+	past_find_floor(past);
+	if (!past->has_moment)
+		return OK;
+	if (!history_covers(&past->history, &past->moment)) {
+		log_warning(engine->log, "open-at %s lies before what history-window keeps",
+		    engine->settings->open_at);
+		return ERR_NOTFOUND;
+	}
+	log_notice(engine->log, "a clone of the past, up to LSN %llu; it can only be read",
+	    (unsigned long long)past->clone_lsn);
+	return OK;
 }
 
 /* ---- Forgetting ---- */
@@ -581,9 +650,11 @@ void past_info(const struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "history_versions:%llu\r\nhistory_keys:%llu\r\nhistory_bytes:%llu\r\n"
 	    "history_memory:%llu\r\nhistory_oldest_ms:%lld\r\nhistory_given_up:%llu\r\n"
-	    "history_floor_lsn:%llu\r\nshared_records:%llu\r\n",
+	    "history_floor_lsn:%llu\r\nshared_records:%llu\r\nreadonly:%d\r\nclone_lsn:%llu\r\n",
 	    (unsigned long long)past->history.versions, (unsigned long long)past->history.keys,
 	    (unsigned long long)past->bytes, (unsigned long long)engine->memory.history.bytes,
 	    oldest == NULL ? 0LL : (long long)oldest->until_ms, (unsigned long long)past->given_up,
-	    (unsigned long long)past->history.floor_lsn, (unsigned long long)past->held.count);
+	    (unsigned long long)past->history.floor_lsn, (unsigned long long)past->held.count,
+	    engine->settings->readonly,
+	    past->has_moment ? (unsigned long long)past->clone_lsn : 0ULL);
 }

@@ -24,10 +24,11 @@ struct image_ref {
 };
 
 struct past;
-void past_new(struct engine *engine);
+/* ERR_INVALID: open-at makes no sense; the log says why. */
+MUST_CHECK enum err past_new(struct engine *engine);
 void past_free(struct engine *engine);
-/* Recovery is over. */
-void past_opened(struct engine *engine);
+/* Recovery is over. ERR_NOTFOUND: the moment to open at is forgotten; the log says so. */
+MUST_CHECK enum err past_opened(struct engine *engine);
 /* One slice of forgetting. True: there is more to do at once. */
 bool past_step(struct engine *engine);
 /* The disk is full, and old versions are being given up: a PUT may wait a little. */
@@ -62,8 +63,8 @@ MUST_CHECK bool past_relocated(struct engine *engine, uint64_t lsn, struct place
 
 /* ---- Recovery ---- */
 
-/* Each record, before it is applied. */
-void past_recovering(struct engine *engine, uint64_t lsn, int64_t time_ms);
+/* Each record, before it is applied. True: it lies behind the moment to open at. */
+MUST_CHECK bool past_recovering(struct engine *engine, const struct record *record);
 /* SETTING "history:...": true if it is. */
 MUST_CHECK bool past_setting(struct engine *engine, const struct record *record);
 MUST_CHECK bool past_setting_relocated(

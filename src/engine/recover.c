@@ -72,7 +72,11 @@ void engine_recovered(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	past_recovering(engine, record->lsn, record->time_ms);
+	if (past_recovering(engine, record)) {
+		if (record->type != RECORD_SETTING || !past_setting(engine, record))
+			store_release(engine->store, record->place);
+		return;
+	}
 	enum err err = recover_record(engine, record);
 	if (err == OK)
 		return;

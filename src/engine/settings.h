@@ -35,6 +35,8 @@ struct settings {
 	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  history_window_s;
+	char     open_at[SETTING_TEXT_MAX];
+	bool     readonly;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;

@@ -536,7 +536,8 @@ void tiers_accessed(struct engine *engine, uint8_t db, struct entry *entry)
 	struct tier_move *move;
 	struct image_meta meta;
 	bool needs_meta;
-	if (engine->settings->warm_dir[0] == 0 || (entry->flags & ENTRY_MOVING) ||
+	if (engine->settings->warm_dir[0] == 0 || engine->settings->readonly ||
+	    (entry->flags & ENTRY_MOVING) ||
 	    store_tier(engine->store, past_body(engine, entry)) == TIER_HOT)
 		return;
 	const struct policy *policy = policy_of(tiers, entry, NULL, &needs_meta);

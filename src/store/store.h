@@ -107,6 +107,8 @@ struct store_options {
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
+	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
+	                                       segment, no mark; every append is ERR_READONLY */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
