@@ -176,7 +176,10 @@ static void command_run(struct call *call)
 		if (call->engine->is_pressed && call_wait_for_store(call))
 			return;
 	}
+	uint64_t lsn = store_last_lsn(call->engine->store);
 	call->command->run(call);
+	if (store_last_lsn(call->engine->store) != lsn)
+		call->session->write_lsn = store_last_lsn(call->engine->store);
 }
 
 /* A command of one word with CLIENT REPLY SKIP: its successor is muted. */

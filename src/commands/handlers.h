@@ -101,6 +101,8 @@ void cmd_time(struct call *call);
 void cmd_touch(struct call *call);
 void cmd_ttl(struct call *call);
 void cmd_type(struct call *call);
+void cmd_wait(struct call *call);
+void cmd_waitaof(struct call *call);
 
 /* Shared by several files of this folder. */
 

@@ -140,6 +140,10 @@ static void put_image(
 	if (words->keep_ttl && old != NULL)
 		put.expire_ms = (int64_t)entry_expire_ms(old);
 	err = call_put_image(call, call->argv[1], &put);
+	if (err == ERR_AGAIN && call->parked) {
+		body_unref(body);
+		return;
+	}
 	if (err == ERR_TOOLARGE) {
 		call_error(call, "TOOLARGE the metadata may have at most %d bytes", META_BYTES_MAX);
 	} else if (err != OK) {

@@ -98,6 +98,8 @@ const struct command commands_table[] = {
 	{"scan", NULL, cmd_scan, -2, R, KEY_R, 0, 0, 0, "generic", "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database."},
 	{"keys", NULL, cmd_keys, 2, R, KEY_R | ACL_DANGEROUS, 0, 0, 0, "generic", "1.0.0", "pattern", "Returns all key names that match a pattern."},
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
+	{"wait", NULL, cmd_wait, 3, NS, CONN, 0, 0, 0, "generic", "3.0.0", "numreplicas timeout", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."},
+	{"waitaof", NULL, cmd_waitaof, 4, NS, CONN, 0, 0, 0, "generic", "7.2.0", "numlocal numreplicas timeout", "Blocks until all of the preceding write commands sent by the connection are on the disk of this server and of replicas."},
 	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
 	{"encoding", "object", cmd_object_encoding, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the internal encoding of an object."},
 	{"freq", "object", cmd_object_freq, 3, R, KEY_R, 2, 2, 1, "generic", "4.0.0", "key", "Returns the logarithmic access frequency counter of an object."},

@@ -103,7 +103,10 @@ static enum err image_enter(
 	if (err != OK)
 		return err;
 	entry_image(entry)->created_s = (uint32_t)(meta.created_ms / 1000);
-	return engine_index_add(engine, db, entry, &meta);
+	err = engine_index_add(engine, db, entry, &meta);
+	if (err == OK)
+		dedupe_note(engine, db, entry, &meta.etag);
+	return err;
 }
 
 enum err apply_image(

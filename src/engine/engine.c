@@ -123,6 +123,8 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->sessions);
 	list_init(&engine->loads);
 	list_init(&engine->searches);
+	list_init(&engine->twin_checks);
+	list_init(&engine->waits);
 	list_init(&engine->pressed);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
@@ -133,6 +135,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	enum err err = engine_new_store(engine);
+	dedupe_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -170,6 +173,7 @@ bool engine_pass(struct engine *engine)
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
+	waits_step(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
 	return more;
@@ -215,6 +219,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	struct closing *closing = memory_alloc(&engine->memory.engine, sizeof(*closing));
 	*closing = (struct closing){engine, closed, ctx};
 	engine->closing = true;
+	waits_step(engine);
 	engine->closing_state = closing;
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		searches_cancel_db(engine, (uint8_t)i);
@@ -228,6 +233,7 @@ void engine_free(struct engine *engine)
 	image_service_free(engine);
 	tiers_free(engine);
 	past_free(engine);
+	dedupe_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)
 			index_free(engine->indexes[i]);

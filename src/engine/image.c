@@ -9,40 +9,69 @@ static void hot_put(struct engine *engine, uint64_t lsn, struct body *body)
 	body_cache_put(engine->hot, &key, body);
 }
 
-enum err call_put_image(struct call *call, struct span key, const struct image_put *put)
+/* The record of a PUT: a LINK where the same bytes are stored already (`twin`), else an IMAGE. */
+static struct record put_record(
+    const struct engine *engine, const struct image_put *put, const struct image_ref *twin)
 {
-	struct engine *engine = call->engine;
-	uint8_t db = call->session->db;
-	struct directory *directory = &engine->directories[db];
-	struct target target = {.db = db, .key = key, .hash = call_hash(call, key)};
-	struct buf encoded;
-	buf_init(&encoded, &engine->memory.images);
-	target.entry = directory_find(directory, key, target.hash);
-	enum err err = image_meta_encode(put->meta, &encoded);
 	struct record record = {
-	    .type = RECORD_IMAGE,
-	    .db = db,
-	    .key = key,
-	    .meta = buf_span(&encoded),
+	    .type = twin != NULL ? RECORD_LINK : RECORD_IMAGE,
 	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
 	    .expire_ms = put->expire_ms,
 	};
-	if (put->body->len > BODY_INLINE_MAX)
+	if (twin != NULL)
+		record.refers = twin->body_lsn;
+	else if (put->body->len > BODY_INLINE_MAX)
 		record.body = put->body;
 	else
 		record.value = body_span(put->body);
+	return record;
+}
+
+static enum err put_apply(struct engine *engine, const struct target *target,
+    const struct record *record, const struct image_ref *twin)
+{
+	return twin != NULL ? apply_link(engine, target, record, twin->body)
+	                    : apply_image(engine, target, record);
+}
+
+/* The put was logged and done. */
+static enum err put_done(struct call *call, const struct image_put *put,
+    const struct record *record, const struct image_ref *twin)
+{
+	struct engine *engine = call->engine;
+	hot_put(engine, twin != NULL ? twin->body_lsn : record->lsn, put->body);
+	if (record->sync == SYNC_ALWAYS && call->gate < record->lsn)
+		call->gate = record->lsn;
+	engine->counters.images_put++;
+	engine->counters.image_bytes_put += put->body->len;
+	if (twin != NULL)
+		dedupe_count(engine, put->body->len);
+	return metadata_remember(engine, record->lsn, record->meta, NULL);
+}
+
+enum err call_put_image(struct call *call, struct span key, const struct image_put *put)
+{
+	struct engine *engine = call->engine;
+	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
+	struct image_ref found;
+	struct buf encoded;
+	enum err err = call_find_twin(call, put->body, &found);
+	if (err == ERR_AGAIN)
+		return err;
+	const struct image_ref *twin = err == OK ? &found : NULL;
+	buf_init(&encoded, &engine->memory.images);
+	target.entry = directory_find(call_directory(call), key, target.hash);
+	err = image_meta_encode(put->meta, &encoded);
+	struct record record = put_record(engine, put, twin);
+	record.db = target.db;
+	record.key = key;
+	record.meta = buf_span(&encoded);
 	if (err == OK)
 		err = store_append(engine->store, &record);
 	if (err == OK)
-		err = apply_image(engine, &target, &record);
-	if (err == OK) {
-		hot_put(engine, record.lsn, put->body);
-		err = metadata_remember(engine, record.lsn, buf_span(&encoded), NULL);
-		if (record.sync == SYNC_ALWAYS && call->gate < record.lsn)
-			call->gate = record.lsn;
-		engine->counters.images_put++;
-		engine->counters.image_bytes_put += put->body->len;
-	}
+		err = put_apply(engine, &target, &record, twin);
+	if (err == OK)
+		err = put_done(call, put, &record, twin);
 	buf_fini(&encoded);
 	return err;
 }

@@ -8,7 +8,8 @@ struct image_put {
 	struct body             *body;    /* full; a body of the pool */
 	int64_t                  expire_ms;
 };
-/* Stores it under `key`, replacing what the key named. ERR_TOOLARGE: the metadata is. */
+/* Stores it under `key`, replacing what the key named. ERR_TOOLARGE: the metadata is. ERR_AGAIN:
+ * the session was parked, and the command will run again. */
 MUST_CHECK enum err call_put_image(struct call *call, struct span key, const struct image_put *put);
 /* New metadata for an image. */
 MUST_CHECK enum err call_edit_image(

@@ -61,6 +61,23 @@ MUST_CHECK enum err engine_index_add(
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
 
+/* dedupe.c */
+void dedupe_new(struct engine *engine);
+void dedupe_free(struct engine *engine);
+/* The body of this entry's image has this digest. */
+void dedupe_note(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct digest *etag);
+void dedupe_forget(struct engine *engine, struct session *session);
+void dedupe_count(struct engine *engine, uint64_t body_bytes);
+void dedupe_info(const struct engine *engine, struct buf *out);
+/* A body that is stored and has the same bytes. ERR_NOTFOUND; ERR_AGAIN: the session was parked
+ * and the command will run again. */
+MUST_CHECK enum err call_find_twin(struct call *call, struct body *body, struct image_ref *out);
+
+/* wait.c */
+void waits_step(struct engine *engine);
+uint64_t waits_count(const struct engine *engine);
+
 /* find.c */
 bool searches_step(struct engine *engine);
 void searches_cancel_db(struct engine *engine, uint8_t db);

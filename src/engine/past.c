@@ -202,6 +202,15 @@ struct place past_body(const struct engine *engine, struct entry *entry)
 	return held->place;
 }
 
+bool past_held_place(const struct engine *engine, uint64_t lsn, struct place *place)
+{
+	const struct held *held = held_find(&engine->past->held, lsn);
+	if (held == NULL)
+		return false;
+	*place = held->place;
+	return true;
+}
+
 void image_ref_of(const struct engine *engine, struct entry *entry, struct image_ref *out)
 {
 	const struct entry_meta *meta = entry_meta(entry);

@@ -54,6 +54,7 @@ void session_fini(struct session *session)
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	loads_forget(engine, session);
+	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
 	reply_fini(&session->out);
 	list_remove(&session->link);

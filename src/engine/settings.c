@@ -63,6 +63,7 @@ const struct setting settings_table[] = {
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
 	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),
+	BOOL("dedupe", dedupe, "yes", 0),
 	INT("history-window", history_window_s, "86400", 0, 35 * 86400, 0),
 
 	TEXT("warm-dir", warm_dir, "", SETTING_IMMUTABLE),

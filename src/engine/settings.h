@@ -36,7 +36,7 @@ struct settings {
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  history_window_s;
 	char     open_at[SETTING_TEXT_MAX];
-	bool     readonly;
+	bool     readonly, dedupe;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 6 };
+enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 6 };
 enum { TOKENS = SHADOW_KEYS * PLACES + SHADOW_MOMENTS * SHADOW_KEYS };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client)
@@ -213,6 +213,9 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 			op->verb = DO_DEL;
 		if (op->verb == DO_RESTORE && shadow->moments[op->moment].lsn == 0)
 			op->verb = DO_PUT;
+		/* A few images, alike for all clients, so that bytes are shared all the time. */
+		if (op->verb == DO_PUT)
+			op->content = 1 + random_below(random, IMAGES);
 		/* Appended pieces are all alike, so that it does not matter which were refused. */
 		if (op->verb == DO_APPEND)
 			op->content = append_content(shadow);
