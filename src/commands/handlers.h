@@ -51,6 +51,7 @@ void cmd_img_put(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_stats(struct call *call);
 void cmd_img_restore(struct call *call);
+void cmd_img_verify(struct call *call);
 void cmd_img_versions(struct call *call);
 void cmd_incr(struct call *call);
 void cmd_incrby(struct call *call);

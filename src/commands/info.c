@@ -254,6 +254,7 @@ static void info_store(struct engine *engine, struct buf *out)
 		    tiers[i], (ull)stats.tier[i].tombstones);
 	past_info(engine, out);
 	dedupe_info(engine, out);
+	scrub_info(engine, out);
 	buf_printf(out,
 	    "appended_records:%llu\r\nappended_bytes:%llu\r\nwritten_bytes:%llu\r\nwrite_amplification:%.3f\r\n"
 	    "batches:%llu\r\nsyncs:%llu\r\nsync_us_avg:%.1f\r\nsync_us_max:%llu\r\n",

@@ -125,6 +125,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->searches);
 	list_init(&engine->twin_checks);
 	list_init(&engine->waits);
+	list_init(&engine->checks);
 	list_init(&engine->pressed);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
@@ -136,6 +137,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	enum err err = engine_new_store(engine);
 	dedupe_new(engine);
+	scrub_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -164,11 +166,13 @@ bool engine_pass(struct engine *engine)
 	if (!engine->loading && !engine->closing) {
 		more |= searches_step(engine);
 		more |= indexes_sweep(engine);
+		more |= checks_step(engine);
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
 		engine_expire_some(engine);
 		more |= tiers_step(engine);
 		more |= past_step(engine);
+		more |= scrub_step(engine);
 	}
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
@@ -220,6 +224,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	*closing = (struct closing){engine, closed, ctx};
 	engine->closing = true;
 	waits_step(engine);
+	checks_cancel(engine);
 	engine->closing_state = closing;
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		searches_cancel_db(engine, (uint8_t)i);
@@ -230,10 +235,12 @@ void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	ASSERT(list_is_empty(&engine->sessions));
+	checks_cancel(engine);
 	image_service_free(engine);
 	tiers_free(engine);
 	past_free(engine);
 	dedupe_free(engine);
+	scrub_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)
 			index_free(engine->indexes[i]);

@@ -236,10 +236,10 @@ struct engine {
 	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
-	struct list            twin_checks;         /* comparisons under way */
+	struct scrub          *scrub;     /* engine/verify.h */
+	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
-	struct list            pressed;   /* sessions that wait for the store */
-	struct list            waits;     /* WAIT and WAITAOF: engine/wait.c */
+	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;

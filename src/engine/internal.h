@@ -74,6 +74,16 @@ void dedupe_info(const struct engine *engine, struct buf *out);
  * and the command will run again. */
 MUST_CHECK enum err call_find_twin(struct call *call, struct body *body, struct image_ref *out);
 
+/* verify.c, scrub.c */
+bool checks_step(struct engine *engine);
+void checks_cancel(struct engine *engine);
+void scrub_new(struct engine *engine);
+void scrub_free(struct engine *engine);
+bool scrub_step(struct engine *engine);
+void scrub_info(const struct engine *engine, struct buf *out);
+/* Logs a string again as it is, in another place. */
+MUST_CHECK enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry);
+
 /* wait.c */
 void waits_step(struct engine *engine);
 uint64_t waits_count(const struct engine *engine);

@@ -163,6 +163,29 @@ static enum err set_value(
 	return OK;
 }
 
+enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	struct record record = {
+	    .type = RECORD_VALUE,
+	    .db = db,
+	    .key = entry_key(entry),
+	    .meta = SPAN_LIT("s"),
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	    .expire_ms = (int64_t)entry_expire_ms(entry),
+	    .body = entry_body(entry),
+	};
+	ASSERT(entry->type == ENTRY_STRING);
+	if (record.body == NULL)
+		record.value = entry_string(entry);
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	store_release(engine->store, entry_value(entry)->place);
+	entry_value(entry)->place = record.place;
+	entry->lsn = record.lsn & LSN_MASK;
+	return OK;
+}
+
 enum err call_set_string(struct call *call, struct span key, struct span value, struct body *body,
     const struct string_options *options)
 {

@@ -202,6 +202,11 @@ struct place past_body(const struct engine *engine, struct entry *entry)
 	return held->place;
 }
 
+const struct held_table *past_held_table(const struct engine *engine)
+{
+	return &engine->past->held;
+}
+
 bool past_held_place(const struct engine *engine, uint64_t lsn, struct place *place)
 {
 	const struct held *held = held_find(&engine->past->held, lsn);

@@ -44,6 +44,7 @@ uint64_t past_gate(const struct engine *engine, uint64_t lsn);
 struct place past_body(const struct engine *engine, struct entry *entry);
 /* Of a body that others need beside its first entry. False: there is none. */
 MUST_CHECK bool past_held_place(const struct engine *engine, uint64_t lsn, struct place *place);
+const struct held_table *past_held_table(const struct engine *engine);
 void image_ref_of(const struct engine *engine, struct entry *entry, struct image_ref *out);
 /* Of a version that is no longer of today, or is. False: it is gone. */
 MUST_CHECK bool image_ref_find(

@@ -181,7 +181,7 @@ struct store_read {
 	store_read_done *done;
 	void            *ctx;
 	struct place     place;
-	uint64_t         lsn;               /* expected */
+	uint64_t         lsn;               /* expected; 0: any, the place being proven by itself */
 	bool             meta_only;         /* header, key and metadata, no body */
 	struct record    record;            /* on OK: spans borrowed until store_read_fini; body: one
 	                                       reference in `record.body`, taken over by the owner if
