@@ -89,6 +89,8 @@ void chain_retain(struct store *store, struct place head)
 
 void chain_drop(struct store *store, struct place head)
 {
+	if (store->chains->count == 0)
+		return;
 	struct chain **at = chain_at(store, head);
 	struct chain *chain = *at;
 	if (chain == NULL)
@@ -173,10 +175,9 @@ static enum err chain_append_part(struct store *store, const struct record *whol
 		.crcs = whole->body->chunk_crcs + from / CHUNK_BYTES,
 	};
 	ASSERT(from % CHUNK_BYTES == 0);
-	enum err err = stream_prepare(stream, &record, &payload);
+	enum err err = stream_append(stream, &record, &payload, place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &record, &payload, place);
 	store->next_lsn++;
 	return OK;
 }
@@ -190,10 +191,9 @@ static enum err chain_append_head(struct store *store, struct record *record,
 	head.flags |= RECORD_CHAINED;
 	head.lsn = store->next_lsn;
 	head.body = NULL;
-	enum err err = stream_prepare(stream, &head, &payload);
+	enum err err = stream_append(stream, &head, &payload, &record->place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &head, &payload, &record->place);
 	record->lsn = head.lsn;
 	return OK;
 }
@@ -255,6 +255,8 @@ enum err chain_append(struct store *store, struct record *record)
 	uint32_t spares, need = chain_segments(store, record);
 	segment_spare(store, TIER_HOT, &spares);
 	if (spares < need + RESERVE_SEGMENTS) {
+		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
+			return ERR_DISKFULL;
 		store_expect(store, record->body->len + store->options.segment_bytes);
 		if (store->state != OK)
 			return store->state;

@@ -2,7 +2,7 @@
  *
  * Group commit without a timer for whoever waits: the open batch goes when nothing that
  * somebody waits for is under way, or when it has gathered GATHER_BYTES; until then it grows.
- * Records that nobody waits for gather up to batch_delay_ms.
+ * Records that nobody waits for gather up to batch_delay_ms or GATHER_BYTES_IDLE.
  *
  * A batch somebody waits for is one write with RWF_DSYNC. If batches before it were written
  * without a sync, it is a plain write and one sync over all of them instead: recovery keeps a
@@ -51,7 +51,8 @@ static bool commit_should_go(const struct stream *stream)
 	const struct batch *batch = stream->open;
 	if (batch == NULL || batch->count == 0)
 		return false;
-	if (stream->urge || batch->bytes >= GATHER_BYTES)
+	if (stream->urge ||
+	    batch->bytes >= (batch->wants_sync ? GATHER_BYTES : GATHER_BYTES_IDLE))
 		return true;
 	return batch->wants_sync && !commit_is_busy(stream);
 }

@@ -334,6 +334,25 @@ static bool maker_may_create(struct store *store, enum tier tier)
 	return false;
 }
 
+bool maker_can_offer(const struct store *store, uint32_t count)
+{
+	uint64_t max = store->options.disk_bytes_max, dead = 0, spare = 0;
+	if (max == 0)
+		return true;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		const struct segment *segment = store->segments[i];
+		if (segment->tier != TIER_HOT)
+			continue;
+		if (segment->state == SEGMENT_SEALED)
+			dead += segment->bytes - min_u64(segment->bytes, segment->live_bytes);
+		else if (segment->state != SEGMENT_ACTIVE)
+			spare++;
+	}
+	uint64_t used = segment_bytes_of(store, TIER_HOT);
+	uint64_t room = (used < max ? max - used : 0) / store->options.segment_bytes;
+	return room + spare + dead / store->options.segment_bytes >= count;
+}
+
 void maker_pump(struct store *store)
 {
 	if (store->maker.busy || store->closing || store->state == ERR_READONLY)

@@ -66,10 +66,9 @@ static enum err move_append_record(struct stream *stream, struct store_move *mov
     const struct record *record, const struct payload *payload, struct place *place)
 {
 	ASSERT(record->place.segment != 0);
-	enum err err = stream_prepare(stream, record, payload);
+	enum err err = stream_append(stream, record, payload, place);
 	if (err != OK)
 		return err;
-	stream_add(stream, record, payload, place);
 	move->entry = stream->open->count - 1;
 	return OK;
 }

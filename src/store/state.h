@@ -20,7 +20,8 @@ enum {
 	RESERVE_SEGMENTS = 2,
 	STREAM_BATCHES = 16,              /* open, waiting, in flight, not yet synced */
 	STREAM_UNSYNCED = 8,              /* more than these are synced at once */
-	GATHER_BYTES = 64 << 10,
+	GATHER_BYTES = 64 << 10,          /* somebody waits for them */
+	GATHER_BYTES_IDLE = 512 << 10,    /* nobody does */
 	PIECE_BYTES = 1 << 20,            /* one disk read, one slice of zeroing */
 	TICK_US = 1000000,
 };
@@ -166,6 +167,8 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 void maker_init(struct store *store);
 void maker_fini(struct store *store);
 void maker_pump(struct store *store);
+/* Within disk_bytes_max there can be so many spare hot segments, once all that is dead is freed. */
+bool maker_can_offer(const struct store *store, uint32_t count);
 /* Nothing it does is under way. */
 bool maker_is_idle(const struct store *store);
 void maker_abandon(struct store *store);
@@ -177,11 +180,8 @@ void zeroer_pump(struct store *store);
 void stream_init(struct store *store, struct stream *stream, enum tier tier);
 void stream_fini(struct stream *stream);
 void stream_abandon(struct stream *stream);
-/* Room for this record in the open batch, closing it and changing segments as needed. */
-MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *record,
-    const struct payload *payload);
-/* After stream_prepare. */
-void stream_add(struct stream *stream, const struct record *record,
+/* Adds the record to the open batch, closing it and changing segments as needed. */
+MUST_CHECK enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
 /* The segment ends at its tail; asked again, somewhere else. */
 void stream_note_end(struct stream *stream, const struct segment *segment);

@@ -223,10 +223,9 @@ enum err store_append_void(struct store *store)
 		.sync = SYNC_ALWAYS,
 	};
 	const struct payload payload = {0};
-	enum err err = stream_prepare(stream, &record, &payload);
+	enum err err = stream_append(stream, &record, &payload, &record.place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &record, &payload, &record.place);
 	store->next_lsn++;
 	store->void_from = 0;
 	return OK;
@@ -256,10 +255,9 @@ static enum err store_append_one(struct store *store, struct record *record)
 		payload.crcs = record->body->chunk_crcs;
 		ASSERT(payload.crcs != NULL);
 	}
-	enum err err = stream_prepare(stream, record, &payload);
+	enum err err = stream_append(stream, record, &payload, &record->place);
 	if (err != OK)
 		return err;
-	stream_add(stream, record, &payload, &record->place);
 	if (record_is_mark(record->type, payload.len))
 		record->place = (struct place){0};
 	return OK;

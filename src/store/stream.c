@@ -210,22 +210,13 @@ enum err stream_next_segment(struct stream *stream, bool may_use_reserve)
 	return OK;
 }
 
-/* Once a batch was opened for it, the record fits: its size alone was checked before. */
-enum err stream_prepare(struct stream *stream, const struct record *record,
+/* Opens a batch in which the record fits: its size alone was checked before. */
+static enum err stream_make_room(struct stream *stream, const struct record *record,
     const struct payload *payload)
 {
-	CHECK_OBJ(stream, STREAM_MAGIC);
-	if (stream->failed)
-		return ERR_OVERLOADED;
 	uint64_t need = batch_bytes_alone(record, payload->len);
 	if (need > segment_room_end(stream->store->options.segment_bytes) - SECTOR)
 		return ERR_TOOLARGE;
-	if (stream->open != NULL) {
-		uint64_t bytes = batch_bytes_with(stream->open, record, payload);
-		if (bytes > 0 &&
-		    stream->open->offset + bytes <= segment_room_end(stream->active->bytes))
-			return OK;
-	}
 	if (stream->batch_count + 3 > stream->batch_limit)
 		return ERR_OVERLOADED;
 	uint64_t tail = stream->active == NULL ? 0 : stream->active->tail;
@@ -243,17 +234,39 @@ enum err stream_prepare(struct stream *stream, const struct record *record,
 	return OK;
 }
 
-void stream_add(struct stream *stream, const struct record *record,
+/* True if the record has a spot in the open batch. */
+static bool stream_find_spot(const struct stream *stream, const struct record *record,
+    const struct payload *payload, struct batch_spot *spot)
+{
+	const struct batch *batch = stream->open;
+	if (batch == NULL)
+		return false;
+	uint64_t bytes = batch_bytes_with(batch, record, payload, spot);
+	return bytes > 0 && batch->offset + bytes <= segment_room_end(stream->active->bytes);
+}
+
+enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place)
 {
+	struct batch_spot spot;
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	if (stream->failed)
+		return ERR_OVERLOADED;
+	if (!stream_find_spot(stream, record, payload, &spot)) {
+		enum err err = stream_make_room(stream, record, payload);
+		if (err != OK)
+			return err;
+		bool found = stream_find_spot(stream, record, payload, &spot);
+		ASSERT(found);
+	}
 	struct batch *batch = stream->open;
 	struct segment *segment = stream->active;
-	ASSERT(batch != NULL && batch->segment == segment);
+	ASSERT(batch->segment == segment);
 	struct stamp stamp = segment_stamp(segment, batch->offset);
-	batch_add(batch, &stamp, record, payload, place);
-	ASSERT(batch->offset + batch->bytes <= segment_room_end(segment->bytes));
+	*place = batch_add(batch, &stamp, record, payload, &spot);
 	bool is_mark = record_is_mark(record->type, payload->len);
 	segment_note(segment, record->lsn, place->bytes, is_mark);
 	if (!is_mark)
 		segment_retain(segment, place->bytes);
+	return OK;
 }
