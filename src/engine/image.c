@@ -76,24 +76,39 @@ enum err call_put_image(struct call *call, struct span key, const struct image_p
 	return err;
 }
 
+/* New metadata of an image whose entry a LINK made is a LINK again: a META says nothing to a
+ * recovery that does not find the key, and of two LINKs the older one may go. */
+static struct record edit_record(const struct engine *engine, struct entry *entry)
+{
+	bool linked = (entry->flags & ENTRY_SHARED) != 0;
+	return (struct record){
+	    .type = linked ? RECORD_LINK : RECORD_META,
+	    .refers = entry_image(entry)->body_lsn,
+	    .expire_ms = linked ? (int64_t)entry_expire_ms(entry) : 0,
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	};
+}
+
 enum err call_edit_image(struct call *call, struct entry *entry, const struct image_meta *meta)
 {
 	struct engine *engine = call->engine;
-	struct span key = entry_key(entry);
+	struct span key = call->argv[1];
 	struct target target = {
 		.db = call->session->db, .key = key, .hash = call_hash(call, key), .entry = entry,
 	};
 	struct buf encoded;
+	ASSERT(span_equal(key, entry_key(entry)));
 	buf_init(&encoded, &engine->memory.images);
 	enum err err = image_meta_encode(meta, &encoded);
-	struct record record = {
-		.type = RECORD_META, .db = target.db, .key = key, .meta = buf_span(&encoded),
-		.refers = entry_image(entry)->body_lsn,
-		.sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
-	};
+	struct record record = edit_record(engine, entry);
+	record.db = target.db;
+	record.key = key;
+	record.meta = buf_span(&encoded);
 	if (err == OK)
 		err = store_append(engine->store, &record);
-	if (err == OK)
+	if (err == OK && record.type == RECORD_LINK)
+		err = apply_link(engine, &target, &record, past_body(engine, entry));
+	else if (err == OK)
 		err = apply_meta(engine, &target, &record);
 	if (err == OK) {
 		err = metadata_remember(engine, record.lsn, buf_span(&encoded), NULL);

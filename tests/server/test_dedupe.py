@@ -123,3 +123,26 @@ def test_the_body_moves_between_tiers_for_all_its_keys(client):
     assert [client.execute_command("IMG.TIER", "GET", key) for key in "ab"] == [b"warm"] * 2
     client.delete("a")
     assert client.execute_command("IMG.GET", "b") == BIG
+
+
+def test_an_edited_link_needs_no_other_record_of_its_key(make_server):
+    server = make_server("--history-window", "0", "--segment-bytes", "1mb")
+    client = server.client()
+
+    def on_to_the_next_segments():
+        for _ in range(6):
+            client.set("filler", NOISE.randbytes(400_000))
+
+    put(client, "a", BIG)
+    on_to_the_next_segments()
+    put(client, "b", BIG, "TITLE", "one", "EX", "1000")
+    on_to_the_next_segments()
+    client.delete("a")
+    client.execute_command("IMG.EDIT", "b", "TITLE", "two")
+    on_to_the_next_segments()                   # nothing in the segment of the first LINK is needed
+    until(lambda: store(client, "hot_dead_bytes") < 2_500_000)
+    server.stop()
+    client = server.start().client()
+    assert client.execute_command("IMG.GET", "b") == BIG
+    assert client.execute_command("IMG.INFO", "b", "title")[1] == b"two"
+    assert client.ttl("b") > 900
