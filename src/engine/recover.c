@@ -127,13 +127,37 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	    followed;
 }
 
+/* Recovery has come to a record whose body cannot be read. What its key was before must not be
+ * served in its stead: an image stays, and answers -CORRUPT; a string is gone, as from a cache. */
+static void recover_corrupt(struct engine *engine, struct place place, const struct record *record)
+{
+	struct record copy = *record;
+	struct target target;
+	ASSERT(engine->loading);
+	if (record->db >= DATABASE_COUNT || (record->type != RECORD_IMAGE && record->type != RECORD_VALUE))
+		return;
+	target = recover_target(engine, record);
+	copy.place = place;
+	if (record->type == RECORD_IMAGE && record->meta.len > 0 && place.bytes > 0) {
+		store_retain(engine->store, place);
+		if (apply_image(engine, &target, &copy) == OK)
+			return;
+		store_release(engine->store, place);
+	}
+	if (record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
+	const struct ending ending = {record->lsn, record->time_ms, VERSION_SUPERSEDED};
+	if (target.entry != NULL)
+		engine_forget(engine, target.db, target.entry, target.hash, &ending);
+}
+
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->corrupt_seen = true;
-	if (engine->loading && record != NULL && record->type == RECORD_IMAGE)
-		past_note_released(engine, record->lsn);
+	if (engine->loading && record != NULL && !past_recovering(engine, record))
+		recover_corrupt(engine, place, record);
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,

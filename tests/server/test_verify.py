@@ -160,3 +160,34 @@ def test_a_server_stops_while_it_verifies(tested):
     except redis.ConnectionError:
         pass
     assert tested.process.wait(timeout=20) == 0
+
+
+def test_an_unreadable_value_does_not_bring_back_the_old_one(tested):
+    client = tested.client()
+    old, new = (NOISE.randbytes(3000) for _ in range(2))
+    client.set("s", old)
+    client.set("s", new)
+    client.set("other", "1")
+    tested.kill()
+    flip(tested, new[:100])
+    client = tested.start().client()
+    assert client.get("s") is None and client.get("other") == b"1"
+    assert info(client, "corrupt_records") > 0
+
+
+def test_an_unreadable_image_is_corrupt_after_a_restart_too(tested):
+    client = tested.client()
+    old, new = picture(), picture()
+    client.execute_command("IMG.PUT", "k", old)
+    client.execute_command("IMG.PUT", "k", new)
+    client.set("other", "1")
+    tested.kill()
+    flip(tested, new[40:80])
+    client = tested.start().client()
+    with pytest.raises(redis.ResponseError, match="^CORRUPT"):
+        client.execute_command("IMG.GET", "k")
+    assert client.execute_command("IMG.VERIFY", "k") == [b"corrupt"]
+    first = client.execute_command("IMG.VERSIONS", "k")[1][1]
+    assert client.execute_command("IMG.GET", "k", "LSN", first) == old
+    client.execute_command("IMG.RESTORE", "k", "LSN", first)
+    assert client.execute_command("IMG.GET", "k") == old

@@ -68,6 +68,8 @@ static void life_settings(struct life *life)
 	settle(settings, "spare-segments", "4");
 	settle(settings, "body-memory", "24mb");
 	settle(settings, "hot-memory", random_below(&life->random, 2) ? "0" : "4mb");
+	/* Without history whatever is shared is let go of at once. */
+	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
@@ -139,7 +141,8 @@ static bool life_check(struct life *life)
 			return false;
 		}
 		/* LSNs behind it may yet be given to others, should the power go now. */
-		shadow_note_moment(shadow, store_durable_lsn(life->server->engine->store));
+		if (life->settings.history_window_s > 0)
+			shadow_note_moment(shadow, store_durable_lsn(life->server->engine->store));
 	}
 	return true;
 }
