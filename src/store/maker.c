@@ -421,7 +421,8 @@ static bool zeroer_wants(const struct segment *segment)
 
 void zeroer_pump(struct store *store)
 {
-	if (store->zeroed != NULL || store->closing || io_timer_is_set(&store->zero_timer))
+	if (store->zeroed != NULL || store->closing || store->options.read_only ||
+	    io_timer_is_set(&store->zero_timer))
 		return;
 	struct segment *segment = NULL;
 	for (uint32_t i = 0; i < store->segment_count && segment == NULL; i++) {
