@@ -72,6 +72,12 @@ static void life_settings(struct life *life)
 	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
+	if (!life->plant && random_below(&life->random, 4) == 0) {
+		/* A small disk: history is given up again and again, and commands are refused. */
+		settle(settings, "disk-bytes-max", "14mb");
+		settle(settings, "dedupe", "no");
+		life->kind = SHADOW_FAILS;
+	}
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
 }
