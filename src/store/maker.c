@@ -170,6 +170,7 @@ static void maker_finish(struct store *store)
 	clean_pump(store);
 	zeroer_pump(store);
 	maker_pump(store);
+	recovery_maker_done(store);           /* that may have come to the limit of the disk */
 	reclaim_pump(store);
 	store_check_closed(store);
 }

@@ -72,9 +72,14 @@ static void life_settings(struct life *life)
 	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
-	/* Half of the disks are so small that segments are cleaned all the time. */
-	if (random_below(&life->random, 2) == 0)
+	/* Half of the disks are so small that segments are cleaned all the time, history is given up
+	 * again and again, and commands are refused: any of those under way may have been. */
+	if (random_below(&life->random, 2) == 0) {
 		settings->disk_bytes_max = (10 + random_below(&life->random, 6)) << 20;
+		settle(settings, "dedupe", random_below(&life->random, 2) ? "yes" : "no");
+		if (!life->plant)
+			life->kind = SHADOW_FAILS;
+	}
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
 }
