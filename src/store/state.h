@@ -21,7 +21,7 @@ enum {
 	SEGMENT_MAGIC = 0x5365676d,
 	/* Spares that PUT leaves alone; DELETE and the like take all but the last, which is the
 	 * cleaner's, and that of a batch whose write failed. */
-	RESERVE_SEGMENTS = 3,
+	RESERVE_SEGMENTS = 4,
 	RESERVE_CLEANER = 1,
 	STREAM_BATCHES = 16,              /* open, waiting, in flight, not yet synced */
 	STREAM_UNSYNCED = 8,              /* more than these are synced at once */
