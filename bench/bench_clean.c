@@ -4,7 +4,8 @@
  *
  * The real store writes real files under DIR; the owner is an array. Objects are log-normal
  * around 40 KiB. Each workload first fills the store to its share of the room, then writes
- * `turnovers` times the room; only these count. Write amplification is bytes written to the device,
+ * `turnovers` times the room; only these count. 80% full means: of what the segments can hold of
+ * such objects, which begin on sectors, with the reserve and the segments being written apart. Write amplification is bytes written to the device,
  * commit blocks and padding and all, over bytes of the records appended. Making the segments (they
  * are zeroed once) is told apart. Prints one line for each workload.
  *
@@ -28,6 +29,12 @@ struct key {
 	struct place place;
 	uint64_t     lsn;
 	uint32_t     bytes;
+};
+
+struct options {
+	const char *dir, *only;
+	uint64_t    disk_bytes, turnovers;
+	uint32_t    segment_bytes;
 };
 
 struct bench {
@@ -140,6 +147,21 @@ static void bench_make_bodies(struct bench *bench)
 			bench->bodies[i]->ptr[at] = (uint8_t)random_next(&bench->random);
 		body_advance(bench->bodies[i], len);
 	}
+}
+
+/* Bytes of such records that fit: of `len` bytes, a sector goes to the head, part of one is lost at
+ * the end of each, and part of one record at the end of each segment. */
+static uint64_t bench_room(const struct bench *bench, const struct options *options)
+{
+	enum { KEPT_SEGMENTS = 8 };
+	double bytes = 0, sectors = 0;
+	for (int i = 0; i < SIZES; i++) {
+		bytes += (double)bench->bodies[i]->len + 4096;
+		sectors += (double)((bench->bodies[i]->len + 4095) / 4096 * 4096 + 4096);
+	}
+	double tail = sectors / SIZES / options->segment_bytes / 2 + 0.01;
+	double kept = (double)options->segment_bytes * KEPT_SEGMENTS;
+	return (uint64_t)(((double)options->disk_bytes - kept) * (bytes / sectors) * (1 - tail));
 }
 
 static void bench_append(struct bench *bench, struct record *record)
@@ -272,12 +294,6 @@ static const struct workload workloads[] = {
 	{"uniform", "uniform overwrites, 80% full", "none", step_uniform},
 };
 
-struct options {
-	const char *dir, *only;
-	uint64_t    disk_bytes, turnovers;
-	uint32_t    segment_bytes;
-};
-
 static void bench_open(struct bench *bench, const struct options *options)
 {
 	const struct io_options io_options = {.log = &bench->log};
@@ -325,12 +341,13 @@ static void bench_run(const struct workload *workload, const struct options *opt
 {
 	static struct bench bench;
 	struct store_stats before, after;
-	bench = (struct bench){.log.level = LOG_WARNING, .room_bytes = options->disk_bytes};
+	bench = (struct bench){.log.level = LOG_WARNING};
 	random_init(&bench.random, 7);
 	bench.keys = calloc(KEYS_MAX, sizeof(*bench.keys));
 	ASSERT(bench.keys != NULL);
 	bench_open(&bench, options);
 	bench_make_bodies(&bench);
+	bench.room_bytes = bench_room(&bench, options);
 	do {
 		workload->step(&bench);
 		store_get_stats(bench.store, &before);
@@ -348,7 +365,7 @@ static void bench_run(const struct workload *workload, const struct options *opt
 	printf("S7 %-8s %-32s write amplification %.3f (copies alone %.3f), live %.0f%%, goal %s\n"
 	       "   %llu victims, %llu marks carried, %llu dropped, zeroed %.3f, CPU %.1f s/GB\n",
 	    workload->name, workload->what, written / appended, 1 + copied / appended,
-	    100.0 * (double)bench.live_bytes / (double)options->disk_bytes, workload->goal,
+	    100.0 * (double)bench.live_bytes / (double)bench.room_bytes, workload->goal,
 	    (unsigned long long)(after.cleaner.victims - before.cleaner.victims),
 	    (unsigned long long)(after.cleaner.marks - before.cleaner.marks),
 	    (unsigned long long)(after.cleaner.marks_dropped - before.cleaner.marks_dropped),

@@ -204,7 +204,7 @@ static bool clean_begin(struct cleaner *cleaner)
 		victim = clean_pick_pinning(store);
 		if (victim == NULL)
 			victim = clean_pick(store);
-		cleaner->hopeless = victim == NULL;
+		cleaner->hopeless = victim == NULL;   /* until the next tick */
 	} else if (cleaner->idle_ticks >= CLEAN_IDLE_TICKS) {
 		cleaner->duty = 0.2;
 		victim = clean_pick_idle(store);
@@ -243,6 +243,7 @@ static void clean_finish(struct cleaner *cleaner)
 	cleaner->done.evacuated++;
 	store->reclaim_due = true;
 	reclaim_pump(store);
+	commit_hurry(store);
 }
 
 static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *before)
@@ -373,8 +374,11 @@ void clean_wake(struct store *store)
 {
 	struct cleaner *cleaner = store->cleaner;
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
-	if (store->opened && store->events.is_live != NULL && !cleaner->hopeless &&
-	    clean_is_waiting(cleaner))
+	if (!store->opened || store->events.is_live == NULL || cleaner->hopeless ||
+	    !clean_is_waiting(cleaner))
+		return;
+	const struct clean_room room = clean_room(store);
+	if (clean_duty(&room) > 0)            /* else what is needed is being made */
 		clean_after(cleaner, 0);
 }
 

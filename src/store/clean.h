@@ -18,7 +18,7 @@
  * which nothing died u is 1, so what lives is never copied for ever.
  *
  * When: room is what disk_bytes_max (or else the disk) leaves, in segments. Above `start` = the
- * reserve and 12% nothing is cleaned, unless nobody has written for some seconds, and a segment
+ * reserve and 4% nothing is cleaned, unless nobody has written for some seconds, and a segment
  * is more than 30% dead and will not soon expire as a whole. Below, the cleaner works a part of
  * the time that grows linearly to all of it at the reserve.
  *

@@ -211,6 +211,7 @@ static void commit_moved_on(struct stream *stream)
 	commit_tell(store);
 	move_pump(store);
 	reclaim_pump(store);
+	commit_hurry(store);
 	clean_pump(store);
 	store_check_closed(store);
 }
@@ -300,16 +301,10 @@ static void commit_open_for_mark(struct stream *stream)
 		stream->unmarked = true;
 }
 
-/* Once a second: what was promised within a second, and a mark when all is quiet. */
-void commit_tick(struct store *store)
+/* Streams in which all is quiet say what became durable. */
+static void commit_mark(struct store *store)
 {
-	struct stream *hot = &store->streams[TIER_HOT];
-	bool everysec = hot->open != NULL && hot->open->everysec;
-	for (struct list *at = hot->batches.next; at != &hot->batches; at = at->next)
-		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
-	if (everysec && !hot->failed)
-		store_sync(store);
-	commit_open_for_mark(hot);
+	commit_open_for_mark(&store->streams[STREAM_USER]);
 	for (int number = 0; number < STREAM_COUNT; number++) {
 		struct stream *stream = &store->streams[number];
 		if (stream->failed || !stream->unmarked || !commit_is_quiet(stream))
@@ -324,4 +319,29 @@ void commit_tick(struct store *store)
 		}
 		commit_pump(stream);
 	}
+}
+
+void commit_hurry(struct store *store)
+{
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	if (store->reclaim_lsn == UINT64_MAX || store->recorded_lsn >= store->reclaim_lsn ||
+	    spares > RESERVE_SEGMENTS + 1 || store->state == ERR_READONLY || store->closing)
+		return;
+	if (store->durable_lsn >= store->reclaim_lsn)
+		commit_mark(store);
+	else if (store->sync_lsn < store->reclaim_lsn)
+		store_sync(store);
+}
+
+/* Once a second: what was promised within a second, and a mark when all is quiet. */
+void commit_tick(struct store *store)
+{
+	struct stream *hot = &store->streams[TIER_HOT];
+	bool everysec = hot->open != NULL && hot->open->everysec;
+	for (struct list *at = hot->batches.next; at != &hot->batches; at = at->next)
+		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
+	if (everysec && !hot->failed)
+		store_sync(store);
+	commit_mark(store);
 }

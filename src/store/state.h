@@ -239,6 +239,8 @@ void commit_advance(struct stream *stream);
 /* Something was written, or proven to be: acknowledge, and go on. */
 void commit_written(struct stream *stream);
 void commit_tick(struct store *store);
+/* A dead segment is wanted, and waits for what it rests on to be durable, and recorded. */
+void commit_hurry(struct store *store);
 void commit_update_written(struct store *store);
 void commit_tell(struct store *store);
 bool commit_is_quiet(const struct stream *stream);      /* nothing open, nothing under way */
