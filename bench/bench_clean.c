@@ -5,7 +5,8 @@
  * The real store writes real files under DIR; the owner is an array. Objects are log-normal
  * around 40 KiB. Each workload first fills the store to its share of the room, then writes
  * `turnovers` times the room; only these count. 80% full means: of what the segments can hold of
- * such objects, which begin on sectors, with the reserve and the segments being written apart. Write amplification is bytes written to the device,
+ * such objects, which begin on sectors, with the reserve and the segments being written apart.
+ * Write amplification is bytes written to the device,
  * commit blocks and padding and all, over bytes of the records appended. Making the segments (they
  * are zeroed once) is told apart. Prints one line for each workload.
  *

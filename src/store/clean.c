@@ -253,8 +253,9 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 	if (!clean_is_needed(cleaner))
 		return CLEAN_ON;
 	if (clean_bytes(cleaner, at).len < view->layout.bytes) {
+		uint64_t bytes = view->layout.bytes;      /* the view goes with the scan */
 		cleaner->scan = *before;
-		return clean_want(cleaner, at, view->layout.bytes);
+		return clean_want(cleaner, at, bytes);
 	}
 	if (cleaner->from + SECTOR <= at)
 		cleaner->checked = 0;         /* not the long record that the window was made for */

@@ -9,7 +9,7 @@
  * prefix of the log, so nothing is durable before what precedes it. Writes end in any
  * order; batches leave the list, and are acknowledged, strictly in theirs.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 static void commit_write_done(struct io_op *op, int32_t result);
 static void commit_sync_done(struct io_op *op, int32_t result);

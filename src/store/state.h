@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "store/batch.h"
+#include "store/chain.h"
 #include "store/chain_table.h"
 #include "store/scan.h"
 
@@ -283,57 +284,6 @@ void move_run_deferred(struct store *store);
 void move_abandon(struct store *store);
 /* A copied part went to another place with its batch. */
 bool move_part_moved(struct store *store, struct place from, struct place to);
-
-/* ---- clean.c, clean_copy.c, clean_pick.c: partly dead segments; see clean.h ---- */
-void clean_init(struct store *store);
-void clean_fini(struct store *store);
-void clean_abandon(struct store *store);
-void clean_tick(struct store *store);
-/* A batch became durable, or a segment was made: the cleaner goes on. */
-void clean_pump(struct store *store);
-/* There is hardly room: do not wait for the next tick. */
-void clean_wake(struct store *store);
-void clean_stop(struct store *store);                   /* takes up nothing new */
-bool clean_is_idle(const struct store *store);          /* nothing of it is under way */
-/* It may still make room: whoever needs a segment should wait. */
-bool clean_is_helping(const struct store *store);
-void clean_get_stats(const struct store *store, struct store_stats *out);
-void clean_batch_durable(struct batch *batch);
-void clean_batch_failed(struct batch *batch);
-/* `record` was copied to its place, and the owner took the copy or not. */
-void clean_note_copy(struct store *store, const struct record *record, bool taken);
-/* Which marks other segments need: each needs those from some LSN on; the two smallest. */
-struct clean_pins {
-	uint64_t              first, second;
-	const struct segment *whose;      /* the first one is this segment's; it does not need its own */
-};
-struct clean_pins clean_pins(const struct store *store);
-/* Is a mark (EXPIRE apart) that lies in this segment needed for the sake of another? */
-bool clean_needs_mark(const struct clean_pins *pins, const struct segment *lies_in, uint64_t lsn);
-/* LSNs from `from` on and before `to` were cut off. */
-void void_note(struct store *store, uint64_t from, uint64_t to);
-bool void_covers(const struct store *store, uint64_t lsn);
-
-/* ---- chain.c: bodies in several records ---- */
-struct chain {
-	struct chain *next;
-	struct place  head;
-	uint32_t      refs;               /* owners of the head */
-	uint32_t      count;
-	struct place  parts[];
-};
-
-void chain_init(struct store *store);
-void chain_fini(struct store *store);
-struct chain *chain_find(const struct store *store, struct place head);
-struct chain *chain_add(struct store *store, struct place head, uint32_t count);
-void chain_retain(struct store *store, struct place head);
-void chain_drop(struct store *store, struct place head);      /* one owner fewer */
-void chain_rehead(struct store *store, struct place from, struct place to);
-/* Does any living chain name this part? */
-bool chain_has_part(const struct store *store, struct place part);
-bool chain_part_moved(struct store *store, struct place from, struct place to);
-MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 
 /* ---- reclaim.c ---- */
 void reclaim_pump(struct store *store);             /* looks only if there is reason to */

@@ -15,7 +15,8 @@
  *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
  *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
- *   segment after a write error). It keeps its LSN; relocated() offers the new place and the owner takes it if its entry
+ *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
+ *   owner takes it if its entry
  *   still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery

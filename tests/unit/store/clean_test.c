@@ -273,6 +273,30 @@ Test(clean, long_bodies_are_moved_part_by_part, .init = setup, .fini = teardown,
 	owner_stop(&owner);
 }
 
+Test(clean, records_longer_than_a_piece_are_copied_whole, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	static const struct owner_options large = {.segment_bytes = 8 << 20, .spares = 4};
+	power_on(&large);
+	for (int i = 0; i < 30; i++) {
+		cr_assert_eq(put(i, i % 3 == 0 ? 2500000 : 900000), OK);
+		cr_assert_eq(put(100 + i, 700), OK);
+	}
+	for (int i = 0; i < 30; i++) {
+		if (i % 3 != 0 || i % 2 == 0)
+			drop(i);
+	}
+	wait_seconds(60);
+	cr_assert_gt(owner_stats(&owner).cleaner.bytes, 2500000);
+	owner_power_cut(&owner, disk);
+	power_on(&large);
+	for (int i = 0; i < 30; i++) {
+		check(i, i % 3 == 0 && i % 2 == 1);
+		check(100 + i, true);
+	}
+	owner_stop(&owner);
+}
+
 Test(clean, corrupt_segment_is_reported_and_kept, .init = setup, .fini = teardown, .timeout = 60)
 {
 	power_on(&roomy);
