@@ -28,11 +28,12 @@ static enum err recover_link(
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
-		tiers_setting(engine, record);
+		if (!past_setting(engine, record))
+			tiers_setting(engine, record);
 		return OK;
 	}
 	if (record->type == RECORD_FLUSH) {
-		apply_flush(engine, record->db);
+		apply_flush(engine, record);
 		return OK;
 	}
 	if (record->db >= DATABASE_COUNT)
@@ -56,8 +57,11 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 		(void)apply_expire(engine, &target, record);
 		return OK;
 	case RECORD_DELETE:
-		if (target.entry != NULL)
-			engine_forget(engine, target.db, target.entry, target.hash);
+		if (target.entry != NULL) {
+			const struct ending ending = {
+			    record->lsn, record->time_ms, VERSION_DELETED};
+			engine_forget(engine, target.db, target.entry, target.hash, &ending);
+		}
 		return OK;
 	default:
 		return ERR_VERSION;
@@ -68,6 +72,11 @@ void engine_recovered(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (past_recovering(engine, record)) {
+		if (record->type != RECORD_SETTING || !past_setting(engine, record))
+			store_release(engine->store, record->place);
+		return;
+	}
 	enum err err = recover_record(engine, record);
 	if (err == OK)
 		return;
@@ -75,11 +84,8 @@ void engine_recovered(void *ctx, const struct record *record)
 		log_warning(engine->log, "record %llu of type %u was not applied: %s",
 		    (unsigned long long)record->lsn, record->type, err_name(err));
 	store_release(engine->store, record->place);
-}
-
-static bool place_equal(struct place a, struct place b)
-{
-	return a.segment == b.segment && a.offset == b.offset;
+	if (record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
 }
 
 /* Where the entry of the record's own key keeps a record of this type, or NULL. */
@@ -107,20 +113,17 @@ static struct entry *record_entry(struct engine *engine, const struct record *re
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct engine *engine = ctx;
-	uint32_t owners = 0;
+	bool entry_too;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
-		return tiers_setting_relocated(engine, record, from, to);
-	if (record->type == RECORD_IMAGE || record->type == RECORD_LINK)
-		owners += shares_follow(engine, record, from, to);
-	struct place *place = place_of(record_entry(engine, record), record);
-	if (place != NULL && place_equal(*place, from)) {
-		*place = to;
-		owners++;
-	}
-	for (uint32_t i = 1; i < owners; i++)
-		store_follow(engine->store, from, to);
-	return owners > 0;
+		return past_setting_relocated(engine, record, from, to) ||
+		    tiers_setting_relocated(engine, record, from, to);
+	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
+	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
+	if (place == NULL || !place_equal(*place, from))
+		return followed;
+	*place = to;
+	return true;
 }
 
 /* The deadline of its key comes from this EXPIRE, or might. */
@@ -137,19 +140,42 @@ static bool expire_is_needed(const struct entry *entry, const struct record *rec
 enum liveness engine_is_live(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
+	bool owned;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
-		return tiers_setting_is_live(engine, record) ? RECORD_LIVES : RECORD_DEAD;
+		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record)
+		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)
 		return expire_is_needed(entry, record) ? RECORD_LIVES : RECORD_DEAD;
+	if (past_holds(engine, record->lsn, record->place, &owned) && owned)
+		return RECORD_SHARED;
 	const struct place *place = place_of(entry, record);
-	if (place != NULL && place_equal(*place, record->place))
-		return RECORD_LIVES;
-	if (record->type == RECORD_LINK && shares_name(engine, record))
-		return RECORD_LIVES;
-	return record->type == RECORD_IMAGE && shares_name(engine, record) ? RECORD_SHARED
-	                                                                  : RECORD_DEAD;
+	return place != NULL && place_equal(*place, record->place) ? RECORD_LIVES : RECORD_DEAD;
+}
+
+/* Recovery has come to a record whose body cannot be read. What its key was before must not be
+ * served in its stead: an image stays, and answers -CORRUPT; a string is gone, as from a cache. */
+static void recover_corrupt(struct engine *engine, struct place place, const struct record *record)
+{
+	struct record copy = *record;
+	struct target target;
+	ASSERT(engine->loading);
+	if (record->db >= DATABASE_COUNT || (record->type != RECORD_IMAGE && record->type != RECORD_VALUE))
+		return;
+	target = recover_target(engine, record);
+	copy.place = place;
+	if (record->type == RECORD_IMAGE && record->meta.len > 0 && place.bytes > 0) {
+		store_retain(engine->store, place);
+		if (apply_image(engine, &target, &copy) == OK)
+			return;
+		store_release(engine->store, place);
+	}
+	if (record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
+	const struct ending ending = {record->lsn, record->time_ms, VERSION_SUPERSEDED};
+	if (target.entry != NULL)
+		engine_forget(engine, target.db, target.entry, target.hash, &ending);
 }
 
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
@@ -157,6 +183,8 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->corrupt_seen = true;
+	if (engine->loading && record != NULL && !past_recovering(engine, record))
+		recover_corrupt(engine, place, record);
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,

@@ -126,6 +126,7 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	else if ((batch->commit.flags & COMMIT_SEAL) == 0)
 		stream->unmarked = false;
 	move_batch_durable(batch);
+	footer_note_durable(batch);
 	clean_batch_durable(batch);
 	stream_batch_done(stream, batch);
 }
@@ -302,8 +303,9 @@ static void commit_open_for_mark(struct stream *stream)
 }
 
 /* Streams in which all is quiet say what became durable. */
-static void commit_mark(struct store *store)
+void store_record_durable(struct store *store)
 {
+	CHECK_OBJ(store, STORE_MAGIC);
 	commit_open_for_mark(&store->streams[STREAM_USER]);
 	for (int number = 0; number < STREAM_COUNT; number++) {
 		struct stream *stream = &store->streams[number];
@@ -329,7 +331,7 @@ void commit_hurry(struct store *store)
 	    spares > RESERVE_SEGMENTS + 1 || store->state == ERR_READONLY || store->closing)
 		return;
 	if (store->durable_lsn >= store->reclaim_lsn)
-		commit_mark(store);
+		store_record_durable(store);
 	else if (store->sync_lsn < store->reclaim_lsn)
 		store_sync(store);
 }
@@ -343,5 +345,5 @@ void commit_tick(struct store *store)
 		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
 	if (everysec && !hot->failed)
 		store_sync(store);
-	commit_mark(store);
+	store_record_durable(store);
 }

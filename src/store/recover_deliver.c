@@ -137,7 +137,7 @@ bool recover_seal(struct recovery *recovery)
 			seal_write(recovery, scanned);
 			return false;
 		}
-		if (seal_decide(recovery, scanned)) {
+		if (seal_decide(recovery, scanned) && !recovery->store->options.read_only) {
 			seal_sync(recovery, scanned);
 			return false;
 		}
@@ -278,6 +278,30 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 	return true;
 }
 
+/* True: told. False with *wait: bytes are being read; else its record has to be read. */
+static bool deliver_from_footer(struct recovery *recovery, const struct found *found, bool *wait)
+{
+	struct footer_item item;
+	enum err err = recover_footer_item(recovery, found, &item);
+	*wait = err == ERR_AGAIN;
+	if (err != OK)
+		return false;
+	struct record record = {
+		.type = item.type,
+		.flags = item.flags,
+		.db = item.db,
+		.lsn = item.lsn,
+		.refers = item.refers,
+		.expire_ms = item.expire_ms,
+		.time_ms = item.time_ms,
+		.key = item.key,
+		.meta = item.meta,
+		.body_bytes = item.body_bytes,
+	};
+	deliver_tell(recovery, found, &record);
+	return true;
+}
+
 /* True: on to the next one. False: bytes are being read. */
 static bool deliver_one(struct recovery *recovery, const struct found *found)
 {
@@ -287,6 +311,11 @@ static bool deliver_one(struct recovery *recovery, const struct found *found)
 	ASSERT(segment != NULL);
 	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID)
 		return true;
+	bool wait = false;
+	if (found->head && deliver_from_footer(recovery, found, &wait))
+		return true;
+	if (wait)
+		return false;
 	struct stamp stamp = segment_stamp(segment, offset);
 	struct record_view view;
 	uint64_t want = RECORD_HEADER;

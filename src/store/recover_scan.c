@@ -25,6 +25,13 @@ static void void_push(struct recovery *recovery, uint64_t from, uint64_t to)
 	recovery->voids[recovery->void_count++] = (struct void_range){from, to};
 }
 
+void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers)
+{
+	found_push(recovery, found);
+	if (found->type == RECORD_VOID)
+		void_push(recovery, refers, found->lsn);
+}
+
 static void scan_found(struct recovery *recovery)
 {
 	const struct scan *scan = &recovery->scan;
@@ -42,9 +49,7 @@ static void scan_found(struct recovery *recovery)
 	ASSERT(found.offset > 0);
 	if (header->lsn == 0)
 		return;
-	found_push(recovery, &found);
-	if (header->type == RECORD_VOID)
-		void_push(recovery, header->refers, header->lsn);
+	recover_note_found(recovery, &found, header->refers);
 }
 
 /* The commit block names a segment of its own stream. */
@@ -57,11 +62,11 @@ static void scan_name_stream(struct recovery *recovery, const struct commit_bloc
 		named->segment->stream = (uint8_t)commit->stream;
 }
 
-static void scan_committed(struct recovery *recovery, struct scanned *scanned)
+void recover_learn(struct recovery *recovery, const struct scanned *scanned,
+    const struct commit_block *commit)
 {
-	const struct commit_block *commit = &recovery->scan.commit;
+	ASSERT(commit->stream < STREAM_COUNT);
 	struct position *durable = &recovery->durable[commit->stream];
-	scanned->batches++;
 	scanned->segment->stream = (uint8_t)commit->stream;
 	if (commit->durable_lsn >= recovery->durable_lsn) {
 		recovery->durable_lsn = commit->durable_lsn;
@@ -81,6 +86,12 @@ static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 		before->end_told_by = scanned->segment->id;
 	}
 	recovery->batch_from = recovery->found_count;
+}
+
+static void scan_committed(struct recovery *recovery, struct scanned *scanned)
+{
+	scanned->batches++;
+	recover_learn(recovery, scanned, &recovery->scan.commit);
 }
 
 /* The batch was not completed: what was found of it does not count. A void range without its
@@ -141,6 +152,14 @@ bool recover_scan(struct recovery *recovery)
 	}
 	for (; recovery->at < recovery->scanned_count; recovery->at++) {
 		struct scanned *scanned = &recovery->scanned[recovery->at];
+		if (!scanned->footer_tried) {
+			enum err err = recover_footer(recovery, scanned);
+			if (err == ERR_AGAIN)
+				return false;
+			scanned->footer_tried = true;
+		}
+		if (scanned->from_footer)
+			continue;
 		if (!recovery->scanning)
 			scan_begin(recovery, scanned, SECTOR);
 		enum scan_step step = scan_run(recovery, scanned);

@@ -1,8 +1,6 @@
 /* store/recover_sort.c: which of the records that were found make up the store. */
 #include "store/recovery.h"
 
-#include <stdlib.h>
-
 struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
 {
 	uint32_t low = 0, high = recovery->scanned_count;
@@ -75,9 +73,8 @@ void recover_cut(struct recovery *recovery, const struct found *bad)
 	}
 }
 
-static int found_compare(const void *a, const void *b)
+int found_compare(const struct found *x, const struct found *y)
 {
-	const struct found *x = a, *y = b;
 	if (x->lsn != y->lsn)
 		return x->lsn < y->lsn ? -1 : 1;
 	/* Of several copies the one that was moved most often comes last; it counts modulo 64,
@@ -185,9 +182,6 @@ static uint64_t sort_find_cut(const struct recovery *recovery)
 void recover_sort(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
-	if (recovery->found_count > 0)
-		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found),
-		    found_compare);
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
 	uint64_t cut = sort_find_cut(recovery);

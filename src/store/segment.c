@@ -87,6 +87,7 @@ void segment_free(struct store *store, struct segment *segment)
 {
 	ASSERT(segment->pins == 0 && segment->zero_iov.iov_len == 0);
 	ASSERT(segment->fd < 0);
+	footer_drop(segment);
 	segment_remove(store, segment);
 	DROP_OBJ(segment, SEGMENT_MAGIC);
 	memory_free(store->memory, segment->path, segment->path_bytes);
@@ -124,6 +125,9 @@ void segment_clear(struct segment *segment)
 	segment->evacuated = segment->left_alone = false;
 	segment->expire_last_ms = INT64_MIN;
 	memset(segment->ended, 0, sizeof(segment->ended));
+	footer_drop(segment);
+	segment->footer_lost = false;
+	segment->footer_raw = 0;
 }
 
 void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark, uint8_t type)

@@ -14,6 +14,7 @@
 #include "store/batch.h"
 #include "store/chain.h"
 #include "store/chain_table.h"
+#include "store/footer.h"
 #include "store/scan.h"
 
 enum {
@@ -39,6 +40,8 @@ enum segment_state {
 	SEGMENT_SEALED,       /* nothing more is written to it */
 	SEGMENT_RETIRING,     /* being recycled or unlinked */
 };
+
+struct footer;
 
 struct segment {
 	uint32_t       magic;
@@ -72,6 +75,9 @@ struct segment {
 	char          *path;
 	size_t         path_bytes;
 	struct store  *store;
+	struct footer *footer;            /* being gathered or written; NULL: none yet */
+	bool           footer_lost;       /* there will be none */
+	uint64_t       footer_raw;        /* bytes of its items, for the room to keep */
 };
 
 struct stream {
@@ -161,6 +167,7 @@ struct store {
 	struct list          moves_ended;         /* done() is owed to them */
 	uint32_t             moves_active;
 	uint32_t             retiring;
+	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
 	struct cleaner      *cleaner;
 	struct void_range   *voids;               /* LSNs that were cut; for the cleaner */
@@ -195,6 +202,16 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 {
 	return (struct stamp){segment->id, segment->nonce, offset};
 }
+
+/* ---- footer_make.c ---- */
+/* The batch is durable: its records enter the footer, which is written with the seal. */
+void footer_note_durable(struct batch *batch);
+void footer_write(struct segment *segment, const struct commit_block *seal);
+void footer_drop(struct segment *segment);
+/* A record was added to a batch of this segment: room is kept for its item. */
+void footer_count(struct segment *segment, const struct record *record);
+/* Where the room for batches ends if `record` (or NULL) came too. */
+uint64_t footer_end_for(const struct segment *segment, const struct record *record);
 
 /* ---- maker.c ---- */
 void maker_init(struct store *store);

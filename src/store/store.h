@@ -63,6 +63,11 @@ struct place {
 	uint32_t bytes;         /* record from header to the end of its body, without padding */
 };
 
+static inline bool place_equal(struct place a, struct place b)
+{
+	return a.segment == b.segment && a.offset == b.offset;
+}
+
 struct record {
 	uint8_t      type;
 	uint8_t      flags;
@@ -118,6 +123,8 @@ struct store_options {
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
+	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
+	                                       segment, no mark; every append is ERR_READONLY */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -153,13 +160,20 @@ void store_end_group(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);
+/* No segment can be made for the hot tier beyond what is there already: the disk is full, or the
+ * next segment will say so. */
+bool store_is_short(const struct store *store);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
+/* Writes down at once what is durable, which otherwise happens within a second: only then can
+ * segments that died since be used again. Nothing happens while batches are under way. */
+void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
+uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
 uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */
 enum err store_state(const struct store *store);
 
@@ -167,8 +181,9 @@ enum err store_state(const struct store *store);
 void store_release(struct store *store, struct place place);
 /* One more owner of a living record (COPY of an image shares its body). */
 void store_retain(struct store *store, struct place place);
-/* Inside relocated() only: one more owner of `from` goes along to `to`. */
-void store_follow(struct store *store, struct place from, struct place to);
+/* The record lives on, but what its own key says now is something else, or nothing: the mark that
+ * ended it there is needed for as long as it lies anywhere. */
+void store_note_death(struct store *store, struct place place);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
@@ -185,7 +200,7 @@ struct store_read {
 	store_read_done *done;
 	void            *ctx;
 	struct place     place;
-	uint64_t         lsn;               /* expected */
+	uint64_t         lsn;               /* expected; 0: any, the place being proven by itself */
 	bool             meta_only;         /* header, key and metadata, no body */
 	struct record    record;            /* on OK: spans borrowed until store_read_fini; body: one
 	                                       reference in `record.body`, taken over by the owner if
@@ -234,6 +249,7 @@ struct store_stats {
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
+	uint64_t footers_written, footers_read, footers_missing;
 	struct {
 		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
 		uint64_t records, bytes;         /* copied, marks too */
@@ -242,4 +258,10 @@ struct store_stats {
 		uint32_t duty_percent;           /* the part of the time that it works now; 0: at rest */
 	} cleaner;
 };
+
+/* How far recovery has come. */
+struct store_progress {
+	uint64_t total_bytes, loaded_bytes;
+};
+void store_get_progress(const struct store *store, struct store_progress *out);
 void store_get_stats(const struct store *store, struct store_stats *out);

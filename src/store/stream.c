@@ -87,7 +87,7 @@ uint64_t stream_room(const struct stream *stream)
 	uint64_t used = stream->active->tail;
 	if (stream->open != NULL)
 		used = stream->open->offset + stream->open->bytes + SECTOR;
-	uint64_t end = segment_room_end(stream->active->bytes);
+	uint64_t end = footer_end_for(stream->active, NULL);
 	return used < end ? end - used : 0;
 }
 
@@ -236,10 +236,11 @@ static enum err stream_make_room(struct stream *stream, const struct record *rec
 	if (stream->batch_count + 3 > stream->batch_limit)
 		return ERR_OVERLOADED;
 	uint64_t tail = stream->active == NULL ? 0 : stream->active->tail;
+	bool fresh = stream->open == NULL && tail == SECTOR;     /* it takes this without a footer */
 	if (stream->open != NULL)
 		tail = stream->open->offset +
 		    round_up(stream->open->bytes + RECORD_ALIGN + COMMIT_BYTES, SECTOR);
-	if (stream->active == NULL || tail + need > segment_room_end(stream->active->bytes)) {
+	if (stream->active == NULL || (!fresh && tail + need > footer_end_for(stream->active, record))) {
 		enum err err = stream_next_segment(stream, stream_spares_kept(stream, record));
 		if (err != OK)
 			return err;
@@ -258,7 +259,7 @@ static bool stream_find_spot(const struct stream *stream, const struct record *r
 	if (batch == NULL)
 		return false;
 	uint64_t bytes = batch_bytes_with(batch, record, payload, spot);
-	return bytes > 0 && batch->offset + bytes <= segment_room_end(stream->active->bytes);
+	return bytes > 0 && batch->offset + bytes <= footer_end_for(stream->active, record);
 }
 
 enum err stream_append(struct stream *stream, const struct record *record,
@@ -272,8 +273,10 @@ enum err stream_append(struct stream *stream, const struct record *record,
 		enum err err = stream_make_room(stream, record, payload);
 		if (err != OK)
 			return err;
-		bool found = stream_find_spot(stream, record, payload, &spot);
-		ASSERT(found);
+		/* The first record of a fresh segment may leave no room for a footer. */
+		uint64_t bytes = batch_bytes_with(stream->open, record, payload, &spot);
+		ASSERT(bytes > 0);
+		ASSERT(stream->open->offset + bytes <= segment_room_end(stream->active->bytes));
 	}
 	struct batch *batch = stream->open;
 	struct segment *segment = stream->active;
@@ -281,6 +284,7 @@ enum err stream_append(struct stream *stream, const struct record *record,
 	struct stamp stamp = segment_stamp(segment, batch->offset);
 	*place = batch_add(batch, &stamp, record, payload, &spot);
 	bool is_mark = record_is_mark(record->type, payload->len);
+	footer_count(segment, record);
 	segment_note(segment, record->lsn, place->bytes, is_mark, record->type);
 	if (is_mark)
 		return OK;
