@@ -58,7 +58,7 @@ const struct setting settings_table[] = {
 	BYTES("hot-memory", hot_memory, "256mb", 0, 1024 * GIB, 0),
 	BYTES("derivative-memory", derivative_memory, "128mb", 0, 1024 * GIB, 0),
 	BYTES("meta-memory", meta_memory, "64mb", MIB, 1024 * GIB, 0),
-	INT("spare-segments", spare_segments, "3", 2, 64, SETTING_IMMUTABLE),
+	INT("spare-segments", spare_segments, "5", 2, 64, SETTING_IMMUTABLE),
 	INT("batch-delay", batch_delay_ms, "50", 1, 1000, SETTING_IMMUTABLE),
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),

@@ -9,7 +9,7 @@
  * change no file system metadata. Being zeroed does not matter for correctness, unless the
  * file system cannot allocate: then a segment is zeroed before it counts as a spare.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 #include <errno.h>
 

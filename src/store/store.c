@@ -1,5 +1,5 @@
 /* store/store.c: the doors of the store: open, append, flush, close, look. */
-#include "store/state.h"
+#include "store/clean.h"
 
 #include <errno.h>
 

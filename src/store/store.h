@@ -15,7 +15,8 @@
  *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
  *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
- *   segment after a write error). It keeps its LSN; relocated() offers the new place and the owner takes it if its entry
+ *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
+ *   owner takes it if its entry
  *   still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
@@ -118,7 +119,7 @@ struct store_events {
 struct store_options {
 	const char *dir[TIER_COUNT];        /* TIER_WARM may be NULL: no such tier */
 	uint32_t    segment_bytes;          /* power of two, 1 MiB .. 1 GiB; default 64 MiB */
-	uint32_t    spare_segments;         /* kept ready; the last 3 are the reserve */
+	uint32_t    spare_segments;         /* kept ready; the last 4 are the reserve */
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
