@@ -112,6 +112,21 @@ static void info_memory(struct engine *engine, struct buf *out)
 	    (ull)engine->memory.replies.bytes);
 }
 
+static void info_loading(struct engine *engine, struct buf *out)
+{
+	struct store_progress progress;
+	store_get_progress(engine->store, &progress);
+	double seconds = (double)(io_now_us(engine->io) - engine->started_us) / 1e6;
+	double share = progress.total_bytes == 0
+	    ? 0 : (double)progress.loaded_bytes / (double)progress.total_bytes;
+	buf_printf(out,
+	    "loading_start_time:%lld\r\nloading_total_bytes:%llu\r\nloading_rdb_used_mem:0\r\n"
+	    "loading_loaded_bytes:%llu\r\nloading_loaded_perc:%.2f\r\nloading_eta_seconds:%.0f\r\n",
+	    (long long)(engine->started_ms / 1000), (ull)progress.total_bytes,
+	    (ull)progress.loaded_bytes, 100 * share,
+	    share > 0 ? seconds * (1 - share) / share : 1);
+}
+
 static void info_persistence(struct engine *engine, struct buf *out)
 {
 	struct store_stats stats;
@@ -124,6 +139,8 @@ static void info_persistence(struct engine *engine, struct buf *out)
 	    engine->loading,
 	    (ull)(store_last_lsn(engine->store) - store_durable_lsn(engine->store)),
 	    (long long)(engine->started_ms / 1000), (ull)stats.recovered_records);
+	if (engine->loading)
+		info_loading(engine, out);
 	buf_printf(out,
 	    "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
 	    "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\n"
@@ -267,11 +284,13 @@ static void info_store(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
 	    "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"
-	    "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n",
+	    "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n"
+	    "footers_written:%llu\r\nfooters_read:%llu\r\nfooters_missing:%llu\r\n",
 	    (ull)stats.reads, (ull)stats.read_bytes, (ull)stats.corrupt_records,
 	    (ull)stats.write_errors, (ull)stats.read_errors, (ull)stats.segments_created,
 	    (ull)stats.segments_recycled, (ull)stats.segments_unlinked,
-	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes);
+	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes,
+	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing);
 }
 
 static void info_images(struct engine *engine, struct buf *out)

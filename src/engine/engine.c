@@ -81,6 +81,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
+	    .is_live = engine_is_live,
 	};
 	const struct settings *settings = engine->settings;
 	struct body_pool_options pool = {

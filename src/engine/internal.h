@@ -27,6 +27,7 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
 /* recover.c */
 void engine_recovered(void *ctx, const struct record *record);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
+enum liveness engine_is_live(void *ctx, const struct record *record);
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
 
 /* metadata.c */
@@ -99,6 +100,7 @@ void tiers_opened(struct engine *engine);
 void tiers_setting(struct engine *engine, const struct record *record);   /* recovery */
 bool tiers_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
+bool tiers_setting_is_live(struct engine *engine, const struct record *record);
 
 /* service.c */
 MUST_CHECK enum err image_service_new(struct engine *engine);

@@ -66,6 +66,7 @@ static void held_give(struct past *past, uint64_t lsn, struct place place)
 	ASSERT(!held->owned);
 	held->owned = true;
 	held->refs++;
+	store_note_death(past->engine->store, held->place);
 	past->bytes += past_bytes_of(held);
 }
 
@@ -79,6 +80,7 @@ static void held_leave(struct past *past, uint64_t lsn, struct place place)
 	}
 	ASSERT(!held->owned && held->refs > 0);
 	held->owned = true;
+	store_note_death(past->engine->store, held->place);
 	past->bytes += past_bytes_of(held);
 }
 
@@ -240,14 +242,20 @@ void past_retire_meta(
 	past_add(past, db, entry, ending);
 }
 
+bool past_holds(const struct engine *engine, uint64_t lsn, struct place place, bool *owned)
+{
+	const struct held *held = held_find(&engine->past->held, lsn);
+	*owned = held != NULL && held->owned;
+	return held != NULL && place_equal(held->place, place);
+}
+
 bool past_relocated(struct engine *engine, uint64_t lsn, struct place from, struct place to,
     bool *entry_too)
 {
 	struct past *past = engine->past;
 	struct held *held = held_find(&past->held, lsn);
 	*entry_too = held == NULL || !held->owned;
-	if (held == NULL || held->place.segment != from.segment ||
-	    held->place.offset != from.offset)
+	if (held == NULL || !place_equal(held->place, from))
 		return false;
 	past->bytes -= past_bytes_of(held);
 	held->place = to;

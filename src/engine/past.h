@@ -60,6 +60,9 @@ void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const s
 /* The image stays, its metadata ends. */
 void past_retire_meta(
     struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending);
+/* Others than the entry of its own key need the record at this place; `owned`: that one does not. */
+MUST_CHECK bool past_holds(
+    const struct engine *engine, uint64_t lsn, struct place place, bool *owned);
 /* A held record has moved. `entry_too`: an entry owns it as well and must follow. */
 MUST_CHECK bool past_relocated(struct engine *engine, uint64_t lsn, struct place from,
     struct place to, bool *entry_too);
@@ -70,6 +73,7 @@ MUST_CHECK bool past_relocated(struct engine *engine, uint64_t lsn, struct place
 MUST_CHECK bool past_recovering(struct engine *engine, const struct record *record);
 /* SETTING "history:...": true if it is. */
 MUST_CHECK bool past_setting(struct engine *engine, const struct record *record);
+MUST_CHECK bool past_setting_is_live(const struct engine *engine, const struct record *record);
 MUST_CHECK bool past_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
 

@@ -107,12 +107,17 @@ bool past_setting(struct engine *engine, const struct record *record)
 	return true;
 }
 
+bool past_setting_is_live(const struct engine *engine, const struct record *record)
+{
+	return span_is(record->key, past_setting_key) &&
+	    place_equal(engine->past->logged_place, record->place);
+}
+
 bool past_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to)
 {
 	struct place *place = &engine->past->logged_place;
-	if (!span_is(record->key, past_setting_key) || place->segment != from.segment ||
-	    place->offset != from.offset)
+	if (!span_is(record->key, past_setting_key) || !place_equal(*place, from))
 		return false;
 	*place = to;
 	return true;

@@ -88,43 +88,70 @@ void engine_recovered(void *ctx, const struct record *record)
 		past_note_released(engine, record->lsn);
 }
 
-static bool place_equal(struct place a, struct place b)
+/* Where the entry of the record's own key keeps a record of this type, or NULL. */
+static struct place *place_of(struct entry *entry, const struct record *record)
 {
-	return a.segment == b.segment && a.offset == b.offset;
+	if (entry == NULL)
+		return NULL;
+	if (entry->type == ENTRY_STRING)
+		return record->type == RECORD_VALUE ? &entry_value(entry)->place : NULL;
+	if (record->type == RECORD_IMAGE)
+		return &entry_image(entry)->body;
+	if (record->type != RECORD_META && record->type != RECORD_LINK)
+		return NULL;
+	return entry_meta(entry) != NULL ? &entry_meta(entry)->place : NULL;
 }
 
-static bool place_follow(struct place *place, struct place from, struct place to)
+static struct entry *record_entry(struct engine *engine, const struct record *record)
 {
-	if (!place_equal(*place, from))
-		return false;
-	*place = to;
-	return true;
+	if (record->db >= DATABASE_COUNT)
+		return NULL;
+	struct directory *directory = &engine->directories[record->db];
+	return directory_find(directory, record->key, directory_hash(directory, record->key));
 }
 
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct engine *engine = ctx;
-	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool entry_too;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_relocated(engine, record, from, to) ||
 		    tiers_setting_relocated(engine, record, from, to);
-	if (record->db >= DATABASE_COUNT)
-		return false;
 	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
-	if (!entry_too)
+	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
+	if (place == NULL || !place_equal(*place, from))
 		return followed;
-	struct directory *directory = &engine->directories[record->db];
-	uint64_t hash = directory_hash(directory, record->key);
-	struct entry *entry = directory_find(directory, record->key, hash);
-	if (entry == NULL)
-		return followed;
+	*place = to;
+	return true;
+}
+
+/* The deadline of its key comes from this EXPIRE, or might. */
+static bool expire_is_needed(const struct entry *entry, const struct record *record)
+{
+	if (entry == NULL || (int64_t)entry_expire_ms(entry) != record->expire_ms)
+		return false;
 	if (entry->type == ENTRY_STRING)
-		return place_follow(&entry_value(entry)->place, from, to) || followed;
-	if (record->type == RECORD_IMAGE)
-		return place_follow(&entry_image(entry)->body, from, to) || followed;
-	return (entry_meta(entry) != NULL && place_follow(&entry_meta(entry)->place, from, to)) ||
-	    followed;
+		return entry->lsn == record->lsn;
+	struct entry_image *image = entry_image((struct entry *)(uintptr_t)entry);
+	return image->body_lsn < record->lsn;
+}
+
+enum liveness engine_is_live(void *ctx, const struct record *record)
+{
+	struct engine *engine = ctx;
+	bool owned;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (record->type == RECORD_SETTING)
+		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record)
+		    ? RECORD_LIVES : RECORD_DEAD;
+	struct entry *entry = record_entry(engine, record);
+	if (record->type == RECORD_EXPIRE)
+		return expire_is_needed(entry, record) ? RECORD_LIVES : RECORD_DEAD;
+	if (past_holds(engine, record->lsn, record->place, &owned) && owned)
+		return RECORD_SHARED;
+	const struct place *place = place_of(entry, record);
+	return place != NULL && place_equal(*place, record->place) ? RECORD_LIVES : RECORD_DEAD;
 }
 
 /* Recovery has come to a record whose body cannot be read. What its key was before must not be

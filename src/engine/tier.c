@@ -19,6 +19,7 @@ struct tier_move {
 	enum tier            tier;
 	bool                 started;
 	uint64_t             bytes;
+	uint32_t             tries;
 	struct tier_request *request;
 	struct tier_run     *run;
 	uint8_t              db;
@@ -197,6 +198,18 @@ bool tiers_setting_relocated(
 	return false;
 }
 
+bool tiers_setting_is_live(struct engine *engine, const struct record *record)
+{
+	struct list *policies = &engine->tiers->policies;
+	for (struct list *at = policies->next; at != policies; at = at->next) {
+		const struct place *place = &LIST_OF(at, struct policy, link)->place;
+		if (place->segment != 0 && place->segment == record->place.segment &&
+		    place->offset == record->place.offset)
+			return true;
+	}
+	return false;
+}
+
 /* ---- Which tier an image belongs on ---- */
 
 static bool policy_names(const struct policy *policy, const struct entry *entry)
@@ -304,19 +317,47 @@ static void move_end(struct tier_move *move, enum err err)
 	run_release(tiers, run);
 }
 
+static void move_done(struct store_move *store_move, enum err err);
+
+static void move_copy(struct tier_move *move, struct entry *entry)
+{
+	struct engine *engine = move->tiers->engine;
+	const struct place body = past_body(engine, entry);
+	move->bytes = body.bytes;
+	move->tries++;
+	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
+	store_move_start(engine->store, &move->move, body, entry_image(entry)->body_lsn);
+}
+
+static struct entry *move_entry(const struct tier_move *move)
+{
+	struct directory *directory = &move->tiers->engine->directories[move->db];
+	struct span key = span_of(move->key, move->key_len);
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	return entry != NULL && entry->type == ENTRY_IMAGE ? entry : NULL;
+}
+
+/* The cleaner may have been there first: the image is as it was, elsewhere on its old tier. */
 static void move_done(struct store_move *store_move, enum err err)
 {
-	move_end(store_move->ctx, err);
+	enum { TRIES_MAX = 4 };
+	struct tier_move *move = store_move->ctx;
+	struct entry *entry = move_entry(move);
+	struct engine *engine = move->tiers->engine;
+	bool again = (err == OK || err == ERR_NOTFOUND) && entry != NULL &&
+	    store_tier(engine->store, past_body(engine, entry)) != move->tier;
+	if (again && move->tries < TRIES_MAX)
+		move_copy(move, entry);
+	else
+		move_end(move, err);
 }
 
 static void move_begin(struct tier_move *move)
 {
 	struct tiers *tiers = move->tiers;
 	struct engine *engine = tiers->engine;
-	struct directory *directory = &engine->directories[move->db];
-	struct span key = span_of(move->key, move->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
-	if (entry == NULL || entry->type != ENTRY_IMAGE) {
+	struct entry *entry = move_entry(move);
+	if (entry == NULL) {
 		move_end(move, ERR_NOTFOUND);
 		return;
 	}
@@ -325,7 +366,6 @@ static void move_begin(struct tier_move *move)
 		move_end(move, OK);
 		return;
 	}
-	move->bytes = body.bytes;
 	move->started = true;
 	tiers->queued--;
 	tiers->moving++;
@@ -335,9 +375,8 @@ static void move_begin(struct tier_move *move)
 	uint64_t now_us = io_now_us(engine->io);
 	if (tiers->pace_until_us < now_us)
 		tiers->pace_until_us = now_us;
-	tiers->pace_until_us += move->bytes * 1000000 / bandwidth;
-	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
-	store_move_start(engine->store, &move->move, body, entry_image(entry)->body_lsn);
+	tiers->pace_until_us += body.bytes * 1000000 / bandwidth;
+	move_copy(move, entry);
 }
 
 static enum err move_queue(struct tiers *tiers, uint8_t db, struct entry *entry, enum tier tier,

@@ -183,6 +183,8 @@ struct place batch_add(struct batch *batch, const struct stamp *stamp, const str
 		.from_start = (uint32_t)spot->at,
 		.body_bytes = payload->len,
 		.type = record->type,
+		.flags = record->flags,
+		.db = record->db,
 		.place.segment = stamp->segment,
 		.place.offset = (uint32_t)((batch->offset + spot->at) / RECORD_ALIGN),
 		.place.bytes = spot->layout.bytes,

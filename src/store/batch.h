@@ -33,8 +33,9 @@ struct batch_entry {
 	uint32_t     head_at, head_bytes; /* in the buffer */
 	uint32_t     from_start;          /* on disk, from the start of the batch */
 	uint32_t     body_bytes;
-	uint8_t      type;
+	uint8_t      type, flags, db;
 	bool         is_move;             /* a copy of an older record */
+	bool         is_cleaned;          /* ... out of a segment being cleaned; `old` says where */
 };
 
 enum batch_state { BATCH_OPEN, BATCH_WAITING, BATCH_WRITING, BATCH_WRITTEN };

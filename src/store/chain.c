@@ -26,11 +26,6 @@ static size_t chain_bytes(uint32_t count)
 	return sizeof(struct chain) + count * sizeof(struct place);
 }
 
-static bool place_equal(struct place a, struct place b)
-{
-	return a.segment == b.segment && a.offset == b.offset;
-}
-
 static struct chain **chain_slot(const struct store *store, struct place head)
 {
 	uint64_t key = (uint64_t)head.segment << 32 | head.offset;
@@ -120,6 +115,20 @@ void chain_rehead(struct store *store, struct place from, struct place to)
 	struct chain **slot = chain_slot(store, to);
 	chain->next = *slot;
 	*slot = chain;
+}
+
+bool chain_has_part(const struct store *store, struct place part)
+{
+	for (uint32_t i = 0; i < CHAIN_SLOTS && store->chains->count > 0; i++) {
+		const struct chain *chain = store->chains->slots[i];
+		for (; chain != NULL; chain = chain->next) {
+			for (uint32_t at = 0; at < chain->count; at++) {
+				if (place_equal(chain->parts[at], part))
+					return true;
+			}
+		}
+	}
+	return false;
 }
 
 /* Rare, after a write error: whoever has this part finds it. */
@@ -258,9 +267,7 @@ enum err chain_append(struct store *store, struct record *record)
 		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
 			return ERR_DISKFULL;
 		store_expect(store, record->body->len + store->options.segment_bytes);
-		if (store->state != OK)
-			return store->state;
-		return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
+		return store_no_room(store);
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));
 	uint8_t *table = memory_alloc(store->memory, CHAIN_PARTS_MAX * CHAIN_ENTRY);

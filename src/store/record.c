@@ -52,6 +52,16 @@ void record_stamp(uint8_t *head, uint32_t head_bytes, const struct stamp *stamp)
 	memcpy(head + offsetof(struct record_header, crc), &crc, sizeof(crc));
 }
 
+/* Key, metadata and chunk CRCs of a head whose lengths are known to be there. */
+static void view_cut(struct span bytes, struct record_view *view)
+{
+	const struct record_header *header = &view->header;
+	view->key = span_of(bytes.ptr + RECORD_HEADER, header->key_bytes);
+	view->meta = span_of(view->key.ptr + header->key_bytes, header->meta_bytes);
+	view->crcs = span_of(view->meta.ptr + header->meta_bytes,
+	    4 * (size_t)chunk_count(header->body_bytes));
+}
+
 enum err record_parse(struct span bytes, const struct stamp *stamp, struct record_view *out)
 {
 	struct record_header *header = &out->header;
@@ -74,11 +84,21 @@ enum err record_parse(struct span bytes, const struct stamp *stamp, struct recor
 	if (header->type == 0 || header->type >= RECORD_TYPE_COUNT ||
 	    header->version != RECORD_VERSION)
 		return ERR_CORRUPT;
-	out->key = span_of(bytes.ptr + RECORD_HEADER, header->key_bytes);
-	out->meta = span_of(out->key.ptr + header->key_bytes, header->meta_bytes);
-	out->crcs = span_of(out->meta.ptr + header->meta_bytes,
-	    4 * (size_t)chunk_count(header->body_bytes));
+	view_cut(bytes, out);
 	return OK;
+}
+
+void record_view_own(struct span bytes, const struct stamp *stamp, struct record_view *out)
+{
+	struct record_header *header = &out->header;
+	ASSERT(bytes.len >= RECORD_HEADER);
+	memcpy(header, bytes.ptr, RECORD_HEADER);
+	ASSERT(header->magic == RECORD_MAGIC && header->nonce == stamp->nonce);
+	uint32_t head_bytes =
+	    record_head_bytes(header->key_bytes, header->meta_bytes, header->body_bytes);
+	ASSERT(bytes.len >= head_bytes);
+	out->layout = record_layout(stamp->offset, head_bytes, header->body_bytes);
+	view_cut(bytes, out);
 }
 
 bool record_check_chunks(struct span crcs, uint32_t first, struct span body)

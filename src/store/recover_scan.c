@@ -25,6 +25,13 @@ static void void_push(struct recovery *recovery, uint64_t from, uint64_t to)
 	recovery->voids[recovery->void_count++] = (struct void_range){from, to};
 }
 
+void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers)
+{
+	found_push(recovery, found);
+	if (found->type == RECORD_VOID)
+		void_push(recovery, refers, found->lsn);
+}
+
 static void scan_found(struct recovery *recovery)
 {
 	const struct scan *scan = &recovery->scan;
@@ -42,23 +49,36 @@ static void scan_found(struct recovery *recovery)
 	ASSERT(found.offset > 0);
 	if (header->lsn == 0)
 		return;
-	found_push(recovery, &found);
-	if (header->type == RECORD_VOID)
-		void_push(recovery, header->refers, header->lsn);
+	recover_note_found(recovery, &found, header->refers);
 }
 
-static void scan_committed(struct recovery *recovery, struct scanned *scanned)
+/* The commit block names a segment of its own stream. */
+static void scan_name_stream(struct recovery *recovery, const struct commit_block *commit,
+    uint32_t segment)
 {
-	const struct commit_block *commit = &recovery->scan.commit;
-	uint32_t tier = scanned->segment->tier;
-	struct position *durable = &recovery->durable[tier];
-	scanned->batches++;
-	recovery->durable_lsn = max_u64(recovery->durable_lsn, commit->durable_lsn);
+	struct scanned *named = recover_scanned(recovery, segment);
+	ASSERT(commit->stream < STREAM_COUNT);
+	if (named != NULL && named->segment->stream == STREAM_COUNT)
+		named->segment->stream = (uint8_t)commit->stream;
+}
+
+void recover_learn(struct recovery *recovery, const struct scanned *scanned,
+    const struct commit_block *commit)
+{
+	ASSERT(commit->stream < STREAM_COUNT);
+	struct position *durable = &recovery->durable[commit->stream];
+	scanned->segment->stream = (uint8_t)commit->stream;
+	if (commit->durable_lsn >= recovery->durable_lsn) {
+		recovery->durable_lsn = commit->durable_lsn;
+		recovery->durable_lsn_in = scanned->segment->id;
+	}
 	if (commit->durable_segment > durable->segment ||
 	    (commit->durable_segment == durable->segment &&
 	        commit->durable_sector > durable->sector))
 		*durable = (struct position){commit->durable_segment, commit->durable_sector};
+	scan_name_stream(recovery, commit, commit->durable_segment);
 	for (uint32_t i = 0; i < COMMIT_ENDED; i++) {
+		scan_name_stream(recovery, commit, commit->ended[i].segment);
 		struct scanned *before = recover_scanned(recovery, commit->ended[i].segment);
 		if (before == NULL || before->end_told_by > scanned->segment->id)
 			continue;
@@ -66,6 +86,12 @@ static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 		before->end_told_by = scanned->segment->id;
 	}
 	recovery->batch_from = recovery->found_count;
+}
+
+static void scan_committed(struct recovery *recovery, struct scanned *scanned)
+{
+	scanned->batches++;
+	recover_learn(recovery, scanned, &recovery->scan.commit);
 }
 
 /* The batch was not completed: what was found of it does not count. A void range without its
@@ -126,6 +152,14 @@ bool recover_scan(struct recovery *recovery)
 	}
 	for (; recovery->at < recovery->scanned_count; recovery->at++) {
 		struct scanned *scanned = &recovery->scanned[recovery->at];
+		if (!scanned->footer_tried) {
+			enum err err = recover_footer(recovery, scanned);
+			if (err == ERR_AGAIN)
+				return false;
+			scanned->footer_tried = true;
+		}
+		if (scanned->from_footer)
+			continue;
 		if (!recovery->scanning)
 			scan_begin(recovery, scanned, SECTOR);
 		enum scan_step step = scan_run(recovery, scanned);
@@ -165,7 +199,7 @@ static bool salvage_is_due(const struct recovery *recovery, uint32_t at)
 	if (scanned->batches > 0)
 		return true;
 	uint32_t last = scan_last_used(recovery, tier);
-	if (scanned->segment->id < last || scanned->segment->id <= recovery->durable[tier].segment)
+	if (scanned->segment->id < last || scanned->segment->id <= position_last(recovery, tier))
 		return true;
 	for (uint32_t i = 0; i < at; i++) {
 		const struct scanned *before = &recovery->scanned[i];
@@ -241,7 +275,7 @@ bool recover_verify(struct recovery *recovery)
 		const struct segment *segment = segment_find(store, found->segment);
 		uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
 		if (found->drop || found->mark ||
-		    position_is_before(recovery, segment->tier, found->segment, offset))
+		    position_is_before(recovery, segment, offset))
 			continue;
 		recovery->reading = true;
 		recovery->read = (struct store_read){

@@ -1,8 +1,6 @@
 /* store/recover_sort.c: which of the records that were found make up the store. */
 #include "store/recovery.h"
 
-#include <stdlib.h>
-
 struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
 {
 	uint32_t low = 0, high = recovery->scanned_count;
@@ -19,14 +17,30 @@ struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
 	return &recovery->scanned[low];
 }
 
-bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+/* A segment whose stream nobody names holds nothing durable: not one of its batches is whole,
+ * and no commit block elsewhere says where it ended. */
+bool position_is_before(const struct recovery *recovery, const struct segment *segment,
     uint64_t offset)
 {
-	const struct position *durable = &recovery->durable[tier];
-	ASSERT(tier < TIER_COUNT);
-	if (segment != durable->segment)
-		return segment < durable->segment;
+	ASSERT(segment->stream <= STREAM_COUNT);
+	if (segment->stream == STREAM_COUNT)
+		return false;
+	const struct position *durable = &recovery->durable[segment->stream];
+	if (segment->id != durable->segment)
+		return segment->id < durable->segment;
 	return offset < (uint64_t)durable->sector * SECTOR;
+}
+
+uint32_t position_last(const struct recovery *recovery, uint32_t tier)
+{
+	uint32_t last = 0;
+	ASSERT(tier < TIER_COUNT);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		uint32_t segment = recovery->durable[number].segment;
+		if ((number == STREAM_WARM) == (tier == TIER_WARM) && segment > last)
+			last = segment;
+	}
+	return last;
 }
 
 void recover_judge(struct recovery *recovery)
@@ -38,8 +52,7 @@ void recover_judge(struct recovery *recovery)
 		if (scanned == NULL || scanned->segment->id != found->segment)
 			scanned = recover_scanned(recovery, found->segment);
 		ASSERT(scanned != NULL);
-		bool durable = position_is_before(recovery, scanned->segment->tier,
-		    found->segment, offset);
+		bool durable = position_is_before(recovery, scanned->segment, offset);
 		if (offset >= scanned->end || (offset >= scanned->stop && !durable))
 			found->drop = true;
 	}
@@ -60,9 +73,8 @@ void recover_cut(struct recovery *recovery, const struct found *bad)
 	}
 }
 
-static int found_compare(const void *a, const void *b)
+int found_compare(const struct found *x, const struct found *y)
 {
-	const struct found *x = a, *y = b;
 	if (x->lsn != y->lsn)
 		return x->lsn < y->lsn ? -1 : 1;
 	/* Of several copies the one that was moved most often comes last; it counts modulo 64,
@@ -170,9 +182,6 @@ static uint64_t sort_find_cut(const struct recovery *recovery)
 void recover_sort(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
-	if (recovery->found_count > 0)
-		qsort(recovery->found, recovery->found_count, sizeof(*recovery->found),
-		    found_compare);
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
 	uint64_t cut = sort_find_cut(recovery);
@@ -190,6 +199,7 @@ void recover_sort(struct recovery *recovery)
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
 	store->recorded_lsn = min_u64(recovery->durable_lsn, cut - 1);
+	store->recorded_in = recovery->durable_lsn_in;
 	store->written_lsn = store->told_written = recovery->lsn_seen;
 	/* Until the VOID record is safe, commit blocks must not vouch for what it voids. */
 	store->durable_lsn = store->told_durable = cut - 1;

@@ -47,6 +47,8 @@ void recovery_free(struct store *store)
 	memory_free(memory, recovery->names, recovery->name_count * sizeof(*recovery->names));
 	memory_free(memory, recovery->name_tiers, recovery->name_count);
 	memory_free(memory, recovery->file_path, recovery->file_path_bytes);
+	recover_footer_free(recovery);
+	recover_merge_free(recovery);
 	memory_free(memory, recovery->scanned,
 	    recovery->scanned_count * sizeof(*recovery->scanned));
 	memory_free(memory, recovery->found, recovery->found_cap * sizeof(*recovery->found));
@@ -192,6 +194,11 @@ static void recovery_finish(struct recovery *recovery)
 	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);
+	for (uint32_t i = 0; i < recovery->void_count; i++) {
+		const struct void_range *range = &recovery->voids[i];
+		if (recover_find(recovery, range->to) != NULL)
+			void_note(store, range->from, range->to);
+	}
 	recovery_free(store);
 	if (store->options.read_only) {
 		store->void_from = 0;
@@ -218,7 +225,9 @@ static bool recovery_step(struct recovery *recovery)
 		recover_judge(recovery);
 		return true;
 	case RECOVERY_VERIFY:
-		if (!recover_verify(recovery))
+		return recover_verify(recovery);
+	case RECOVERY_SORT:
+		if (!recover_merge(recovery))
 			return false;
 		recover_sort(recovery);
 		return true;
@@ -235,11 +244,55 @@ static bool recovery_step(struct recovery *recovery)
 	return false;
 }
 
+/* Once a second; how far it is follows from the phase. */
+static void recovery_say(struct recovery *recovery)
+{
+	enum { SAY_US = 1000000 };
+	struct store *store = recovery->store;
+	struct store_progress progress;
+	uint64_t now_us = io_clock_us(store->io);
+	if (recovery->said_us == 0)
+		recovery->said_us = now_us;
+	if (now_us - recovery->said_us < SAY_US)
+		return;
+	recovery->said_us = now_us;
+	store_get_progress(store, &progress);
+	log_notice(store->log, "Loading: %.1f%%, %zu records in %u segments seen, %llu taken over",
+	    100.0 * (double)progress.loaded_bytes / (double)max_u64(progress.total_bytes, 1),
+	    recovery->found_count, store->segment_count,
+	    (unsigned long long)store->stats.recovered_records);
+}
+
+/* Half of the way is to find the records, the other half to tell of them. */
+void store_get_progress(const struct store *store, struct store_progress *out)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	const struct recovery *recovery = store->recovery;
+	*out = (struct store_progress){0};
+	for (uint32_t i = 0; i < store->segment_count; i++)
+		out->total_bytes += store->segments[i]->bytes;
+	if (recovery == NULL) {
+		out->loaded_bytes = store->opened ? out->total_bytes : 0;
+		return;
+	}
+	uint64_t half = out->total_bytes / 2;
+	if (recovery->phase == RECOVERY_SCAN)
+		out->loaded_bytes = half * recovery->at / max_u64(recovery->scanned_count, 1);
+	else if (recovery->phase > RECOVERY_SCAN)
+		out->loaded_bytes = half;
+	if (recovery->phase == RECOVERY_DELIVER)
+		out->loaded_bytes += (uint64_t)((double)half * (double)recovery->next /
+		    (double)max_u64(recovery->found_count, 1));
+	else if (recovery->phase > RECOVERY_DELIVER)
+		out->loaded_bytes = out->total_bytes;
+}
+
 void recovery_run(struct recovery *recovery)
 {
 	if (recovery->stopped || recovery->running)
 		return;
 	recovery->running = true;
+	recovery_say(recovery);
 	while (recovery_step(recovery)) {
 		if (recovery->phase == RECOVERY_MAKE) {
 			recovery_finish(recovery);
@@ -255,4 +308,12 @@ void recovery_maker_done(struct store *store)
 	struct recovery *recovery = store->recovery;
 	if (recovery != NULL && recovery->phase == RECOVERY_MAKE)
 		recovery_run(recovery);
+}
+
+/* From the maker's call: not at once. */
+void recovery_no_room(struct store *store)
+{
+	struct recovery *recovery = store->recovery;
+	if (recovery != NULL && recovery->phase == RECOVERY_MAKE && !recovery->stopped)
+		io_timer_set(store->io, &recovery->timer, 0);
 }

@@ -1,10 +1,10 @@
 /* store/recovery.h: what recovery's files share. Private to src/store.
  *
- * Recovery reads the log twice: once through the headers, to learn what there is (24 bytes of
- * memory per record) and how far it can be trusted, and once in the order of LSNs, to tell
- * the owner. In between it decides, in recover_sort.c:
+ * Recovery reads the log twice: once through the footers of sealed segments and the headers of
+ * records elsewhere, to learn what there is (24 bytes of memory per record) and how far it can
+ * be trusted, and once in the order of LSNs, to tell the owner. In between it decides, in recover_sort.c:
  *
- *   A bad place before the durable position that any commit block of its tier names is
+ *   A bad place before the durable position that any commit block of its stream names is
  *   corruption: single records behind it are still looked for. Elsewhere it is a torn tail.
  *   Behind the durable LSN, LSNs must follow each other without a gap, and bodies are
  *   verified; from the first gap on everything is cut, and an incomplete atomic group with
@@ -19,6 +19,7 @@ enum recovery_phase {
 	RECOVERY_SCAN,
 	RECOVERY_SALVAGE,
 	RECOVERY_VERIFY,
+	RECOVERY_SORT,
 	RECOVERY_SEAL,
 	RECOVERY_DELIVER,
 	RECOVERY_MAKE,
@@ -32,8 +33,14 @@ struct found {
 	uint32_t batch : 18;              /* sector where its batch starts */
 	uint32_t flags : 8;
 	uint32_t mark : 1, drop : 1;
+	uint32_t head : 1;                /* its segment's footer holds the head */
 };
 _Static_assert(sizeof(struct found) == 24, "one per record in memory");
+
+struct footer_ref {
+	uint64_t at;                      /* of a block, in the file */
+	uint32_t first;                   /* offset of its first record */
+};
 
 struct scanned {
 	struct segment *segment;
@@ -42,11 +49,10 @@ struct scanned {
 	uint32_t        end_told_by;
 	uint32_t        batches;
 	bool            sealed, salvaged;
+	bool            footer_tried, from_footer;
+	struct footer_ref *blocks;        /* of the footer */
+	uint32_t        block_count;
 	bool            used;             /* some record or commit block was found */
-};
-
-struct void_range {
-	uint64_t from, to;
 };
 
 /* Bytes of one segment around where we are. */
@@ -88,13 +94,17 @@ struct recovery {
 	size_t            found_count, found_cap;
 	struct void_range *voids;
 	uint32_t          void_count, void_cap;
-	struct position   durable[TIER_COUNT];
+	struct position   durable[STREAM_COUNT];
 	uint64_t          durable_lsn, lsn_seen;
+	uint32_t          durable_lsn_in;         /* the segment whose commit block says so */
 	size_t            next;           /* entry to verify or deliver */
 	struct store_read read;
 	bool              reading;
 	struct io_timer   timer;
 	bool              seal_synced;
+	struct merge     *merge;          /* recover_merge.c */
+	uint64_t          said_us;        /* progress was logged last */
+	struct footer_reader *reader;     /* recover_footer.c */
 };
 
 /* recovery.c */
@@ -113,14 +123,39 @@ bool recover_scan(struct recovery *recovery);
 bool recover_salvage(struct recovery *recovery);
 bool recover_verify(struct recovery *recovery);
 
+/* One record that was found; `refers` matters for VOID only. */
+void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers);
+/* What a commit block of this segment says about others. */
+void recover_learn(struct recovery *recovery, const struct scanned *scanned,
+    const struct commit_block *commit);
+
+/* recover_footer.c */
+/* All that the segment holds, from its footer. ERR_AGAIN: bytes are being read. ERR_NOTFOUND:
+ * it has none that can be trusted; nothing was noted. */
+MUST_CHECK enum err recover_footer(struct recovery *recovery, struct scanned *scanned);
+/* The head of this record, borrowed until the next call. ERR_AGAIN: bytes are being read. Any
+ * other error: read the record itself. */
+MUST_CHECK enum err recover_footer_item(struct recovery *recovery, const struct found *found,
+    struct footer_item *out);
+void recover_footer_free(struct recovery *recovery);
+
+/* recover_merge.c: found[] in the order of found_compare. True when it is. */
+bool recover_merge(struct recovery *recovery);
+void recover_merge_free(struct recovery *recovery);
+
 /* recover_sort.c */
+/* By LSN; of several copies of one record the one that counts comes last. */
+int found_compare(const struct found *x, const struct found *y);
 struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id);
 /* Drops what lies where nothing may be believed; before bodies are verified. */
 void recover_judge(struct recovery *recovery);
 /* The batch of this record, and whatever follows it in its segment, is torn. */
 void recover_cut(struct recovery *recovery, const struct found *found);
-bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+/* Is this place durable, as later commit blocks of its stream say? */
+bool position_is_before(const struct recovery *recovery, const struct segment *segment,
     uint64_t offset);
+/* The last segment of this tier that holds anything durable, or 0. */
+uint32_t position_last(const struct recovery *recovery, uint32_t tier);
 void recover_sort(struct recovery *recovery);
 const struct found *recover_find(const struct recovery *recovery, uint64_t lsn);
 

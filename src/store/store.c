@@ -51,10 +51,10 @@ enum err store_new(struct io *io, const struct store_options *options,
 		store->options.spare_segments = RESERVE_SEGMENTS + 1;
 	if (store->options.batches_in_flight == 0)
 		store->options.batches_in_flight = 1;
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
+	for (int tier = 0; tier < TIER_COUNT; tier++)
 		store->dir[tier] = store_copy_text(store, options->dir[tier]);
-		stream_init(store, &store->streams[tier], (enum tier)tier);
-	}
+	for (int number = 0; number < STREAM_COUNT; number++)
+		stream_init(store, &store->streams[number], (enum log_stream)number);
 	store->tier_used[TIER_HOT] = true;
 	store->direct = true;
 	store->next_segment = 1;
@@ -70,6 +70,7 @@ enum err store_new(struct io *io, const struct store_options *options,
 	io_timer_init(&store->deferred_timer, store_run_deferred, store);
 	maker_init(store);
 	chain_init(store);
+	clean_init(store);
 	*out = store;
 	return OK;
 }
@@ -80,8 +81,10 @@ static void store_teardown(struct store *store)
 	io_timer_cancel(store->io, &store->tick);
 	io_timer_cancel(store->io, &store->delay);
 	io_timer_cancel(store->io, &store->deferred_timer);
+	clean_fini(store);
+	for (int number = 0; number < STREAM_COUNT; number++)
+		stream_fini(&store->streams[number]);
 	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		stream_fini(&store->streams[tier]);
 		if (store->dir[tier] != NULL)
 			memory_free(store->memory, store->dir[tier], strlen(store->dir[tier]) + 1);
 	}
@@ -96,6 +99,7 @@ static void store_teardown(struct store *store)
 	memory_free(store->memory, store->segments, store->segment_cap * sizeof(*store->segments));
 	maker_fini(store);
 	chain_fini(store);
+	memory_free(store->memory, store->voids, store->void_cap * sizeof(*store->voids));
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
 }
@@ -119,8 +123,9 @@ void store_abandon(struct store *store)
 	move_abandon(store);
 	fail_abandon(store);
 	maker_abandon(store);
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		struct stream *stream = &store->streams[tier];
+	clean_abandon(store);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		struct stream *stream = &store->streams[number];
 		stream->in_flight = 0;
 		stream->syncing = false;
 		stream_abandon(stream);
@@ -149,6 +154,7 @@ static void store_tick(struct io_timer *timer)
 	maker_pump(store);
 	store->reclaim_due = true;
 	reclaim_pump(store);
+	clean_tick(store);
 }
 
 static void store_delay(struct io_timer *timer)
@@ -193,6 +199,14 @@ void store_set_state(struct store *store, enum err state)
 		store->events.state(store->ctx, state);
 }
 
+enum err store_no_room(const struct store *store)
+{
+	if (store->state != OK)
+		return store->state;
+	bool full = store->maker.retry_us != 0 && !clean_is_helping(store);
+	return full ? ERR_DISKFULL : ERR_OVERLOADED;
+}
+
 /* ---- Writing ---- */
 
 static enum err store_check_record(const struct store *store, const struct record *record)
@@ -226,6 +240,7 @@ enum err store_append_void(struct store *store)
 	enum err err = stream_append(stream, &record, &payload, &record.place);
 	if (err != OK)
 		return err;
+	void_note(store, store->void_from, store->next_lsn);
 	store->next_lsn++;
 	store->void_from = 0;
 	return OK;
@@ -311,7 +326,7 @@ bool store_is_pressed(const struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	const struct stream *stream = &store->streams[TIER_HOT];
 	uint32_t spares;
-	if (store->state != OK || store->maker.retry_us != 0)
+	if (store->state != OK || (store->maker.retry_us != 0 && !clean_is_helping(store)))
 		return false;
 	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
 		return true;
@@ -339,8 +354,8 @@ bool store_is_short(const struct store *store)
 void store_flush(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	for (int tier = 0; tier < TIER_COUNT; tier++)
-		commit_pump(&store->streams[tier]);
+	for (int number = 0; number <= STREAM_WARM; number++)
+		commit_pump(&store->streams[number]);     /* the cleaner sends its own */
 }
 
 void store_sync(struct store *store)
@@ -387,6 +402,14 @@ void store_retain(struct store *store, struct place place)
 	chain_retain(store, place);
 }
 
+void store_note_death(struct store *store, struct place place)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	struct segment *segment = segment_find(store, place.segment);
+	ASSERT(segment != NULL);
+	segment_note_death(segment, store->recovery != NULL ? 0 : store->next_lsn - 1);
+}
+
 enum tier store_tier(const struct store *store, struct place place)
 {
 	const struct segment *segment = segment_find(store, place.segment);
@@ -398,15 +421,16 @@ enum tier store_tier(const struct store *store, struct place place)
 
 static bool store_is_quiet(const struct store *store)
 {
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		const struct stream *stream = &store->streams[tier];
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		const struct stream *stream = &store->streams[number];
 		if (stream->in_flight > 0 || stream->syncing)
 			return false;
 		if (store->state != ERR_READONLY && !commit_is_quiet(stream))
 			return false;
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
-	    store->retiring == 0 && store->repair == NULL;
+	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
+	    clean_is_idle(store);
 }
 
 void store_check_closed(struct store *store)
@@ -414,7 +438,8 @@ void store_check_closed(struct store *store)
 	if (!store->closing || store->closed || !store_is_quiet(store))
 		return;
 	struct stream *hot = &store->streams[TIER_HOT];
-	if (hot->unmarked && !hot->failed && store->state != ERR_READONLY && hot->open == NULL) {
+	if (hot->unmarked && !hot->failed && store->state != ERR_READONLY && hot->open == NULL &&
+	    hot->active != NULL) {
 		hot->unmarked = false;
 		stream_mark(hot);
 		commit_pump(hot);
@@ -434,6 +459,7 @@ void store_close(struct store *store, void (*closed)(void *ctx))
 	ASSERT(!store->closing);
 	ASSERT(store->opened);
 	store->closing = true;
+	clean_stop(store);
 	store->closed_event = closed;
 	if (store->state != ERR_READONLY)
 		store_sync(store);
@@ -444,6 +470,7 @@ void store_get_stats(const struct store *store, struct store_stats *out)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
 	*out = store->stats;
+	clean_get_stats(store, out);
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		const struct segment *segment = store->segments[i];
 		out->tier[segment->tier].segments++;
