@@ -120,6 +120,7 @@ void past_share_recovered(struct engine *engine, uint64_t lsn, struct place plac
 	}
 	held_remove(&past->released, released);
 	store_retain(engine->store, place);
+	store_note_death(engine->store, place);
 	held_share(past, lsn, place, true, true);
 }
 

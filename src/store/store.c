@@ -408,6 +408,7 @@ void store_note_death(struct store *store, struct place place)
 	struct segment *segment = segment_find(store, place.segment);
 	ASSERT(segment != NULL);
 	segment_note_death(segment, store->recovery != NULL ? 0 : store->next_lsn - 1);
+	segment->has_ended = true;
 }
 
 enum tier store_tier(const struct store *store, struct place place)

@@ -72,12 +72,12 @@ static void life_settings(struct life *life)
 	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
-	/* Half of the disks are so small that segments are cleaned all the time; on some of those
-	 * nothing is shared, history is given up again and again, and commands are refused. */
+	/* Half of the disks are so small that segments are cleaned all the time, history is given up
+	 * again and again, and commands are refused: any of those under way may have been. */
 	if (random_below(&life->random, 2) == 0) {
 		settings->disk_bytes_max = (10 + random_below(&life->random, 6)) << 20;
-		settings->dedupe = random_below(&life->random, 2) == 0;
-		if (!settings->dedupe && !life->plant)
+		settle(settings, "dedupe", random_below(&life->random, 2) ? "yes" : "no");
+		if (!life->plant)
 			life->kind = SHADOW_FAILS;
 	}
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
@@ -193,10 +193,8 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 	random_init(&life.random, seed);
 	life.disk = sim_disk_new(seed);
 	life_settings(&life);
-	for (int i = 0; i < CLIENTS; i++) {
+	for (int i = 0; i < CLIENTS; i++)
 		shadow_init(&life.shadows[i], &life.memory, i);
-		life.shadows[i].may_forget = life.settings.disk_bytes_max != 0;
-	}
 	if (!life_power_on(&life))
 		return 1;
 	for (life.cuts = 1; life.cuts <= CUTS_A_LIFE; life.cuts++) {
