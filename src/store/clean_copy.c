@@ -28,11 +28,9 @@ bool clean_is_needed(struct cleaner *cleaner)
 		return chain_has_part(store, clean_place(cleaner));
 	record_from_view(&cleaner->scan.view, &record);
 	if (record_is_mark(header->type, header->body_bytes)) {
-		/* The victim itself counts as well: what lives in it for the sake of the past, or of
-		 * another key, is copied along, and this mark may be what ended it. */
 		bool needed = header->type == RECORD_EXPIRE
 		    ? store->events.is_live(store->ctx, &record) != RECORD_DEAD
-		    : clean_needs_mark(&cleaner->pins, NULL, header->lsn);
+		    : clean_needs_mark(&cleaner->pins, cleaner->victim, header->lsn);
 		cleaner->done.marks_dropped += !needed;
 		return needed;
 	}

@@ -438,7 +438,7 @@ static bool judge_moment(struct shadow *shadow, uint32_t at, enum shadow_disk di
 		return true;
 	/* Before the first image of all, nothing says yet that history is kept; and a disk on which
 	 * no segment can be made counts as full, for which history is given up. */
-	if (shadow->forgotten[at] && (!has_image || disk == SHADOW_FAILS || shadow->may_forget))
+	if (shadow->forgotten[at] && (!has_image || disk == SHADOW_FAILS))
 		return true;
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
 		struct shadow_value value = moment->state.keys[key];

@@ -57,7 +57,6 @@ struct shadow {
 	uint32_t            moment_count;
 	struct shadow_seen  seen_then[SHADOW_MOMENTS][SHADOW_KEYS];
 	bool                forgotten[SHADOW_MOMENTS];
-	bool                may_forget;                   /* the disk is small */
 	struct shadow_value past[SHADOW_PAST];            /* everything that a key ever was */
 	uint32_t            past_count;
 	uint64_t            next_content;
