@@ -1,0 +1,40 @@
+/* engine/past_state.h: what past.c and past_window.c share. Private to them. */
+#pragma once
+#include "engine/internal.h"
+
+struct past {
+	struct engine    *engine;
+	struct history    history;
+	struct held_table held;
+	uint64_t          bytes;          /* on disk, for the past alone */
+	/* what the log says */
+	int64_t           logged_window_s;        /* -1: nothing */
+	struct place      logged_place;
+	/* recovery */
+	struct held_table released;       /* IMAGE records that died; places are not used */
+	uint64_t          first_lsn;      /* first that is within the window; 0: none yet */
+	int64_t           opened_ms;
+	/* a clone of the past */
+	bool              has_moment, behind, in_group;
+	struct moment     moment;
+	uint64_t          clone_lsn;      /* last that was applied */
+	/* a full disk */
+	bool              tried;
+	uint64_t          give_up_next_us, give_up_said_us, given_up;
+	uint64_t          give_up_lsn;    /* must be known to be durable for room to come of it */
+};
+
+static inline int64_t past_window_ms(const struct engine *engine)
+{
+	return engine->settings->history_window_s * 1000;
+}
+
+static inline uint64_t past_bytes_of(const struct held *held)
+{
+	return held_is_past(held) ? held->place.bytes : 0;
+}
+
+/* past.c: the version that ended first, and its records if nobody else needs them. */
+void past_forget_oldest(struct past *past);
+/* past_window.c: open-at, if it is given. ERR_INVALID. */
+MUST_CHECK enum err past_parse_moment(struct past *past);
