@@ -108,6 +108,7 @@ struct slot {
 	struct session *session;
 	bool            pending;
 	uint64_t        gate, pass, reserved_bytes;
+	uint32_t        calls;            /* whose replies it holds, unless deferred */
 	struct reply    reply;
 	struct engine  *engine;
 };

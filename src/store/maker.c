@@ -157,6 +157,7 @@ static void maker_finish(struct store *store)
 	maker->busy = false;
 	maker->segment = NULL;
 	maker->retry_us = 0;
+	maker->failures = 0;
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
 	if (store->state == ERR_DISKFULL && spares > RESERVE_SEGMENTS)
@@ -189,6 +190,11 @@ static void maker_give_up(struct store *store, enum tier tier)
 {
 	store->maker.busy = false;
 	store->maker.segment = NULL;
+	if (store->maker.failures == 1) {     /* an error, not a full disk: once more, at once */
+		maker_pump(store);
+		if (store->maker.busy)
+			return;
+	}
 	store->maker.retry_us = io_now_us(store->io) + TICK_US;
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
@@ -221,8 +227,10 @@ static void maker_failed(struct store *store, int32_t result)
 	struct segment *segment = maker->segment;
 	log_warning(store->log, "Cannot make segment %s (step %d): %s", segment->path,
 	    maker->step, err_name(io_err(result)));
-	if (io_err(result) != ERR_DISKFULL)
+	if (io_err(result) != ERR_DISKFULL) {
 		store->stats.write_errors++;
+		maker->failures++;
+	}
 	maker->recycling = false;
 	maker_keep_name(store);
 	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);

@@ -122,6 +122,7 @@ struct maker {
 	char           *old_path;
 	uint8_t        *header;           /* one sector */
 	struct iovec    iov;
+	uint32_t        failures;         /* one after the other, but for a full disk */
 	uint64_t        retry_us;         /* not before this time, after a failure */
 };
 
