@@ -246,6 +246,16 @@ enum err store_append_void(struct store *store)
 	return OK;
 }
 
+enum err store_rewind(struct store *store, uint64_t lsn)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(!store->options.read_only);
+	if (lsn + 1 >= store->next_lsn)
+		return OK;
+	store->void_from = lsn + 1;
+	return store_append_void(store);
+}
+
 /* One record, or a chain if it is long and does not fit into what is left of the segment. */
 static bool store_wants_chain(const struct store *store, const struct record *record)
 {

@@ -171,6 +171,10 @@ void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
+/* Inside opened() only: every record behind `lsn` is cut off, for every later start as well. The
+ * owner has released them. */
+MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
+
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
 uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
