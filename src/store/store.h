@@ -251,7 +251,7 @@ struct store_stats {
 	uint64_t written_bytes;                          /* to the device, padding and all */
 	uint64_t zeroed_bytes;                           /* of these: making new segments */
 	uint64_t batches, syncs, sync_us_total, sync_us_max;
-	uint64_t sync_us[SYNC_BUCKETS];  /* how many took 2^i microseconds or more, and less than twice that */
+	uint64_t sync_us[SYNC_BUCKETS];   /* of those that took 2^i microseconds up to twice that */
 	uint64_t record_reads, record_read_pieces;       /* records asked for, disk reads for them */
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
