@@ -25,13 +25,19 @@ static const char past_setting_key[] = "history:window";
 enum err past_parse_moment(struct past *past)
 {
 	struct engine *engine = past->engine;
-	struct span text = span_text(engine->settings->open_at);
+	const struct settings *settings = engine->settings;
+	past->rewinds = settings->rewind_to[0] != 0;
+	struct span text = span_text(past->rewinds ? settings->rewind_to : settings->open_at);
 	int64_t lsn, last_ms;
 	if (text.len == 0)
 		return OK;
 	past->has_moment = true;
+	if (past->rewinds && (settings->readonly || settings->open_at[0] != 0)) {
+		log_warning(engine->log, "rewind-to changes the store: neither readonly nor open-at go with it");
+		return ERR_INVALID;
+	}
 	past->moment.by_lsn = text.len > 4 && span_is(span_slice(text, 0, 4), "LSN ");
-	if (!engine->settings->readonly) {
+	if (!past->rewinds && !settings->readonly) {
 		log_warning(engine->log, "open-at needs readonly: the past cannot be changed");
 		return ERR_INVALID;
 	}
@@ -42,8 +48,8 @@ enum err past_parse_moment(struct past *past)
 	}
 	if (!past->moment.by_lsn && date_parse(text, &past->moment.ms, &last_ms))
 		return OK;
-	log_warning(engine->log, "open-at is a time (Unix ms or ISO 8601) or LSN n, not '%s'",
-	    engine->settings->open_at);
+	log_warning(engine->log, "%s is a time (Unix ms or ISO 8601) or LSN n, not '%.*s'",
+	    past->rewinds ? "rewind-to" : "open-at", (int)text.len, (const char *)text.ptr);
 	return ERR_INVALID;
 }
 
@@ -71,7 +77,7 @@ bool past_recovering(struct engine *engine, const struct record *record)
 	if (past_is_behind(past, record))
 		return true;
 	past->clone_lsn = record->lsn;
-	if (past->has_moment)
+	if (past->has_moment && !past->rewinds)
 		engine->frozen_ms = past->moment.by_lsn ? record->time_ms : past->moment.ms;
 	return false;
 }
@@ -142,6 +148,49 @@ static void past_find_floor(struct past *past)
 		history->floor_ms = floor_ms;
 }
 
+static void string_collect(void *ctx, struct entry *entry)
+{
+	if (entry->type == ENTRY_STRING)
+		buf_append(ctx, span_of(&entry, sizeof(entry)));
+}
+
+/* Strings have no past: what a string was at the moment may be gone, and an older value there. */
+static void past_drop_strings(struct engine *engine)
+{
+	const struct ending ending = {.state = VERSION_DELETED};
+	struct buf found;
+	buf_init(&found, &engine->memory.engine);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		struct directory *directory = &engine->directories[db];
+		uint64_t cursor = 0;
+		do {
+			cursor = directory_scan(directory, cursor, string_collect, &found);
+			for (size_t at = 0; at < found.len; at += sizeof(struct entry *)) {
+				struct entry *entry;
+				memcpy(&entry, found.ptr + at, sizeof(entry));
+				engine_forget(engine, (uint8_t)db, entry,
+				    directory_hash(directory, entry_key(entry)), &ending);
+			}
+			buf_clear(&found);
+		} while (cursor != 0);
+	}
+	buf_fini(&found);
+}
+
+/* What came behind the moment is cut off for good. The settings of history among it are written
+ * again, and the wish is fulfilled once. */
+static enum err past_rewind(struct past *past)
+{
+	struct engine *engine = past->engine;
+	engine->settings->rewind_to[0] = 0;
+	log_notice(engine->log, "rewound to LSN %llu; what came later is cut off",
+	    (unsigned long long)past->clone_lsn);
+	if (!past->behind)
+		return OK;
+	past->logged_window_s = -1;
+	return store_rewind(engine->store, past->clone_lsn);
+}
+
 enum err past_opened(struct engine *engine)
 {
 	struct past *past = engine->past;
@@ -150,10 +199,13 @@ enum err past_opened(struct engine *engine)
 	if (!past->has_moment)
 		return OK;
 	if (!history_covers(&past->history, &past->moment)) {
-		log_warning(engine->log, "open-at %s lies before what history-window keeps",
-		    engine->settings->open_at);
+		log_warning(engine->log, "the moment asked for lies before what history-window keeps");
 		return ERR_NOTFOUND;
 	}
+	if (past->behind)
+		past_drop_strings(engine);
+	if (past->rewinds)
+		return past_rewind(past);
 	log_notice(engine->log, "a clone of the past, up to LSN %llu; it can only be read",
 	    (unsigned long long)past->clone_lsn);
 	return OK;

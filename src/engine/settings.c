@@ -62,6 +62,7 @@ const struct setting settings_table[] = {
 	INT("batch-delay", batch_delay_ms, "50", 1, 1000, SETTING_IMMUTABLE),
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
+	TEXT("rewind-to", rewind_to, "", SETTING_IMMUTABLE),
 	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),
 	BYTES("scrub-bytes-per-second", scrub_bytes_per_second, "4mb", 0, 64 * GIB, 0),
 	INT("scrub-interval", scrub_interval_s, "86400", 0, 365 * 86400, 0),

@@ -36,7 +36,7 @@ struct settings {
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
-	char     open_at[SETTING_TEXT_MAX];
+	char     open_at[SETTING_TEXT_MAX], rewind_to[SETTING_TEXT_MAX];
 	bool     readonly, dedupe;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
