@@ -568,20 +568,23 @@ def test_a_disk_filled_half_deleted_and_filled_again(make_server, kind, window):
 
 def test_two_hundred_thousand_keys_expire_at_once(server):
     client, count = server.client(), 200_000
-    when = int(time.time() * 1000) + 6000
-    with Wire(server.port, timeout=60) as wire:
-        for first in range(0, count, 20_000):
-            wire.send(b"".join(encode("SET", f"k{i}", "v", "PXAT", when)
-                               for i in range(first, first + 20_000)))
-            assert all(wire.read() == b"+OK" for _ in range(20_000))
+    never = 9_999_999_999_999
+    requests = [b"".join(encode("SET", f"k{i}", "v", "PXAT", never)
+                         for i in range(first, first + 20_000)) for first in range(0, count, 20_000)]
     client.set("stays", "1")
-    assert time.time() * 1000 < when, "too slow a machine for this test"
+    when = int(time.time() * 1000) + 5000
+    with Wire(server.port, timeout=60) as wire:
+        for request in requests:
+            wire.send(request.replace(b"%d" % never, b"%d" % when))
+            assert wire.file.read(5 * 20_000) == b"+OK\r\n" * 20_000
+    if time.time() * 1000 > when:
+        pytest.skip("the machine is too busy to set all keys before they expire")
     worst, left = 0, count
     while left > 1:
         began = time.monotonic()
         left = client.dbsize()
         worst = max(worst, time.monotonic() - began)
-    assert worst < 0.5 and time.time() * 1000 - when < 10_000
+    assert worst < 0.5 and time.time() * 1000 - when < 20_000
     assert client.get("stays") == b"1" and client.info("stats")["expired_keys"] >= count
     server.kill()
     assert server.start().client().dbsize() == 1
