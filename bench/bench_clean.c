@@ -63,11 +63,6 @@ static uint32_t key_of(const struct record *record)
 	return key;
 }
 
-static bool place_equal(struct place a, struct place b)
-{
-	return a.segment == b.segment && a.offset == b.offset;
-}
-
 static void bench_recovered(void *ctx, const struct record *record)
 {
 	UNUSED(ctx);

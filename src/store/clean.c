@@ -127,6 +127,9 @@ static struct span clean_bytes(const struct cleaner *cleaner, uint64_t at)
 static bool clean_check(struct cleaner *cleaner, const struct record_view *view, uint64_t at)
 {
 	struct span body = clean_bytes(cleaner, at + view->layout.body_at);
+	if (cleaner->checked_at != at)
+		cleaner->checked = 0;
+	cleaner->checked_at = at;
 	bool whole = body.len >= view->header.body_bytes;
 	size_t len = whole ? view->header.body_bytes : body.len / CHUNK_BYTES * CHUNK_BYTES;
 	ASSERT(cleaner->checked % CHUNK_BYTES == 0 || cleaner->checked == len);
@@ -257,8 +260,6 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 		cleaner->scan = *before;
 		return clean_want(cleaner, at, bytes);
 	}
-	if (cleaner->from + SECTOR <= at)
-		cleaner->checked = 0;         /* not the long record that the window was made for */
 	if (!clean_check(cleaner, view, at)) {
 		struct record record;
 		record_from_view(view, &record);
@@ -266,7 +267,6 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 		return CLEAN_END;
 	}
 	enum err err = clean_copy(cleaner);
-	cleaner->checked = 0;
 	if (err == OK)
 		return CLEAN_ON;
 	if (err == ERR_TOOLARGE) {            /* segments were larger once */
@@ -323,7 +323,7 @@ static bool clean_slice(struct cleaner *cleaner)
 {
 	enum clean_step step = CLEAN_ON;
 	cleaner->slice_us = io_clock_us(cleaner->store->io);
-	cleaner->pins = clean_pins(cleaner->store);
+	cleaner->pins_known = false;
 	for (uint32_t i = 0; step == CLEAN_ON; i++) {
 		if (cleaner->copies_bytes >= CLEAN_COPIES_BYTES)
 			return true;
@@ -375,8 +375,10 @@ void clean_wake(struct store *store)
 {
 	struct cleaner *cleaner = store->cleaner;
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
+	/* With a victim it waits for a batch or a segment, and clean_pump tells it: to try again
+	 * before that is in vain, and whoever waits for room asks often. */
 	if (!store->opened || store->events.is_live == NULL || cleaner->hopeless ||
-	    !clean_is_waiting(cleaner))
+	    cleaner->victim != NULL || !clean_is_waiting(cleaner))
 		return;
 	const struct clean_room room = clean_room(store);
 	if (clean_duty(&room) > 0)            /* else what is needed is being made */

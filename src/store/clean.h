@@ -125,7 +125,8 @@ struct cleaner {
 	struct body    *window;           /* whole sectors of the victim from `from` on */
 	uint64_t        from;
 	size_t          have;
-	size_t          checked;          /* bytes of the body of a record longer than a piece */
+	size_t          checked;          /* bytes of the body of the record at `checked_at` */
+	uint64_t        checked_at;
 	struct iovec    iov;
 	struct io_op    op;
 	struct io_timer timer;
@@ -134,7 +135,8 @@ struct cleaner {
 	bool            lost;             /* a copy was given up */
 	uint32_t        copies;           /* not yet durable */
 	uint64_t        copies_bytes;
-	struct clean_pins pins;           /* as of the beginning of the slice */
+	struct clean_pins pins;           /* asked for once in a slice, if it comes to a mark */
+	bool            pins_known;
 	double          duty;
 	uint64_t        slice_us;         /* when the slice began */
 	uint64_t        ticks, idle_ticks, appended_seen;
