@@ -322,7 +322,6 @@ static void clean_send(struct cleaner *cleaner)
 static bool clean_slice(struct cleaner *cleaner)
 {
 	enum clean_step step = CLEAN_ON;
-	cleaner->slice_us = io_clock_us(cleaner->store->io);
 	cleaner->pins_known = false;
 	for (uint32_t i = 0; step == CLEAN_ON; i++) {
 		if (cleaner->copies_bytes >= CLEAN_COPIES_BYTES)
@@ -346,6 +345,7 @@ static void clean_run(struct cleaner *cleaner)
 	ASSERT(!cleaner->reading);
 	if (cleaner->stopped || !store->opened)
 		return;
+	cleaner->slice_us = io_clock_us(store->io);
 	if (cleaner->victim == NULL && !clean_begin(cleaner)) {
 		if (cleaner->hopeless)
 			maker_pump(store);    /* which says that the store is full, if it is */
@@ -355,6 +355,8 @@ static void clean_run(struct cleaner *cleaner)
 	bool waits = clean_slice(cleaner);
 	clean_send(cleaner);
 	cleaner->running = false;
+	uint64_t took = io_clock_us(store->io) - cleaner->slice_us;
+	cleaner->done.slice_us_max = max_u64(cleaner->done.slice_us_max, took);
 	if (waits)
 		return;
 	clean_finish(cleaner);
@@ -425,6 +427,7 @@ void clean_get_stats(const struct store *store, struct store_stats *out)
 	out->cleaner.bytes = cleaner->done.bytes;
 	out->cleaner.marks = cleaner->done.marks;
 	out->cleaner.marks_dropped = cleaner->done.marks_dropped;
+	out->cleaner.slice_us_max = cleaner->done.slice_us_max;
 	out->cleaner.free_segments = room.free;
 	out->cleaner.total_segments = room.total;
 	if (cleaner->victim != NULL)

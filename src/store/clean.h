@@ -143,6 +143,7 @@ struct cleaner {
 	uint64_t        disk_free;        /* as last asked, without disk_bytes_max */
 	struct {
 		uint64_t victims, evacuated, records, bytes, marks, marks_dropped;
+		uint64_t slice_us_max;    /* the longest time without a break */
 	} done;
 };
 
