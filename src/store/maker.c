@@ -430,8 +430,11 @@ static bool zeroer_wants(const struct store *store, const struct segment *segmen
 	ASSERT(segment->zero_from >= SECTOR);
 	if (segment->zero_from <= zeroer_floor(store, segment) || segment->fd < 0 || segment->failed)
 		return false;
-	return segment->state == SEGMENT_SPARE || segment->state == SEGMENT_ACTIVE ||
-	    (segment->state == SEGMENT_MAKING && segment->zero_first);
+	if (segment->state == SEGMENT_MAKING)
+		return segment->zero_first;
+	/* Zeros help small writes. Long ones fill segments faster, and need the bandwidth. */
+	return !store->is_heavy &&
+	    (segment->state == SEGMENT_SPARE || segment->state == SEGMENT_ACTIVE);
 }
 
 void zeroer_pump(struct store *store)

@@ -161,6 +161,8 @@ struct store {
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
+	uint64_t             appended_seen;       /* appended_bytes at the last tick */
+	bool                 is_heavy;            /* much was appended since the one before */
 	uint32_t             expect_segments;     /* see store_expect */
 	struct io_timer      tick, delay, deferred_timer, zero_timer;
 	struct list          reads_waiting;       /* for a write, or for their turn */

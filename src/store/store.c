@@ -150,8 +150,12 @@ static void store_tick(struct io_timer *timer)
 	io_timer_set(store->io, &store->tick, TICK_US);
 	if (!store->opened)
 		return;
+	enum { HEAVY_BYTES = 32 << 20 };
+	store->is_heavy = store->stats.appended_bytes - store->appended_seen > HEAVY_BYTES;
+	store->appended_seen = store->stats.appended_bytes;
 	commit_tick(store);
 	maker_pump(store);
+	zeroer_pump(store);
 	store->reclaim_due = true;
 	reclaim_pump(store);
 	clean_tick(store);
