@@ -148,10 +148,9 @@ struct store {
 	struct stream        streams[STREAM_COUNT];      /* those of a tier by its number, too */
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
 	struct segment     **segments;            /* by id */
-	uint32_t             segment_count, segment_cap;
+	uint32_t             segment_count, segment_cap, next_segment;
 	uint32_t             spares[TIER_COUNT];
 	uint64_t             tier_bytes[TIER_COUNT];      /* of all files */
-	uint32_t             next_segment;
 	struct maker         maker;
 	struct segment      *zeroed;              /* a slice of it is being zeroed */
 	uint8_t             *zeros;               /* PIECE_BYTES */
@@ -189,8 +188,7 @@ struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, co
 void segment_free(struct store *store, struct segment *segment);   /* its file is closed */
 struct segment *segment_find(const struct store *store, uint32_t id);
 void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
-/* Both keep the store's counts. */
-void segment_set_state(struct segment *segment, enum segment_state state);
+void segment_set_state(struct segment *segment, enum segment_state state);     /* and counts */
 void segment_set_bytes(struct segment *segment, uint64_t bytes);
 char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
 void segment_name(char out[32], enum tier tier, uint32_t id);
