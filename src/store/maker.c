@@ -148,7 +148,7 @@ static void maker_finish(struct store *store)
 	struct maker *maker = &store->maker;
 	struct segment *segment = maker->segment;
 	ASSERT(segment->state == SEGMENT_MAKING);
-	segment->state = SEGMENT_SPARE;
+	segment_set_state(segment, SEGMENT_SPARE);
 	segment->zero_first = false;
 	if (maker->recycling)
 		store->stats.segments_recycled++;
@@ -251,7 +251,7 @@ static void maker_clean_done(struct store *store, int32_t result)
 	}
 	/* A recycled one that may come back after a power cut goes on counting. */
 	if (result < 0 && segment->lsn_min != UINT64_MAX)
-		segment->state = SEGMENT_RETIRING;
+		segment_set_state(segment, SEGMENT_RETIRING);
 	else
 		segment_free(store, segment);
 	maker_give_up(store, tier);
@@ -318,7 +318,7 @@ static void maker_begin(struct store *store, struct segment *segment, bool recyc
 {
 	struct maker *maker = &store->maker;
 	ASSERT(!maker->busy);
-	segment->state = SEGMENT_MAKING;
+	segment_set_state(segment, SEGMENT_MAKING);
 	io_random(store->io, &segment->nonce, sizeof(segment->nonce));
 	maker->busy = true;
 	maker->recycling = recycling;

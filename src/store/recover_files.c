@@ -190,7 +190,8 @@ static void file_accept(struct recovery *recovery)
 	}
 	struct segment *segment = segment_new(store, tier, header->segment, name);
 	segment->nonce = header->nonce;
-	segment->bytes = segment->written = header->bytes;
+	segment_set_bytes(segment, header->bytes);
+	segment->written = header->bytes;
 	segment->fd = recovery->file_fd;
 	if (header->segment >= store->next_segment)
 		store->next_segment = header->segment + 1;

@@ -47,7 +47,7 @@ struct footer;
 struct segment {
 	uint32_t       magic;
 	uint32_t       id, nonce;
-	uint8_t        state, tier;
+	uint8_t        state, tier;       /* see segment_set_state */
 	uint8_t        stream;            /* who wrote to it; STREAM_COUNT: nobody, or not known */
 	bool           failed;            /* a write failed: never used again */
 	bool           evacuated;         /* the cleaner left nothing in it that anybody needs */
@@ -55,7 +55,7 @@ struct segment {
 	uint64_t       clean_after_us;    /* the cleaner tried in vain */
 	uint32_t       moves_pending;     /* copies (move.c) that the owner was not yet offered */
 	int            fd;
-	uint64_t       bytes;             /* of the file */
+	uint64_t       bytes;             /* of the file; see segment_set_bytes */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
 	struct position ended[COMMIT_ENDED];      /* for its commit blocks */
@@ -149,8 +149,9 @@ struct store {
 	struct stream        streams[STREAM_COUNT];      /* those of a tier by its number, too */
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
 	struct segment     **segments;            /* by id */
-	uint32_t             segment_count, segment_cap;
-	uint32_t             next_segment;
+	uint32_t             segment_count, segment_cap, next_segment;
+	uint32_t             spares[TIER_COUNT];
+	uint64_t             tier_bytes[TIER_COUNT];      /* of all files */
 	struct maker         maker;
 	struct segment      *zeroed;              /* a slice of it is being zeroed */
 	uint8_t             *zeros;               /* PIECE_BYTES */
@@ -188,6 +189,8 @@ struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, co
 void segment_free(struct store *store, struct segment *segment);   /* its file is closed */
 struct segment *segment_find(const struct store *store, uint32_t id);
 void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
+void segment_set_state(struct segment *segment, enum segment_state state);     /* and counts */
+void segment_set_bytes(struct segment *segment, uint64_t bytes);
 char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
 void segment_name(char out[32], enum tier tier, uint32_t id);
 /* It holds nothing any more, for good. */
