@@ -293,7 +293,6 @@ void reclaim_pump(struct store *store);             /* looks only if there is re
 bool segment_is_dead(const struct store *store, const struct segment *segment);
 /* A dead segment of this tier that can become a spare, or NULL. */
 struct segment *reclaim_reusable(const struct store *store, enum tier tier);
-
 /* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);

@@ -262,7 +262,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	while (shadow->uncertain < shadow->pending &&
 	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		uint32_t at = shadow->uncertain;
-		/* The disk failed for good under a command that was waiting for it: it may have come through. */
+		/* The disk failed for good under a waiting command: it may have come through. */
 		if (kind == '-' && begins_with(content, "READONLY")) {
 			shadow->uncertain++;
 			buf_consume(in, len);
