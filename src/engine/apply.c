@@ -30,16 +30,27 @@ void entry_release_records(struct engine *engine, struct entry *entry)
 		store_release(engine->store, meta->place);
 }
 
+static void document_leave(struct engine *engine, uint8_t db, uint32_t docid)
+{
+	if (docid != DOCID_NONE) {
+		index_remove(engine->indexes[db], docid);
+		return;
+	}
+	ASSERT(engine->unindexed[db] > 0);
+	engine->unindexed[db]--;
+}
+
 static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	struct entry_image *image = entry_image(entry);
-	index_remove(engine->indexes[db], image->docid);
+	document_leave(engine, db, image->docid);
 	ASSERT(engine->images[db] > 0);
 	engine->images[db]--;
 }
 
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash)
 {
+	engine_touch(engine, db, hash);
 	entry_release_records(engine, entry);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
@@ -48,7 +59,7 @@ void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint6
 
 void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry)
 {
-	if (entry->type == ENTRY_IMAGE)
+	if (entry->type == ENTRY_IMAGE && entry_image(entry)->docid != DOCID_NONE)
 		index_set_owner(engine->indexes[db], entry_image(entry)->docid, entry);
 }
 
@@ -57,6 +68,7 @@ static void entry_install(struct engine *engine, const struct target *target, st
 {
 	struct directory *directory = &engine->directories[target->db];
 	struct entry *old = target->entry;
+	engine_touch(engine, target->db, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
 		return;
@@ -75,6 +87,7 @@ struct entry *apply_string(
 	if (entry != NULL && entry->type == ENTRY_STRING && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
+		engine_touch(engine, target->db, target->hash);
 	} else {
 		entry = entry_new_string(&engine->memory.values, target->key,
 		    has_expiry ? ENTRY_HAS_EXPIRY : 0, record->value,
@@ -132,7 +145,8 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
 		return err;
-	index_remove(engine->indexes[target->db], old_docid);
+	document_leave(engine, target->db, old_docid);
+	engine_touch(engine, target->db, target->hash);
 	struct entry_meta *meta = entry_meta(entry);
 	if (meta != NULL)
 		store_release(engine->store, meta->place);
@@ -153,6 +167,7 @@ struct entry *apply_expire(
 	entry = directory_expire(&engine->directories[target->db], entry, target->hash,
 	    (uint64_t)record->expire_ms);
 	engine_entry_moved(engine, target->db, entry);
+	engine_touch(engine, target->db, target->hash);
 	entry_set_lsn(entry, record->lsn);
 	return entry;
 }
@@ -204,7 +219,8 @@ static void flush_one(struct engine *engine, uint8_t db)
 		index_free(engine->indexes[db]);
 		engine->indexes[db] = NULL;
 	}
-	engine->images[db] = 0;
+	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
+	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
 	directory_fini(directory);
 }
 
@@ -213,4 +229,45 @@ void apply_flush(struct engine *engine, uint8_t db)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		if (db == RECORD_ALL_DBS || db == i)
 			flush_one(engine, (uint8_t)i);
+}
+
+struct older_walk {
+	struct entry **entries;
+	uint64_t       lsn;
+	size_t         count;
+};
+
+static void older_each(void *ctx, struct entry *entry)
+{
+	struct older_walk *walk = ctx;
+	if (entry->lsn < walk->lsn)
+		walk->entries[walk->count++] = entry;
+}
+
+static void flush_older(struct engine *engine, uint8_t db, uint64_t lsn)
+{
+	struct directory *directory = &engine->directories[db];
+	size_t bytes = (size_t)directory_count(directory) * sizeof(struct entry *);
+	struct older_walk walk = {.lsn = lsn};
+	uint64_t cursor = 0;
+	if (bytes == 0)
+		return;
+	walk.entries = memory_alloc(&engine->memory.engine, bytes);
+	directory_step(directory, 0xffffffff);
+	do
+		cursor = directory_scan(directory, cursor, older_each, &walk);
+	while (cursor != 0);
+	for (size_t i = 0; i < walk.count; i++) {
+		struct entry *entry = walk.entries[i];
+		engine->awaited -= (entry->flags & ENTRY_AWAITED) != 0;
+		engine_forget(engine, db, entry, directory_hash(directory, entry_key(entry)));
+	}
+	memory_free(&engine->memory.engine, walk.entries, bytes);
+}
+
+void apply_flush_before(struct engine *engine, uint8_t db, uint64_t lsn)
+{
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		if (db == RECORD_ALL_DBS || db == i)
+			flush_older(engine, (uint8_t)i, lsn);
 }

@@ -1,6 +1,8 @@
 /* engine/engine.c: birth, the pass, and death of the engine. */
 #include "engine/internal.h"
 
+#include "engine/checkpoint.h"
+
 #include "engine/tier.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
@@ -21,7 +23,11 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
+		engine_drop_awaited(engine);
+		engine->replay_lsn = 0;
 		tiers_opened(engine);
+		checkpoints_opened(engine);
+		reindex_start(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
 }
@@ -74,6 +80,10 @@ static enum err engine_new_store(struct engine *engine)
 	static const struct store_events events = {
 	    .recovered = engine_recovered,
 	    .opened = engine_opened,
+	    .load_begin = engine_load_begin,
+	    .load_chunk = engine_load_chunk,
+	    .load_settings = engine_load_settings,
+	    .load_reset = engine_load_reset,
 	    .durable = engine_durable,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
@@ -128,7 +138,9 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
-	enum err err = engine_new_store(engine);
+	enum err err = checkpoints_new(engine);
+	if (err == OK)
+		err = engine_new_store(engine);
 	if (err == OK)
 		err = tiers_new(engine);
 	if (err == OK)
@@ -157,7 +169,10 @@ bool engine_pass(struct engine *engine)
 		more |= searches_step(engine);
 		more |= tiers_step(engine);
 		more |= indexes_sweep(engine);
+		more |= reindex_step(engine);
 	}
+	if (!engine->loading)
+		more |= checkpoints_step(engine);
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
@@ -180,6 +195,7 @@ struct closing {
 	struct engine *engine;
 	void         (*closed)(void *ctx);
 	void          *ctx;
+	struct checkpoint_waiter waiter;
 };
 
 static void closing_store_done(void *ctx)
@@ -193,10 +209,28 @@ static void closing_store_done(void *ctx)
 	closed(closed_ctx);
 }
 
+static void closing_saved(struct checkpoint_waiter *waiter, enum err err)
+{
+	struct engine *engine = waiter->ctx;
+	UNUSED(err);                          /* logged; the log has everything */
+	store_close(engine->store, closing_store_done);
+}
+
+/* A last checkpoint makes the next start quick. */
 static void closing_service_done(void *ctx)
 {
 	struct engine *engine = ctx;
-	store_close(engine->store, closing_store_done);
+	struct closing *closing = engine->closing_state;
+	const struct settings *settings = engine->settings;
+	struct checkpoint_stats stats;
+	checkpoints_get_stats(engine, &stats);
+	bool wanted = settings->checkpoint_interval_s > 0 || settings->checkpoint_bytes > 0;
+	closing->waiter = (struct checkpoint_waiter){.done = closing_saved, .ctx = engine};
+	list_init(&closing->waiter.link);
+	if (wanted && !engine->no_save && stats.changes > 0 && store_state(engine->store) == OK)
+		checkpoints_ask(engine, &closing->waiter);
+	else
+		store_close(engine->store, closing_store_done);
 }
 
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
@@ -204,9 +238,10 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	ASSERT(!engine->closing);
 	struct closing *closing = memory_alloc(&engine->memory.engine, sizeof(*closing));
-	*closing = (struct closing){engine, closed, ctx};
+	*closing = (struct closing){.engine = engine, .closed = closed, .ctx = ctx};
 	engine->closing = true;
 	engine->closing_state = closing;
+	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		searches_cancel_db(engine, (uint8_t)i);
 	image_service_close(engine, closing_service_done, engine);
@@ -217,6 +252,8 @@ void engine_free(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	ASSERT(list_is_empty(&engine->sessions));
 	image_service_free(engine);
+	reindex_stop(engine);
+	checkpoints_free(engine);
 	tiers_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)

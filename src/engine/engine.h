@@ -22,6 +22,8 @@
 #include "store/cache.h"
 #include "store/directory.h"
 
+enum { CHECKPOINT_BITS = 12, CHECKPOINT_MARKS = 1 << CHECKPOINT_BITS };
+
 struct engine;
 struct session;
 struct command;
@@ -231,6 +233,12 @@ struct engine {
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct reindex        *reindex;   /* under way: engine/reindex.c; else NULL */
+	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
+	uint64_t               unindexed[DATABASE_COUNT];     /* images that have no document */
+	uint64_t               unsearchable[DATABASE_COUNT];  /* of these, that never will */
+	uint64_t               replay_lsn, awaited;           /* while a checkpoint is loaded */
 	struct list            sessions;
 	uint32_t               session_count;
 	uint64_t               session_next_id;
@@ -247,6 +255,7 @@ struct engine {
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
 	bool                   loading, closing, corrupt_seen, flush_sessions;
+	bool                   no_save;   /* SHUTDOWN NOSAVE */
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms;

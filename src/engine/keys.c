@@ -1,6 +1,8 @@
 /* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
 #include "engine/apply.h"
 
+#include "engine/checkpoint.h"
+
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type)
 {
 	const struct settings *settings = engine->settings;
@@ -188,6 +190,7 @@ static enum err link_image(struct call *call, struct entry *from, const struct t
 	if (err != OK)
 		return err;
 	err = apply_link(engine, to, &record, image->body);
+	checkpoints_linked(engine, to->db, to->hash);
 	call_gate(call, ENTRY_IMAGE, record.lsn);
 	return err;
 }

@@ -24,20 +24,122 @@ static enum err recover_link(
 	return apply_link(engine, target, record, body);
 }
 
+/* ---- On top of a checkpoint ---- */
+
+/* A VALUE not younger than its key's entry: of all that are told, the last one is where the
+ * entry's value lies, for whatever is told was copied, or written, since the checkpoint. */
+static enum err recover_value_place(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	struct entry *entry = target->entry;
+	store_release(engine->store, entry_value(entry)->place);
+	if (entry->flags & ENTRY_AWAITED) {
+		struct directory *directory = &engine->directories[target->db];
+		uint64_t expire_ms = entry_expire_ms(entry);
+		struct entry *new = entry_new_string(&engine->memory.values, target->key,
+		    expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, record->value,
+		    record->body != NULL ? body_ref(record->body) : NULL);
+		new->lsn = entry->lsn;
+		new->access_s = entry->access_s;
+		if (expire_ms != 0)
+			entry_expiry(new)->at_ms = expire_ms;
+		directory_replace(directory, entry, new, target->hash);
+		entry = new;
+		ASSERT(engine->awaited > 0);
+		engine->awaited--;
+	}
+	entry_value(entry)->place = record->place;
+	engine_touch(engine, target->db, target->hash);
+	return OK;
+}
+
+/* The record's effect is in the checkpoint; where it lies may be news. ERR_AGAIN: it is not. */
+static enum err recover_known(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	const struct entry *entry = target->entry;
+	uint64_t mask = (UINT64_C(1) << 48) - 1;
+	bool older = entry != NULL && (record->lsn & mask) <= entry->lsn;
+	if (!older && record->lsn >= engine->replay_lsn)
+		return ERR_AGAIN;
+	if (older && entry->type == ENTRY_STRING && record->type == RECORD_VALUE)
+		return recover_value_place(engine, target, record);
+	return ERR_NOTFOUND;
+}
+
+static enum err recover_known_setting(struct engine *engine, const struct record *record)
+{
+	if (record->lsn >= engine->replay_lsn)
+		return ERR_AGAIN;
+	return tiers_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
+}
+
+/* Values that should have been read, and cannot be: the keys are gone, and it is said so. */
+struct lost_walk {
+	struct engine *engine;
+	struct entry **entries;
+	size_t         count, cap;
+};
+
+static void lost_each(void *ctx, struct entry *entry)
+{
+	struct lost_walk *walk = ctx;
+	if ((entry->flags & ENTRY_AWAITED) == 0 || walk->count == walk->cap)
+		return;
+	walk->entries[walk->count++] = entry;
+}
+
+void engine_drop_awaited(struct engine *engine)
+{
+	struct memory *memory = &engine->memory.engine;
+	struct lost_walk walk = {.engine = engine, .cap = engine->awaited};
+	if (walk.cap == 0)
+		return;
+	walk.entries = memory_alloc(memory, walk.cap * sizeof(*walk.entries));
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		struct directory *directory = &engine->directories[db];
+		uint64_t cursor = 0;
+		walk.count = 0;
+		directory_step(directory, 0xffffffff);
+		do
+			cursor = directory_scan(directory, cursor, lost_each, &walk);
+		while (cursor != 0);
+		for (size_t i = 0; i < walk.count; i++) {
+			struct span key = entry_key(walk.entries[i]);
+			log_warning(engine->log, "the value of key '%.*s' cannot be read: it is gone",
+			    (int)min_u64(key.len, 200), (const char *)key.ptr);
+			engine_forget(engine, (uint8_t)db, walk.entries[i], directory_hash(directory, key));
+		}
+	}
+	memory_free(memory, walk.entries, walk.cap * sizeof(*walk.entries));
+	engine->awaited = 0;
+	engine->corrupt_seen = true;
+}
+
 /* Applies one record. Anything but OK: nobody needs the record. */
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
-		tiers_setting(engine, record);
-		return OK;
+		enum err err = recover_known_setting(engine, record);
+		if (err == ERR_AGAIN)
+			tiers_setting(engine, record);
+		return err == ERR_AGAIN ? OK : err;
 	}
 	if (record->type == RECORD_FLUSH) {
-		apply_flush(engine, record->db);
+		if (engine->replay_lsn == 0)
+			apply_flush(engine, record->db);
+		else
+			apply_flush_before(engine, record->db, record->lsn);
 		return OK;
 	}
 	if (record->db >= DATABASE_COUNT)
 		return ERR_CORRUPT;
 	struct target target = recover_target(engine, record);
+	if (engine->replay_lsn != 0) {
+		enum err err = recover_known(engine, &target, record);
+		if (err != ERR_AGAIN)
+			return err;
+	}
 	switch (record->type) {
 	case RECORD_VALUE:
 		if (record->meta.len != 1 || record->meta.ptr[0] != 's')
@@ -102,9 +204,11 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	if (db >= DATABASE_COUNT)
 		return false;
 	struct directory *directory = &engine->directories[db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	uint64_t hash = directory_hash(directory, key);
+	struct entry *entry = directory_find(directory, key, hash);
 	if (entry == NULL)
 		return false;
+	engine_touch(engine, db, hash);
 	if (entry->type == ENTRY_STRING)
 		return place_follow(&entry_value(entry)->place, from, to);
 	if (record->type == RECORD_IMAGE)

@@ -34,6 +34,8 @@ struct settings {
 	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
 	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
+	int64_t  checkpoint_interval_s;
+	uint64_t checkpoint_bytes;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;

@@ -282,6 +282,16 @@ void move_batch_failed(struct batch *batch, enum err err)
 	}
 }
 
+bool move_has_parts(const struct store *store)
+{
+	for (struct list *at = store->moves.next; at != &store->moves; at = at->next) {
+		const struct store_move *move = LIST_OF(at, struct store_move, link);
+		if (move->parts_done > 0)
+			return true;
+	}
+	return false;
+}
+
 bool move_part_moved(struct store *store, struct place from, struct place to)
 {
 	for (struct list *at = store->moves.next; at != &store->moves; at = at->next) {

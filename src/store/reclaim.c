@@ -36,7 +36,10 @@ bool segment_is_dead(const struct store *store, const struct segment *segment)
 	if (!segment_is_dying(segment, &lsn) || lsn > store->recorded_lsn)
 		return false;
 	ASSERT(segment->live_bytes == 0);
-	return segment->marks == 0 ||
+	if (segment->marks == 0)
+		return true;
+	/* A checkpoint may know of keys whose records are gone: their marks must be replayed. */
+	return segment->mark_lsn_max < checkpoint_keep_lsn(store) &&
 	    reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max;
 }
 

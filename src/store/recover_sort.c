@@ -194,6 +194,8 @@ enum err store_recovered_place(const struct store *store, uint64_t lsn, struct p
 	CHECK_OBJ(store, STORE_MAGIC);
 	ASSERT(store->recovery != NULL);
 	const struct found *found = recover_find(store->recovery, lsn);
+	if (found == NULL && recover_find_link(store->recovery, lsn, place))
+		return OK;
 	if (found == NULL || found->drop || found->type != RECORD_IMAGE)
 		return ERR_NOTFOUND;
 	*place = (struct place){found->segment, found->offset, found->bytes};

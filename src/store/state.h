@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "store/batch.h"
 #include "store/chain_table.h"
+#include "store/checkpoint.h"
 #include "store/footer.h"
 #include "store/scan.h"
 
@@ -32,6 +33,7 @@ enum segment_state {
 	SEGMENT_ACTIVE,
 	SEGMENT_SEALED,       /* nothing more is written to it */
 	SEGMENT_RETIRING,     /* being recycled or unlinked */
+	SEGMENT_LOST,         /* its file is missing, though a checkpoint names its records */
 };
 
 struct footer;
@@ -144,6 +146,7 @@ struct store {
 	uint32_t             retiring;
 	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
+	struct checkpoint    checkpoint;
 	struct recovery     *recovery;
 	struct repair       *repair;
 	struct store_stats   stats;
@@ -256,6 +259,7 @@ void move_pump(struct store *store);
 void move_run_deferred(struct store *store);
 void move_abandon(struct store *store);
 /* A copied part went to another place with its batch. */
+bool move_has_parts(const struct store *store);         /* a copy of a chain is half done */
 bool move_part_moved(struct store *store, struct place from, struct place to);
 
 /* ---- chain.c: bodies in several records ---- */
@@ -263,6 +267,8 @@ struct chain {
 	struct chain *next;
 	struct place  head;
 	uint32_t      refs;               /* owners of the head */
+	bool          settled;            /* its parts are retained; false only while loading */
+	uint64_t      lsn;                /* of the head, while loading */
 	uint32_t      count;
 	struct place  parts[];
 };
@@ -276,6 +282,18 @@ void chain_drop(struct store *store, struct place head);      /* one owner fewer
 void chain_rehead(struct store *store, struct place from, struct place to);
 bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
+struct chain *chain_next(const struct store *store, const struct chain *chain);   /* NULL: first */
+void chain_forget(struct store *store, struct chain *chain);  /* nobody's, its parts not retained */
+void chain_clear(struct store *store);                        /* all, likewise */
+
+/* ---- checkpoint.c ---- */
+MUST_CHECK enum err checkpoint_init(struct store *store);
+void checkpoint_fini(struct store *store);
+bool checkpoint_is_idle(const struct store *store);
+void checkpoint_pump(struct store *store);              /* more of the log is durable */
+void checkpoint_slot_clear(struct store *store, uint32_t at);
+/* Marks with this LSN or a larger one may be needed when a checkpoint is loaded. */
+uint64_t checkpoint_keep_lsn(const struct store *store);
 
 /* ---- reclaim.c ---- */
 void reclaim_pump(struct store *store);             /* looks only if there is reason to */

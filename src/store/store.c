@@ -70,6 +70,11 @@ enum err store_new(struct io *io, const struct store_options *options,
 	io_timer_init(&store->deferred_timer, store_run_deferred, store);
 	maker_init(store);
 	chain_init(store);
+	err = checkpoint_init(store);
+	if (err != OK) {
+		store_free(store);
+		return err;
+	}
 	*out = store;
 	return OK;
 }
@@ -96,6 +101,7 @@ static void store_teardown(struct store *store)
 	memory_free(store->memory, store->segments, store->segment_cap * sizeof(*store->segments));
 	maker_fini(store);
 	chain_fini(store);
+	checkpoint_fini(store);
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
 }
@@ -329,6 +335,7 @@ void store_flush(struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	for (int tier = 0; tier < TIER_COUNT; tier++)
 		commit_pump(&store->streams[tier]);
+	checkpoint_pump(store);
 }
 
 void store_sync(struct store *store)
@@ -348,6 +355,7 @@ void store_sync(struct store *store)
 	commit_pump(stream);
 }
 
+uint64_t store_appended_bytes(const struct store *store) { return store->stats.appended_bytes; }
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
 uint64_t store_written_lsn(const struct store *store) { return store->written_lsn; }
@@ -393,7 +401,7 @@ static bool store_is_quiet(const struct store *store)
 			return false;
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
-	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL;
+	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL && checkpoint_is_idle(store);
 }
 
 void store_check_closed(struct store *store)

@@ -89,6 +89,15 @@ struct store_events {
 	 * A record that asked for SYNC_EVERYSEC or SYNC_NO waits only for the SYNC_ALWAYS ones
 	 * before it: if there are none, store_written_lsn covers it as soon as it is appended. */
 	void (*durable)(void *ctx, uint64_t lsn);
+	/* Recovery from a checkpoint, before any recovered(): memory is empty and gets this seed;
+	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
+	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
+	void (*load_begin)(void *ctx, uint64_t seed, uint64_t replay_lsn);
+	/* One chunk as it was handed over. ERR_CORRUPT: this checkpoint is of no use. */
+	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
+	enum err (*load_settings)(void *ctx, struct span bytes);
+	/* Memory is to be emptied, without a word to the store: recovery begins anew. */
+	void (*load_reset)(void *ctx);
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
 	 * to `to`; the store releases `from`. False: `to` is released. */
 	bool (*relocated)(void *ctx, const struct record *record, struct place from, struct place to);
@@ -147,6 +156,7 @@ void store_flush(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
+uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
 uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */
@@ -208,6 +218,38 @@ struct store_move {
 void store_move_start(struct store *store, struct store_move *move, struct place place,
     uint64_t lsn);
 
+/* ---- Checkpoints (checkpoint.c) ---- */
+
+/* One checkpoint being written; the owner's storage until done(). The owner takes its memory in
+ * chunks: those of one database are the keys whose hash has the same lowest `bits` bits. It need
+ * not hand over a chunk that has not changed since it was last written to this slot. */
+struct store_checkpoint {
+	void   (*ready)(struct store_checkpoint *job);     /* the next chunk may be given, or the end */
+	void   (*done)(struct store_checkpoint *job, enum err err);
+	void    *ctx;
+	uint64_t seed;                      /* of the directories */
+	uint32_t slot;                      /* set by begin: 0 or 1 */
+};
+/* ready() follows, or done() with an error. ERR_BUSY, ERR_READONLY, ERR_CLOSED. */
+MUST_CHECK enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *job);
+/* In ready() and after it: this database has 2^bits chunks. True: what was written to this slot
+ * before still counts, chunk by chunk; false: every chunk must be given. */
+bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits);
+/* True: it is being written and ready() follows. False: it is empty; give the next at once. */
+bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
+    struct span bytes);
+/* All is given. done() follows once log, chunks and manifest are durable. */
+void store_checkpoint_finish(struct store *store, struct span settings);
+
+/* Inside load_chunk() and load_settings() only. A record is alive at *place, or where it went
+ * since; lsn 0: not known, it is not followed. True if it can be there; false: its segment
+ * is missing, and unless a later record tells of it, it is lost. */
+bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
+/* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
+void store_fetch(struct store *store, struct place place);
+/* After opened(): is the record in a segment that is no longer there? */
+bool store_is_lost(const struct store *store, struct place place);
+
 /* ---- Observation ---- */
 
 struct store_stats {
@@ -220,6 +262,8 @@ struct store_stats {
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
+	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
+	uint64_t lost_records;
 	uint64_t footers_written, footers_read, footers_missing;
 };
 

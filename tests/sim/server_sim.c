@@ -71,6 +71,9 @@ static void life_settings(struct life *life)
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
+	/* Two lives of three write checkpoints, as fast as they can or now and then. */
+	settings->checkpoint_interval_s = 0;
+	settings->checkpoint_bytes = life->seed % 3 == 0 ? 0 : life->seed % 3 == 1 ? 1 : 100000;
 }
 
 /* Disks of three kinds: honest, failing (errors are told), lying. */

@@ -1,0 +1,256 @@
+/* engine/chunk.c: entries of the directories as bytes of a checkpoint, and back.
+ *
+ *   u8 type and what follows | key | lsn | access_s | [expiry]
+ *      image:  place of the body, body_lsn, created_s, heat, [place of the metadata, its lsn]
+ *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
+ *
+ * Numbers are varints, byte strings begin with their length, a place is three numbers. The
+ * document in the search index is not kept: reindex.c makes it again from the metadata.
+ */
+#include "engine/apply.h"
+#include "engine/checkpoint.h"
+
+#include "base/varint.h"
+
+#include "engine/tier.h"
+
+enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64 };
+
+/* ---- Out ---- */
+
+static uint8_t *put_place(uint8_t *at, struct place place)
+{
+	at = varint64_put(at, place.segment);
+	at = varint64_put(at, place.offset);
+	return varint64_put(at, place.bytes);
+}
+
+static uint8_t *put_image(uint8_t *at, struct entry *entry)
+{
+	const struct entry_image *image = entry_image(entry);
+	const struct entry_meta *meta = entry_meta(entry);
+	at = put_place(at, image->body);
+	at = varint64_put(at, image->body_lsn);
+	at = varint64_put(at, image->created_s);
+	at = varint64_put(at, image->heat);
+	if (meta == NULL)
+		return at;
+	at = put_place(at, meta->place);
+	return varint64_put(at, meta->lsn);
+}
+
+void chunk_write_entry(struct buf *out, struct entry *entry)
+{
+	uint8_t head[8 + VARINT64_MAX], rest[16 * VARINT64_MAX], *at = rest;
+	struct span key = entry_key(entry), value = {0};
+	bool image = entry->type == ENTRY_IMAGE, fetch = entry_body(entry) != NULL;
+	uint64_t expire_ms = entry_expire_ms(entry);
+	head[0] = (uint8_t)(entry->type | (expire_ms != 0 ? CHUNK_EXPIRY : 0) |
+	    (fetch ? CHUNK_FETCH : 0));
+	if (image && entry_meta(entry) != NULL)
+		head[0] |= CHUNK_META;
+	uint8_t *end = varint64_put(head + 1, key.len);
+	at = varint64_put(at, entry->lsn);
+	at = varint64_put(at, entry->access_s);
+	if (expire_ms != 0)
+		at = varint64_put(at, expire_ms);
+	if (image) {
+		at = put_image(at, entry);
+	} else {
+		at = put_place(at, entry_value(entry)->place);
+		if (!fetch)
+			value = entry_string(entry);
+		at = varint64_put(at, value.len);
+	}
+	ASSERT((size_t)(at - rest) <= sizeof(rest));
+	buf_append(out, span_of(head, (size_t)(end - head)));
+	buf_append(out, key);
+	buf_append(out, span_of(rest, (size_t)(at - rest)));
+	buf_append(out, value);
+}
+
+/* ---- In ---- */
+
+struct chunk_item {
+	uint8_t      head;
+	struct span  key, value;
+	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, heat, meta_lsn;
+	struct place place, meta;
+};
+
+static bool take_u32(struct span *in, uint32_t *out)
+{
+	uint64_t value;
+	if (!varint64_take(in, &value) || value > UINT32_MAX)
+		return false;
+	*out = (uint32_t)value;
+	return true;
+}
+
+static bool take_place(struct span *in, struct place *out)
+{
+	return take_u32(in, &out->segment) && take_u32(in, &out->offset) &&
+	    take_u32(in, &out->bytes);
+}
+
+static bool take_bytes(struct span *in, uint64_t max, struct span *out)
+{
+	uint64_t len;
+	if (!varint64_take(in, &len) || len > max || len > in->len)
+		return false;
+	*out = span_slice(*in, 0, (size_t)len);
+	*in = span_slice(*in, (size_t)len, in->len);
+	return true;
+}
+
+static bool take_item(struct span *in, struct chunk_item *out)
+{
+	*out = (struct chunk_item){0};
+	if (in->len == 0)
+		return false;
+	out->head = in->ptr[0];
+	*in = span_slice(*in, 1, in->len);
+	unsigned type = out->head & CHUNK_TYPE;
+	if (!take_bytes(in, KEY_BYTES_MAX, &out->key) || !varint64_take(in, &out->lsn) ||
+	    !varint64_take(in, &out->access_s))
+		return false;
+	if ((out->head & CHUNK_EXPIRY) != 0 && !varint64_take(in, &out->expire_ms))
+		return false;
+	if (!take_place(in, &out->place))
+		return false;
+	if (type == ENTRY_STRING)
+		return take_bytes(in, BODY_INLINE_MAX, &out->value);
+	if (type != ENTRY_IMAGE || !varint64_take(in, &out->body_lsn) ||
+	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->heat))
+		return false;
+	return (out->head & CHUNK_META) == 0 ||
+	    (take_place(in, &out->meta) && varint64_take(in, &out->meta_lsn));
+}
+
+static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_item *item)
+{
+	unsigned flags = (item->head & CHUNK_META) != 0 ? ENTRY_HAS_META : 0;
+	flags |= item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0;
+	(void)store_adopt(engine->store, &item->place, item->body_lsn);
+	if ((flags & ENTRY_HAS_META) != 0)
+		(void)store_adopt(engine->store, &item->meta, item->meta_lsn);
+	struct entry *entry = entry_new_image(&engine->memory.values, item->key, flags);
+	*entry_image(entry) = (struct entry_image){
+		.body = item->place,
+		.docid = DOCID_NONE,
+		.body_lsn = item->body_lsn,
+		.created_s = (uint32_t)item->created_s,
+		.heat = (uint32_t)item->heat,
+	};
+	if ((flags & ENTRY_HAS_META) != 0)
+		*entry_meta(entry) =
+		    (struct entry_meta){.place = item->meta, .lsn = item->meta_lsn};
+	engine->images[db]++;
+	engine->unindexed[db]++;
+	return entry;
+}
+
+static struct entry *load_string(struct engine *engine, struct chunk_item *item)
+{
+	bool fetch = (item->head & CHUNK_FETCH) != 0;
+	(void)store_adopt(engine->store, &item->place, 0);
+	struct entry *entry = entry_new_string(&engine->memory.values, item->key,
+	    item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, item->value, NULL);
+	entry_value(entry)->place = item->place;
+	if (!fetch)
+		return entry;
+	entry->flags |= ENTRY_AWAITED;
+	engine->awaited++;
+	store_fetch(engine->store, item->place);
+	return entry;
+}
+
+enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span bytes)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	struct directory *directory = &engine->directories[db];
+	for (; bytes.len > 0; count--) {
+		struct chunk_item item;
+		if (count == 0 || !take_item(&bytes, &item))
+			return ERR_CORRUPT;
+		uint64_t hash = directory_hash(directory, item.key);
+		/* A table that grew while it was read may have shown a key twice. */
+		if (directory_find(directory, item.key, hash) != NULL)
+			continue;
+		struct entry *entry = (item.head & CHUNK_TYPE) == ENTRY_IMAGE
+		    ? load_image(engine, db, &item) : load_string(engine, &item);
+		entry->lsn = item.lsn & ((UINT64_C(1) << 48) - 1);
+		entry->access_s = (uint32_t)item.access_s;
+		if (item.expire_ms != 0)
+			entry_expiry(entry)->at_ms = item.expire_ms;
+		directory_insert(directory, entry, hash);
+	}
+	return count == 0 ? OK : ERR_CORRUPT;
+}
+
+void engine_load_begin(void *ctx, uint64_t seed, uint64_t replay_lsn)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->replay_lsn = replay_lsn;
+	/* What is not marked from here on is as in the slot that is loaded; the other slot is
+	 * void, and the store asks for all of it. */
+	memset(engine->marks, 0, sizeof(*engine->marks) * DATABASE_COUNT);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		ASSERT(directory_count(&engine->directories[db]) == 0);
+		directory_init(&engine->directories[db], &engine->memory.values, seed);
+	}
+}
+
+void engine_load_reset(void *ctx)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->replay_lsn = engine->awaited = 0;
+	memset(engine->marks, 0xff, sizeof(*engine->marks) * DATABASE_COUNT);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		directory_fini(&engine->directories[db]);
+		engine->images[db] = engine->unindexed[db] = 0;
+	}
+	tiers_clear(engine);
+	tiers_set_default(engine);
+}
+
+/* ---- Settings: policies, as {key, place, text} ---- */
+
+void chunk_write_settings(struct engine *engine, struct buf *out)
+{
+	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
+	     at = at->next) {
+		const struct policy *policy = LIST_OF(at, struct policy, link);
+		uint8_t head[8 * VARINT64_MAX];
+		struct buf text;
+		buf_init(&text, &engine->memory.engine);
+		policy_format(policy, &text);
+		struct span name = span_text(policy->name);
+		buf_append(out, span_of(head, (size_t)(varint64_put(head, name.len) - head)));
+		buf_append(out, name);
+		uint8_t *end = varint64_put(put_place(head, policy->place), text.len);
+		buf_append(out, span_of(head, (size_t)(end - head)));
+		buf_append(out, buf_span(&text));
+		buf_fini(&text);
+	}
+}
+
+enum err engine_load_settings(void *ctx, struct span bytes)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	tiers_clear(engine);
+	while (bytes.len > 0) {
+		struct span name, text;
+		struct place place;
+		if (!take_bytes(&bytes, POLICY_NAME_MAX, &name) || !take_place(&bytes, &place) ||
+		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+			return ERR_CORRUPT;
+		(void)store_adopt(engine->store, &place, 0);
+		tiers_load_policy(engine, name, text, place);
+	}
+	return OK;
+}
