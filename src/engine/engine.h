@@ -22,8 +22,6 @@
 #include "store/cache.h"
 #include "store/directory.h"
 
-enum { CHECKPOINT_BITS = 12, CHECKPOINT_MARKS = 1 << CHECKPOINT_BITS };
-
 struct engine;
 struct session;
 struct command;
@@ -234,11 +232,10 @@ struct engine {
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
-	struct reindex        *reindex;   /* under way: engine/reindex.c; else NULL */
+	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
-	uint64_t               unindexed[DATABASE_COUNT];     /* images that have no document */
-	uint64_t               unsearchable[DATABASE_COUNT];  /* of these, that never will */
-	uint64_t               replay_lsn, awaited;           /* while a checkpoint is loaded */
+	uint64_t               unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
+	uint64_t               replay_lsn, awaited;           /* while one is loaded */
 	struct list            sessions;
 	uint32_t               session_count;
 	uint64_t               session_next_id;
@@ -254,8 +251,7 @@ struct engine {
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions;
-	bool                   no_save;   /* SHUTDOWN NOSAVE */
+	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms;
@@ -278,8 +274,7 @@ MUST_CHECK enum err engine_open(struct engine *engine);
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void engine_free(struct engine *engine);
 
-/* End of a pass of the loop: log batch out, searches' next slices, expiry, tier moves.
- * True if it wants to run again without waiting. */
+/* End of a pass: log batch out, next slices of all that goes on. True: again, without waiting. */
 bool engine_pass(struct engine *engine);
 
 /* After a CONFIG SET. */

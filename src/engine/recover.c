@@ -144,6 +144,8 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	case RECORD_VALUE:
 		if (record->meta.len != 1 || record->meta.ptr[0] != 's')
 			return ERR_VERSION;
+		if (target.entry != NULL)             /* it has another value now */
+			target.entry->flags &= 0xfffU & ~(unsigned)ENTRY_AWAITED;
 		(void)apply_string(engine, &target, record);
 		return OK;
 	case RECORD_IMAGE:

@@ -169,7 +169,7 @@ bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits)
 {
 	struct checkpoint_slot *slot = &store->checkpoint.slots[store->checkpoint.slot];
 	ASSERT(store->checkpoint.step == CHECKPOINT_READY);
-	ASSERT(db < DATABASE_COUNT && bits <= CHECKPOINT_BITS_MAX);
+	ASSERT(db < DATABASE_COUNT && bits <= CHECKPOINT_BITS);
 	if (slot->chunks[db] != NULL && slot->bits[db] == bits)
 		return true;
 	if (slot->chunks[db] != NULL) {
@@ -319,6 +319,7 @@ static void checkpoint_go(struct store *store, enum checkpoint_step step)
 		io_unlink(store->io, &checkpoint->op, checkpoint->manifest_path[checkpoint->slot]);
 		break;
 	case CHECKPOINT_UNLINK_SYNC:
+	case CHECKPOINT_SYNC_NAME:
 	case CHECKPOINT_FAILED_SYNC:
 	case CHECKPOINT_MANIFEST_SYNC:
 		io_sync_directory(store->io, &checkpoint->op, store->dir[TIER_HOT]);
@@ -502,7 +503,7 @@ static void checkpoint_done(struct io_op *op, int32_t result)
 	} else if (step == CHECKPOINT_CHUNK) {
 		checkpoint->step = CHECKPOINT_READY;
 		checkpoint->job->ready(checkpoint->job);
-	} else if (step == CHECKPOINT_SYNC) {
+	} else if (step == CHECKPOINT_SYNC_NAME) {
 		checkpoint->step = CHECKPOINT_WAIT;
 		store_sync(store);
 		checkpoint_pump(store);

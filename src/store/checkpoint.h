@@ -16,6 +16,7 @@ enum checkpoint_step {
 	CHECKPOINT_READY,                 /* the owner's turn */
 	CHECKPOINT_CHUNK,
 	CHECKPOINT_SYNC,
+	CHECKPOINT_SYNC_NAME,             /* the file may be new */
 	CHECKPOINT_WAIT,                  /* for the log */
 	CHECKPOINT_MANIFEST_OPEN,
 	CHECKPOINT_MANIFEST_WRITE,

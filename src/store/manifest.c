@@ -110,7 +110,7 @@ static enum err manifest_parse_copy(struct span bytes, const struct store_id *st
 	    memcmp(&header->store, store, sizeof(*store)) != 0 || header->replay_lsn == 0)
 		return ERR_CORRUPT;
 	for (int db = 0; db < DATABASE_COUNT; db++)
-		if (header->bits[db] > CHECKPOINT_BITS_MAX)
+		if (header->bits[db] > CHECKPOINT_BITS)
 			return ERR_CORRUPT;
 	out->segments = span_slice(bytes, sizeof(*header), (size_t)segments);
 	out->chunks = span_slice(bytes, sizeof(*header) + (size_t)segments, (size_t)chunks);

@@ -20,7 +20,6 @@ enum {
 	MANIFEST_VERSION = 1,
 	MANIFEST_BYTES_MAX = 256 << 20,
 	CHECKPOINT_SLOTS = 2,
-	CHECKPOINT_BITS_MAX = 12,         /* chunks of a database: at most 4096 */
 	CHECKPOINT_TIERS = 4,
 };
 _Static_assert(TIER_COUNT <= (int)CHECKPOINT_TIERS, "format");

@@ -173,17 +173,6 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 	return (struct stamp){segment->id, segment->nonce, offset};
 }
 
-/* ---- footer_make.c ---- */
-/* The batch is durable: its records enter the footer, which is written with the seal. */
-void footer_note_durable(struct batch *batch);
-void footer_write(struct segment *segment, const struct commit_block *seal);
-void footer_drop(struct segment *segment);
-/* A record was added to a batch of this segment: room is kept for its item. */
-void footer_count(struct segment *segment, const struct record *record, uint32_t body_bytes,
-    const struct place *place, uint64_t batch_offset);
-/* Where the room for batches ends if `record` (or NULL) came too. */
-uint64_t footer_end_for(const struct segment *segment, const struct record *record);
-
 /* ---- maker.c ---- */
 void maker_init(struct store *store);
 void maker_fini(struct store *store);
@@ -286,15 +275,6 @@ struct chain *chain_next(const struct store *store, const struct chain *chain); 
 void chain_forget(struct store *store, struct chain *chain);  /* nobody's, its parts not retained */
 void chain_clear(struct store *store);                        /* all, likewise */
 
-/* ---- checkpoint.c ---- */
-MUST_CHECK enum err checkpoint_init(struct store *store);
-void checkpoint_fini(struct store *store);
-bool checkpoint_is_idle(const struct store *store);
-void checkpoint_pump(struct store *store);              /* more of the log is durable */
-void checkpoint_slot_clear(struct store *store, uint32_t at);
-/* Marks with this LSN or a larger one may be needed when a checkpoint is loaded. */
-uint64_t checkpoint_keep_lsn(const struct store *store);
-
 /* ---- reclaim.c ---- */
 void reclaim_pump(struct store *store);             /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
@@ -305,3 +285,5 @@ struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
+
+#include "store/snapshot.h"

@@ -355,7 +355,10 @@ void store_sync(struct store *store)
 	commit_pump(stream);
 }
 
-uint64_t store_appended_bytes(const struct store *store) { return store->stats.appended_bytes; }
+uint64_t store_appended_bytes(const struct store *store)
+{
+	return store->stats.appended_bytes;
+}
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
 uint64_t store_written_lsn(const struct store *store) { return store->written_lsn; }
@@ -401,7 +404,8 @@ static bool store_is_quiet(const struct store *store)
 			return false;
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
-	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL && checkpoint_is_idle(store);
+	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
+	    checkpoint_is_idle(store);
 }
 
 void store_check_closed(struct store *store)

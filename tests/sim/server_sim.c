@@ -36,6 +36,7 @@ struct life {
 	struct sim_peer *peers[CLIENTS];
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
+	bool             damaged;         /* a checkpoint was said to be */
 	uint32_t         cuts;
 };
 
@@ -43,6 +44,10 @@ static void print_line(void *ctx, enum log_level level, struct span text)
 {
 	struct life *life = ctx;
 	UNUSED(level);
+	static const char damaged[] = "The checkpoint is damaged";
+	if (text.len > sizeof(damaged) &&
+	    memmem(text.ptr, text.len, damaged, sizeof(damaged) - 1) != NULL)
+		life->damaged = true;
 	if (life->verbose)
 		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
 }
@@ -193,6 +198,11 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */
 			fprintf(stderr, "seed %llu, cut %u: does not start\n",
+			    (unsigned long long)seed, life.cuts);
+			return 1;
+		}
+		if (life.damaged && life.kind != SHADOW_LIES) {
+			fprintf(stderr, "seed %llu, cut %u: a disk that does not lie spoilt a checkpoint\n",
 			    (unsigned long long)seed, life.cuts);
 			return 1;
 		}
