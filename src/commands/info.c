@@ -291,12 +291,13 @@ static void info_store(struct engine *engine, struct buf *out)
 	    "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
 	    "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"
 	    "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n"
-	    "footers_written:%llu\r\nfooters_read:%llu\r\nfooters_missing:%llu\r\n",
+	    "footers_written:%llu\r\nfooters_read:%llu\r\nfooters_missing:%llu\r\nlost_records:%llu\r\n",
 	    (ull)stats.reads, (ull)stats.read_bytes, (ull)stats.corrupt_records,
 	    (ull)stats.write_errors, (ull)stats.read_errors, (ull)stats.segments_created,
 	    (ull)stats.segments_recycled, (ull)stats.segments_unlinked,
 	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes,
-	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing);
+	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing,
+	    (ull)stats.lost_records);
 }
 
 static void info_images(struct engine *engine, struct buf *out)

@@ -404,6 +404,7 @@ static struct segment *load_segment(struct store *store, uint32_t id)
 		return segment;
 	segment = segment_new(store, TIER_HOT, id, "lost");
 	segment->state = SEGMENT_LOST;
+	segment->bytes = 0;
 	return segment;
 }
 
@@ -540,6 +541,22 @@ static void load_add_chains(struct recovery *recovery)
 			chain->settled = false;
 		}
 		chains = span_slice(chains, bytes, chains.len);
+	}
+}
+
+void recover_count_lost(struct store *store)
+{
+	for (uint32_t i = store->segment_count; i > 0; i--) {
+		struct segment *segment = store->segments[i - 1];
+		if (segment->state != SEGMENT_LOST)
+			continue;
+		if (segment->live_records == 0) {
+			segment_free(store, segment);     /* the log told where they are */
+			continue;
+		}
+		log_warning(store->log, "Segment %u is missing: %llu records that were in it are lost",
+		    segment->id, (unsigned long long)segment->live_records);
+		store->stats.lost_records += segment->live_records;
 	}
 }
 

@@ -192,6 +192,7 @@ static void recovery_finish(struct recovery *recovery)
 	recovery->stopped = true;
 	store->opened = true;
 	store->reclaim_due = true;
+	recover_count_lost(store);
 	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);

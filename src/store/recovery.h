@@ -154,6 +154,8 @@ void recover_classify(struct recovery *recovery);          /* scanned[] is new *
 bool recover_load(struct recovery *recovery);              /* true when the phase is over */
 void recover_note_link(struct recovery *recovery, uint64_t lsn);
 bool recover_find_link(const struct recovery *recovery, uint64_t lsn, struct place *place);
+/* Before opened(): says which records had been in segments that are gone. */
+void recover_count_lost(struct store *store);
 void recover_load_free(struct recovery *recovery);
 /* All over again, from the phase of scanning on, without a checkpoint. */
 void recover_restart(struct recovery *recovery);

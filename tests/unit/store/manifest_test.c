@@ -30,7 +30,9 @@ static void manifest_make(struct buf *out)
 
 Test(manifest, comes_back_as_it_was)
 {
-	struct buf file = {0};
+	struct memory memory = {0};
+	struct buf file;
+	buf_init(&file, &memory);
 	struct manifest manifest;
 	struct manifest_segment segment;
 	manifest_make(&file);
@@ -49,7 +51,9 @@ Test(manifest, comes_back_as_it_was)
 Test(manifest, of_another_slot_or_store_is_none)
 {
 	const struct store_id other = {{1, 2, 4}};
-	struct buf file = {0};
+	struct memory memory = {0};
+	struct buf file;
+	buf_init(&file, &memory);
 	struct manifest manifest;
 	manifest_make(&file);
 	cr_assert_eq(manifest_parse(buf_span(&file), &store, 0, &manifest), ERR_CORRUPT);
@@ -59,7 +63,9 @@ Test(manifest, of_another_slot_or_store_is_none)
 
 Test(manifest, either_copy_will_do_and_every_flipped_bit_is_found)
 {
-	struct buf file = {0};
+	struct memory memory = {0};
+	struct buf file;
+	buf_init(&file, &memory);
 	struct manifest manifest;
 	manifest_make(&file);
 	size_t half = file.len / 2;
@@ -79,7 +85,9 @@ Test(manifest, either_copy_will_do_and_every_flipped_bit_is_found)
 
 Test(manifest, every_cut_is_found)
 {
-	struct buf file = {0};
+	struct memory memory = {0};
+	struct buf file;
+	buf_init(&file, &memory);
 	struct manifest manifest;
 	manifest_make(&file);
 	for (size_t len = 0; len < file.len / 2; len++)
