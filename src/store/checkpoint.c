@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { GARBAGE_LEAST = 16 << 20 };
+enum { GARBAGE_LEAST = 16 << 20, WRITE_BYTES = 1 << 20 };
 
 static void checkpoint_done(struct io_op *op, int32_t result);
 static void checkpoint_go(struct store *store, enum checkpoint_step step);
@@ -58,7 +58,7 @@ static void checkpoint_free_buffers(struct store *store)
 	if (checkpoint->manifest != NULL)
 		memory_free(store->memory, checkpoint->manifest, checkpoint->manifest_bytes);
 	checkpoint->block = checkpoint->manifest = NULL;
-	checkpoint->block_cap = checkpoint->manifest_bytes = 0;
+	checkpoint->block_cap = checkpoint->block_bytes = checkpoint->manifest_bytes = 0;
 	buf_fini(&checkpoint->segments);
 }
 
@@ -159,6 +159,7 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 	checkpoint->slot = job->slot = second ? 1 : 0;
 	checkpoint->job = job;
 	checkpoint->err = OK;
+	checkpoint->finishing = false;
 	checkpoint_go(store, CHECKPOINT_UNLINK);
 	return OK;
 }
@@ -183,21 +184,27 @@ bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits)
 	return false;
 }
 
-static void block_fill(struct store *store, struct span bytes)
+/* Chunks gather until there are enough for a write. Returns the sectors that this one takes. */
+static size_t block_add(struct store *store, struct span bytes)
 {
 	struct checkpoint *checkpoint = &store->checkpoint;
-	checkpoint->block_bytes = (size_t)round_up(bytes.len, SECTOR);
-	if (checkpoint->block_cap < checkpoint->block_bytes) {
-		if (checkpoint->block != NULL)
+	size_t len = (size_t)round_up(bytes.len, SECTOR), need = checkpoint->block_bytes + len;
+	if (checkpoint->block_cap < need) {
+		size_t cap = need > WRITE_BYTES ? need + need / 4 : 2 * (size_t)WRITE_BYTES;
+		cap = (size_t)round_up(cap, SECTOR);
+		uint8_t *block = memory_try_alloc_aligned(store->memory, SECTOR, cap);
+		ASSERT(block != NULL);
+		if (checkpoint->block != NULL) {
+			memcpy(block, checkpoint->block, checkpoint->block_bytes);
 			memory_free(store->memory, checkpoint->block, checkpoint->block_cap);
-		checkpoint->block_cap = checkpoint->block_bytes + checkpoint->block_bytes / 4;
-		checkpoint->block_cap = (size_t)round_up(checkpoint->block_cap, SECTOR);
-		checkpoint->block =
-		    memory_try_alloc_aligned(store->memory, SECTOR, checkpoint->block_cap);
-		ASSERT(checkpoint->block != NULL);
+		}
+		checkpoint->block = block;
+		checkpoint->block_cap = cap;
 	}
-	memcpy(checkpoint->block, bytes.ptr, bytes.len);
-	memset(checkpoint->block + bytes.len, 0, checkpoint->block_bytes - bytes.len);
+	memcpy(checkpoint->block + checkpoint->block_bytes, bytes.ptr, bytes.len);
+	memset(checkpoint->block + checkpoint->block_bytes + bytes.len, 0, len - bytes.len);
+	checkpoint->block_bytes = need;
+	return len;
 }
 
 bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
@@ -221,10 +228,12 @@ bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uin
 		.db = db,
 	};
 	chunk->crc = manifest_chunk_crc(chunk, bytes);
-	block_fill(store, bytes);
-	slot->file_bytes += checkpoint->block_bytes;
-	slot->live_bytes += checkpoint->block_bytes;
-	store->stats.checkpoint_bytes += checkpoint->block_bytes;
+	size_t len = block_add(store, bytes);
+	slot->file_bytes += len;
+	slot->live_bytes += len;
+	store->stats.checkpoint_bytes += len;
+	if (checkpoint->block_bytes < WRITE_BYTES)
+		return false;
 	checkpoint_go(store, CHECKPOINT_CHUNK);
 	return true;
 }
@@ -288,7 +297,8 @@ void store_checkpoint_finish(struct store *store, struct span settings)
 	buf_fini(&chunks);
 	buf_fini(&chains);
 	buf_fini(&out);
-	checkpoint_go(store, CHECKPOINT_SYNC);
+	checkpoint->finishing = true;
+	checkpoint_go(store, checkpoint->block_bytes > 0 ? CHECKPOINT_CHUNK : CHECKPOINT_SYNC);
 }
 
 /* ---- Steps ---- */
@@ -501,6 +511,11 @@ static void checkpoint_done(struct io_op *op, int32_t result)
 	} else if (step == CHECKPOINT_UNLINK_SYNC) {
 		checkpoint_unlinked(store);
 	} else if (step == CHECKPOINT_CHUNK) {
+		checkpoint->block_bytes = 0;
+		if (checkpoint->finishing) {
+			checkpoint_go(store, CHECKPOINT_SYNC);
+			return;
+		}
 		checkpoint->step = CHECKPOINT_READY;
 		checkpoint->job->ready(checkpoint->job);
 	} else if (step == CHECKPOINT_SYNC_NAME) {

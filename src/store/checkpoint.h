@@ -43,9 +43,9 @@ struct checkpoint {
 	int             fd, manifest_fd;
 	struct io_op    op;
 	struct iovec    iov;
-	uint8_t        *block;            /* the chunk under way, whole sectors */
+	bool            finishing;        /* all chunks were given */
+	uint8_t        *block;            /* chunks to be written, whole sectors */
 	size_t          block_bytes, block_cap;
-	struct manifest_chunk chunk;
 	struct buf      segments;         /* as they were when it began */
 	struct manifest_header header;
 	uint8_t        *manifest;         /* whole sectors */

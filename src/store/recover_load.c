@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+enum { LOAD_BYTES = 2 << 20 };
+
 enum load_step {
 	LOAD_BEGIN,
 	LOAD_OPEN,
@@ -199,9 +201,12 @@ static void load_go(struct recovery *recovery, enum load_step step)
 			.iov = &recovery->iov,
 			.iov_count = 1,
 		};
+		/* As many chunks at once as there is room for: they follow each other. */
+		uint64_t rest = round_up(header->file_bytes, SECTOR) - chunk.offset;
+		recovery->chunk_from = chunk.offset;
 		recovery->iov = (struct iovec){
 			.iov_base = recovery->chunk,
-			.iov_len = (size_t)round_up(chunk.bytes, SECTOR),
+			.iov_len = (size_t)min_u64(recovery->chunk_cap, rest),
 		};
 		io_read(store->io, &recovery->op, &transfer);
 	} else if (step == LOAD_CLOSE) {
@@ -219,7 +224,7 @@ static void load_go(struct recovery *recovery, enum load_step step)
 static bool load_make_room(struct recovery *recovery, uint32_t bytes)
 {
 	struct memory *memory = recovery->store->memory;
-	size_t need = (size_t)round_up(bytes, SECTOR);
+	size_t need = (size_t)max_u64(round_up(bytes, SECTOR), LOAD_BYTES);
 	if (recovery->chunk_cap >= need)
 		return true;
 	if (recovery->chunk != NULL)
@@ -247,17 +252,26 @@ static void load_next(struct recovery *recovery)
 	load_go(recovery, LOAD_CLOSE);
 }
 
-static bool load_take_chunk(struct recovery *recovery, int32_t result)
+/* All chunks that were read as a whole; one at least. */
+static bool load_take_chunks(struct recovery *recovery, int32_t result)
 {
 	struct store *store = recovery->store;
-	struct manifest_chunk chunk = manifest_chunk_at(&recovery->manifest, recovery->chunk_at);
-	if (result < 0 || (uint32_t)result < chunk.bytes)
-		return false;
-	struct span bytes = span_of(recovery->chunk, chunk.bytes);
+	uint32_t first = recovery->chunk_at;
+	uint64_t end = recovery->chunk_from + (result < 0 ? 0 : (uint64_t)result);
 	store->stats.read_bytes += recovery->iov.iov_len;
-	if (manifest_chunk_crc(&chunk, bytes) != chunk.crc)
-		return false;
-	return store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) == OK;
+	for (; recovery->chunk_at < recovery->manifest.header.chunk_count; recovery->chunk_at++) {
+		struct manifest_chunk chunk =
+		    manifest_chunk_at(&recovery->manifest, recovery->chunk_at);
+		if (chunk.offset < recovery->chunk_from || chunk.offset + chunk.bytes > end)
+			break;
+		struct span bytes =
+		    span_of(recovery->chunk + (chunk.offset - recovery->chunk_from), chunk.bytes);
+		if (manifest_chunk_crc(&chunk, bytes) != chunk.crc)
+			return false;
+		if (store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) != OK)
+			return false;
+	}
+	return recovery->chunk_at > first;
 }
 
 /* The slot goes on from where it is. */
@@ -327,8 +341,7 @@ static void load_done(struct io_op *op, int32_t result)
 			load_next(recovery);
 		break;
 	case LOAD_READ:
-		recovery->load_bad = !load_take_chunk(recovery, result);
-		recovery->chunk_at++;
+		recovery->load_bad = !load_take_chunks(recovery, result);
 		if (recovery->load_bad)
 			load_go(recovery, LOAD_CLOSE);
 		else

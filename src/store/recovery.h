@@ -125,6 +125,7 @@ struct recovery {
 	uint32_t          chunk_at;
 	uint8_t          *chunk;
 	size_t            chunk_cap;
+	uint64_t          chunk_from;     /* where in the file the bytes begin */
 	struct place     *fetches;        /* records to be told because a chunk lacks their body */
 	uint32_t          fetch_count, fetch_cap, fetch_at;
 	struct link_body *links;          /* by LSN once chunks are loaded */

@@ -235,7 +235,7 @@ MUST_CHECK enum err store_checkpoint_begin(struct store *store, struct store_che
 /* In ready() and after it: this database has 2^bits chunks. True: what was written to this slot
  * before still counts, chunk by chunk; false: every chunk must be given. */
 bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits);
-/* True: it is being written and ready() follows. False: it is empty; give the next at once. */
+/* True: chunks are being written and ready() follows. False: give the next one at once. */
 bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
     struct span bytes);
 /* All is given. done() follows once log, chunks and manifest are durable. */
