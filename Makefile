@@ -80,9 +80,11 @@ demo:                                                    ## install what is miss
 	utils/demo
 
 install: all                                             ## into PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/tintype/importer
-	install -m 755 $(BUILD)/tintype-server $(WORKERS) $(TOOLS) utils/tintype-import $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/tintype/,importer backup)
+	install -m 755 $(BUILD)/tintype-server $(WORKERS) $(TOOLS) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 utils/tintype-import utils/tintype-backup utils/tintype-restore $(DESTDIR)$(PREFIX)/bin
 	install -m 644 utils/importer/*.py $(DESTDIR)$(PREFIX)/share/tintype/importer
+	install -m 644 utils/backup/*.py $(DESTDIR)$(PREFIX)/share/tintype/backup
 	install -m 644 conf/tintype.conf README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
 
 # ---- tests ------------------------------------------------------------------------------------
@@ -150,10 +152,11 @@ $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libtintype
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for each parser
 	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)
 
-asan:                                                    ## everything with ASan and UBSan, and its tests
+asan:                                                    ## everything with ASan and UBSan, its unit and server tests
+	LSAN_OPTIONS=suppressions=$(CURDIR)/tests/unit/leaks.supp \
 	$(MAKE) BUILD=$(BUILD)/asan OPT=-O1 ALLOC= \
 	    EXTRA_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE -Wno-format-truncation -Wno-maybe-uninitialized" \
-	    EXTRA_LDFLAGS="-fsanitize=address,undefined" all unit
+	    EXTRA_LDFLAGS="-fsanitize=address,undefined" all unit server-tests
 
 tidy:                                                    ## the countable part of the style
 	utils/tidy

@@ -3,9 +3,11 @@
  * the one that is measured.
  *
  *   load --port 6379 --pid 1234 --connections 50 --pipeline 16 --requests 1000000
- *        --command get|set|incr|ping|imgget|http|fill --value-bytes 3 --keys 1000000
+ *        --command get|set|incr|ping|imgget|imgput|imgread|http|fill|imgfill
+ *        --value-bytes 3 --keys 1000000
  *
- * fill is SET of every key once, however many requests were asked for.
+ * fill is SET of every key once, and imgfill IMG.PUT, however many requests were asked for.
+ * imgput puts images with contents never seen before, imgread gets them, imgget asks for one.
  *
  * Each connection cycles through requests prepared with random keys, so that the server's
  * caches see as many keys as there are. Every reply to one command has the same length, which
@@ -28,7 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 2000, READ_BYTES = 1 << 20, PREPARED_BYTES = 1 << 20 };
+enum {
+	CONNECTIONS_MAX = 2000,
+	READ_BYTES = 1 << 20,
+	PREPARED_BYTES = 1 << 20,
+	IMAGE_NUMBER_AT = 100,
+	IMAGE_BYTES_MIN = 128,
+};
 
 struct options {
 	int         port, pid, connections, pipeline, keys;
@@ -52,6 +60,7 @@ struct load {
 	long              reply_bytes;    /* of one reply */
 	long              asked, answered;
 	unsigned          seed;
+	unsigned long long images;        /* made so far */
 	int               poll;
 };
 
@@ -111,11 +120,53 @@ static void append(struct connection *connection, const char *bytes, size_t len)
 	connection->request_bytes += len;
 }
 
+static bool is_command(const struct load *load, const char *name)
+{
+	return strcmp(load->options.command, name) == 0;
+}
+
+/* Every key once. */
+static bool is_fill(const struct load *load)
+{
+	return is_command(load, "fill") || is_command(load, "imgfill");
+}
+
+static bool is_image(const struct load *load)
+{
+	return is_command(load, "imgput") || is_command(load, "imgfill");
+}
+
+/* A PNG of 4 x 4 grey pixels with as many bytes behind its end as it takes. */
+static void make_image(char *value, long bytes)
+{
+	static const unsigned char head[] = {
+		0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d,
+		0x49, 0x48, 0x44, 0x52, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x04,
+		0x08, 0x02, 0x00, 0x00, 0x00, 0x26, 0x93, 0x09, 0x29, 0x00, 0x00, 0x00,
+		0x0e, 0x49, 0x44, 0x41, 0x54, 0x78, 0x9c, 0x63, 0x68, 0x40, 0x02, 0x0c,
+		0xc4, 0x71, 0x00, 0x70, 0x52, 0x18, 0x01, 0x83, 0xc6, 0xf0, 0x19, 0x00,
+		0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
+	};
+	if (bytes < IMAGE_BYTES_MIN) {
+		fprintf(stderr, "load: an image has at least %d bytes\n", IMAGE_BYTES_MIN);
+		exit(2);
+	}
+	memcpy(value, head, sizeof(head));
+}
+
+/* Contents that no image had before, in the request that ends after `request_bytes`. */
+static void renew_image(struct load *load, char *request, size_t request_bytes)
+{
+	char digits[17];
+	snprintf(digits, sizeof(digits), "%016llx", load->images++);
+	memcpy(request + request_bytes - 2 - (size_t)load->options.value_bytes + IMAGE_NUMBER_AT, digits, 16);
+}
+
 static void append_request(struct load *load, struct connection *connection, const char *value)
 {
 	char key[32], head[128];
 	const struct options *options = &load->options;
-	bool fill = strcmp(options->command, "fill") == 0;
+	bool fill = is_fill(load);
 	load->seed = fill ? load->seed + 1 : load->seed * 1103515245U + 12345U;
 	snprintf(key, sizeof(key), "key:%010u",
 	    (fill ? load->seed : load->seed >> 8) % (unsigned)options->keys);
@@ -129,15 +180,22 @@ static void append_request(struct load *load, struct connection *connection, con
 		    head, sizeof(head), "GET /image.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	else if (strcmp(options->command, "imgget") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$5\r\nimage\r\n");
+	else if (is_command(load, "imgread"))
+		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$14\r\n%s\r\n", key);
+	else if (is_image(load))
+		len = snprintf(head, sizeof(head), "*3\r\n$7\r\nIMG.PUT\r\n$14\r\n%s\r\n$%ld\r\n", key,
+		    options->value_bytes);
 	else if (strcmp(options->command, "incr") == 0)
 		len = snprintf(head, sizeof(head), "*2\r\n$4\r\nINCR\r\n$14\r\n%s\r\n", key);
 	else
 		len = snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$14\r\n%s\r\n$%ld\r\n", key,
 		    options->value_bytes);
 	append(connection, head, (size_t)len);
-	if (fill || strcmp(options->command, "set") == 0) {
+	if (fill || is_image(load) || strcmp(options->command, "set") == 0) {
 		append(connection, value, (size_t)options->value_bytes);
 		append(connection, "\r\n", 2);
+		if (is_image(load))
+			renew_image(load, connection->request, connection->request_bytes);
 	}
 }
 
@@ -212,8 +270,7 @@ static void send_more(struct connection *connection)
 static void next_round(struct load *load, struct connection *connection)
 {
 	const struct options *options = &load->options;
-	bool fill = strcmp(options->command, "fill") == 0;
-	if (fill ? connection->went_round : load->asked >= options->requests) {
+	if (is_fill(load) ? connection->went_round : load->asked >= options->requests) {
 		connection->to_receive = 0;
 		return;
 	}
@@ -222,6 +279,9 @@ static void next_round(struct load *load, struct connection *connection)
 	size_t bytes = connection->request_bytes / (size_t)connection->rounds;
 	connection->sent = bytes * (size_t)connection->round;
 	connection->to_send = connection->sent + bytes;
+	for (int i = 1; is_image(load) && i <= options->pipeline; i++)
+		renew_image(load, connection->request + connection->sent,
+		    bytes / (size_t)options->pipeline * (size_t)i);
 	connection->round = (connection->round + 1) % connection->rounds;
 	connection->went_round = connection->went_round || connection->round == 0;
 	send_more(connection);
@@ -255,7 +315,7 @@ static void run(struct load *load, const char *value)
 	static char buffer[READ_BYTES];
 	struct epoll_event events[256];
 	const struct options *options = &load->options;
-	bool fill = strcmp(options->command, "fill") == 0;
+	bool fill = is_fill(load);
 	load->poll = epoll_create1(0);
 	for (int i = 0; i < options->connections; i++) {
 		struct connection *connection = &load->connections[i];
@@ -342,6 +402,9 @@ int main(int argc, char **argv)
 		die("memory");
 	memset(value, 'x', (size_t)load.options.value_bytes);
 	load.seed = 1;
+	load.images = (unsigned long long)getpid() << 40;
+	if (is_image(&load))
+		make_image(value, load.options.value_bytes);
 	learn_reply(&load, value);
 	run(&load, value);
 	free(value);

@@ -195,7 +195,10 @@ bool command_execute(struct session *session, const struct request *request)
 	};
 	enum session_reply_mode mode = session->reply_mode;
 	ASSERT(request->argc > 0);
-	call.command = command_find(engine, call.argv, call.argc);
+	call.command = session->last_command;
+	if (call.command == NULL || call.command->parent != NULL ||
+	    (call.command->flags & CMD_CONTAINER) || !span_is(call.argv[0], call.command->name))
+		call.command = command_find(engine, call.argv, call.argc);
 	uint64_t from_us = engine->clock_us;
 	call_execute(&call, command_run);
 	engine->clock_us = io_clock_us(engine->io);

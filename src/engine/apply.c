@@ -18,13 +18,14 @@ static void entry_stamp(struct entry *entry, const struct record *record)
 	entry->access_s = (uint32_t)(record->time_ms / 1000);
 }
 
-void entry_release_records(struct engine *engine, struct entry *entry)
+void entry_release_records(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	if (entry->type == ENTRY_STRING) {
 		store_release(engine->store, entry_value(entry)->place);
 		return;
 	}
 	struct entry_meta *meta = entry_meta(entry);
+	share_drop(engine, db, entry);
 	store_release(engine->store, entry_image(entry)->body);
 	if (meta != NULL)
 		store_release(engine->store, meta->place);
@@ -51,7 +52,7 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash)
 {
 	engine_touch(engine, db, hash);
-	entry_release_records(engine, entry);
+	entry_release_records(engine, db, entry);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
 	directory_remove(&engine->directories[db], entry, hash);
@@ -73,7 +74,7 @@ static void entry_install(struct engine *engine, const struct target *target, st
 		directory_insert(directory, entry, target->hash);
 		return;
 	}
-	entry_release_records(engine, old);
+	entry_release_records(engine, target->db, old);
 	if (old->type == ENTRY_IMAGE)
 		image_leave(engine, target->db, old);
 	directory_replace(directory, old, entry, target->hash);
@@ -192,23 +193,25 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 	engine->images[target->db]++;
 	store_retain(engine->store, body);
 	entry_install(engine, target, entry);
+	share_add(engine, target->db, entry, record->place);
 	return OK;
 }
 
 struct flush_walk {
 	struct engine *engine;
+	uint8_t        db;
 };
 
 static void flush_release(void *ctx, struct entry *entry)
 {
 	struct flush_walk *walk = ctx;
-	entry_release_records(walk->engine, entry);
+	entry_release_records(walk->engine, walk->db, entry);
 }
 
 static void flush_one(struct engine *engine, uint8_t db)
 {
 	struct directory *directory = &engine->directories[db];
-	struct flush_walk walk = {.engine = engine};
+	struct flush_walk walk = {.engine = engine, .db = db};
 	uint64_t cursor = 0;
 	directory_step(directory, 0xffffffff);
 	do

@@ -210,7 +210,7 @@ static void chunk_entry(void *ctx, struct entry *entry)
 		if ((hash & walk->mask) != all->chunk)
 			return;
 	}
-	chunk_write_entry(&all->out, entry);
+	chunk_write_entry(all->engine, (uint8_t)all->db, &all->out, entry);
 	all->count++;
 }
 

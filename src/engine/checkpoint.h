@@ -35,7 +35,7 @@ void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter);
 void checkpoints_linked(struct engine *engine, uint8_t db, uint64_t hash);
 
 /* chunk.c: entries as bytes. */
-void chunk_write_entry(struct buf *out, struct entry *entry);
+void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struct entry *entry);
 void chunk_write_settings(struct engine *engine, struct buf *out);
 
 /* chunk.c: the store's events. */

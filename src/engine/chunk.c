@@ -1,7 +1,8 @@
 /* engine/chunk.c: entries of the directories as bytes of a checkpoint, and back.
  *
  *   u8 type and what follows | key | lsn | access_s | [expiry]
- *      image:  place of the body, body_lsn, created_s, heat, [place of the metadata, its lsn]
+ *      image:  place of the body, body_lsn, created_s, heat, [place of the metadata, its lsn],
+ *              [place of the LINK that made it, its lsn]
  *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
  *
  * Numbers are varints, byte strings begin with their length, a place is three numbers. The
@@ -14,7 +15,7 @@
 
 #include "engine/tier.h"
 
-enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64 };
+enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64, CHUNK_LINKED = 128 };
 
 /* ---- Out ---- */
 
@@ -39,8 +40,10 @@ static uint8_t *put_image(uint8_t *at, struct entry *entry)
 	return varint64_put(at, meta->lsn);
 }
 
-void chunk_write_entry(struct buf *out, struct entry *entry)
+void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struct entry *entry)
 {
+	struct place link;
+	uint64_t link_lsn;
 	uint8_t head[8 + VARINT64_MAX], rest[16 * VARINT64_MAX], *at = rest;
 	struct span key = entry_key(entry), value = {0};
 	bool image = entry->type == ENTRY_IMAGE, fetch = entry_body(entry) != NULL;
@@ -56,6 +59,10 @@ void chunk_write_entry(struct buf *out, struct entry *entry)
 		at = varint64_put(at, expire_ms);
 	if (image) {
 		at = put_image(at, entry);
+		if (share_of(engine, db, entry, &link, &link_lsn)) {
+			head[0] |= CHUNK_LINKED;
+			at = varint64_put(put_place(at, link), link_lsn);
+		}
 	} else {
 		at = put_place(at, entry_value(entry)->place);
 		if (!fetch)
@@ -75,7 +82,8 @@ struct chunk_item {
 	uint8_t      head;
 	struct span  key, value;
 	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, heat, meta_lsn;
-	struct place place, meta;
+	uint64_t     link_lsn;
+	struct place place, meta, link;
 };
 
 static bool take_u32(struct span *in, uint32_t *out)
@@ -123,8 +131,11 @@ static bool take_item(struct span *in, struct chunk_item *out)
 	if (type != ENTRY_IMAGE || !varint64_take(in, &out->body_lsn) ||
 	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->heat))
 		return false;
-	return (out->head & CHUNK_META) == 0 ||
-	    (take_place(in, &out->meta) && varint64_take(in, &out->meta_lsn));
+	if ((out->head & CHUNK_META) != 0 &&
+	    (!take_place(in, &out->meta) || !varint64_take(in, &out->meta_lsn)))
+		return false;
+	return (out->head & CHUNK_LINKED) == 0 ||
+	    (take_place(in, &out->link) && varint64_take(in, &out->link_lsn));
 }
 
 static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_item *item)
@@ -145,6 +156,10 @@ static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_
 	if ((flags & ENTRY_HAS_META) != 0)
 		*entry_meta(entry) =
 		    (struct entry_meta){.place = item->meta, .lsn = item->meta_lsn};
+	if ((item->head & CHUNK_LINKED) != 0) {
+		(void)store_adopt(engine->store, &item->link, item->link_lsn);
+		share_load(engine, db, entry, item->link, item->link_lsn);
+	}
 	engine->images[db]++;
 	engine->unindexed[db]++;
 	return entry;
@@ -212,7 +227,12 @@ void engine_load_reset(void *ctx)
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
 		directory_fini(&engine->directories[db]);
 		engine->images[db] = engine->unindexed[db] = 0;
+		if (engine->indexes[db] != NULL)
+			index_free(engine->indexes[db]);
+		engine->indexes[db] = NULL;
 	}
+	shares_fini(engine);
+	shares_init(engine);
 	tiers_clear(engine);
 	tiers_set_default(engine);
 }

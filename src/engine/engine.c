@@ -88,6 +88,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
+	    .is_live = engine_is_live,
 	};
 	const struct settings *settings = engine->settings;
 	struct body_pool_options pool = {
@@ -138,6 +139,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
+	shares_init(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -260,6 +262,7 @@ void engine_free(struct engine *engine)
 			index_free(engine->indexes[i]);
 		directory_fini(&engine->directories[i]);
 	}
+	shares_fini(engine);
 	slowlog_clear(engine);
 	if (engine->hot != NULL)
 		body_cache_free(engine->hot);

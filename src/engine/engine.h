@@ -230,12 +230,12 @@ struct engine {
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct shares         *shares;    /* images that LINK records made: engine/share.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
-	uint64_t               unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
-	uint64_t               replay_lsn, awaited;           /* while one is loaded */
+	uint64_t               unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT], replay_lsn, awaited;
 	struct list            sessions;
 	uint32_t               session_count;
 	uint64_t               session_next_id;

@@ -24,7 +24,7 @@ MUST_CHECK enum err engine_delete(
     struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
 /* Forgets an entry: its records are released, its document leaves the index. */
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash);
-void entry_release_records(struct engine *engine, struct entry *entry);
+void entry_release_records(struct engine *engine, uint8_t db, struct entry *entry);
 void engine_expire_some(struct engine *engine);
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type);
 /* Tells the index where an image's entry lies now. */
@@ -34,6 +34,7 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
 void engine_recovered(void *ctx, const struct record *record);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
 void engine_drop_awaited(struct engine *engine);
+enum liveness engine_is_live(void *ctx, const struct record *record);
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
 
 /* metadata.c */
@@ -84,12 +85,28 @@ void tiers_load_policy(struct engine *engine, struct span name, struct span text
     struct place place);
 /* A record that is known already lies at its place now. False: there is no such policy. */
 bool tiers_setting_follow(struct engine *engine, const struct record *record);
-/* The key for whose sake the record at `from` is being moved, or NULL. */
-struct tier_move;
-const struct tier_move *tiers_find_move(
-    struct engine *engine, struct place from, uint8_t *db, struct span *key);
 bool tiers_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
+bool tiers_setting_is_live(struct engine *engine, const struct record *record);
+
+/* share.c */
+void shares_init(struct engine *engine);
+void shares_fini(struct engine *engine);
+/* The LINK record at `link` made this entry, whose body is set. Retains the record. */
+void share_add(struct engine *engine, uint8_t db, struct entry *entry, struct place link);
+/* The same for an entry from a checkpoint, whose LINK record was adopted. */
+void share_load(struct engine *engine, uint8_t db, struct entry *entry, struct place link,
+    uint64_t link_lsn);
+/* The LINK record that made the entry. False: none did. */
+bool share_of(struct engine *engine, uint8_t db, struct entry *entry, struct place *link,
+    uint64_t *link_lsn);
+/* The entry goes, with its body still set. Nothing if no LINK made it. */
+void share_drop(struct engine *engine, uint8_t db, struct entry *entry);
+/* Does any such entry need this IMAGE or LINK record, at this place? */
+bool shares_name(struct engine *engine, const struct record *record);
+/* All that do go along; how many did. */
+uint32_t shares_follow(struct engine *engine, const struct record *record, struct place from,
+    struct place to);
 
 /* service.c */
 MUST_CHECK enum err image_service_new(struct engine *engine);

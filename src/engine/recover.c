@@ -186,36 +186,77 @@ static bool place_equal(struct place a, struct place b)
 	return a.segment == b.segment && a.offset == b.offset;
 }
 
-static bool place_follow(struct place *place, struct place from, struct place to)
+/* Where the entry of the record's own key keeps a record of this type, or NULL. */
+static struct place *place_of(struct entry *entry, const struct record *record)
 {
-	if (!place_equal(*place, from))
-		return false;
-	*place = to;
-	return true;
+	if (entry == NULL)
+		return NULL;
+	if (entry->type == ENTRY_STRING)
+		return record->type == RECORD_VALUE ? &entry_value(entry)->place : NULL;
+	if (record->type == RECORD_IMAGE)
+		return &entry_image(entry)->body;
+	if (record->type != RECORD_META && record->type != RECORD_LINK)
+		return NULL;
+	return entry_meta(entry) != NULL ? &entry_meta(entry)->place : NULL;
+}
+
+static struct entry *record_entry(struct engine *engine, const struct record *record)
+{
+	if (record->db >= DATABASE_COUNT)
+		return NULL;
+	struct directory *directory = &engine->directories[record->db];
+	return directory_find(directory, record->key, directory_hash(directory, record->key));
 }
 
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct engine *engine = ctx;
+	uint32_t owners = 0;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	uint8_t db = record->db;
-	struct span key = record->key;
 	if (record->type == RECORD_SETTING)
 		return tiers_setting_relocated(engine, record, from, to);
-	(void)tiers_find_move(engine, from, &db, &key);
-	if (db >= DATABASE_COUNT)
+	if (record->type == RECORD_IMAGE || record->type == RECORD_LINK)
+		owners += shares_follow(engine, record, from, to);
+	struct place *place = place_of(record_entry(engine, record), record);
+	if (place != NULL && place_equal(*place, from)) {
+		struct span key = record->key;
+		engine_touch(engine, record->db,
+		    directory_hash(&engine->directories[record->db], key));
+		*place = to;
+		owners++;
+	}
+	for (uint32_t i = 1; i < owners; i++)
+		store_follow(engine->store, from, to);
+	return owners > 0;
+}
+
+/* The deadline of its key comes from this EXPIRE, or might. */
+static bool expire_is_needed(const struct entry *entry, const struct record *record)
+{
+	if (entry == NULL || (int64_t)entry_expire_ms(entry) != record->expire_ms)
 		return false;
-	struct directory *directory = &engine->directories[db];
-	uint64_t hash = directory_hash(directory, key);
-	struct entry *entry = directory_find(directory, key, hash);
-	if (entry == NULL)
-		return false;
-	engine_touch(engine, db, hash);
 	if (entry->type == ENTRY_STRING)
-		return place_follow(&entry_value(entry)->place, from, to);
-	if (record->type == RECORD_IMAGE)
-		return place_follow(&entry_image(entry)->body, from, to);
-	return entry_meta(entry) != NULL && place_follow(&entry_meta(entry)->place, from, to);
+		return entry->lsn == record->lsn;
+	struct entry_image *image = entry_image((struct entry *)(uintptr_t)entry);
+	return image->body_lsn < record->lsn;
+}
+
+enum liveness engine_is_live(void *ctx, const struct record *record)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (record->type == RECORD_SETTING)
+		return tiers_setting_is_live(engine, record) ? RECORD_LIVES : RECORD_DEAD;
+	struct entry *entry = record_entry(engine, record);
+	if (record->type == RECORD_EXPIRE)
+		return expire_is_needed(entry, record) ? RECORD_LIVES : RECORD_DEAD;
+	const struct place *place = place_of(entry, record);
+	if (place != NULL && place_equal(*place, record->place))
+		return RECORD_LIVES;
+	if (record->type == RECORD_LINK && shares_name(engine, record))
+		return RECORD_LIVES;
+	return record->type == RECORD_IMAGE && shares_name(engine, record) ? RECORD_SHARED
+	                                                                  : RECORD_DEAD;
 }
 
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)

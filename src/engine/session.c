@@ -137,9 +137,11 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 	reply->resp = session->resp;
 	call->reply = reply;
 	run(call);
+	if (call->slot != NULL)
+		return;                   /* it may be finished and gone already */
 	reply = call->reply;
-	if (call->slot != NULL || call->parked) {
-		ASSERT(reply->bytes.len == bytes || call->slot != NULL);
+	if (call->parked) {
+		ASSERT(reply->bytes.len == bytes);
 		return;
 	}
 	if (mute && session->reply_mode != REPLY_ON) {

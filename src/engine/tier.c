@@ -20,6 +20,7 @@ struct tier_move {
 	enum tier            tier;
 	bool                 started;
 	uint64_t             bytes;
+	uint32_t             tries;
 	struct tier_request *request;
 	struct tier_run     *run;
 	uint8_t              db;
@@ -238,6 +239,18 @@ bool tiers_setting_relocated(
 	return false;
 }
 
+bool tiers_setting_is_live(struct engine *engine, const struct record *record)
+{
+	struct list *policies = &engine->tiers->policies;
+	for (struct list *at = policies->next; at != policies; at = at->next) {
+		const struct place *place = &LIST_OF(at, struct policy, link)->place;
+		if (place->segment != 0 && place->segment == record->place.segment &&
+		    place->offset == record->place.offset)
+			return true;
+	}
+	return false;
+}
+
 /* ---- Which tier an image belongs on ---- */
 
 static bool policy_names(const struct policy *policy, const struct entry *entry)
@@ -345,19 +358,46 @@ static void move_end(struct tier_move *move, enum err err)
 	run_release(tiers, run);
 }
 
+static void move_done(struct store_move *store_move, enum err err);
+
+static void move_copy(struct tier_move *move, const struct entry_image *image)
+{
+	move->from = image->body;
+	move->bytes = image->body.bytes;
+	move->tries++;
+	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
+	store_move_start(move->tiers->engine->store, &move->move, move->from, image->body_lsn);
+}
+
+static struct entry *move_entry(const struct tier_move *move)
+{
+	struct directory *directory = &move->tiers->engine->directories[move->db];
+	struct span key = span_of(move->key, move->key_len);
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	return entry != NULL && entry->type == ENTRY_IMAGE ? entry : NULL;
+}
+
+/* The cleaner may have been there first: the image is as it was, elsewhere on its old tier. */
 static void move_done(struct store_move *store_move, enum err err)
 {
-	move_end(store_move->ctx, err);
+	enum { TRIES_MAX = 4 };
+	struct tier_move *move = store_move->ctx;
+	struct entry *entry = move_entry(move);
+	struct store *store = move->tiers->engine->store;
+	bool again = (err == OK || err == ERR_NOTFOUND) && entry != NULL &&
+	    store_tier(store, entry_image(entry)->body) != move->tier;
+	if (again && move->tries < TRIES_MAX)
+		move_copy(move, entry_image(entry));
+	else
+		move_end(move, err);
 }
 
 static void move_begin(struct tier_move *move)
 {
 	struct tiers *tiers = move->tiers;
 	struct engine *engine = tiers->engine;
-	struct directory *directory = &engine->directories[move->db];
-	struct span key = span_of(move->key, move->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
-	if (entry == NULL || entry->type != ENTRY_IMAGE) {
+	struct entry *entry = move_entry(move);
+	if (entry == NULL) {
 		move_end(move, ERR_NOTFOUND);
 		return;
 	}
@@ -366,8 +406,6 @@ static void move_begin(struct tier_move *move)
 		move_end(move, OK);
 		return;
 	}
-	move->from = image->body;
-	move->bytes = image->body.bytes;
 	move->started = true;
 	tiers->queued--;
 	tiers->moving++;
@@ -377,9 +415,8 @@ static void move_begin(struct tier_move *move)
 	uint64_t now_us = io_now_us(engine->io);
 	if (tiers->pace_until_us < now_us)
 		tiers->pace_until_us = now_us;
-	tiers->pace_until_us += move->bytes * 1000000 / bandwidth;
-	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
-	store_move_start(engine->store, &move->move, move->from, image->body_lsn);
+	tiers->pace_until_us += image->body.bytes * 1000000 / bandwidth;
+	move_copy(move, image);
 }
 
 static enum err move_queue(struct tiers *tiers, uint8_t db, struct entry *entry, enum tier tier,
@@ -413,21 +450,6 @@ enum err tiers_move(struct engine *engine, uint8_t db, struct entry *entry, enum
 	if (err == OK)
 		move->request = request;
 	return err;
-}
-
-const struct tier_move *tiers_find_move(
-    struct engine *engine, struct place from, uint8_t *db, struct span *key)
-{
-	struct tiers *tiers = engine->tiers;
-	for (struct list *at = tiers->active.next; at != &tiers->active; at = at->next) {
-		struct tier_move *move = LIST_OF(at, struct tier_move, link);
-		if (move->from.segment == from.segment && move->from.offset == from.offset) {
-			*db = move->db;
-			*key = span_of(move->key, move->key_len);
-			return move;
-		}
-	}
-	return NULL;
 }
 
 /* ---- Scanning ---- */

@@ -171,11 +171,14 @@ static void fill_step(struct epoll *epoll, struct io_stream *stream)
 		ssize_t got =
 		    receive(epoll, stream, (char *)stream->fill.iov_base + stream->filled_bytes,
 		        stream->fill.iov_len - stream->filled_bytes);
-		if (got < 0 && errno == EAGAIN) {
+		bool enough = stream->filled_bytes >= stream->fill_min;
+		if (got < 0 && errno == EAGAIN && !enough) {
 			io_lend(&stream->fill, 1, true);
 			return;
 		}
 		if (got <= 0) {
+			if (enough)
+				break;            /* an end or an error will be told again */
 			err = got == 0 ? ERR_CLOSED : io_err(-errno);
 			break;
 		}

@@ -314,15 +314,16 @@ void io_stream_resume(struct io *io, struct io_stream *stream)
 	io->ops->stream_resume(io, stream);
 }
 
-void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, size_t len)
+void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, size_t min, size_t len)
 {
 	io_check(io);
 	CHECK_OBJ(stream, IO_STREAM_MAGIC);
 	ASSERT(!stream->closing);
 	ASSERT(stream->mode == STREAM_PAUSED);
 	ASSERT(stream->events->filled != NULL);
-	ASSERT(len > 0);
+	ASSERT(min > 0 && min <= len);
 	stream->mode = STREAM_FILLING;
+	stream->fill_min = min;
 	stream->fill = (struct iovec){.iov_base = buf, .iov_len = len};
 	stream->filled_bytes = 0;
 	io_lend(&stream->fill, 1, true);

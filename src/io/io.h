@@ -161,7 +161,7 @@ struct io_stream_events {
 	void (*sent)(struct io_stream *stream, enum err err);
 	/* io_stream_pause took effect: no more received() until resume. */
 	void (*paused)(struct io_stream *stream);
-	/* io_stream_receive_into ended. `bytes` may be fewer than asked only with an error. */
+	/* io_stream_receive_into ended. `bytes` may be fewer than `min` only with an error. */
 	void (*filled)(struct io_stream *stream, size_t bytes, enum err err);
 	/* The last reference of the kernel is gone; the descriptor is closed. */
 	void (*closed)(struct io_stream *stream);
@@ -178,7 +178,7 @@ struct io_stream {
 	struct io_op  receive_op, send_op, cancel_op, close_op;
 	struct list   link;
 	struct iovec  fill;
-	size_t        filled_bytes;
+	size_t        filled_bytes, fill_min;
 	struct iovec *send_iov;
 	uint32_t      send_iov_count;
 	uint64_t      opaque[8];          /* what a back end keeps besides (msghdr, ...) */
@@ -195,9 +195,9 @@ void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, 
 void io_stream_pause(struct io *io, struct io_stream *stream);
 /* Starts received() again, from paused or after filled(). */
 void io_stream_resume(struct io *io, struct io_stream *stream);
-/* Only while paused: receives exactly `len` bytes into `buf`, past every shared buffer.
- * filled() follows; the stream is then still paused. */
-void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, size_t len);
+/* Only while paused: receives at least `min` and at most `len` bytes into `buf`, past every
+ * shared buffer. filled() follows; the stream is then still paused. */
+void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, size_t min, size_t len);
 
 /* Shuts down, waits until the kernel has let go of everything, closes; closed() follows.
  * No other callback comes after this call. Safe to call twice. */

@@ -117,7 +117,7 @@ static void fill_take(struct sim_peer *peer)
 		stream->filled_bytes += len;
 		peer->sim->io.stats.bytes_received += len;
 	}
-	bool full = stream->filled_bytes == stream->fill.iov_len;
+	bool full = stream->filled_bytes >= stream->fill_min;
 	if (!full && !peer->ended && !peer->broken) {
 		io_lend(&stream->fill, 1, true);
 		return;

@@ -121,7 +121,8 @@ static void fill_prepare(struct io_stream *stream, struct io_uring_sqe *sqe)
 	ASSERT(stream->filled_bytes < stream->fill.iov_len);
 	size_t left = stream->fill.iov_len - stream->filled_bytes;
 	io_uring_prep_recv(sqe, stream->fd, (char *)stream->fill.iov_base + stream->filled_bytes,
-	    left < FILL_STEP_MAX ? left : FILL_STEP_MAX, MSG_WAITALL);
+	    left < FILL_STEP_MAX ? left : FILL_STEP_MAX,
+	    stream->fill_min == stream->fill.iov_len ? MSG_WAITALL : 0);
 }
 
 void uring_stream_prepare(struct io_op *op, struct io_uring_sqe *sqe)
@@ -218,7 +219,7 @@ static void fill_complete(struct uring *uring, struct io_stream *stream, int32_t
 		uring->io.stats.bytes_received += (uint64_t)result;
 	}
 	bool again = result > 0 || result == -EAGAIN || result == -EINTR;
-	if (!stream->closing && again && stream->filled_bytes < stream->fill.iov_len) {
+	if (!stream->closing && again && stream->filled_bytes < stream->fill_min) {
 		receive_arm(uring, stream, IO_KIND_FILL);
 		return;
 	}

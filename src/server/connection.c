@@ -213,6 +213,7 @@ static void on_closed(struct io_stream *stream)
 	struct server *server = connection->server;
 	iov_release(connection);
 	body_unref(connection->orphan);
+	connection_head_free(connection);
 	/* References that have left were released as they left. */
 	struct reply *sending = &connection->sending;
 	sending->ref_count -= connection->sent_refs;

@@ -28,6 +28,9 @@ struct connection {
 	const char      *refused_limit;
 	bool             reading;         /* received() may come */
 	bool             pausing, paused, filling, ended;
+	bool             heading;         /* what is filled is `head` */
+	uint8_t         *head;            /* HEAD_BYTES; NULL unless large bodies come, see input.c */
+	uint8_t          small_heads;     /* that brought no body, in a row */
 	bool             was_held;        /* `in` holds requests that could run now */
 	/* output */
 	struct reply     sending;
@@ -59,5 +62,6 @@ void connection_continue(struct connection *connection);
 void connection_paused(struct connection *connection);
 void connection_filled(struct connection *connection, size_t bytes, enum err err);
 void connection_input_fini(struct connection *connection);
+void connection_head_free(struct connection *connection);     /* the kernel has let go of it */
 /* May not execute now: parked, or too much output waits. */
 bool connection_is_held(const struct connection *connection);

@@ -4,7 +4,9 @@
  * are hashed and their buckets and entries prefetched before the first one is executed.
  * Only the tail of an incomplete request is copied into `in`. An argument over
  * RESP_BULK_DIRECT goes into a body: first what has arrived, then, when much is missing,
- * straight from the socket.
+ * straight from the socket. A client that sends one such argument will send more: from then
+ * on the connection reads a few bytes of its own at a time, the head of the next request, so
+ * that the body behind it is not copied, until heads without a body come.
  */
 #include "server/connection.h"
 
@@ -16,6 +18,8 @@
 enum {
 	DIRECT_MIN = 64 << 10,   /* missing bytes that are worth leaving the shared buffers */
 	DIRECT_STEP = 256 << 10, /* checksums advance in such steps */
+	HEAD_BYTES = 1 << 10,
+	SMALL_HEADS_MAX = 4,
 	HELD_SLOTS = 1024,
 	HELD_BODY_BYTES = 64 << 20,
 	HELLO_ARGS = 7,
@@ -240,6 +244,11 @@ static void begin_body(struct connection *connection, const uint8_t *base)
 	connection->state = err == OK ? CONNECTION_BODY : CONNECTION_DISCARD;
 	if (err != OK && connection->refused == OK)
 		connection->refused = err;
+	if (err != OK || len < DIRECT_MIN)
+		return;
+	connection->small_heads = 0;
+	if (connection->head == NULL)
+		connection->head = memory_alloc(&server->memory, HEAD_BYTES);
 }
 
 enum taken { TAKEN_BATCH, TAKEN_DONE, TAKEN_LATER };
@@ -285,10 +294,10 @@ static enum resp_status parse_batch(
 	struct server *server = connection->server;
 	struct resp_parser *parser = &connection->parser;
 	enum resp_status status = RESP_MORE;
+	struct resp_limits limits = connection_limits(connection);
 	batch->count = batch->args = 0;
 	while (batch->count < BATCH_REQUESTS && *go_on) {
 		struct span rest = span_slice(input, *at, input.len);
-		struct resp_limits limits = connection_limits(connection);
 		if (connection->own_args == NULL && parser->argc == 0) {
 			parser->args = server->args;
 			parser->args_cap = BATCH_ARGS;
@@ -386,10 +395,24 @@ static void stop_reading(struct connection *connection)
 	}
 }
 
+void connection_head_free(struct connection *connection)
+{
+	memory_free(&connection->server->memory, connection->head, HEAD_BYTES);
+	connection->head = NULL;
+}
+
 static void start_reading(struct connection *connection)
 {
 	if (!connection->paused || connection->filling || connection->session.closing)
 		return;
+	if (connection->head != NULL && connection->small_heads < SMALL_HEADS_MAX) {
+		connection->filling = connection->heading = true;
+		io_stream_receive_into(connection->server->io, &connection->stream,
+		    connection->head, 1, HEAD_BYTES);
+		return;
+	}
+	if (connection->head != NULL)
+		connection_head_free(connection);
 	connection->paused = connection->pausing = false;
 	connection->reading = true;
 	io_stream_resume(connection->server->io, &connection->stream);
@@ -401,7 +424,7 @@ static void fill_more(struct connection *connection)
 	uint64_t step = min_u64(connection->left, DIRECT_STEP);
 	connection->filling = true;
 	io_stream_receive_into(connection->server->io, &connection->stream,
-	    connection->body->ptr + connection->body->filled, (size_t)step);
+	    connection->body->ptr + connection->body->filled, (size_t)step, (size_t)step);
 }
 
 /* Executes what `in` holds; a body whose bytes stand in it is fed from there. True: held. */
@@ -484,7 +507,7 @@ static void after_bytes(struct connection *connection, bool held)
 		connection_close(connection);
 		return;
 	}
-	if (held || (connection->state == CONNECTION_BODY && connection->left >= DIRECT_MIN))
+	if (held || connection->head != NULL)
 		stop_reading(connection);
 	if (connection->in.len == 0 && connection->in.cap > 1024)
 		buf_fini(&connection->in);
@@ -513,7 +536,7 @@ void connection_continue(struct connection *connection)
 	if (held || !connection->paused || connection->filling ||
 	    connection->session.close_after_reply)
 		return;
-	if (connection->state == CONNECTION_BODY && connection->left >= DIRECT_MIN)
+	if (connection->state == CONNECTION_BODY && connection->head != NULL)
 		fill_more(connection);
 	else
 		start_reading(connection);
@@ -532,11 +555,39 @@ void connection_paused(struct connection *connection)
 		connection_continue(connection);
 }
 
+/* The head of a request came, and perhaps more. */
+static void connection_headed(struct connection *connection, size_t bytes, enum err err)
+{
+	connection->heading = false;
+	if (err == ERR_CLOSED && bytes == 0) {
+		connection->ended = true;         /* replies under way still leave */
+		connection_mark_dirty(connection);
+		return;
+	}
+	if (err != OK) {
+		connection_close(connection);
+		return;
+	}
+	connection_received(connection, span_of(connection->head, bytes));
+	if (connection->session.closing || connection->session.close_after_reply)
+		return;
+	if (connection->state == CONNECTION_BODY) {
+		fill_more(connection);
+	} else if (!connection_is_held(connection)) {
+		connection->small_heads++;
+		start_reading(connection);
+	}
+}
+
 void connection_filled(struct connection *connection, size_t bytes, enum err err)
 {
 	connection->filling = false;
 	if (connection->session.closing)
 		return;
+	if (connection->heading) {
+		connection_headed(connection, bytes, err);
+		return;
+	}
 	ASSERT(connection->state == CONNECTION_BODY);
 	connection->session.active_us = io_now_us(connection->server->io);
 	body_advance(connection->body, bytes);

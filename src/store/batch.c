@@ -56,18 +56,10 @@ void batch_begin(struct batch *batch, const struct stamp *stamp)
 	batch->buf_len = batch->piece_from = 0;
 }
 
-/* Where the next record would lie and end, from the start of the batch. */
-struct spot {
-	uint64_t             at, end;
-	struct record_layout layout;
-	size_t               buffered;        /* bytes that it takes in the buffer */
-	bool                 by_reference;
-};
-
-static struct spot batch_spot(const struct batch *batch, const struct record *record,
+static struct batch_spot batch_spot(const struct batch *batch, const struct record *record,
     uint32_t body_bytes)
 {
-	struct spot spot = {.at = round_up(batch->bytes, RECORD_ALIGN)};
+	struct batch_spot spot = {.at = round_up(batch->bytes, RECORD_ALIGN)};
 	uint32_t head = record_head_bytes(record->key.len, record->meta.len, body_bytes);
 	ASSERT(batch->offset % SECTOR == 0);
 	spot.layout = record_layout(batch->offset + spot.at, head, body_bytes);
@@ -82,19 +74,19 @@ static struct spot batch_spot(const struct batch *batch, const struct record *re
 }
 
 uint64_t batch_bytes_with(const struct batch *batch, const struct record *record,
-    const struct payload *payload)
+    const struct payload *payload, struct batch_spot *spot)
 {
 	CHECK_OBJ(batch, BATCH_MAGIC);
 	ASSERT(batch->state == BATCH_OPEN);
-	struct spot spot = batch_spot(batch, record, payload->len);
+	*spot = batch_spot(batch, record, payload->len);
 	if (batch->count == BATCH_RECORDS || batch->body_count == BATCH_BODIES)
 		return 0;
-	if (batch->count > 0 && spot.end > BATCH_BYTES_SOFT)
+	if (batch->count > 0 && spot->end > BATCH_BYTES_SOFT)
 		return 0;
-	size_t buffered = round_up(batch->buf_len, RECORD_ALIGN) + spot.buffered;
+	size_t buffered = round_up(batch->buf_len, RECORD_ALIGN) + spot->buffered;
 	if (round_up(round_up(buffered, RECORD_ALIGN) + COMMIT_BYTES, SECTOR) > BATCH_BUFFER)
 		return 0;
-	return round_up(round_up(spot.end, RECORD_ALIGN) + COMMIT_BYTES, SECTOR);
+	return round_up(round_up(spot->end, RECORD_ALIGN) + COMMIT_BYTES, SECTOR);
 }
 
 uint64_t batch_bytes_alone(const struct record *record, uint32_t body_bytes)
@@ -171,12 +163,11 @@ static void batch_note(struct batch *batch, const struct record *record, bool is
 		batch->everysec = true;
 }
 
-void batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
-    const struct payload *payload, struct place *place)
+struct place batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
+    const struct payload *payload, const struct batch_spot *spot)
 {
-	ASSERT(batch_bytes_with(batch, record, payload) > 0);
+	ASSERT(spot->at == round_up(batch->bytes, RECORD_ALIGN));
 	ASSERT(stamp->segment > 0);
-	struct spot spot = batch_spot(batch, record, payload->len);
 	uint32_t crc;
 	const uint32_t *crcs = payload->crcs;
 	if (crcs == NULL) {
@@ -189,23 +180,27 @@ void batch_add(struct batch *batch, const struct stamp *stamp, const struct reco
 	*entry = (struct batch_entry){
 		.lsn = record->lsn,
 		.head_at = (uint32_t)batch->buf_len,
-		.from_start = (uint32_t)spot.at,
+		.from_start = (uint32_t)spot->at,
 		.body_bytes = payload->len,
 		.type = record->type,
+		.flags = record->flags,
+		.db = record->db,
 		.place.segment = stamp->segment,
-		.place.offset = (uint32_t)((batch->offset + spot.at) / RECORD_ALIGN),
-		.place.bytes = spot.layout.bytes,
+		.place.offset = (uint32_t)((batch->offset + spot->at) / RECORD_ALIGN),
+		.place.bytes = spot->layout.bytes,
 	};
 	uint8_t *head = batch->buf + batch->buf_len;
 	record_write_head(head, record, payload->len, crcs);
-	record_stamp(head, &(struct stamp){stamp->segment, stamp->nonce, batch->offset + spot.at});
-	batch->buf_len += spot.layout.head_bytes;
-	batch->bytes += spot.layout.head_bytes;
-	batch_add_body(batch, payload, spot.by_reference);
-	ASSERT(batch->bytes == spot.end);
+	record_stamp(head, spot->layout.head_bytes,
+	    &(struct stamp){stamp->segment, stamp->nonce, batch->offset + spot->at});
+	batch->buf_len += spot->layout.head_bytes;
+	batch->bytes += spot->layout.head_bytes;
+	batch_add_body(batch, payload, spot->by_reference);
+	ASSERT(batch->bytes == spot->end);
+	entry->head_bytes = spot->layout.head_bytes;
 	entry->is_move = record->place.segment != 0;
 	batch_note(batch, record, entry->is_move);
-	*place = entry->place;
+	return entry->place;
 }
 
 static void batch_write_commit(struct batch *batch, size_t at, const struct stamp *stamp)
@@ -265,7 +260,7 @@ void batch_move(struct batch *batch, const struct stamp *stamp)
 		entry->old = entry->place;
 		entry->place.segment = stamp->segment;
 		entry->place.offset = (uint32_t)(offset / RECORD_ALIGN);
-		record_stamp(batch->buf + entry->head_at,
+		record_stamp(batch->buf + entry->head_at, entry->head_bytes,
 		    &(struct stamp){stamp->segment, stamp->nonce, offset});
 	}
 	if (batch->state != BATCH_OPEN)

@@ -30,11 +30,12 @@ struct payload {
 struct batch_entry {
 	uint64_t     lsn;
 	struct place place, old;          /* `old`: before batch_move */
-	uint32_t     head_at;             /* in the buffer */
+	uint32_t     head_at, head_bytes; /* in the buffer */
 	uint32_t     from_start;          /* on disk, from the start of the batch */
 	uint32_t     body_bytes;
-	uint8_t      type;
+	uint8_t      type, flags, db;
 	bool         is_move;             /* a copy of an older record */
+	bool         is_cleaned;          /* ... out of a segment being cleaned; `old` says where */
 };
 
 enum batch_state { BATCH_OPEN, BATCH_WAITING, BATCH_WRITING, BATCH_WRITTEN };
@@ -74,12 +75,21 @@ void batch_free(struct batch *batch);              /* drops its references */
 
 /* Starts at byte `offset` of `segment` (id and nonce in `stamp`). */
 void batch_begin(struct batch *batch, const struct stamp *stamp);
+/* Where the next record would lie and end, from the start of the batch. */
+struct batch_spot {
+	uint64_t             at, end;
+	struct record_layout layout;
+	size_t               buffered;        /* bytes that it takes in the buffer */
+	bool                 by_reference;
+};
+
 /* Bytes on disk, commit block and all, if this record came too; 0 if the batch has no room. */
 uint64_t batch_bytes_with(const struct batch *batch, const struct record *record,
-    const struct payload *payload);
-/* Adds it; it fits. Sets *place. A record whose own place is set is a copy of that one. */
-void batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
-    const struct payload *payload, struct place *place);
+    const struct payload *payload, struct batch_spot *spot);
+/* Adds it at the spot that batch_bytes_with found. A record whose own place is set is a copy of
+ * that one. Returns its new place. */
+struct place batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
+    const struct payload *payload, const struct batch_spot *spot);
 /* Writes the commit block and closes the list of pieces. */
 void batch_close(struct batch *batch, const struct stamp *stamp, const struct commit_block *commit);
 /* A closed or open batch goes elsewhere: every place changes, and every checksum with it. */

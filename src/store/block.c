@@ -37,6 +37,8 @@ enum err commit_parse(struct span bytes, const struct stamp *stamp, struct commi
 		return ERR_CORRUPT;
 	if (out->segment != stamp->segment || (uint64_t)out->batch_sector * SECTOR > stamp->offset)
 		return ERR_CORRUPT;
+	if (out->stream >= STREAM_COUNT)
+		return ERR_CORRUPT;
 	return OK;
 }
 

@@ -29,6 +29,16 @@ enum {
 	STORE_FILE_BYTES = 64,
 };
 
+/* Who wrote a segment: each of these is a sequence of segments with rising ids, and durable
+ * from its start on. A spare becomes a stream's own with the first batch written to it. */
+enum log_stream {
+	STREAM_USER,                      /* what is appended; copies on their way back to hot */
+	STREAM_WARM,                      /* copies that go to the warm tier, or stay there */
+	STREAM_SHORT,                     /* the cleaner's, hot: records that expire within a day */
+	STREAM_LONG,                      /* the cleaner's, hot: all others */
+	STREAM_COUNT,
+};
+
 /* A place in a stream of segments. */
 struct position {
 	uint32_t segment, sector;
@@ -44,7 +54,7 @@ struct commit_block {
 	uint32_t durable_segment, durable_sector;
 	int64_t  time_ms;
 	struct position ended[COMMIT_ENDED];          /* latest first; segment 0: none */
-	uint32_t tier, reserved;
+	uint32_t stream, reserved;            /* enum log_stream */
 };
 _Static_assert(sizeof(struct commit_block) == COMMIT_BYTES, "format");
 _Static_assert(offsetof(struct commit_block, first_lsn) == 32, "format");

@@ -90,6 +90,8 @@ void chain_retain(struct store *store, struct place head)
 
 void chain_drop(struct store *store, struct place head)
 {
+	if (store->chains->count == 0)
+		return;
 	struct chain **at = chain_at(store, head);
 	struct chain *chain = *at;
 	if (chain == NULL)
@@ -119,6 +121,20 @@ void chain_rehead(struct store *store, struct place from, struct place to)
 	struct chain **slot = chain_slot(store, to);
 	chain->next = *slot;
 	*slot = chain;
+}
+
+bool chain_has_part(const struct store *store, struct place part)
+{
+	for (uint32_t i = 0; i < CHAIN_SLOTS && store->chains->count > 0; i++) {
+		const struct chain *chain = store->chains->slots[i];
+		for (; chain != NULL; chain = chain->next) {
+			for (uint32_t at = 0; at < chain->count; at++) {
+				if (place_equal(chain->parts[at], part))
+					return true;
+			}
+		}
+	}
+	return false;
 }
 
 /* Rare, after a write error: whoever has this part finds it. */
@@ -204,10 +220,9 @@ static enum err chain_append_part(struct store *store, const struct record *whol
 		.crcs = whole->body->chunk_crcs + from / CHUNK_BYTES,
 	};
 	ASSERT(from % CHUNK_BYTES == 0);
-	enum err err = stream_prepare(stream, &record, &payload);
+	enum err err = stream_append(stream, &record, &payload, place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &record, &payload, place);
 	store->next_lsn++;
 	return OK;
 }
@@ -221,10 +236,9 @@ static enum err chain_append_head(struct store *store, struct record *record,
 	head.flags |= RECORD_CHAINED;
 	head.lsn = store->next_lsn;
 	head.body = NULL;
-	enum err err = stream_prepare(stream, &head, &payload);
+	enum err err = stream_append(stream, &head, &payload, &record->place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &head, &payload, &record->place);
 	record->lsn = head.lsn;
 	return OK;
 }
@@ -286,10 +300,10 @@ enum err chain_append(struct store *store, struct record *record)
 	uint32_t spares, need = chain_segments(store, record);
 	segment_spare(store, TIER_HOT, &spares);
 	if (spares < need + RESERVE_SEGMENTS) {
+		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
+			return ERR_DISKFULL;
 		store_expect(store, record->body->len + store->options.segment_bytes);
-		if (store->state != OK)
-			return store->state;
-		return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
+		return store_no_room(store);
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));
 	uint8_t *table = memory_alloc(store->memory, CHAIN_PARTS_MAX * CHAIN_ENTRY);

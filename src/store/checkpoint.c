@@ -91,8 +91,8 @@ static uint64_t covered_of(const struct store *store, const struct segment *segm
 {
 	uint64_t covered = segment->tail;
 	*pending = false;
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		const struct stream *stream = &store->streams[tier];
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		const struct stream *stream = &store->streams[number];
 		for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next) {
 			const struct batch *batch = LIST_OF(at, struct batch, link);
 			if (batch->segment != segment)
@@ -123,8 +123,16 @@ static void checkpoint_note_segments(struct store *store)
 			.nonce = segment->nonce,
 			.tier = segment->tier,
 			.covered = fresh ? SECTOR : covered_of(store, segment, &pending),
+			.records = segment->records,
 			.record_bytes = segment->record_bytes,
 			.marks = segment->marks,
+			.mark_bytes = segment->mark_bytes,
+			.expires = segment->expires,
+			.expire_bytes = segment->expire_bytes,
+			.birth_lsn = segment->birth_lsn,
+			.death_lsn = segment->death_lsn,
+			.expire_last_ms = segment->expire_last_ms,
+			.stream = segment->stream,
 			.lsn_min = segment->lsn_min,
 			.lsn_max = segment->lsn_max,
 			.mark_lsn_max = segment->mark_lsn_max,
@@ -153,6 +161,9 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 		return ERR_READONLY;
 	/* Half-made copies of chains would lie on both sides of what is covered. */
 	if (checkpoint->step != CHECKPOINT_IDLE || store->void_from != 0 || move_has_parts(store))
+		return ERR_BUSY;
+	/* While batches are rewritten the owner does not know where their records will lie. */
+	if (store->repair != NULL || store->streams[STREAM_USER].failed)
 		return ERR_BUSY;
 	const struct checkpoint_slot *slots = checkpoint->slots;
 	bool second = slots[0].valid && (!slots[1].valid || slots[1].number < slots[0].number);
@@ -275,9 +286,9 @@ void store_checkpoint_finish(struct store *store, struct span settings)
 	header->last_lsn = store_last_lsn(store);
 	header->file_bytes = slot->file_bytes;
 	memcpy(header->bits, slot->bits, sizeof(header->bits));
-	for (int tier = 0; tier < TIER_COUNT; tier++)
-		header->durable[tier] = (struct position){
-		    store->streams[tier].durable_segment, store->streams[tier].durable_sector};
+	for (int number = 0; number < STREAM_COUNT; number++)
+		header->durable[number] = (struct position){
+		    store->streams[number].durable_segment, store->streams[number].durable_sector};
 	const struct manifest manifest = {
 		.header = *header,
 		.segments = buf_span(&checkpoint->segments),

@@ -2,7 +2,7 @@
  *
  * Group commit without a timer for whoever waits: the open batch goes when nothing that
  * somebody waits for is under way, or when it has gathered GATHER_BYTES; until then it grows.
- * Records that nobody waits for gather up to batch_delay_ms.
+ * Records that nobody waits for gather up to batch_delay_ms or GATHER_BYTES_IDLE.
  *
  * A batch somebody waits for is one write with RWF_DSYNC. If batches before it were written
  * without a sync, it is a plain write and one sync over all of them instead: recovery keeps a
@@ -51,7 +51,8 @@ static bool commit_should_go(const struct stream *stream)
 	const struct batch *batch = stream->open;
 	if (batch == NULL || batch->count == 0)
 		return false;
-	if (stream->urge || batch->bytes >= GATHER_BYTES)
+	if (stream->urge ||
+	    batch->bytes >= (batch->wants_sync ? GATHER_BYTES : GATHER_BYTES_IDLE))
 		return true;
 	return batch->wants_sync && !commit_is_busy(stream);
 }
@@ -113,9 +114,12 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	ASSERT(stream->batches.next == &batch->link);
 	stream->durable_segment = batch->segment->id;
 	stream->durable_sector = (uint32_t)((batch->offset + batch->bytes) / SECTOR);
-	if (stream->tier == TIER_HOT) {
+	if (stream->number == STREAM_USER) {
 		store->durable_lsn = max_u64(store->durable_lsn, batch->new_lsn);
-		store->recorded_lsn = max_u64(store->recorded_lsn, batch->recorded_lsn);
+		if (batch->recorded_lsn >= store->recorded_lsn) {
+			store->recorded_lsn = batch->recorded_lsn;
+			store->recorded_in = batch->segment->id;
+		}
 	}
 	if (batch->count > 0)
 		stream->unmarked = true;
@@ -123,6 +127,7 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 		stream->unmarked = false;
 	move_batch_durable(batch);
 	footer_note_durable(batch);
+	clean_batch_durable(batch);
 	stream_batch_done(stream, batch);
 }
 
@@ -166,14 +171,14 @@ void commit_advance(struct stream *stream)
 		commit_durable(stream, batch);
 	}
 	if (list_is_empty(&stream->batches) ||
-	    (stream->tier == TIER_HOT && store->durable_lsn >= store->sync_lsn))
+	    (stream->number == STREAM_USER && store->durable_lsn >= store->sync_lsn))
 		stream->sync_wanted = false;
 	commit_start_sync(stream);
 }
 
 void commit_update_written(struct store *store)
 {
-	const struct stream *stream = &store->streams[TIER_HOT];
+	const struct stream *stream = &store->streams[STREAM_USER];
 	uint64_t always = 0;
 	for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next) {
 		always = LIST_OF(at, struct batch, link)->always_lsn;
@@ -207,6 +212,7 @@ static void commit_moved_on(struct stream *stream)
 	commit_tell(store);
 	move_pump(store);
 	reclaim_pump(store);
+	clean_pump(store);
 	store_check_closed(store);
 }
 
@@ -281,6 +287,20 @@ static void commit_sync_done(struct io_op *op, int32_t result)
 		commit_moved_on(stream);
 }
 
+/* After a start, or when its last segment was sealed, the log has nowhere to say what became
+ * durable; a dead segment may wait for that. */
+static void commit_open_for_mark(struct stream *stream)
+{
+	struct store *store = stream->store;
+	ASSERT(stream->number == STREAM_USER);
+	if (stream->active != NULL || stream->failed || store->state == ERR_READONLY)
+		return;
+	if (store->reclaim_lsn == UINT64_MAX || store->reclaim_lsn > store->durable_lsn)
+		return;
+	if (stream_next_segment(stream, RESERVE_CLEANER) == OK)
+		stream->unmarked = true;
+}
+
 /* Once a second: what was promised within a second, and a mark when all is quiet. */
 void commit_tick(struct store *store)
 {
@@ -290,13 +310,19 @@ void commit_tick(struct store *store)
 		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
 	if (everysec && !hot->failed)
 		store_sync(store);
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		struct stream *stream = &store->streams[tier];
+	commit_open_for_mark(hot);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		struct stream *stream = &store->streams[number];
 		if (stream->failed || !stream->unmarked || !commit_is_quiet(stream))
 			continue;
 		if (stream->active == NULL || stream->open != NULL)
 			continue;
-		stream_mark(stream);
+		if (stream_room(stream) >= SECTOR) {
+			stream_mark(stream);
+		} else {                      /* the seal has its place, and says as much */
+			stream_end_segment(stream);
+			stream->unmarked = false;
+		}
 		commit_pump(stream);
 	}
 }

@@ -1,9 +1,12 @@
 /* store/directory.c: the table of directory.h: finding, inserting, growing, scanning. */
 #include "store/directory.h"
 
+#include <emmintrin.h>
+
 enum {
 	BUCKET_SLOTS = 7,
 	BUCKET_CHAINED = 0x80,            /* the last slot points to another bucket */
+	BUCKET_USED_MASK = 0x7f,
 	BUCKETS_MIN = 4,
 	RANDOM_TRIES = 256,
 };
@@ -27,6 +30,15 @@ static struct bucket *bucket_next(const struct bucket *bucket)
 static unsigned bucket_slots(const struct bucket *bucket)
 {
 	return (bucket->used & BUCKET_CHAINED) ? BUCKET_SLOTS - 1 : BUCKET_SLOTS;
+}
+
+/* Bit i is set if slots[i] holds an entry with this tag. */
+static unsigned bucket_matches(const struct bucket *bucket, uint8_t tag)
+{
+	const __m128i line = _mm_loadl_epi64((const void *)bucket);
+	const __m128i equal = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
+	unsigned slots = bucket->used & BUCKET_CHAINED ? BUCKET_USED_MASK >> 1 : BUCKET_USED_MASK;
+	return (unsigned)_mm_movemask_epi8(equal) >> 1 & bucket->used & slots;
 }
 
 static struct bucket *buckets_new(struct directory *directory, uint64_t count)
@@ -93,11 +105,19 @@ static struct bucket *directory_home(const struct directory *directory, uint64_t
 	return &table->buckets[at];
 }
 
+/* The builtin alone has no effect that the compiler sees: it would drop a call of a function
+ * that does nothing else. */
+static inline void prefetch(const void *line)
+{
+	__builtin_prefetch(line);
+	__asm__ volatile("");
+}
+
 void directory_prefetch(const struct directory *directory, uint64_t hash)
 {
 	const struct bucket *bucket = directory_home(directory, hash);
 	if (bucket != NULL)
-		__builtin_prefetch(bucket);
+		prefetch(bucket);
 }
 
 void directory_prefetch_entry(const struct directory *directory, uint64_t hash)
@@ -105,10 +125,9 @@ void directory_prefetch_entry(const struct directory *directory, uint64_t hash)
 	const struct bucket *bucket = directory_home(directory, hash);
 	if (bucket == NULL)
 		return;
-	uint8_t tag = hash_tag(hash);
-	for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++)
-		if (bucket->tags[i] == tag && (bucket->used >> i & 1))
-			__builtin_prefetch(bucket->slots[i]);
+	unsigned matches = bucket_matches(bucket, hash_tag(hash));
+	for (; matches != 0; matches &= matches - 1)
+		prefetch(bucket->slots[__builtin_ctz(matches)]);
 }
 
 /* Where an entry stands. */
@@ -120,11 +139,11 @@ struct position {
 static bool bucket_find(struct bucket *bucket, struct span key, uint8_t tag, struct position *out)
 {
 	for (; bucket != NULL; bucket = bucket_next(bucket)) {
-		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
-			if (bucket->tags[i] != tag || !(bucket->used >> i & 1))
-				continue;
-			if (span_equal(entry_key(bucket->slots[i]), key)) {
-				*out = (struct position){bucket, i};
+		unsigned matches = bucket_matches(bucket, tag);
+		for (; matches != 0; matches &= matches - 1) {
+			unsigned slot = (unsigned)__builtin_ctz(matches);
+			if (span_equal(entry_key(bucket->slots[slot]), key)) {
+				*out = (struct position){bucket, slot};
 				return true;
 			}
 		}

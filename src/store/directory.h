@@ -28,8 +28,9 @@ enum {
 	ENTRY_VALUE_BODY = 4,     /* string: a struct body *, for values over BODY_INLINE_MAX */
 	ENTRY_VALUE_BLOCK = 8,    /* string: an own block, for values over ENTRY_INLINE_MAX */
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
+	ENTRY_LINKED = 64,        /* image: a LINK record made it (engine/share.c) */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
-	ENTRY_AWAITED = 64,       /* string: its value is still to be read; while loading only */
+	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };

@@ -6,7 +6,8 @@
  * and compared; only then are they acknowledged, and the owner is offered the new places. If
  * that fails too, or no segment can be had, the store is read-only from then on.
  *
- * Copies on their way to another tier are simply given up: the originals are where they were.
+ * Copies on their way to another tier or out of a segment that is being cleaned are simply
+ * given up: the originals are where they were.
  */
 #include "store/state.h"
 
@@ -58,6 +59,7 @@ static void fail_read_only(struct stream *stream)
 static void fail_segment(struct stream *stream, struct segment *segment)
 {
 	segment->failed = true;
+	segment->birth_lsn = segment->death_lsn = 0;      /* who knows what is there */
 	segment->tail = SECTOR;
 	if (segment->id == stream->durable_segment)
 		segment->tail = (uint64_t)stream->durable_sector * SECTOR;
@@ -70,6 +72,7 @@ static void fail_give_up_batch(struct stream *stream, struct batch *batch)
 	struct store *store = stream->store;
 	struct segment *segment = batch->segment;
 	move_batch_failed(batch, ERR_IO);
+	clean_batch_failed(batch);
 	/* Parts are released by the moves that own them. */
 	fail_segment(stream, segment);
 	stream_batch_done(stream, batch);
@@ -79,7 +82,7 @@ static void fail_give_up_batch(struct stream *stream, struct batch *batch)
 static void fail_copies(struct stream *stream)
 {
 	struct store *store = stream->store;
-	ASSERT(stream->tier != TIER_HOT);
+	ASSERT(stream_is_copies(stream));
 	stream->failures++;
 	if (stream->active != NULL)
 		fail_segment(stream, stream->active);
@@ -105,9 +108,9 @@ static void fail_copies(struct stream *stream)
 static bool fail_take_segment(struct stream *stream, uint64_t bytes)
 {
 	struct segment *active = stream->active;
-	if (!active->failed && active->tail + bytes <= segment_room_end(active->bytes))
+	if (active != NULL && !active->failed && active->tail + bytes <= segment_room_end(active->bytes))
 		return true;
-	return stream_next_segment(stream, true) == OK;
+	return stream_next_segment(stream, 0) == OK;
 }
 
 static void fail_move_batch(struct stream *stream, struct batch *batch)
@@ -115,9 +118,11 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 	struct segment *to = stream->active;
 	ASSERT(!to->failed);
 	ASSERT(batch->segment != NULL && batch->segment->pins > 0);
-	batch->segment->pins--;
+	struct segment *from = batch->segment;
+	from->pins--;
 	batch->segment = to;
 	to->pins++;
+	move_batch_rehomed(batch, from);
 	if (batch->state != BATCH_OPEN) {
 		/* What it says about the segments before it changes with its own. */
 		memcpy(batch->commit.ended, to->ended, sizeof(to->ended));
@@ -129,7 +134,7 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
 		bool is_mark = record_is_mark(entry->type, entry->body_bytes);
-		segment_note(to, entry->lsn, entry->place.bytes, is_mark);
+		segment_note(to, entry->lsn, entry->place.bytes, is_mark, entry->type);
 		if (!is_mark)
 			segment_retain(to, entry->place.bytes);
 	}
@@ -184,7 +189,8 @@ static void fail_take_batches(struct stream *stream, struct list *todo)
 		list_append(todo, &batch->link);
 		fail_segment(stream, batch->segment);
 	}
-	fail_segment(stream, stream->active);
+	if (stream->active != NULL)
+		fail_segment(stream, stream->active);
 }
 
 static void fail_rewrite(struct stream *stream)
@@ -218,7 +224,7 @@ static void fail_rewrite(struct stream *stream)
 		return;
 	}
 	log_warning(store->log, "%u batches go to segment %u instead", store->repair->left,
-	    stream->active->id);
+	    stream->active != NULL ? stream->active->id : 0);
 	stream->failed = false;
 	if (store->repair->left == 0)
 		fail_repair_free(store);
@@ -233,10 +239,10 @@ void fail_pump(struct stream *stream)
 		return;
 	if (stream->in_flight > 0 || stream->syncing)
 		return;
-	if (stream->tier == TIER_HOT)
-		fail_rewrite(stream);
-	else
+	if (stream_is_copies(stream))
 		fail_copies(stream);
+	else
+		fail_rewrite(stream);
 }
 
 void fail_stream(struct stream *stream, struct segment *segment, const char *what,

@@ -226,7 +226,7 @@ enum err footer_tail_parse(struct span bytes, const struct stamp *stamp, uint64_
 	if (out->version != FOOTER_VERSION)
 		return ERR_VERSION;
 	uint64_t end = (uint64_t)out->end_sector * SECTOR;
-	bool sane = out->segment == stamp->segment && out->tier < TIER_COUNT &&
+	bool sane = out->segment == stamp->segment && out->stream < STREAM_COUNT &&
 	    end > SECTOR && out->stored_bytes < segment_bytes &&
 	    out->stored_bytes >= (uint64_t)out->block_count * FOOTER_BLOCK_HEADER &&
 	    end + out->stored_bytes <= footer_tail_at(segment_bytes) &&

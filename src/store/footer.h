@@ -26,7 +26,8 @@ enum {
 	FOOTER_BLOCK_RAW = 64 << 10,
 	FOOTER_BLOCK_HEADER = 24,
 	FOOTER_HEAD_MAX = 32 << 10,       /* key and metadata; longer ones are read from the record */
-	FOOTER_ITEM_MAX = FOOTER_HEAD_MAX + 96,
+	FOOTER_NUMBERS_MAX = 96,          /* of an item, key and metadata apart */
+	FOOTER_ITEM_MAX = FOOTER_HEAD_MAX + FOOTER_NUMBERS_MAX,
 	/* What blocks may add: a header and larger first numbers for every half block. */
 	FOOTER_BLOCK_EXTRA = FOOTER_BLOCK_HEADER + 40,
 };
@@ -59,7 +60,7 @@ _Static_assert(sizeof(struct footer_block) == FOOTER_BLOCK_HEADER, "format");
 
 struct footer_tail {
 	uint32_t magic, crc;
-	uint32_t version, nonce, segment, tier;
+	uint32_t version, nonce, segment, stream;
 	uint32_t block_count, batches;
 	uint64_t count;                   /* items */
 	uint64_t stored_bytes;            /* of all blocks */

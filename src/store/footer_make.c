@@ -127,7 +127,9 @@ static void footer_fill_item(struct footer_item *item, const struct batch_entry 
 static bool footer_add(struct footer *footer, struct footer_item *item)
 {
 	struct footer_base base = footer->base;
-	if (footer->raw_len + footer_item_write(NULL, &base, item) > FOOTER_BLOCK_RAW &&
+	size_t most = FOOTER_NUMBERS_MAX + (item->has_head ? item->key.len + item->meta.len : 0);
+	if (footer->raw_len + most > FOOTER_BLOCK_RAW &&
+	    footer->raw_len + footer_item_write(NULL, &base, item) > FOOTER_BLOCK_RAW &&
 	    !footer_close_block(footer))
 		return false;
 	footer->raw_len +=
@@ -138,19 +140,35 @@ static bool footer_add(struct footer *footer, struct footer_item *item)
 	return true;
 }
 
+/* The item of one record of a durable batch. */
+static void footer_note_record(struct footer_item *item, const struct batch *batch,
+    const struct batch_entry *entry)
+{
+	struct stamp stamp =
+	    segment_stamp(batch->segment, (uint64_t)entry->place.offset * RECORD_ALIGN);
+	struct span head = span_of(batch->buf + entry->head_at, batch->buf_len - entry->head_at);
+	struct record_view view;
+	if (!footer_holds_head(entry->type, entry->flags, 0) && entry->type != RECORD_SETTING) {
+		*item = (struct footer_item){
+			.lsn = entry->lsn,
+			.offset = entry->place.offset,
+			.bytes = entry->place.bytes,
+			.type = entry->type,
+			.flags = entry->flags,
+			.db = entry->db,
+		};
+		return;
+	}
+	record_view_own(head, &stamp, &view);
+	footer_fill_item(item, entry, &view);
+}
+
 static bool footer_note_records(struct footer *footer, const struct batch *batch)
 {
-	const struct segment *segment = batch->segment;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		const struct batch_entry *entry = &batch->entries[i];
-		struct stamp stamp =
-		    segment_stamp(segment, (uint64_t)entry->place.offset * RECORD_ALIGN);
-		struct span head =
-		    span_of(batch->buf + entry->head_at, batch->buf_len - entry->head_at);
-		struct record_view view;
 		struct footer_item item;
-		record_view_own(head, &stamp, &view);
-		footer_fill_item(&item, entry, &view);
+		footer_note_record(&item, batch, entry);
 		item.batch_sector = (uint32_t)(batch->offset / SECTOR);
 		if (!footer_add(footer, &item))
 			return false;
@@ -199,7 +217,7 @@ void footer_write(struct segment *segment, const struct commit_block *seal)
 	ASSERT(!segment->failed);
 	bool good = footer_close_block(footer);
 	struct footer_tail tail = {
-		.tier = segment->tier,
+		.stream = seal->stream,
 		.block_count = footer->index,
 		.batches = footer->batches,
 		.count = footer->items,
@@ -250,42 +268,21 @@ static void footer_written(struct io_op *op, int32_t result)
 
 /* ---- Room ---- */
 
-static size_t footer_bytes_of(struct footer_base *base, const struct record *record,
-    uint32_t body_bytes, struct footer_item *item)
+/* An estimate on the safe side of nearly all items: should they need more, there is no footer. */
+void footer_count(struct segment *segment, const struct record *record)
 {
-	item->lsn = record->lsn;
-	item->type = record->type;
-	item->flags = record->flags;
-	item->db = record->db;
-	item->refers = record->refers;
-	item->expire_ms = record->expire_ms;
-	item->time_ms = record->time_ms;
-	item->body_bytes = body_bytes;
-	item->key = record->key;
-	item->meta = record->meta;
-	item->has_head =
-	    footer_holds_head(record->type, record->flags, record->key.len + record->meta.len);
-	return footer_item_write(NULL, base, item);
-}
-
-void footer_count(struct segment *segment, const struct record *record, uint32_t body_bytes,
-    const struct place *place, uint64_t batch_offset)
-{
-	struct footer_item item = {
-		.offset = place->offset,
-		.bytes = place->bytes,
-		.batch_sector = (uint32_t)(batch_offset / SECTOR),
-	};
-	segment->footer_raw += footer_bytes_of(&segment->footer_base, record, body_bytes, &item);
+	enum { NUMBERS = 12, NUMBERS_WITH_HEAD = 36 };
+	size_t head = record->key.len + record->meta.len;
+	bool holds_head = footer_holds_head(record->type, record->flags, head);
+	segment->footer_raw += holds_head ? NUMBERS_WITH_HEAD + head : NUMBERS;
 }
 
 uint64_t footer_end_for(const struct segment *segment, const struct record *record)
 {
-	enum { NUMBERS_MAX = 96 };
 	uint64_t raw = segment->footer_raw;
 	if (record != NULL) {
 		size_t head = record->key.len + record->meta.len;
-		raw += NUMBERS_MAX + (footer_holds_head(record->type, record->flags, head) ? head : 0);
+		raw += FOOTER_NUMBERS_MAX + (footer_holds_head(record->type, record->flags, head) ? head : 0);
 	}
 	uint64_t end = segment_room_end(segment->bytes), room = footer_room(raw);
 	return room < end ? end - room : 0;

@@ -162,15 +162,25 @@ static void maker_finish(struct store *store)
 	if (store->state == ERR_DISKFULL && spares > RESERVE_SEGMENTS)
 		store_set_state(store, OK);
 	recovery_maker_done(store);
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		fail_pump(&store->streams[tier]);
-		commit_pump(&store->streams[tier]);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		fail_pump(&store->streams[number]);
+		commit_pump(&store->streams[number]);
 	}
 	move_pump(store);
+	clean_pump(store);
 	zeroer_pump(store);
 	maker_pump(store);
 	reclaim_pump(store);
 	store_check_closed(store);
+}
+
+/* Only the reserve is left: the store is full, unless the cleaner can still help. */
+static void maker_no_room(struct store *store)
+{
+	clean_wake(store);
+	if (store->state == OK && !clean_is_helping(store))
+		store_set_state(store, ERR_DISKFULL);
+	recovery_no_room(store);
 }
 
 /* No segment can be made now: what is there is used up first. */
@@ -181,10 +191,11 @@ static void maker_give_up(struct store *store, enum tier tier)
 	store->maker.retry_us = io_now_us(store->io) + TICK_US;
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
-	if (tier == TIER_HOT && spares <= RESERVE_SEGMENTS && store->state == OK)
-		store_set_state(store, ERR_DISKFULL);
+	if (tier == TIER_HOT && spares <= RESERVE_SEGMENTS)
+		maker_no_room(store);
 	recovery_maker_done(store);
-	fail_pump(&store->streams[tier]);
+	for (int number = 0; number < STREAM_COUNT; number++)
+		fail_pump(&store->streams[number]);
 	move_pump(store);
 	store_check_closed(store);
 }
@@ -329,9 +340,28 @@ static bool maker_may_create(struct store *store, enum tier tier)
 	if (segment_bytes_of(store, tier) + store->options.segment_bytes <= max)
 		return true;
 	segment_spare(store, tier, &spares);
-	if (spares <= RESERVE_SEGMENTS && store->state == OK)
-		store_set_state(store, ERR_DISKFULL);
+	if (spares <= RESERVE_SEGMENTS)
+		maker_no_room(store);
 	return false;
+}
+
+bool maker_can_offer(const struct store *store, uint32_t count)
+{
+	uint64_t max = store->options.disk_bytes_max, dead = 0, spare = 0;
+	if (max == 0)
+		return true;
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		const struct segment *segment = store->segments[i];
+		if (segment->tier != TIER_HOT)
+			continue;
+		if (segment->state == SEGMENT_SEALED)
+			dead += segment->bytes - min_u64(segment->bytes, segment->live_bytes);
+		else if (segment->state != SEGMENT_ACTIVE)
+			spare++;
+	}
+	uint64_t used = segment_bytes_of(store, TIER_HOT);
+	uint64_t room = (used < max ? max - used : 0) / store->options.segment_bytes;
+	return room + spare + dead / store->options.segment_bytes >= count;
 }
 
 void maker_pump(struct store *store)
@@ -428,13 +458,15 @@ static void zeroer_done(struct io_op *op, int32_t result)
 	if (result == (int32_t)len) {
 		segment->zero_from -= len;
 		store->stats.written_bytes += len;
+		store->stats.zeroed_bytes += len;
 	} else if (segment->zero_first) {
 		maker_failed(store, result < 0 ? result : -ENOSPC);
 		return;
 	} else {
 		segment->zero_from = SECTOR;      /* not needed; a real write will tell */
 	}
-	commit_pump(&store->streams[segment->tier]);
+	for (int number = 0; number < STREAM_COUNT; number++)
+		commit_pump(&store->streams[number]);
 	if (segment->zero_first && segment->zero_from == SECTOR && !store->closing) {
 		maker_finish(store);
 		return;

@@ -49,7 +49,7 @@ static bool segments_are_sane(const struct manifest *manifest)
 	uint32_t last = 0;
 	for (uint32_t i = 0; i < manifest->header.segment_count; i++) {
 		struct manifest_segment segment = manifest_segment_at(manifest, i);
-		if (segment.id <= last || segment.tier >= TIER_COUNT ||
+		if (segment.id <= last || segment.tier >= TIER_COUNT || segment.stream > STREAM_COUNT ||
 		    segment.covered % SECTOR != 0 || segment.covered < SECTOR)
 			return false;
 		last = segment.id;

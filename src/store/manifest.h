@@ -20,9 +20,9 @@ enum {
 	MANIFEST_VERSION = 1,
 	MANIFEST_BYTES_MAX = 256 << 20,
 	CHECKPOINT_SLOTS = 2,
-	CHECKPOINT_TIERS = 4,
+	CHECKPOINT_STREAMS = 4,
 };
-_Static_assert(TIER_COUNT <= (int)CHECKPOINT_TIERS, "format");
+_Static_assert(STREAM_COUNT <= (int)CHECKPOINT_STREAMS, "format");
 
 struct manifest_header {
 	uint32_t        magic, crc;       /* crc: of all that follows, to the end of this copy */
@@ -35,7 +35,7 @@ struct manifest_header {
 	int64_t         time_ms;
 	uint64_t        seed;             /* of the directories' hash */
 	uint64_t        file_bytes;       /* of the slot's file */
-	struct position durable[CHECKPOINT_TIERS];
+	struct position durable[CHECKPOINT_STREAMS];
 	uint32_t        segment_count, chunk_count, chain_bytes, blob_bytes;
 	uint8_t         bits[DATABASE_COUNT];     /* 2^bits chunks */
 	uint32_t        next_segment, reserved;   /* ids from here on are younger than this */
@@ -46,10 +46,14 @@ _Static_assert(offsetof(struct manifest_header, bytes) == 32, "format");
 struct manifest_segment {
 	uint32_t id, nonce, tier, flags;
 	uint64_t covered;                 /* records before this byte are in the chunks */
-	uint64_t record_bytes, marks;     /* these, if it is complete, as in struct segment */
+	uint64_t records, record_bytes;   /* from here on, if it is complete, as in struct segment */
+	uint64_t marks, mark_bytes, expires, expire_bytes;
+	uint64_t birth_lsn, death_lsn;
+	int64_t  expire_last_ms;
 	uint64_t lsn_min, lsn_max, mark_lsn_max;
+	uint32_t stream, reserved;
 };
-_Static_assert(sizeof(struct manifest_segment) == 64, "format");
+_Static_assert(sizeof(struct manifest_segment) == 128, "format");
 enum { MANIFEST_COMPLETE = 1 };           /* sealed, and all of it is covered */
 
 struct manifest_chunk {

@@ -66,10 +66,9 @@ static enum err move_append_record(struct stream *stream, struct store_move *mov
     const struct record *record, const struct payload *payload, struct place *place)
 {
 	ASSERT(record->place.segment != 0);
-	enum err err = stream_prepare(stream, record, payload);
+	enum err err = stream_append(stream, record, payload, place);
 	if (err != OK)
 		return err;
-	stream_add(stream, record, payload, place);
 	move->entry = stream->open->count - 1;
 	return OK;
 }
@@ -138,6 +137,15 @@ static enum err move_append(struct stream *stream, struct store_move *move)
 	return move_append_record(stream, move, &record, &payload, &place);
 }
 
+static bool move_is_live(struct store *store, const struct store_move *move)
+{
+	struct record record = move->read.record;
+	record.place = move->from;
+	ASSERT(record.lsn > 0);
+	return store->events.is_live == NULL ||
+	    store->events.is_live(store->ctx, &record) != RECORD_DEAD;
+}
+
 /* True if it need not wait any longer: appended, or ended. */
 static bool move_try(struct store *store, struct store_move *move)
 {
@@ -149,7 +157,8 @@ static bool move_try(struct store *store, struct store_move *move)
 	}
 	if (move->parts_done == 0)
 		move->failures = stream->failures;
-	enum err err = move_append(stream, move);
+	/* What died while it was only in memory must not come to lie behind its tombstone. */
+	enum err err = move_is_live(store, move) ? move_append(stream, move) : ERR_NOTFOUND;
 	if (err == ERR_OVERLOADED)
 		return false;
 	if (err != OK) {
@@ -157,6 +166,7 @@ static bool move_try(struct store *store, struct store_move *move)
 		return true;
 	}
 	move->step = MOVE_COMMITTING;
+	stream->open->segment->moves_pending++;
 	list_append(&stream->open->moves, &move->batch_link);
 	return true;
 }
@@ -247,12 +257,11 @@ static void move_settle(struct store *store, struct store_move *move, struct pla
 		memcpy(chain->parts, move->parts, move->part_count * sizeof(*move->parts));
 		move->parts_done = 0;         /* they are the chain's now */
 	}
-	if (store->events.relocated(store->ctx, &record, from, to)) {
+	bool taken = store->events.relocated(store->ctx, &record, from, to);
+	if (taken)
 		read_relocated(store, from, to);
-		store_release(store, from);
-	} else {
-		store_release(store, to);
-	}
+	clean_note_copy(store, &record, taken);
+	store_release(store, taken ? from : to);
 	move_end(store, move, OK);
 }
 
@@ -264,6 +273,8 @@ void move_batch_durable(struct batch *batch)
 		CHECK_OBJ(move, MOVE_MAGIC);
 		ASSERT(move->step == MOVE_COMMITTING && move->entry < batch->count);
 		list_remove(&move->batch_link);
+		ASSERT(batch->segment->moves_pending > 0);
+		batch->segment->moves_pending--;
 		move_settle(store, move, batch->entries[move->entry].place);
 	}
 }
@@ -277,6 +288,8 @@ void move_batch_failed(struct batch *batch, enum err err)
 		struct store_move *move = LIST_OF(batch->moves.next, struct store_move, batch_link);
 		struct place to = batch->entries[move->entry].place;
 		list_remove(&move->batch_link);
+		ASSERT(batch->segment->moves_pending > 0);
+		batch->segment->moves_pending--;
 		move_release(store, to);
 		move_end(store, move, err);
 	}
@@ -290,6 +303,15 @@ bool move_has_parts(const struct store *store)
 			return true;
 	}
 	return false;
+}
+
+void move_batch_rehomed(struct batch *batch, struct segment *from)
+{
+	for (struct list *at = batch->moves.next; at != &batch->moves; at = at->next) {
+		ASSERT(from->moves_pending > 0);
+		from->moves_pending--;
+		batch->segment->moves_pending++;
+	}
 }
 
 bool move_part_moved(struct store *store, struct place from, struct place to)

@@ -1,9 +1,9 @@
 /* store/reclaim.c: segments in which nothing is alive.
  *
- * Such a segment goes when its records are known on disk to have been durable (recovery
- * would take a hole among younger LSNs for a torn tail), when whatever superseded them is
+ * Such a segment goes when its records are known on disk, elsewhere, to have been durable
+ * (recovery would take a hole among younger LSNs for a torn tail), when whatever superseded them is
  * durable, and when no other segment holds anything older than its marks, which might
- * otherwise come back. It is recycled while spares are short, else unlinked. Until either is
+ * otherwise come back (clean.h has the exact rule). It is recycled while spares are short, else unlinked. Until either is
  * known to be durable it counts as being there: a power cut may bring it back.
  */
 #include "store/state.h"
@@ -21,6 +21,14 @@ static uint64_t reclaim_oldest_elsewhere(const struct store *store, const struct
 	return oldest;
 }
 
+/* EXPIRE marks apart. */
+static bool reclaim_marks_needed(const struct store *store, const struct segment *segment)
+{
+	const struct clean_pins pins = clean_pins(store);
+	ASSERT(segment->marks > 0);
+	return clean_needs_mark(&pins, segment, segment->mark_lsn_max);
+}
+
 /* Nobody needs it any more, once this LSN is known on disk to be durable. */
 static bool segment_is_dying(const struct segment *segment, uint64_t *lsn)
 {
@@ -30,17 +38,26 @@ static bool segment_is_dying(const struct segment *segment, uint64_t *lsn)
 	    segment->pins == 0 && segment->zero_iov.iov_len == 0;
 }
 
+/* Without the commit block that says how far the log was durable, a recovery would cut it. */
+static bool segment_may_go(const struct store *store, const struct segment *segment, uint64_t lsn)
+{
+	return lsn <= store->recorded_lsn && segment->id != store->recorded_in;
+}
+
 bool segment_is_dead(const struct store *store, const struct segment *segment)
 {
 	uint64_t lsn;
-	if (!segment_is_dying(segment, &lsn) || lsn > store->recorded_lsn)
+	if (!segment_is_dying(segment, &lsn) || !segment_may_go(store, segment, lsn))
 		return false;
 	ASSERT(segment->live_bytes == 0);
 	if (segment->marks == 0)
 		return true;
 	/* A checkpoint may know of keys whose records are gone: their marks must be replayed. */
-	return segment->mark_lsn_max < checkpoint_keep_lsn(store) &&
-	    reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max;
+	if (segment->mark_lsn_max >= checkpoint_keep_lsn(store))
+		return false;
+	if (reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max)
+		return true;
+	return segment->expires == 0 && !reclaim_marks_needed(store, segment);
 }
 
 static bool segment_is_reusable(const struct store *store, const struct segment *segment)
@@ -120,11 +137,12 @@ static void reclaim_unlink(struct store *store, struct segment *segment)
 /* True if something was begun and there may be more to do. */
 static bool reclaim_one(struct store *store, struct segment *segment)
 {
-	enum { RECYCLED_EXTRA = 2 };
 	uint32_t spares;
 	segment_spare(store, segment->tier, &spares);
 	uint32_t want = segment->tier == TIER_HOT ? store->options.spare_segments : 1;
-	bool short_of = spares < want + RECYCLED_EXTRA;
+	/* Where the operator gave the store its room, it keeps what was made and zeroed once. */
+	want += 2 + (uint32_t)(store->options.disk_bytes_max / store->options.segment_bytes / 4);
+	bool short_of = spares < want;
 	ASSERT(segment->fd >= 0);
 	if (!segment_is_reusable(store, segment) || !short_of || !store->tier_used[segment->tier]) {
 		reclaim_unlink(store, segment);
@@ -148,7 +166,7 @@ void reclaim_pump(struct store *store)
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
 		uint64_t lsn;
-		if (segment_is_dying(segment, &lsn) && lsn > store->recorded_lsn)
+		if (segment_is_dying(segment, &lsn) && !segment_may_go(store, segment, lsn))
 			store->reclaim_lsn = min_u64(store->reclaim_lsn, lsn);
 		if (!segment_is_dead(store, segment))
 			continue;

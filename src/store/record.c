@@ -1,27 +1,7 @@
 /* store/record.c: see record.h. */
 #include "store/record.h"
 
-#include "base/arith.h"
 #include "base/crc32c.h"
-
-uint32_t record_head_bytes(size_t key_bytes, size_t meta_bytes, uint64_t body_bytes)
-{
-	ASSERT(key_bytes <= KEY_BYTES_MAX);
-	ASSERT(meta_bytes <= META_BYTES_MAX);
-	ASSERT(body_bytes <= RECORD_BODY_MAX);
-	return (uint32_t)(RECORD_HEADER + key_bytes + meta_bytes + 4 * chunk_count(body_bytes));
-}
-
-struct record_layout record_layout(uint64_t offset, uint32_t head_bytes, uint32_t body_bytes)
-{
-	ASSERT(offset % RECORD_ALIGN == 0);
-	ASSERT(head_bytes >= RECORD_HEADER);
-	struct record_layout layout = {.head_bytes = head_bytes, .body_at = head_bytes};
-	if (body_bytes > BODY_INLINE_MAX)
-		layout.body_at = (uint32_t)(round_up(offset + head_bytes, SECTOR) - offset);
-	layout.bytes = layout.body_at + body_bytes;
-	return layout;
-}
 
 void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
     const uint32_t *crcs)
@@ -62,16 +42,14 @@ static uint32_t head_crc(const uint8_t *head, uint32_t head_bytes, const struct 
 	return crc32c(crc, span_of(head + 8, head_bytes - 8));
 }
 
-void record_stamp(uint8_t *head, const struct stamp *stamp)
+void record_stamp(uint8_t *head, uint32_t head_bytes, const struct stamp *stamp)
 {
-	struct record_header header;
-	memcpy(&header, head, RECORD_HEADER);
-	ASSERT(header.magic == RECORD_MAGIC);
-	header.nonce = stamp->nonce;
-	memcpy(head, &header, RECORD_HEADER);
-	header.crc = head_crc(head,
-	    record_head_bytes(header.key_bytes, header.meta_bytes, header.body_bytes), stamp);
-	memcpy(head, &header, RECORD_HEADER);
+	uint32_t magic;
+	memcpy(&magic, head, sizeof(magic));
+	ASSERT(magic == RECORD_MAGIC);
+	memcpy(head + offsetof(struct record_header, nonce), &stamp->nonce, sizeof(stamp->nonce));
+	uint32_t crc = head_crc(head, head_bytes, stamp);
+	memcpy(head + offsetof(struct record_header, crc), &crc, sizeof(crc));
 }
 
 /* Key, metadata and chunk CRCs of a head whose lengths are known to be there. */

@@ -15,6 +15,7 @@
  * a recycled segment and one that a disk wrote to the wrong place both fail.
  */
 #pragma once
+#include "base/arith.h"
 #include "store/store.h"
 
 enum {
@@ -62,15 +63,31 @@ static inline uint32_t chunk_count(uint64_t body_bytes)
 }
 
 /* Bytes of the head for these lengths, which are within their limits. */
-uint32_t record_head_bytes(size_t key_bytes, size_t meta_bytes, uint64_t body_bytes);
-struct record_layout record_layout(uint64_t offset, uint32_t head_bytes, uint32_t body_bytes);
+static inline uint32_t record_head_bytes(size_t key_bytes, size_t meta_bytes, uint64_t body_bytes)
+{
+	ASSERT(key_bytes <= KEY_BYTES_MAX && meta_bytes <= META_BYTES_MAX);
+	ASSERT(body_bytes <= RECORD_BODY_MAX);
+	return (uint32_t)(RECORD_HEADER + key_bytes + meta_bytes + 4 * chunk_count(body_bytes));
+}
+
+static inline struct record_layout record_layout(
+    uint64_t offset, uint32_t head_bytes, uint32_t body_bytes)
+{
+	ASSERT(offset % RECORD_ALIGN == 0);
+	ASSERT(head_bytes >= RECORD_HEADER);
+	struct record_layout layout = {.head_bytes = head_bytes, .body_at = head_bytes};
+	if (body_bytes > BODY_INLINE_MAX)
+		layout.body_at = (uint32_t)(round_up(offset + head_bytes, SECTOR) - offset);
+	layout.bytes = layout.body_at + body_bytes;
+	return layout;
+}
 
 /* Writes the head of `record` (layout.head_bytes bytes) to `out`. `crcs` are the chunk CRCs
  * of the body, chunk_count(body_bytes) of them. */
 void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
     const uint32_t *crcs);
 /* Sets nonce and crc of a head that lies, or will lie, at `stamp`. */
-void record_stamp(uint8_t *head, const struct stamp *stamp);
+void record_stamp(uint8_t *head, uint32_t head_bytes, const struct stamp *stamp);
 
 /* Reads the head at the start of `bytes`. ERR_NOTFOUND: no record begins here.
  * ERR_AGAIN: it may be one, but out->layout.head_bytes are needed to tell. ERR_CORRUPT. */

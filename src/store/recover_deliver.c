@@ -17,10 +17,13 @@ static void seal_write(struct recovery *recovery, struct scanned *scanned)
 {
 	struct store *store = recovery->store;
 	const struct segment *segment = scanned->segment;
-	const struct position *durable = &recovery->durable[segment->tier];
+	uint32_t stream = segment->tier == TIER_WARM ? STREAM_WARM : STREAM_USER;
+	if (segment->stream != STREAM_COUNT)
+		stream = segment->stream;
+	const struct position *durable = &recovery->durable[stream];
 	const struct commit_block commit = {
 		.flags = COMMIT_SEAL,
-		.tier = segment->tier,
+		.stream = stream,
 		.batch_sector = (uint32_t)(scanned->stop / SECTOR),
 		.durable_lsn = recovery->durable_lsn,
 		.durable_segment = durable->segment,
@@ -69,7 +72,7 @@ static bool scanned_is_spare(const struct recovery *recovery, const struct scann
 	if (scanned->used || scanned->sealed ||
 	    segment->bytes != recovery->store->options.segment_bytes)
 		return false;
-	if (segment->id <= recovery->durable[segment->tier].segment)
+	if (segment->id <= position_last(recovery, segment->tier))
 		return false;
 	for (uint32_t i = 0; i < recovery->scanned_count; i++) {
 		const struct scanned *other = &recovery->scanned[i];
@@ -96,11 +99,12 @@ static void seal_corrupt(struct recovery *recovery, const struct scanned *scanne
 static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
 {
 	struct segment *segment = scanned->segment;
-	struct stream *stream = &recovery->store->streams[segment->tier];
-	const struct position *durable = &recovery->durable[segment->tier];
+	struct store *store = recovery->store;
+	bool known = segment->stream != STREAM_COUNT;
+	const struct position *durable = known ? &recovery->durable[segment->stream] : NULL;
 	uint64_t end = min_u64(scanned->stop, scanned->end);
 	bool corrupt = !scanned->sealed && scanned->stop < scanned->end &&
-	    position_is_before(recovery, segment->tier, segment->id, end);
+	    position_is_before(recovery, segment, end);
 	if (corrupt) {
 		seal_corrupt(recovery, scanned);
 		end = min_u64(scanned->end, segment_room_end(segment->bytes));
@@ -109,10 +113,13 @@ static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
 	}
 	segment->state = SEGMENT_SEALED;
 	segment->tail = end;
-	stream->durable_segment = segment->id;
-	stream->durable_sector = (uint32_t)(end / SECTOR);
-	stream_note_end(stream, segment);
 	scanned->stop = end;
+	if (known) {
+		struct stream *stream = &store->streams[segment->stream];
+		stream->durable_segment = segment->id;
+		stream->durable_sector = (uint32_t)(end / SECTOR);
+		stream_note_end(stream, segment);
+	}
 	return !corrupt && !scanned->sealed && end <= segment_room_end(segment->bytes);
 }
 
@@ -147,6 +154,7 @@ static void deliver_corrupt(struct recovery *recovery, const struct found *found
 	struct store *store = recovery->store;
 	const struct place place = {found->segment, found->offset, found->bytes};
 	store->stats.corrupt_records++;
+	segment_note_death(segment_find(store, found->segment), 0);
 	log_warning(store->log, "Segment %u: record %llu is corrupt", found->segment,
 	    (unsigned long long)found->lsn);
 	store->events.corrupt(store->ctx, place, record);
@@ -180,6 +188,10 @@ static void deliver_read_done(struct store_read *read, enum err err)
 	} else if (err == ERR_MEMORY) {
 		store_read_fini(read);
 		recovery_fail(recovery, err);
+		return;
+	} else if (recovery->phase == RECOVERY_LOAD) {
+		store_read_fini(read);
+		recover_give_up_load(recovery);
 		return;
 	} else {
 		bool readable = read->record.lsn == found->lsn;
@@ -258,9 +270,14 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 	if (chained) {
 		record.flags &= (uint8_t)~RECORD_CHAINED;
 		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
+			if (recovery->has_manifest) {
+				recover_give_up_load(recovery);
+				return false;
+			}
 			/* A dead head may outlive its parts: a later record tells. */
 			log_verbose(recovery->store->log, "Record %llu lacks parts",
 			    (unsigned long long)found->lsn);
+			segment_note_death(segment_find(recovery->store, found->segment), 0);
 			recovery->store->events.corrupt(recovery->store->ctx,
 			    (struct place){found->segment, found->offset, found->bytes}, &record);
 			return true;
@@ -347,7 +364,10 @@ static void deliver_note(struct recovery *recovery, const struct found *found)
 {
 	struct segment *segment = segment_find(recovery->store, found->segment);
 	ASSERT(segment != NULL);
-	segment_note(segment, found->lsn, found->bytes, found->mark && !found->drop);
+	segment_note(segment, found->lsn, found->bytes, found->mark && !found->drop, found->type);
+	segment->expire_last_ms = INT64_MAX;
+	if (found->drop)
+		segment_note_death(segment, 0);       /* nobody knows when */
 }
 
 bool recover_deliver_fetched(struct recovery *recovery)

@@ -126,7 +126,7 @@ static enum err footer_begin(struct recovery *recovery, struct scanned *scanned)
 	if (bytes.len == 0)
 		return ERR_AGAIN;
 	if (footer_tail_parse(bytes, &stamp, segment->bytes, &reader->tail) != OK ||
-	    reader->tail.tier != segment->tier)
+	    (reader->tail.stream == STREAM_WARM) != (segment->tier == TIER_WARM))
 		return ERR_CORRUPT;
 	reader->has_tail = true;
 	reader->at = footer_blocks_at(segment->bytes, reader->tail.stored_bytes);
@@ -196,6 +196,7 @@ enum err recover_footer(struct recovery *recovery, struct scanned *scanned)
 	}
 	const struct footer_tail *tail = &reader->tail;
 	const struct commit_block seal = {
+		.stream = tail->stream,
 		.durable_lsn = tail->durable_lsn,
 		.durable_segment = tail->durable_segment,
 		.durable_sector = tail->durable_sector,

@@ -89,8 +89,16 @@ static void classify_covered(struct scanned *scanned, const struct manifest_segm
 	scanned->skip = scanned->sealed = scanned->used = true;
 	scanned->batches = 1;
 	scanned->stop = note->covered;
+	segment->records = note->records;
 	segment->record_bytes = note->record_bytes;
 	segment->marks = note->marks;
+	segment->mark_bytes = note->mark_bytes;
+	segment->expires = note->expires;
+	segment->expire_bytes = note->expire_bytes;
+	segment->birth_lsn = note->birth_lsn;
+	segment->death_lsn = note->death_lsn;
+	segment->expire_last_ms = note->expire_last_ms;
+	segment->stream = (uint8_t)note->stream;
 	segment->lsn_min = note->lsn_min;
 	segment->lsn_max = note->lsn_max;
 	segment->mark_lsn_max = note->mark_lsn_max;
@@ -113,7 +121,8 @@ static bool classify(struct recovery *recovery, struct scanned *scanned)
 	} else if (segment->id < manifest->header.next_segment) {
 		/* It was dead before the checkpoint; a power cut brought it back. */
 		static const struct manifest_segment dead = {
-			.covered = SECTOR, .lsn_min = UINT64_MAX};
+			.covered = SECTOR, .lsn_min = UINT64_MAX,
+			.death_lsn = UINT64_MAX, .stream = STREAM_COUNT};
 		classify_covered(scanned, &dead);
 	}
 	return true;
@@ -133,9 +142,9 @@ void recover_classify(struct recovery *recovery)
 	}
 	if (!recovery->has_manifest)
 		return;
-	for (uint32_t tier = 0; tier < TIER_COUNT; tier++)
-		recovery->durable[tier] = header->durable[tier];
-	recovery->durable_lsn = recovery->lsn_seen = header->last_lsn;
+	for (uint32_t number = 0; number < STREAM_COUNT; number++)
+		recovery->durable[number] = header->durable[number];
+	recovery->lsn_seen = header->last_lsn;
 	recovery->replay_lsn = header->replay_lsn;
 	store->next_segment =
 	    (uint32_t)max_u64(store->next_segment, recovery->manifest.header.next_segment);
@@ -146,9 +155,13 @@ static void restart_segments(struct store *store)
 	for (uint32_t i = store->segment_count; i > 0; i--) {
 		struct segment *segment = store->segments[i - 1];
 		segment->live_records = segment->live_bytes = 0;
-		segment->record_bytes = segment->marks = 0;
-		segment->lsn_min = UINT64_MAX;
-		segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
+		segment->records = segment->record_bytes = segment->marks = segment->mark_bytes = 0;
+		segment->expires = segment->expire_bytes = 0;
+		segment->lsn_min = segment->death_lsn = UINT64_MAX;
+		segment->lsn_max = segment->mark_lsn_max = 0;
+		segment->free_lsn = segment->birth_lsn = 0;
+		segment->stream = STREAM_COUNT;
+		segment->expire_last_ms = INT64_MIN;
 		if (segment->state == SEGMENT_LOST)
 			segment_free(store, segment);
 	}
@@ -160,6 +173,10 @@ void recover_restart(struct recovery *recovery)
 	if (recovery->load_begun)
 		store->events.load_reset(store->ctx);
 	recovery->load_begun = false;
+	if (recovery->has_manifest) {
+		store->checkpoint.slots[recovery->manifest.header.slot].valid = false;
+		checkpoint_slot_clear(store, recovery->manifest.header.slot);
+	}
 	load_drop_manifest(recovery);
 	chain_clear(store);
 	restart_segments(store);
@@ -169,7 +186,9 @@ void recover_restart(struct recovery *recovery)
 	recovery->scanned = NULL;
 	recovery->scanned_count = recovery->at = 0;
 	recovery->found_count = recovery->next = 0;
-	recovery->void_count = recovery->fetch_count = recovery->fetch_at = 0;
+	store->void_count = recovery->fetch_count = recovery->fetch_at = 0;
+	recovery->durable_lsn_in = 0;
+	recovery->noted = recovery->scanning = false;
 	recovery->link_count = 0;
 	memset(recovery->durable, 0, sizeof(recovery->durable));
 	recovery->durable_lsn = recovery->lsn_seen = recovery->replay_lsn = 0;
@@ -442,9 +461,13 @@ bool store_adopt(struct store *store, struct place *place, uint64_t lsn)
 	struct segment *segment = segment_find(store, place->segment);
 	const struct found *found = lsn == 0 ? NULL : recover_find(recovery, lsn);
 	bool chained = found != NULL && (found->flags & RECORD_CHAINED) != 0;
-	if (found != NULL && (!chained || segment == NULL)) {
-		*place = (struct place){found->segment, found->offset, found->bytes};
-		segment = segment_find(store, found->segment);
+	if (found != NULL) {
+		const struct place to = {found->segment, found->offset, found->bytes};
+		/* A head was copied without its parts: they are where they were. */
+		if (chain_find(store, *place) != NULL && chain_find(store, to) == NULL)
+			chain_rehead(store, *place, to);
+		*place = to;
+		segment = segment_find(store, to.segment);
 	}
 	if (segment == NULL)
 		segment = load_segment(store, place->segment);
@@ -498,8 +521,8 @@ static bool load_fetch_one(struct recovery *recovery)
 	if (err != OK) {
 		log_warning(store->log, "Segment %u: the record at %llu is corrupt", place.segment,
 		    (unsigned long long)offset);
-		store->stats.corrupt_records++;
-		return true;
+		recover_give_up_load(recovery);
+		return false;
 	}
 	recovery->fetched = (struct found){
 		.lsn = view.header.lsn,
@@ -571,6 +594,13 @@ void recover_count_lost(struct store *store)
 		    segment->id, (unsigned long long)segment->live_records);
 		store->stats.lost_records += segment->live_records;
 	}
+}
+
+void recover_give_up_load(struct recovery *recovery)
+{
+	log_warning(recovery->store->log, "The checkpoint does not fit: recovering from the log alone");
+	recover_restart(recovery);
+	io_timer_set(recovery->store->io, &recovery->timer, 0);
 }
 
 bool recover_load(struct recovery *recovery)

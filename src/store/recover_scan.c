@@ -58,17 +58,33 @@ static void scan_found(struct recovery *recovery)
 	recover_note_found(recovery, &found, header->refers);
 }
 
+/* The commit block names a segment of its own stream. */
+static void scan_name_stream(struct recovery *recovery, const struct commit_block *commit,
+    uint32_t segment)
+{
+	struct scanned *named = recover_scanned(recovery, segment);
+	ASSERT(commit->stream < STREAM_COUNT);
+	if (named != NULL && named->segment->stream == STREAM_COUNT)
+		named->segment->stream = (uint8_t)commit->stream;
+}
+
 void recover_learn(struct recovery *recovery, const struct scanned *scanned,
     const struct commit_block *commit)
 {
-	uint32_t tier = scanned->segment->tier;
-	struct position *durable = &recovery->durable[tier];
-	recovery->durable_lsn = max_u64(recovery->durable_lsn, commit->durable_lsn);
+	ASSERT(commit->stream < STREAM_COUNT);
+	struct position *durable = &recovery->durable[commit->stream];
+	scanned->segment->stream = (uint8_t)commit->stream;
+	if (commit->durable_lsn >= recovery->durable_lsn) {
+		recovery->durable_lsn = commit->durable_lsn;
+		recovery->durable_lsn_in = scanned->segment->id;
+	}
 	if (commit->durable_segment > durable->segment ||
 	    (commit->durable_segment == durable->segment &&
 	        commit->durable_sector > durable->sector))
 		*durable = (struct position){commit->durable_segment, commit->durable_sector};
+	scan_name_stream(recovery, commit, commit->durable_segment);
 	for (uint32_t i = 0; i < COMMIT_ENDED; i++) {
+		scan_name_stream(recovery, commit, commit->ended[i].segment);
 		struct scanned *before = recover_scanned(recovery, commit->ended[i].segment);
 		if (before == NULL || before->end_told_by > scanned->segment->id)
 			continue;
@@ -199,7 +215,7 @@ static bool salvage_is_due(const struct recovery *recovery, uint32_t at)
 	if (scanned->batches > 0)
 		return true;
 	uint32_t last = scan_last_used(recovery, tier);
-	if (scanned->segment->id < last || scanned->segment->id <= recovery->durable[tier].segment)
+	if (scanned->segment->id < last || scanned->segment->id <= position_last(recovery, tier))
 		return true;
 	for (uint32_t i = 0; i < at; i++) {
 		const struct scanned *before = &recovery->scanned[i];
@@ -275,7 +291,7 @@ bool recover_verify(struct recovery *recovery)
 		const struct segment *segment = segment_find(store, found->segment);
 		uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
 		if (found->drop || found->mark ||
-		    position_is_before(recovery, segment->tier, found->segment, offset))
+		    position_is_before(recovery, segment, offset))
 			continue;
 		recovery->reading = true;
 		recovery->read = (struct store_read){

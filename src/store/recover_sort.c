@@ -17,14 +17,30 @@ struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
 	return &recovery->scanned[low];
 }
 
-bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+/* A segment whose stream nobody names holds nothing durable: not one of its batches is whole,
+ * and no commit block elsewhere says where it ended. */
+bool position_is_before(const struct recovery *recovery, const struct segment *segment,
     uint64_t offset)
 {
-	const struct position *durable = &recovery->durable[tier];
-	ASSERT(tier < TIER_COUNT);
-	if (segment != durable->segment)
-		return segment < durable->segment;
+	ASSERT(segment->stream <= STREAM_COUNT);
+	if (segment->stream == STREAM_COUNT)
+		return false;
+	const struct position *durable = &recovery->durable[segment->stream];
+	if (segment->id != durable->segment)
+		return segment->id < durable->segment;
 	return offset < (uint64_t)durable->sector * SECTOR;
+}
+
+uint32_t position_last(const struct recovery *recovery, uint32_t tier)
+{
+	uint32_t last = 0;
+	ASSERT(tier < TIER_COUNT);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		uint32_t segment = recovery->durable[number].segment;
+		if ((number == STREAM_WARM) == (tier == TIER_WARM) && segment > last)
+			last = segment;
+	}
+	return last;
 }
 
 void recover_judge(struct recovery *recovery)
@@ -36,8 +52,7 @@ void recover_judge(struct recovery *recovery)
 		if (scanned == NULL || scanned->segment->id != found->segment)
 			scanned = recover_scanned(recovery, found->segment);
 		ASSERT(scanned != NULL);
-		bool durable = position_is_before(recovery, scanned->segment->tier,
-		    found->segment, offset);
+		bool durable = position_is_before(recovery, scanned->segment, offset);
 		if (offset >= scanned->end || (offset >= scanned->stop && !durable))
 			found->drop = true;
 	}
@@ -169,6 +184,11 @@ void recover_sort(struct recovery *recovery)
 	struct store *store = recovery->store;
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
+	/* What a checkpoint proves to be durable no commit block needs to say; but only what one
+	 * says counts when segments are to go. */
+	uint64_t recorded = recovery->durable_lsn;
+	if (recovery->has_manifest)
+		recovery->durable_lsn = max_u64(recorded, recovery->manifest.header.last_lsn);
 	uint64_t cut = sort_find_cut(recovery);
 	uint64_t torn = 0;
 	for (size_t i = sort_lower(recovery, cut); i < recovery->found_count; i++) {
@@ -183,7 +203,8 @@ void recover_sort(struct recovery *recovery)
 	}
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
-	store->recorded_lsn = min_u64(recovery->durable_lsn, cut - 1);
+	store->recorded_lsn = min_u64(recorded, cut - 1);
+	store->recorded_in = recovery->durable_lsn_in;
 	store->written_lsn = store->told_written = recovery->lsn_seen;
 	/* Until the VOID record is safe, commit blocks must not vouch for what it voids. */
 	store->durable_lsn = store->told_durable = cut - 1;

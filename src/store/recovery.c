@@ -196,6 +196,11 @@ static void recovery_finish(struct recovery *recovery)
 	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);
+	for (uint32_t i = 0; i < recovery->void_count; i++) {
+		const struct void_range *range = &recovery->voids[i];
+		if (recover_find(recovery, range->to) != NULL)
+			void_note(store, range->from, range->to);
+	}
 	recovery_free(store);
 	if (store->void_from != 0 && store_append_void(store) != OK)
 		log_verbose(store->log, "No room yet to say what was cut");
@@ -305,4 +310,12 @@ void recovery_maker_done(struct store *store)
 	struct recovery *recovery = store->recovery;
 	if (recovery != NULL && recovery->phase == RECOVERY_MAKE)
 		recovery_run(recovery);
+}
+
+/* From the maker's call: not at once. */
+void recovery_no_room(struct store *store)
+{
+	struct recovery *recovery = store->recovery;
+	if (recovery != NULL && recovery->phase == RECOVERY_MAKE && !recovery->stopped)
+		io_timer_set(store->io, &recovery->timer, 0);
 }

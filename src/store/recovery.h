@@ -4,7 +4,7 @@
  * records elsewhere, to learn what there is (24 bytes of memory per record) and how far it can
  * be trusted, and once in the order of LSNs, to tell the owner. In between it decides, in recover_sort.c:
  *
- *   A bad place before the durable position that any commit block of its tier names is
+ *   A bad place before the durable position that any commit block of its stream names is
  *   corruption: single records behind it are still looked for. Elsewhere it is a torn tail.
  *   Behind the durable LSN, LSNs must follow each other without a gap, and bodies are
  *   verified; from the first gap on everything is cut, and an incomplete atomic group with
@@ -65,10 +65,6 @@ struct link_body {
 	struct place place;               /* segment 0: not seen among what was loaded */
 };
 
-struct void_range {
-	uint64_t from, to;
-};
-
 /* Bytes of one segment around where we are. */
 struct window {
 	struct segment *segment;
@@ -108,8 +104,9 @@ struct recovery {
 	size_t            found_count, found_cap;
 	struct void_range *voids;
 	uint32_t          void_count, void_cap;
-	struct position   durable[TIER_COUNT];
+	struct position   durable[STREAM_COUNT];
 	uint64_t          durable_lsn, lsn_seen;
+	uint32_t          durable_lsn_in;         /* the segment whose commit block says so */
 	size_t            next;           /* entry to verify or deliver */
 	struct store_read read;
 	bool              reading;
@@ -160,6 +157,8 @@ void recover_count_lost(struct store *store);
 void recover_load_free(struct recovery *recovery);
 /* All over again, from the phase of scanning on, without a checkpoint. */
 void recover_restart(struct recovery *recovery);
+/* The same from within a phase, which ends with false. */
+void recover_give_up_load(struct recovery *recovery);
 
 /* recover_scan.c: each true when the phase is over. */
 bool recover_scan(struct recovery *recovery);
@@ -194,8 +193,11 @@ struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id);
 void recover_judge(struct recovery *recovery);
 /* The batch of this record, and whatever follows it in its segment, is torn. */
 void recover_cut(struct recovery *recovery, const struct found *found);
-bool position_is_before(const struct recovery *recovery, uint32_t tier, uint32_t segment,
+/* Is this place durable, as later commit blocks of its stream say? */
+bool position_is_before(const struct recovery *recovery, const struct segment *segment,
     uint64_t offset);
+/* The last segment of this tier that holds anything durable, or 0. */
+uint32_t position_last(const struct recovery *recovery, uint32_t tier);
 void recover_sort(struct recovery *recovery);
 const struct found *recover_find(const struct recovery *recovery, uint64_t lsn);
 

@@ -74,7 +74,9 @@ struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, co
 	segment->fd = -1;
 	segment->bytes = store->options.segment_bytes;
 	segment->tail = segment->written = SECTOR;
-	segment->lsn_min = UINT64_MAX;
+	segment->lsn_min = segment->death_lsn = UINT64_MAX;
+	segment->stream = STREAM_COUNT;
+	segment->expire_last_ms = INT64_MIN;
 	segment->zero_from = SECTOR;
 	segment->path = segment_path_new(store, tier, name, &segment->path_bytes);
 	segment_insert(store, segment);
@@ -115,25 +117,34 @@ void segment_clear(struct segment *segment)
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
 	ASSERT(segment->live_records == 0 && segment->pins == 0);
 	segment->tail = segment->written = SECTOR;
-	segment->record_bytes = segment->marks = 0;
-	segment->lsn_min = UINT64_MAX;
-	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = 0;
+	segment->records = segment->record_bytes = segment->marks = segment->mark_bytes = 0;
+	segment->expires = segment->expire_bytes = 0;
+	segment->lsn_min = segment->death_lsn = UINT64_MAX;
+	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = segment->birth_lsn = 0;
+	segment->stream = STREAM_COUNT;
+	segment->evacuated = segment->left_alone = false;
+	segment->expire_last_ms = INT64_MIN;
 	memset(segment->ended, 0, sizeof(segment->ended));
 	footer_drop(segment);
 	segment->footer_lost = false;
-	segment->footer_base = (struct footer_base){0};
 	segment->footer_raw = 0;
 }
 
-void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark)
+void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark, uint8_t type)
 {
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
 	ASSERT(lsn > 0);
+	segment->records++;
 	segment->record_bytes += bytes;
 	segment->lsn_min = min_u64(segment->lsn_min, lsn);
 	segment->lsn_max = max_u64(segment->lsn_max, lsn);
 	if (is_mark) {
 		segment->marks++;
+		segment->mark_bytes += bytes;
+		if (type == RECORD_EXPIRE) {
+			segment->expires++;
+			segment->expire_bytes += bytes;
+		}
 		segment->mark_lsn_max = max_u64(segment->mark_lsn_max, lsn);
 	}
 }
@@ -154,6 +165,8 @@ void segment_release(struct store *store, struct segment *segment, uint32_t byte
 	segment->live_records--;
 	segment->live_bytes -= bytes;
 	segment->free_lsn = max_u64(segment->free_lsn, store->next_lsn - 1);
+	/* In recovery nobody knows any more when it died. */
+	segment_note_death(segment, store->recovery != NULL ? 0 : store->next_lsn - 1);
 	if (segment->live_records == 0)
 		store->reclaim_due = true;
 }

@@ -12,8 +12,7 @@ void footer_note_durable(struct batch *batch);
 void footer_write(struct segment *segment, const struct commit_block *seal);
 void footer_drop(struct segment *segment);
 /* A record was added to a batch of this segment: room is kept for its item. */
-void footer_count(struct segment *segment, const struct record *record, uint32_t body_bytes,
-    const struct place *place, uint64_t batch_offset);
+void footer_count(struct segment *segment, const struct record *record);
 /* Where the room for batches ends if `record` (or NULL) came too. */
 uint64_t footer_end_for(const struct segment *segment, const struct record *record);
 

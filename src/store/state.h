@@ -1,9 +1,11 @@
 /* store/state.h: what the files of this folder share. Private to src/store.
  *
- * One stream of segments per tier: the hot one takes what is appended (and copies on their
- * way back), the others take copies only. A stream has one open batch and a list of closed
- * ones in log order; a batch leaves the list when it is durable, so that whatever is not
- * durable yet is in memory and can be written again elsewhere.
+ * Streams of segments: one takes what is appended (and copies on their way back to hot), the
+ * others take copies only: of the warm tier, and of the cleaner by expiry class. What is
+ * appended is one stream on purpose: records are acknowledged in order, and durable as a
+ * prefix; the classes part when records are cleaned for the first time. A stream has one open
+ * batch and a list of closed ones in log order; a batch leaves the list when it is durable, so
+ * that whatever is not durable yet is in memory and can be written again elsewhere.
  */
 #pragma once
 #include "base/arith.h"
@@ -19,10 +21,14 @@ enum {
 	STORE_MAGIC = 0x53746f72,
 	STREAM_MAGIC = 0x53747265,
 	SEGMENT_MAGIC = 0x5365676d,
-	RESERVE_SEGMENTS = 2,
+	/* Spares that PUT leaves alone; DELETE and the like take all but the last, which is the
+	 * cleaner's, and that of a batch whose write failed. */
+	RESERVE_SEGMENTS = 3,
+	RESERVE_CLEANER = 1,
 	STREAM_BATCHES = 16,              /* open, waiting, in flight, not yet synced */
 	STREAM_UNSYNCED = 8,              /* more than these are synced at once */
-	GATHER_BYTES = 64 << 10,
+	GATHER_BYTES = 64 << 10,          /* somebody waits for them */
+	GATHER_BYTES_IDLE = 512 << 10,    /* nobody does */
 	PIECE_BYTES = 1 << 20,            /* one disk read, one slice of zeroing */
 	TICK_US = 1000000,
 };
@@ -42,14 +48,25 @@ struct segment {
 	uint32_t       magic;
 	uint32_t       id, nonce;
 	uint8_t        state, tier;
+	uint8_t        stream;            /* who wrote to it; STREAM_COUNT: nobody, or not known */
 	bool           failed;            /* a write failed: never used again */
+	bool           evacuated;         /* the cleaner left nothing in it that anybody needs */
+	bool           left_alone;        /* the cleaner found it corrupt, or could not read it */
+	uint64_t       clean_after_us;    /* the cleaner tried in vain */
+	uint32_t       moves_pending;     /* copies (move.c) that the owner was not yet offered */
 	int            fd;
 	uint64_t       bytes;             /* of the file */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
 	struct position ended[COMMIT_ENDED];      /* for its commit blocks */
 	uint32_t       pins;              /* reads and writes in flight, batches not yet durable */
-	uint64_t       live_records, live_bytes, record_bytes, marks;
+	uint64_t       live_records, live_bytes, records, record_bytes;
+	uint64_t       marks, mark_bytes;         /* among them: */
+	uint64_t       expires, expire_bytes;     /* those of type EXPIRE */
+	/* For the cleaner (clean.h). All LSNs as store->next_lsn stood then, 0: not known. */
+	uint64_t       birth_lsn;         /* when the first record came */
+	uint64_t       death_lsn;         /* a record first died at, or before; UINT64_MAX: none */
+	int64_t        expire_last_ms;    /* no record lives longer; INT64_MAX: or not known */
 	uint64_t       lsn_min, lsn_max, mark_lsn_max;        /* lsn_min: UINT64_MAX if empty */
 	uint64_t       free_lsn;          /* must be durable before this can go */
 	uint64_t       zero_from;         /* the file is zeroed from here to its end */
@@ -61,13 +78,13 @@ struct segment {
 	struct store  *store;
 	struct footer *footer;            /* being gathered or written; NULL: none yet */
 	bool           footer_lost;       /* there will be none */
-	struct footer_base footer_base;   /* of the record appended last */
 	uint64_t       footer_raw;        /* bytes of its items, for the room to keep */
 };
 
 struct stream {
 	uint32_t        magic;
 	uint8_t         tier;
+	uint8_t         number;           /* enum log_stream */
 	struct store   *store;
 	struct segment *active;
 	struct batch   *open;
@@ -90,6 +107,11 @@ struct stream {
 	struct list     moves_waiting;    /* move.c: for a segment or a batch */
 };
 
+/* LSNs from `from` to `to` were cut off by a recovery: no record with one of them counts. */
+struct void_range {
+	uint64_t from, to;
+};
+
 /* Makes one segment at a time, new or recycled. */
 struct maker {
 	struct io_op    op;
@@ -103,6 +125,7 @@ struct maker {
 };
 
 struct chain_table;
+struct cleaner;
 struct recovery;
 struct repair;
 
@@ -121,7 +144,7 @@ struct store {
 	bool                 reclaim_due;         /* a segment may have died */
 	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
-	struct stream        streams[TIER_COUNT];
+	struct stream        streams[STREAM_COUNT];      /* those of a tier by its number, too */
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
 	struct segment     **segments;            /* by id */
 	uint32_t             segment_count, segment_cap;
@@ -131,6 +154,7 @@ struct store {
 	uint8_t             *zeros;               /* PIECE_BYTES */
 	uint64_t             next_lsn;
 	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
+	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
@@ -147,6 +171,9 @@ struct store {
 	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
 	struct checkpoint    checkpoint;
+	struct cleaner      *cleaner;
+	struct void_range   *voids;               /* LSNs that were cut; for the cleaner */
+	uint32_t             void_count, void_cap;
 	struct recovery     *recovery;
 	struct repair       *repair;
 	struct store_stats   stats;
@@ -162,8 +189,13 @@ char *segment_path_new(struct store *store, enum tier tier, const char *name, si
 void segment_name(char out[32], enum tier tier, uint32_t id);
 /* It holds nothing any more, for good. */
 void segment_clear(struct segment *segment);
-/* A record, alive or not, that lies in the segment. */
-void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark);
+/* A record, alive or not, that lies in the segment. `type` matters for marks. */
+void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark, uint8_t type);
+/* Something in it died when the log stood at this LSN. */
+static inline void segment_note_death(struct segment *segment, uint64_t lsn)
+{
+	segment->death_lsn = segment->death_lsn < lsn ? segment->death_lsn : lsn;
+}
 void segment_retain(struct segment *segment, uint32_t bytes);
 void segment_release(struct store *store, struct segment *segment, uint32_t bytes);
 struct segment *segment_spare(const struct store *store, enum tier tier, uint32_t *count);
@@ -177,6 +209,8 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 void maker_init(struct store *store);
 void maker_fini(struct store *store);
 void maker_pump(struct store *store);
+/* Within disk_bytes_max there can be so many spare hot segments, once all that is dead is freed. */
+bool maker_can_offer(const struct store *store, uint32_t count);
 /* Nothing it does is under way. */
 bool maker_is_idle(const struct store *store);
 void maker_abandon(struct store *store);
@@ -185,14 +219,16 @@ bool zeroer_overlaps(const struct segment *segment, uint64_t from, uint64_t to);
 void zeroer_pump(struct store *store);
 
 /* ---- stream.c: where a record goes ---- */
-void stream_init(struct store *store, struct stream *stream, enum tier tier);
+void stream_init(struct store *store, struct stream *stream, enum log_stream number);
+/* Takes copies only: what is not durable there may be given up. */
+static inline bool stream_is_copies(const struct stream *stream)
+{
+	return stream->number != STREAM_USER;
+}
 void stream_fini(struct stream *stream);
 void stream_abandon(struct stream *stream);
-/* Room for this record in the open batch, closing it and changing segments as needed. */
-MUST_CHECK enum err stream_prepare(struct stream *stream, const struct record *record,
-    const struct payload *payload);
-/* After stream_prepare. */
-void stream_add(struct stream *stream, const struct record *record,
+/* Adds the record to the open batch, closing it and changing segments as needed. */
+MUST_CHECK enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
 /* The segment ends at its tail; asked again, somewhere else. */
 void stream_note_end(struct stream *stream, const struct segment *segment);
@@ -202,7 +238,10 @@ void stream_mark(struct stream *stream);
 uint64_t stream_room(const struct stream *stream);      /* bytes left in the active segment */
 struct batch *stream_batch_new(struct stream *stream);
 void stream_batch_done(struct stream *stream, struct batch *batch);
-MUST_CHECK enum err stream_next_segment(struct stream *stream, bool may_use_reserve);
+/* Leaves `keep` spares of a hot tier. */
+MUST_CHECK enum err stream_next_segment(struct stream *stream, uint32_t keep);
+/* Seals the active segment; the next record begins another one. */
+void stream_end_segment(struct stream *stream);
 
 /* ---- commit.c: batches to the disk ---- */
 void commit_pump(struct stream *stream);
@@ -226,6 +265,8 @@ void fail_abandon(struct store *store);
 /* Appends the VOID record that is owed. */
 MUST_CHECK enum err store_append_void(struct store *store);
 void store_set_state(struct store *store, enum err state);
+/* Why no segment can be had: ERR_DISKFULL, ERR_READONLY, or ERR_OVERLOADED (one will come). */
+enum err store_no_room(const struct store *store);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);
 
@@ -244,12 +285,43 @@ void read_abandon(struct store *store);
 /* ---- move.c ---- */
 void move_batch_durable(struct batch *batch);
 void move_batch_failed(struct batch *batch, enum err err);
+void move_batch_rehomed(struct batch *batch, struct segment *from);     /* a failed write */
 void move_pump(struct store *store);
 void move_run_deferred(struct store *store);
 void move_abandon(struct store *store);
 /* A copied part went to another place with its batch. */
 bool move_has_parts(const struct store *store);         /* a copy of a chain is half done */
 bool move_part_moved(struct store *store, struct place from, struct place to);
+
+/* ---- clean.c, clean_copy.c, clean_pick.c: partly dead segments; see clean.h ---- */
+void clean_init(struct store *store);
+void clean_fini(struct store *store);
+void clean_abandon(struct store *store);
+void clean_tick(struct store *store);
+/* A batch became durable, or a segment was made: the cleaner goes on. */
+void clean_pump(struct store *store);
+/* There is hardly room: do not wait for the next tick. */
+void clean_wake(struct store *store);
+void clean_stop(struct store *store);                   /* takes up nothing new */
+bool clean_is_idle(const struct store *store);          /* nothing of it is under way */
+/* It may still make room: whoever needs a segment should wait. */
+bool clean_is_helping(const struct store *store);
+void clean_get_stats(const struct store *store, struct store_stats *out);
+void clean_batch_durable(struct batch *batch);
+void clean_batch_failed(struct batch *batch);
+/* `record` was copied to its place, and the owner took the copy or not. */
+void clean_note_copy(struct store *store, const struct record *record, bool taken);
+/* Which marks other segments need: each needs those from some LSN on; the two smallest. */
+struct clean_pins {
+	uint64_t              first, second;
+	const struct segment *whose;      /* the first one is this segment's; it does not need its own */
+};
+struct clean_pins clean_pins(const struct store *store);
+/* Is a mark (EXPIRE apart) that lies in this segment needed for the sake of another? */
+bool clean_needs_mark(const struct clean_pins *pins, const struct segment *lies_in, uint64_t lsn);
+/* LSNs from `from` on and before `to` were cut off. */
+void void_note(struct store *store, uint64_t from, uint64_t to);
+bool void_covers(const struct store *store, uint64_t lsn);
 
 /* ---- chain.c: bodies in several records ---- */
 struct chain {
@@ -269,6 +341,8 @@ struct chain *chain_add(struct store *store, struct place head, uint32_t count);
 void chain_retain(struct store *store, struct place head);
 void chain_drop(struct store *store, struct place head);      /* one owner fewer */
 void chain_rehead(struct store *store, struct place from, struct place to);
+/* Does any living chain name this part? */
+bool chain_has_part(const struct store *store, struct place part);
 bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 struct chain *chain_next(const struct store *store, const struct chain *chain);   /* NULL: first */
@@ -285,5 +359,6 @@ struct segment *reclaim_reusable(const struct store *store, enum tier tier);
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
+void recovery_no_room(struct store *store);     /* it need not wait for more spares */
 
 #include "store/snapshot.h"

@@ -51,10 +51,10 @@ enum err store_new(struct io *io, const struct store_options *options,
 		store->options.spare_segments = RESERVE_SEGMENTS + 1;
 	if (store->options.batches_in_flight == 0)
 		store->options.batches_in_flight = 1;
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
+	for (int tier = 0; tier < TIER_COUNT; tier++)
 		store->dir[tier] = store_copy_text(store, options->dir[tier]);
-		stream_init(store, &store->streams[tier], (enum tier)tier);
-	}
+	for (int number = 0; number < STREAM_COUNT; number++)
+		stream_init(store, &store->streams[number], (enum log_stream)number);
 	store->tier_used[TIER_HOT] = true;
 	store->direct = true;
 	store->next_segment = 1;
@@ -70,6 +70,7 @@ enum err store_new(struct io *io, const struct store_options *options,
 	io_timer_init(&store->deferred_timer, store_run_deferred, store);
 	maker_init(store);
 	chain_init(store);
+	clean_init(store);
 	err = checkpoint_init(store);
 	if (err != OK) {
 		store_free(store);
@@ -85,8 +86,10 @@ static void store_teardown(struct store *store)
 	io_timer_cancel(store->io, &store->tick);
 	io_timer_cancel(store->io, &store->delay);
 	io_timer_cancel(store->io, &store->deferred_timer);
+	clean_fini(store);
+	for (int number = 0; number < STREAM_COUNT; number++)
+		stream_fini(&store->streams[number]);
 	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		stream_fini(&store->streams[tier]);
 		if (store->dir[tier] != NULL)
 			memory_free(store->memory, store->dir[tier], strlen(store->dir[tier]) + 1);
 	}
@@ -102,6 +105,7 @@ static void store_teardown(struct store *store)
 	maker_fini(store);
 	chain_fini(store);
 	checkpoint_fini(store);
+	memory_free(store->memory, store->voids, store->void_cap * sizeof(*store->voids));
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
 }
@@ -125,8 +129,9 @@ void store_abandon(struct store *store)
 	move_abandon(store);
 	fail_abandon(store);
 	maker_abandon(store);
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		struct stream *stream = &store->streams[tier];
+	clean_abandon(store);
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		struct stream *stream = &store->streams[number];
 		stream->in_flight = 0;
 		stream->syncing = false;
 		stream_abandon(stream);
@@ -155,6 +160,7 @@ static void store_tick(struct io_timer *timer)
 	maker_pump(store);
 	store->reclaim_due = true;
 	reclaim_pump(store);
+	clean_tick(store);
 }
 
 static void store_delay(struct io_timer *timer)
@@ -199,6 +205,14 @@ void store_set_state(struct store *store, enum err state)
 		store->events.state(store->ctx, state);
 }
 
+enum err store_no_room(const struct store *store)
+{
+	if (store->state != OK)
+		return store->state;
+	bool full = store->maker.retry_us != 0 && !clean_is_helping(store);
+	return full ? ERR_DISKFULL : ERR_OVERLOADED;
+}
+
 /* ---- Writing ---- */
 
 static enum err store_check_record(const struct store *store, const struct record *record)
@@ -229,10 +243,10 @@ enum err store_append_void(struct store *store)
 		.sync = SYNC_ALWAYS,
 	};
 	const struct payload payload = {0};
-	enum err err = stream_prepare(stream, &record, &payload);
+	enum err err = stream_append(stream, &record, &payload, &record.place);
 	if (err != OK)
 		return err;
-	stream_add(stream, &record, &payload, &record.place);
+	void_note(store, store->void_from, store->next_lsn);
 	store->next_lsn++;
 	store->void_from = 0;
 	return OK;
@@ -262,10 +276,9 @@ static enum err store_append_one(struct store *store, struct record *record)
 		payload.crcs = record->body->chunk_crcs;
 		ASSERT(payload.crcs != NULL);
 	}
-	enum err err = stream_prepare(stream, record, &payload);
+	enum err err = stream_append(stream, record, &payload, &record->place);
 	if (err != OK)
 		return err;
-	stream_add(stream, record, &payload, &record->place);
 	if (record_is_mark(record->type, payload.len))
 		record->place = (struct place){0};
 	return OK;
@@ -319,7 +332,7 @@ bool store_is_pressed(const struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	const struct stream *stream = &store->streams[TIER_HOT];
 	uint32_t spares;
-	if (store->state != OK || store->maker.retry_us != 0)
+	if (store->state != OK || (store->maker.retry_us != 0 && !clean_is_helping(store)))
 		return false;
 	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
 		return true;
@@ -333,8 +346,8 @@ bool store_is_pressed(const struct store *store)
 void store_flush(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	for (int tier = 0; tier < TIER_COUNT; tier++)
-		commit_pump(&store->streams[tier]);
+	for (int number = 0; number <= STREAM_WARM; number++)
+		commit_pump(&store->streams[number]);     /* the cleaner sends its own */
 	checkpoint_pump(store);
 }
 
@@ -385,6 +398,18 @@ void store_retain(struct store *store, struct place place)
 	chain_retain(store, place);
 }
 
+/* After a write error the chain itself goes along, with all its owners. */
+void store_follow(struct store *store, struct place from, struct place to)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	segment_retain(segment_find(store, to.segment), to.bytes);
+	if (chain_find(store, from) != NULL && chain_find(store, to) != NULL) {
+		chain_retain(store, to);
+		chain_drop(store, from);
+	}
+	segment_release(store, segment_find(store, from.segment), from.bytes);
+}
+
 enum tier store_tier(const struct store *store, struct place place)
 {
 	const struct segment *segment = segment_find(store, place.segment);
@@ -396,8 +421,8 @@ enum tier store_tier(const struct store *store, struct place place)
 
 static bool store_is_quiet(const struct store *store)
 {
-	for (int tier = 0; tier < TIER_COUNT; tier++) {
-		const struct stream *stream = &store->streams[tier];
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		const struct stream *stream = &store->streams[number];
 		if (stream->in_flight > 0 || stream->syncing)
 			return false;
 		if (store->state != ERR_READONLY && !commit_is_quiet(stream))
@@ -405,7 +430,7 @@ static bool store_is_quiet(const struct store *store)
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
 	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
-	    checkpoint_is_idle(store);
+	    clean_is_idle(store) && checkpoint_is_idle(store);
 }
 
 void store_check_closed(struct store *store)
@@ -413,7 +438,8 @@ void store_check_closed(struct store *store)
 	if (!store->closing || store->closed || !store_is_quiet(store))
 		return;
 	struct stream *hot = &store->streams[TIER_HOT];
-	if (hot->unmarked && !hot->failed && store->state != ERR_READONLY && hot->open == NULL) {
+	if (hot->unmarked && !hot->failed && store->state != ERR_READONLY && hot->open == NULL &&
+	    hot->active != NULL) {
 		hot->unmarked = false;
 		stream_mark(hot);
 		commit_pump(hot);
@@ -433,6 +459,7 @@ void store_close(struct store *store, void (*closed)(void *ctx))
 	ASSERT(!store->closing);
 	ASSERT(store->opened);
 	store->closing = true;
+	clean_stop(store);
 	store->closed_event = closed;
 	if (store->state != ERR_READONLY)
 		store_sync(store);
@@ -443,6 +470,7 @@ void store_get_stats(const struct store *store, struct store_stats *out)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
 	*out = store->stats;
+	clean_get_stats(store, out);
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		const struct segment *segment = store->segments[i];
 		out->tier[segment->tier].segments++;

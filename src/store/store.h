@@ -11,11 +11,11 @@
  *   in it asks for it. durable() tells how far the log is safe; replies wait for that.
  *   A record starts alive. store_release says that nobody needs it; a sealed segment with
  *   nothing alive is recycled or unlinked, once its tombstones are not needed either: a
- *   tombstone is needed while any other segment holds a record with a smaller LSN.
+ *   tombstone is needed while any other segment may hold a record that it deleted (clean.h).
  *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
  *   place is nowhere (segment 0), for which store_release does nothing.
- *   A record may move (to another tier, or to a fresh segment after a write error). It
- *   keeps its LSN; relocated() offers the new place and the owner takes it if its entry
+ *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
+ *   segment after a write error). It keeps its LSN; relocated() offers the new place and the owner takes it if its entry
  *   still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
@@ -78,6 +78,12 @@ struct record {
 	struct place place;         /* given by append; nowhere for marks */
 };
 
+enum liveness {
+	RECORD_DEAD,            /* nobody needs it */
+	RECORD_LIVES,           /* its own key does */
+	RECORD_SHARED,          /* another key does, which a LINK gave it; its own key does not */
+};
+
 struct store_events {
 	/* Recovery: each surviving record, in LSN order. `value` is loaded for VALUE and SETTING
 	 * records up to BODY_INLINE_MAX and `body` (heap) above; IMAGE bodies are not. The owner
@@ -107,12 +113,16 @@ struct store_events {
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
+	/* Asked by the cleaner: does an entry name this record at this very place? Of an EXPIRE: is
+	 * the deadline of its key, whose record is older, what this one says? The body is not loaded.
+	 * NULL: the store has no cleaner, and a segment goes only when all of it is dead. */
+	enum liveness (*is_live)(void *ctx, const struct record *record);
 };
 
 struct store_options {
 	const char *dir[TIER_COUNT];        /* TIER_WARM may be NULL: no such tier */
 	uint32_t    segment_bytes;          /* power of two, 1 MiB .. 1 GiB; default 64 MiB */
-	uint32_t    spare_segments;         /* kept ready; the last 2 are the reserve */
+	uint32_t    spare_segments;         /* kept ready; the last 3 are the reserve */
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
@@ -166,6 +176,8 @@ enum err store_state(const struct store *store);
 void store_release(struct store *store, struct place place);
 /* One more owner of a living record (COPY of an image shares its body). */
 void store_retain(struct store *store, struct place place);
+/* Inside relocated() only: one more owner of `from` goes along to `to`. */
+void store_follow(struct store *store, struct place from, struct place to);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
@@ -258,6 +270,7 @@ struct store_stats {
 	} tier[TIER_COUNT];
 	uint64_t appended_records, appended_bytes;       /* as the owner asked */
 	uint64_t written_bytes;                          /* to the device, padding and all */
+	uint64_t zeroed_bytes;                           /* of these: making new segments */
 	uint64_t batches, syncs, sync_us_total, sync_us_max;
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
@@ -265,6 +278,13 @@ struct store_stats {
 	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
 	uint64_t lost_records;
 	uint64_t footers_written, footers_read, footers_missing;
+	struct {
+		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
+		uint64_t records, bytes;         /* copied, marks too */
+		uint64_t marks, marks_dropped;
+		uint64_t free_segments, total_segments;      /* the hot tier's room */
+		uint32_t duty_percent;           /* the part of the time that it works now; 0: at rest */
+	} cleaner;
 };
 
 /* How far recovery has come. */

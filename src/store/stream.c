@@ -1,12 +1,15 @@
 /* store/stream.c: where the next record goes: the open batch, the active segment. */
 #include "store/state.h"
 
-void stream_init(struct store *store, struct stream *stream, enum tier tier)
+void stream_init(struct store *store, struct stream *stream, enum log_stream number)
 {
-	ASSERT(tier < TIER_COUNT);
+	_Static_assert((int)STREAM_USER == (int)TIER_HOT, "moves go by tier");
+	_Static_assert((int)STREAM_WARM == (int)TIER_WARM, "moves go by tier");
+	ASSERT(number < STREAM_COUNT);
 	stream->magic = STREAM_MAGIC;
 	stream->store = store;
-	stream->tier = (uint8_t)tier;
+	stream->number = (uint8_t)number;
+	stream->tier = number == STREAM_WARM ? TIER_WARM : TIER_HOT;
 	stream->batch_limit = STREAM_BATCHES;
 	list_init(&stream->batches);
 	list_init(&stream->idle);
@@ -121,7 +124,7 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 	struct segment *segment = batch->segment;
 	struct commit_block commit = {
 		.flags = flags,
-		.tier = stream->tier,
+		.stream = stream->number,
 		.durable_lsn = store->durable_lsn,
 		.durable_segment = stream->durable_segment,
 		.durable_sector = stream->durable_sector,
@@ -181,51 +184,55 @@ void stream_close_batch(struct stream *stream, bool seal)
 	stream_close(stream, batch, COMMIT_SEAL);
 }
 
-enum err stream_next_segment(struct stream *stream, bool may_use_reserve)
+void stream_end_segment(struct stream *stream)
+{
+	struct segment *last = stream->active;
+	ASSERT(last != NULL);
+	if (!last->failed)
+		stream_close_batch(stream, true);
+	last->state = SEGMENT_SEALED;
+	stream->store->reclaim_due = true;
+	stream_note_end(stream, last);
+	stream->active = NULL;
+}
+
+enum err stream_next_segment(struct stream *stream, uint32_t keep)
 {
 	struct store *store = stream->store;
 	uint32_t spares;
 	struct segment *next = segment_spare(store, stream->tier, &spares);
-	uint32_t keep = stream->tier == TIER_HOT && !may_use_reserve ? RESERVE_SEGMENTS : 0;
-	if (spares <= keep) {
+	if (spares <= (stream->tier == TIER_HOT ? keep : 0)) {
 		maker_pump(store);
-		if (store->state != OK)
-			return store->state;
-		return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
+		return store_no_room(store);
 	}
-	struct segment *last = stream->active;
 	ASSERT(next->id > stream->durable_segment);
-	if (last != NULL) {
-		if (!last->failed)
-			stream_close_batch(stream, true);
-		last->state = SEGMENT_SEALED;
-		store->reclaim_due = true;
-		stream_note_end(stream, last);
-	}
+	if (stream->active != NULL)
+		stream_end_segment(stream);
 	memcpy(next->ended, stream->ended, sizeof(next->ended));
 	next->state = SEGMENT_ACTIVE;
 	next->tail = next->written = SECTOR;
+	next->stream = stream->number;
+	next->birth_lsn = store->next_lsn;
 	stream->active = next;
 	maker_pump(store);
 	return OK;
 }
 
-/* Once a batch was opened for it, the record fits: its size alone was checked before. */
-enum err stream_prepare(struct stream *stream, const struct record *record,
+/* Spares that are not for this record. */
+static uint32_t stream_spares_kept(const struct stream *stream, const struct record *record)
+{
+	if (stream->number == STREAM_SHORT || stream->number == STREAM_LONG)
+		return 0;
+	return record_may_use_reserve(record->type) ? RESERVE_CLEANER : RESERVE_SEGMENTS;
+}
+
+/* Opens a batch in which the record fits: its size alone was checked before. */
+static enum err stream_make_room(struct stream *stream, const struct record *record,
     const struct payload *payload)
 {
-	CHECK_OBJ(stream, STREAM_MAGIC);
-	if (stream->failed)
-		return ERR_OVERLOADED;
 	uint64_t need = batch_bytes_alone(record, payload->len);
 	if (need > segment_room_end(stream->store->options.segment_bytes) - SECTOR)
 		return ERR_TOOLARGE;
-	if (stream->open != NULL) {
-		uint64_t bytes = batch_bytes_with(stream->open, record, payload);
-		if (bytes > 0 &&
-		    stream->open->offset + bytes <= footer_end_for(stream->active, record))
-			return OK;
-	}
 	if (stream->batch_count + 3 > stream->batch_limit)
 		return ERR_OVERLOADED;
 	uint64_t tail = stream->active == NULL ? 0 : stream->active->tail;
@@ -234,7 +241,7 @@ enum err stream_prepare(struct stream *stream, const struct record *record,
 		tail = stream->open->offset +
 		    round_up(stream->open->bytes + RECORD_ALIGN + COMMIT_BYTES, SECTOR);
 	if (stream->active == NULL || (!fresh && tail + need > footer_end_for(stream->active, record))) {
-		enum err err = stream_next_segment(stream, record_may_use_reserve(record->type));
+		enum err err = stream_next_segment(stream, stream_spares_kept(stream, record));
 		if (err != OK)
 			return err;
 	}
@@ -244,18 +251,46 @@ enum err stream_prepare(struct stream *stream, const struct record *record,
 	return OK;
 }
 
-void stream_add(struct stream *stream, const struct record *record,
+/* True if the record has a spot in the open batch. */
+static bool stream_find_spot(const struct stream *stream, const struct record *record,
+    const struct payload *payload, struct batch_spot *spot)
+{
+	const struct batch *batch = stream->open;
+	if (batch == NULL)
+		return false;
+	uint64_t bytes = batch_bytes_with(batch, record, payload, spot);
+	return bytes > 0 && batch->offset + bytes <= footer_end_for(stream->active, record);
+}
+
+enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place)
 {
+	struct batch_spot spot;
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	if (stream->failed)
+		return ERR_OVERLOADED;
+	if (!stream_find_spot(stream, record, payload, &spot)) {
+		enum err err = stream_make_room(stream, record, payload);
+		if (err != OK)
+			return err;
+		/* The first record of a fresh segment may leave no room for a footer. */
+		uint64_t bytes = batch_bytes_with(stream->open, record, payload, &spot);
+		ASSERT(bytes > 0);
+		ASSERT(stream->open->offset + bytes <= segment_room_end(stream->active->bytes));
+	}
 	struct batch *batch = stream->open;
 	struct segment *segment = stream->active;
-	ASSERT(batch != NULL && batch->segment == segment);
+	ASSERT(batch->segment == segment);
 	struct stamp stamp = segment_stamp(segment, batch->offset);
-	batch_add(batch, &stamp, record, payload, place);
-	ASSERT(batch->offset + batch->bytes <= segment_room_end(segment->bytes));
+	*place = batch_add(batch, &stamp, record, payload, &spot);
 	bool is_mark = record_is_mark(record->type, payload->len);
-	segment_note(segment, record->lsn, place->bytes, is_mark);
-	footer_count(segment, record, payload->len, place, batch->offset);
-	if (!is_mark)
-		segment_retain(segment, place->bytes);
+	footer_count(segment, record);
+	segment_note(segment, record->lsn, place->bytes, is_mark, record->type);
+	if (is_mark)
+		return OK;
+	segment_retain(segment, place->bytes);
+	int64_t until_ms = record->expire_ms != 0 ? record->expire_ms : INT64_MAX;
+	if (until_ms > segment->expire_last_ms)
+		segment->expire_last_ms = until_ms;
+	return OK;
 }

@@ -25,13 +25,13 @@ static void fuzz_repair(uint8_t *bytes)
 		struct commit_block commit;
 		memcpy(&header, bytes + at, sizeof(header));
 		memcpy(&commit, bytes + at, sizeof(commit));
+		uint32_t head_bytes = 0;
 		if (header.magic == RECORD_MAGIC && header.key_bytes <= KEY_BYTES_MAX &&
-		    header.meta_bytes <= META_BYTES_MAX && header.body_bytes <= RECORD_BODY_MAX &&
-		    at +
-		            record_head_bytes(
-		                header.key_bytes, header.meta_bytes, header.body_bytes) <=
-		        FUZZ_SEGMENT)
-			record_stamp(bytes + at, &stamp);
+		    header.meta_bytes <= META_BYTES_MAX && header.body_bytes <= RECORD_BODY_MAX)
+			head_bytes = record_head_bytes(
+			    header.key_bytes, header.meta_bytes, header.body_bytes);
+		if (head_bytes > 0 && at + head_bytes <= FUZZ_SEGMENT)
+			record_stamp(bytes + at, head_bytes, &stamp);
 		if (header.magic == COMMIT_MAGIC && (uint64_t)commit.batch_sector * SECTOR <= at)
 			commit_write(bytes + at, &commit, &stamp);
 	}

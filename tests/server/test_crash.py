@@ -98,7 +98,7 @@ def load_and_kill(server, states, pick):
     writers = [Writer(server, f"w{i}", pick.random(), states, acked) for i in range(WRITERS)]
     for writer in writers:
         writer.start()
-    assert enough.wait(60)
+    assert enough.wait(60), server.log()
     server.kill()
     allowed = {}
     for writer in writers:

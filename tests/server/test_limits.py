@@ -134,6 +134,14 @@ def test_a_full_disk_refuses_and_recovers_by_itself(small_disk):
     assert client.dbsize() == second + 1 and get(client, "again") == body
 
 
+def test_an_image_larger_than_the_disk_may_hold_is_refused_at_once(make_server):
+    server = make_server("--disk-bytes-max", "48mb")
+    client = server.client()
+    with pytest.raises(redis.ResponseError, match="^DISKFULL"):
+        put(client, "large", png(4, 4) + bytes(60 * MIB))
+    assert put(client, "small", png(4, 4)) and client.dbsize() == 1
+
+
 def test_more_than_the_body_memory_is_refused(make_server):
     server = make_server("--body-memory", "16mb", "--hot-memory", "4mb")
     with Wire(server.port, timeout=60) as wire:

@@ -1,4 +1,8 @@
 """RESP on the wire: pipelines, pieces, limits, errors that never close the connection."""
+import socket
+import threading
+from random import Random
+
 import pytest
 
 from conftest import until
@@ -111,6 +115,40 @@ def test_silent_unauthenticated_connection_is_closed(make_server):
     with Wire(server.port, timeout=15) as wire:
         with pytest.raises(ConnectionError):
             wire.read()
+
+
+@pytest.mark.parametrize("backend", ["io_uring", "epoll"])
+def test_large_and_small_requests_in_pieces_of_any_size(make_server, backend):
+    options = ["--io-backend", "epoll"] if backend == "epoll" else []
+    server = make_server(*options)
+    random = Random(7)
+    values, stream, expected = {}, b"", []
+    for i in range(120):
+        if random.random() < 0.4:
+            size = random.choice([70_000, 65_536, 65_537, 17_000, 300_000, 1_000_000])
+            values[b"k%d" % (i % 10)] = random.randbytes(size)
+            stream += encode("SET", b"k%d" % (i % 10), values[b"k%d" % (i % 10)])
+            expected.append(b"+OK")
+        elif random.random() < 0.3:
+            stream += encode("PING") * 7
+            expected += [b"+PONG"] * 7
+        else:
+            stream += encode("GET", b"k%d" % (i % 10))
+            expected.append(values.get(b"k%d" % (i % 10)))
+    with Wire(server.port) as wire:
+        def send():
+            at = 0
+            while at < len(stream):
+                step = random.choice([1, 2, 3, 1023, 1024, 1025, 16_384, 100_000, 1 << 20])
+                wire.send(stream[at:at + step])
+                at += step
+            wire.socket.shutdown(socket.SHUT_WR)
+        sender = threading.Thread(target=send)
+        sender.start()
+        for one in expected:
+            assert wire.read() == one
+        sender.join()
+        assert wire.file.read() == b""
 
 
 def test_client_reply_off_skip_on(server):

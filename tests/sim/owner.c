@@ -241,10 +241,28 @@ bool owner_relocated(void *ctx, const struct record *record, struct place from, 
 	return false;
 }
 
+enum liveness owner_is_live(void *ctx, const struct record *record)
+{
+	const struct owner *owner = ctx;
+	const struct op *op = owner_op(owner, record->lsn);
+	if (op == NULL)
+		return RECORD_DEAD;
+	const struct slot *slot = &owner->slots[op->key];
+	if (record->type == RECORD_EXPIRE) {
+		bool needed = slot->now.main_lsn != 0 && slot->now.main_lsn < record->lsn &&
+		    slot->now.expire_ms == record->expire_ms;
+		return needed && !owner->plant_expire ? RECORD_LIVES : RECORD_DEAD;
+	}
+	const struct place *place = record->type == RECORD_META ? &slot->meta : &slot->main;
+	bool same = record->place.segment != 0 && place->segment == record->place.segment &&
+	    place->offset == record->place.offset;
+	return same ? RECORD_LIVES : RECORD_DEAD;
+}
+
 void owner_forget(struct owner *owner)
 {
 	memset(owner->slots, 0, sizeof(owner->slots));
-	owner->last = 0;
+	owner->last = owner->whole = 0;
 	owner->opened = owner->closed = false;
 	owner->state = OK;
 }
@@ -275,7 +293,7 @@ static void owner_compare_values(struct owner *owner)
 
 void owner_compare(struct owner *owner)
 {
-	uint64_t last = owner->last;
+	uint64_t last = owner->last > owner->whole ? owner->last : owner->whole;
 	uint64_t acked = 0;           /* of whole groups; LSNs in between may be the store's own */
 	for (uint32_t i = 0; i < owner->op_count && owner->ops[i].lsn <= owner->acked; i++)
 		acked = owner->ops[i].continues ? acked : owner->ops[i].lsn;

@@ -9,7 +9,7 @@
 #include "base/random.h"
 #include "store/store.h"
 
-enum { OWNER_KEYS = 24, OWNER_OPS = 4096 };
+enum { OWNER_KEYS = 64, OWNER_OPS = 4096 };
 
 struct op {
 	uint64_t lsn, content;            /* of the body and metadata */
@@ -40,8 +40,11 @@ struct owner {
 	struct store *store;
 	uint64_t      acked;              /* LSNs up to here were promised */
 	uint64_t      last;               /* largest LSN that recovery told */
+	uint64_t      whole;              /* the log is whole up to here, as recovery says: marks
+	                                     that nobody needs any more are not told */
 	uint64_t      contents;           /* used so far */
 	bool trust; /* the disk keeps its word: nothing promised may be lost */
+	bool plant_expire; /* says that no EXPIRE is needed, to see that it is found out */
 	bool          opened, closed;
 	enum err      open_err, state;
 	uint64_t      corrupt, relocated;
@@ -62,6 +65,8 @@ void owner_recovered(void *ctx, const struct record *record);
 /* In recovery: the key is unreadable from here on, unless a later record follows. */
 void owner_unreadable(struct owner *owner, const struct record *record);
 bool owner_relocated(void *ctx, const struct record *record, struct place from, struct place to);
+
+enum liveness owner_is_live(void *ctx, const struct record *record);
 
 /* After a recovery: compares, and forgets what was cut. */
 void owner_compare(struct owner *owner);

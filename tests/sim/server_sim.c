@@ -74,6 +74,9 @@ static void life_settings(struct life *life)
 	settle(settings, "hot-memory", random_below(&life->random, 2) ? "0" : "4mb");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
+	/* Half of the disks are so small that segments are cleaned all the time. */
+	if (random_below(&life->random, 2) == 0)
+		settings->disk_bytes_max = (10 + random_below(&life->random, 6)) << 20;
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
 	/* Two lives of three write checkpoints, as fast as they can or now and then. */
@@ -193,7 +196,7 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		return 1;
 	for (life.cuts = 1; life.cuts <= CUTS_A_LIFE; life.cuts++) {
 		life_faults(&life);
-		life_work(&life, 1 + random_below(&life.random, 400));
+		life_work(&life, 1 + random_below(&life.random, life.settings.disk_bytes_max != 0 ? 1200 : 400));
 		if (!life_power_on(&life)) {
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */

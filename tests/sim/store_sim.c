@@ -1,11 +1,13 @@
 /* tests/sim/store_sim.c: crash after crash on a simulated machine.
  *
- *   store-sim [--seeds N] [--from S] [--every S] [--plant early] [--verbose]
+ *   store-sim [--seeds N] [--from S] [--every S] [--plant early|expire] [--verbose]
  *
  * Each seed is one life of a store: a random workload on a disk with faults of its own,
  * power cuts at random steps, also in the middle of recovery, and the checks of owner.h after
  * each. --every S cuts the power of the workload of seed S at every single step instead.
- * --plant early treats what was handed to the disk as acknowledged, to see that it is caught.
+ * --plant early treats what was handed to the disk as acknowledged, to see that it is caught;
+ * --plant expire says to the cleaner that no EXPIRE is needed.
+ * Every other life has so small a disk that the cleaner works all the time.
  * Prints the seeds that fail, and "N crash points, F failures".
  */
 #include "tests/sim/owner.h"
@@ -16,6 +18,13 @@
 #include <stdlib.h>
 
 enum { SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, STEPS_MAX = 120 };
+
+enum plant { PLANT_NONE, PLANT_EARLY, PLANT_EXPIRE };
+
+/* What cleaners did. */
+struct cleaned {
+	uint64_t victims, evacuated, records, marks, marks_dropped;
+};
 
 struct life {
 	struct owner      owner;
@@ -29,6 +38,9 @@ struct life {
 	struct store_move moves[MOVES];
 	bool              moving[MOVES];
 	bool              plant, full;
+	uint64_t          disk_bytes_max; /* 0: plenty; else the cleaner has to work all the time */
+	uint32_t          lengthen;       /* rounds are so many times longer */
+	struct cleaned    cleaned;
 	uint32_t          group;          /* records still to come of an atomic group */
 };
 
@@ -37,6 +49,7 @@ static void life_opened(void *ctx, enum err err)
 	struct owner *owner = ctx;
 	owner->opened = true;
 	owner->open_err = err;
+	owner->whole = err == OK ? store_durable_lsn(owner->store) : 0;
 }
 
 static void life_corrupt(void *ctx, struct place place, const struct record *record)
@@ -67,6 +80,7 @@ static const struct store_events life_events = {
 	.relocated = owner_relocated,
 	.corrupt = life_corrupt,
 	.state = life_state,
+	.is_live = owner_is_live,
 };
 
 static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after)
@@ -76,6 +90,7 @@ static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after
 		.dir = {"/hot", "/warm"},
 		.segment_bytes = SEGMENT_BYTES,
 		.spare_segments = 4,
+		.disk_bytes_max = life->disk_bytes_max,
 		.batches_in_flight = 1 + (uint32_t)random_below(&life->random, 4),
 		.batch_delay_ms = (uint32_t)random_below(&life->random, 3),
 		.memory = &life->memory,
@@ -106,6 +121,13 @@ static void life_power_off(struct life *life)
 {
 	if (!sim_is_dead(life->io))
 		sim_crash(life->disk);
+	struct store_stats stats;
+	store_get_stats(life->store, &stats);
+	life->cleaned.victims += stats.cleaner.victims;
+	life->cleaned.evacuated += stats.cleaner.evacuated;
+	life->cleaned.records += stats.cleaner.records;
+	life->cleaned.marks += stats.cleaner.marks;
+	life->cleaned.marks_dropped += stats.cleaner.marks_dropped;
 	store_abandon(life->store);
 	body_pool_free(life->pool);
 	sim_io_abandon(life->io);
@@ -131,7 +153,7 @@ static uint32_t life_length(struct life *life)
 			return (uint32_t)(600000 + random_below(&life->random, 1500000));
 		return (uint32_t)random_below(&life->random, 70000);
 	default:
-		return (uint32_t)random_below(&life->random, 3000);
+		return (uint32_t)random_below(&life->random, life->disk_bytes_max != 0 ? 60000 : 3000);
 	}
 }
 
@@ -252,7 +274,7 @@ static void life_step(struct life *life)
 		store_sync(life->store);
 		break;
 	case 3:
-		io_wait(life->io, random_below(random, 4) == 0 ? 1200000 : 5000);
+		io_wait(life->io, random_below(random, life->disk_bytes_max != 0 ? 2 : 4) == 0 ? 1200000 : 5000);
 		break;
 	default:
 		for (uint64_t n = 1 + random_below(random, 4); n > 0; n--)
@@ -325,16 +347,21 @@ static void life_sink(void *ctx, enum log_level level, struct span text)
 	printf("    %.*s\n", (int)text.len, (const char *)text.ptr);
 }
 
-static struct life *life_new(uint64_t seed, bool plant, bool verbose)
+static struct life *life_new(uint64_t seed, enum plant plant, bool verbose)
 {
 	struct life *life = calloc(1, sizeof(*life));
 	if (life == NULL)
 		abort();
 	random_init(&life->random, seed);
-	life->plant = plant;
+	life->plant = plant == PLANT_EARLY;
+	life->owner.plant_expire = plant == PLANT_EXPIRE;
 	life->log.level = verbose ? LOG_DEBUG : LOG_WARNING + 1;
 	life->log.sink = life_sink;
 	life->disk = sim_disk_new(seed);
+	uint64_t kind = random_below(&life->random, 8);
+	if (kind < 4)
+		life->disk_bytes_max = (8 + random_below(&life->random, 8)) * SEGMENT_BYTES;
+	life->lengthen = kind == 0 ? 8 : kind < 4 ? 2 : 1;
 	return life;
 }
 
@@ -357,7 +384,7 @@ static void life_judge(struct life *life, uint64_t seed)
 }
 
 /* One life: several power cuts, the last recovery undisturbed. */
-static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
+static uint32_t life_run(uint64_t seed, enum plant plant, bool verbose, struct cleaned *cleaned)
 {
 	struct life *life = life_new(seed, plant, verbose);
 	struct owner *owner = &life->owner;
@@ -367,14 +394,15 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 	uint64_t kind = random_below(&life->random, 12);
 	life_faults(life, kind);
 	for (uint32_t round = 0; round < 3 && owner->failure[0] == 0; round++) {
-		uint64_t after = 1 + random_below(&life->random, 600);
+		uint64_t after = 1 + random_below(&life->random, 600 * life->lengthen);
 		life_faults(life, kind);
 		life->full = false;
 		life_power_on(life, seed + round, after);
 		if (owner->opened && owner->open_err == OK) {
 			if (round > 0)
 				owner_compare(owner);
-			life_work(life, 1 + (uint32_t)random_below(&life->random, STEPS_MAX));
+			uint32_t steps = 1 + (uint32_t)random_below(&life->random, STEPS_MAX);
+			life_work(life, life->lengthen * steps);
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
 		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
@@ -391,13 +419,18 @@ static uint32_t life_run(uint64_t seed, bool plant, bool verbose)
 	bool failed = owner->failure[0] != 0;
 	if (failed)
 		printf("seed %llu: %s\n", (unsigned long long)seed, owner->failure);
+	cleaned->victims += life->cleaned.victims;
+	cleaned->evacuated += life->cleaned.evacuated;
+	cleaned->records += life->cleaned.records;
+	cleaned->marks += life->cleaned.marks;
+	cleaned->marks_dropped += life->cleaned.marks_dropped;
 	sim_disk_free(life->disk);
 	free(life);
 	return failed ? 0 : cuts;
 }
 
 /* The same workload, cut at step `after`. Sets *steps to those that there were. */
-static bool life_run_cut(uint64_t seed, uint64_t after, bool plant, uint64_t *steps)
+static bool life_run_cut(uint64_t seed, uint64_t after, enum plant plant, uint64_t *steps)
 {
 	struct life *life = life_new(seed, plant, false);
 	struct owner *owner = &life->owner;
@@ -422,19 +455,26 @@ static bool life_run_cut(uint64_t seed, uint64_t after, bool plant, uint64_t *st
 	return !failed;
 }
 
-static uint64_t number_after(int argc, char **argv, int at)
+static const char *word_after(int argc, char **argv, int at)
 {
 	if (at + 1 >= argc) {
-		fprintf(stderr, "%s: a number is missing\n", argv[at]);
+		fprintf(stderr, "%s: a word is missing\n", argv[at]);
 		exit(2);
 	}
-	return strtoull(argv[at + 1], NULL, 10);
+	return argv[at + 1];
+}
+
+static uint64_t number_after(int argc, char **argv, int at)
+{
+	return strtoull(word_after(argc, argv, at), NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
 	uint64_t seeds = 1000, from = 1, every = 0, points = 0, failures = 0;
-	bool plant = false, verbose = false;
+	enum plant plant = PLANT_NONE;
+	bool verbose = false;
+	struct cleaned cleaned = {0};
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--seeds") == 0)
@@ -444,7 +484,7 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "--every") == 0)
 			every = number_after(argc, argv, i++);
 		else if (strcmp(argv[i], "--plant") == 0)
-			plant = i++ > 0;
+			plant = strcmp(word_after(argc, argv, i++), "expire") == 0 ? PLANT_EXPIRE : PLANT_EARLY;
 		else if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
 	}
@@ -455,14 +495,18 @@ int main(int argc, char **argv)
 			failures += life_run_cut(every, step, plant, &ignored) ? 0 : 1;
 	} else {
 		for (uint64_t seed = from; points < seeds; seed++) {
-			uint32_t cuts = life_run(seed, plant, verbose);
+			uint32_t cuts = life_run(seed, plant, verbose, &cleaned);
 			failures += cuts == 0;
 			points += cuts == 0 ? 1 : cuts;
 		}
 	}
 	printf("%llu crash points, %llu failures\n", (unsigned long long)points,
 	    (unsigned long long)failures);
-	if (plant)
+	printf("cleaned %llu of %llu segments, copied %llu records (%llu marks), dropped %llu marks\n",
+	    (unsigned long long)cleaned.evacuated, (unsigned long long)cleaned.victims,
+	    (unsigned long long)cleaned.records, (unsigned long long)cleaned.marks,
+	    (unsigned long long)cleaned.marks_dropped);
+	if (plant != PLANT_NONE)
 		return failures > 0 ? 0 : 1;
 	return failures > 0 ? 1 : 0;
 }

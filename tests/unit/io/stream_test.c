@@ -96,7 +96,7 @@ static void body_is_received_directly_in_mid_stream(struct rig *rig)
 
 	size_t len = BIG / 2 - head;
 	uint8_t *body = memory_alloc(&rig->memory, len);
-	io_stream_receive_into(rig->io, &pair.b.stream, body, len);
+	io_stream_receive_into(rig->io, &pair.b.stream, body, len, len);
 	rig_until(rig, &pair.b.filled);
 	cr_assert_eq(pair.b.filled_err, OK);
 	cr_assert_eq(pair.b.filled_bytes, len);
@@ -224,7 +224,7 @@ static void fill_from_a_closed_peer_is_short(struct rig *rig)
 	io_stream_pause(rig->io, &pair.b.stream);
 	rig_until(rig, &pair.b.paused);
 	uint8_t body[100] = {0};
-	io_stream_receive_into(rig->io, &pair.b.stream, body, sizeof(body));
+	io_stream_receive_into(rig->io, &pair.b.stream, body, sizeof(body), sizeof(body));
 	end_send(&pair.a, SPAN_LIT("half"));
 	rig_until(rig, &pair.a.sent);
 	end_close(&pair.a);
@@ -246,7 +246,7 @@ static void close_waits_for_what_is_in_flight(struct rig *rig)
 	rig_until(rig, &pair.b.paused);
 	end_send(&pair.b, span_of(bytes, BIG));
 	pair.a.pause_at = 1;
-	io_stream_receive_into(rig->io, &pair.b.stream, body, BIG);
+	io_stream_receive_into(rig->io, &pair.b.stream, body, BIG, BIG);
 	rig_until(rig, &pair.a.paused);
 	end_close(&pair.b);
 	cr_assert(!pair.b.sent);

@@ -128,6 +128,14 @@ static bool owner_relocated(void *ctx, const struct record *record, struct place
 	return true;
 }
 
+static enum liveness owner_is_live(void *ctx, const struct record *record)
+{
+	const struct owner_key *key = owner_slot(ctx, record->key);
+	bool same = key->place.segment == record->place.segment &&
+	    key->place.offset == record->place.offset;
+	return same && record->place.segment != 0 ? RECORD_LIVES : RECORD_DEAD;
+}
+
 static void owner_corrupt(void *ctx, struct place place, const struct record *record)
 {
 	struct owner *owner = ctx;
@@ -148,13 +156,14 @@ void owner_wait(struct owner *owner)
 
 void owner_start(struct owner *owner, const struct owner_options *options)
 {
-	static const struct store_events events = {
+	const struct store_events events = {
 		.recovered = owner_recovered,
 		.opened = owner_opened,
 		.durable = owner_durable,
 		.relocated = owner_relocated,
 		.corrupt = owner_corrupt,
 		.state = owner_state,
+		.is_live = owner->no_cleaner ? NULL : owner_is_live,
 	};
 	if (owner->io == NULL) {
 		struct io_options io_options = {.log = &owner->log};

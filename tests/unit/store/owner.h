@@ -29,6 +29,7 @@ struct owner {
 	uint64_t          durable, recovered, corrupt, relocated;
 	uint64_t          last_recovered_lsn;
 	bool              in_order;
+	bool              no_cleaner;     /* the store does not ask what lives */
 };
 
 struct owner_options {

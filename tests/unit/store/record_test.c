@@ -22,8 +22,9 @@ static uint32_t write_one(uint8_t *out, const struct stamp *stamp)
 	    .meta = SPAN_LIT("metadata"),
 	};
 	record_write_head(out, &record, CHUNK_BYTES + 1, crcs);
-	record_stamp(out, stamp);
-	return record_head_bytes(3, 8, CHUNK_BYTES + 1);
+	uint32_t head_bytes = record_head_bytes(3, 8, CHUNK_BYTES + 1);
+	record_stamp(out, head_bytes, stamp);
+	return head_bytes;
 }
 
 Test(record, head_reads_back)

@@ -23,7 +23,7 @@ static uint64_t put_batch(uint8_t *file, struct batch *batch, struct random *ran
 		};
 		struct payload payload = {0};
 		struct body *body = NULL;
-		struct place place;
+		struct batch_spot spot;
 		if (random_below(random, 3) > 0) {
 			size_t len = 1 + random_below(random, 40000);
 			cr_assert_eq(body_new_heap(batch->memory, len, &body), OK);
@@ -33,8 +33,8 @@ static uint64_t put_batch(uint8_t *file, struct batch *batch, struct random *ran
 				.body = body, .len = (uint32_t)len, .crcs = body->chunk_crcs,
 			};
 		}
-		cr_assert_gt(batch_bytes_with(batch, &record, &payload), 0);
-		batch_add(batch, &stamp, &record, &payload, &place);
+		cr_assert_gt(batch_bytes_with(batch, &record, &payload, &spot), 0);
+		(void)batch_add(batch, &stamp, &record, &payload, &spot);
 		body_unref(body);
 	}
 	batch_close(batch, &stamp, &commit);
