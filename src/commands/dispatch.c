@@ -149,6 +149,10 @@ static bool command_is_allowed(struct call *call)
 		call_error(call, "LOADING Tintype is loading the dataset in memory");
 		return false;
 	}
+	if ((command->flags & CMD_WRITE) && engine->settings->readonly) {
+		call_error(call, "READONLY You can't write: this server was started with readonly.");
+		return false;
+	}
 	if (engine->closing && (command->flags & CMD_WRITE)) {
 		call_error(call, "ERR the server is shutting down");
 		return false;
@@ -172,7 +176,10 @@ static void command_run(struct call *call)
 		if (call->engine->is_pressed && call_wait_for_store(call))
 			return;
 	}
+	uint64_t lsn = store_last_lsn(call->engine->store);
 	call->command->run(call);
+	if (store_last_lsn(call->engine->store) != lsn)
+		call->session->write_lsn = store_last_lsn(call->engine->store);
 }
 
 /* A command of one word with CLIENT REPLY SKIP: its successor is muted. */

@@ -51,6 +51,9 @@ void cmd_img_info(struct call *call);
 void cmd_img_put(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_stats(struct call *call);
+void cmd_img_restore(struct call *call);
+void cmd_img_verify(struct call *call);
+void cmd_img_versions(struct call *call);
 void cmd_incr(struct call *call);
 void cmd_incrby(struct call *call);
 void cmd_incrbyfloat(struct call *call);
@@ -102,6 +105,8 @@ void cmd_time(struct call *call);
 void cmd_touch(struct call *call);
 void cmd_ttl(struct call *call);
 void cmd_type(struct call *call);
+void cmd_wait(struct call *call);
+void cmd_waitaof(struct call *call);
 
 /* Shared by several files of this folder. */
 

@@ -6,6 +6,13 @@
 /* The image at this key: NULL after a reply (nil, or -WRONGTYPE). */
 struct entry *image_entry(struct call *call, struct span key, bool for_writing);
 
+/* AT time | AT LSN n | LSN n at argv[*at], moved behind it. False: an error was replied. */
+bool is_moment_word(struct span word);
+bool parse_moment(struct call *call, uint32_t *at, struct moment *moment);
+/* What the key was then. False: a reply was written: nil, or -NOHISTORY. */
+bool call_past(
+    struct call *call, struct span key, const struct moment *moment, struct past_found *found);
+
 /* TITLE, CAPTION, TAGS, ATTR, LOCATION, TAKEN at argv[*at], moved behind it, into `meta`,
  * whose spans then point into argv. ERR_NOTFOUND: another word; ERR_INVALID: an error was
  * replied. `seen` collects which options came, so that duplicates are refused. */

@@ -10,7 +10,8 @@
 
 struct get_words {
 	struct transform transform;
-	bool     has_etag, has_range;
+	bool     has_etag, has_range, has_moment;
+	struct moment moment;
 	struct digest etag;
 	int64_t  first, last;
 };
@@ -24,7 +25,7 @@ struct get_job {
 	struct metadata_load meta_load;
 	struct derivation derivation;
 	uint8_t           db;
-	uint64_t          body_lsn;
+	uint64_t          body_lsn, meta_lsn;
 	uint32_t          key_len;
 	uint8_t           key[];
 };
@@ -76,6 +77,12 @@ static bool parse_get(struct call *call, struct get_words *words)
 {
 	char why[128];
 	for (uint32_t at = 2; at < call->argc;) {
+		if (is_moment_word(call->argv[at]) && !words->has_moment) {
+			words->has_moment = true;
+			if (!parse_moment(call, &at, &words->moment))
+				return false;
+			continue;
+		}
 		if (span_is(call->argv[at], "RANGE")) {
 			if (!parse_range(call, &at, words))
 				return false;
@@ -105,18 +112,19 @@ static bool parse_get(struct call *call, struct get_words *words)
 }
 
 static struct get_job *job_new(
-    struct call *call, const struct get_words *words, struct entry *entry)
+    struct call *call, const struct get_words *words, const struct image_ref *ref)
 {
 	struct span key = call->argv[1];
 	struct get_job *job = memory_zalloc(&call->engine->memory.engine, sizeof(*job) + key.len);
 	job->engine = call->engine;
 	job->words = *words;
 	job->db = call->session->db;
-	job->body_lsn = entry_image(entry)->body_lsn;
+	job->body_lsn = ref->body_lsn;
+	job->meta_lsn = ref->meta_lsn;
 	job->key_len = (uint32_t)key.len;
 	if (key.len > 0)
 		memcpy(job->key, key.ptr, key.len);
-	job->slot = call_defer(call, entry_image(entry)->body.bytes);
+	job->slot = call_defer(call, ref->body.bytes);
 	return job;
 }
 
@@ -143,15 +151,19 @@ static void job_codec_error(struct get_job *job, const char *why)
 	memory_free(&job->engine->memory.engine, job, sizeof(*job) + job->key_len);
 }
 
-static struct entry *job_entry(struct get_job *job)
+/* Where the image lies now. False: it was deleted or replaced, and no moment was asked for. */
+static bool job_ref(struct get_job *job, struct image_ref *ref)
 {
 	struct directory *directory = &job->engine->directories[job->db];
 	struct span key = span_of(job->key, job->key_len);
 	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
-	if (entry == NULL || entry->type != ENTRY_IMAGE ||
-	    entry_image(entry)->body_lsn != job->body_lsn)
-		return NULL;
-	return entry;
+	if (entry != NULL && entry->type == ENTRY_IMAGE &&
+	    entry_image(entry)->body_lsn == job->body_lsn) {
+		image_ref_of(job->engine, entry, ref);
+		return true;
+	}
+	return job->words.has_moment &&
+	    image_ref_find(job->engine, job->body_lsn, job->meta_lsn, ref);
 }
 
 /* ---- Originals ---- */
@@ -161,17 +173,18 @@ static void original_loaded(struct body_load *load, enum err err, struct body *b
 	job_end(load->ctx, err, body);
 }
 
-static void get_original(struct call *call, struct entry *entry, const struct get_words *words)
+static void get_original(
+    struct call *call, const struct image_ref *ref, const struct get_words *words)
 {
-	struct body *body = image_cached(call->engine, entry);
+	struct body *body = image_cached(call->engine, ref);
 	if (body != NULL) {
 		reply_body(call->reply, body, words);
 		return;
 	}
-	struct get_job *job = job_new(call, words, entry);
+	struct get_job *job = job_new(call, words, ref);
 	job->load.done = original_loaded;
 	job->load.ctx = job;
-	body_load(call->engine, entry, &job->load);
+	body_load(call->engine, ref, &job->load);
 }
 
 /* ---- What the metadata decides: ETag and derivatives ---- */
@@ -227,12 +240,13 @@ static enum step decide(struct engine *engine, struct reply *reply, const struct
 	return STEP_REPLIED;
 }
 
-static void job_derive(struct get_job *job, struct entry *entry, const struct decision *decision)
+static void job_derive(
+    struct get_job *job, const struct image_ref *ref, const struct decision *decision)
 {
 	job->derivation.done = derived;
 	job->derivation.ctx = job;
 	enum err err =
-	    derivative_make(job->engine, entry, &decision->plan, &decision->key, &job->derivation);
+	    derivative_make(job->engine, ref, &decision->plan, &decision->key, &job->derivation);
 	if (err == ERR_UNSUPPORTED)
 		job_codec_error(job, "no image worker is installed");
 	else if (err != OK)
@@ -244,7 +258,8 @@ static void metadata_loaded(struct metadata_load *load, enum err err, struct bod
 	struct get_job *job = load->ctx;
 	struct image_meta meta;
 	struct decision decision;
-	struct entry *entry = job_entry(job);
+	struct image_ref ref;
+	bool found = job_ref(job, &ref);
 	enum step step = STEP_REPLIED;
 	if (err == OK)
 		err = image_meta_decode(body_span(encoded), &meta);
@@ -256,7 +271,7 @@ static void metadata_loaded(struct metadata_load *load, enum err err, struct bod
 		memory_free(&job->engine->memory.engine, job, sizeof(*job) + job->key_len);
 		return;
 	}
-	if (err == OK && entry == NULL) {
+	if (err == OK && !found) {
 		/* Deleted or replaced while its metadata was read. */
 		reply_null(&job->slot->reply);
 		slot_finish(job->slot);
@@ -266,12 +281,30 @@ static void metadata_loaded(struct metadata_load *load, enum err err, struct bod
 	if (err != OK) {
 		job_end(job, err, NULL);
 	} else if (step == STEP_DERIVE) {
-		job_derive(job, entry, &decision);
+		job_derive(job, &ref, &decision);
 	} else {
 		job->load.done = original_loaded;
 		job->load.ctx = job;
-		body_load(job->engine, entry, &job->load);
+		body_load(job->engine, &ref, &job->load);
 	}
+}
+
+/* The version asked for. False: a reply was written. */
+static bool get_ref(struct call *call, const struct get_words *words, struct image_ref *ref)
+{
+	struct past_found found;
+	if (words->has_moment) {
+		if (!call_past(call, call->argv[1], &words->moment, &found))
+			return false;
+		*ref = found.ref;
+		return true;
+	}
+	struct entry *entry = image_entry(call, call->argv[1], false);
+	if (entry == NULL)
+		return false;
+	image_ref_of(call->engine, entry, ref);
+	tiers_accessed(call->engine, call->session->db, entry);
+	return true;
 }
 
 void cmd_img_get(struct call *call)
@@ -281,21 +314,20 @@ void cmd_img_get(struct call *call)
 	struct decision decision;
 	if (call->argc > 2 && !parse_get(call, &words))
 		return;
-	struct entry *entry = image_entry(call, call->argv[1], false);
-	if (entry == NULL)
+	struct image_ref ref;
+	if (!get_ref(call, &words, &ref))
 		return;
 	call->engine->counters.images_get++;
-	tiers_accessed(call->engine, call->session->db, entry);
 	if (!words.transform.any && !words.has_etag) {
-		get_original(call, entry, &words);
+		get_original(call, &ref, &words);
 		return;
 	}
-	struct body *encoded = metadata_cached(call->engine, entry);
+	struct body *encoded = metadata_cached(call->engine, &ref);
 	if (encoded == NULL) {
-		struct get_job *job = job_new(call, &words, entry);
+		struct get_job *job = job_new(call, &words, &ref);
 		job->meta_load.done = metadata_loaded;
 		job->meta_load.ctx = job;
-		metadata_load(call->engine, entry, &job->meta_load);
+		metadata_load(call->engine, &ref, &job->meta_load);
 		return;
 	}
 	enum err err = image_meta_decode(body_span(encoded), &meta);
@@ -308,10 +340,10 @@ void cmd_img_get(struct call *call)
 	case STEP_REPLIED:
 		break;
 	case STEP_ORIGINAL:
-		get_original(call, entry, &words);
+		get_original(call, &ref, &words);
 		break;
 	case STEP_DERIVE:
-		job_derive(job_new(call, &words, entry), entry, &decision);
+		job_derive(job_new(call, &words, &ref), &ref, &decision);
 		break;
 	}
 }

@@ -140,6 +140,10 @@ static void put_image(
 	if (words->keep_ttl && old != NULL)
 		put.expire_ms = (int64_t)entry_expire_ms(old);
 	err = call_put_image(call, call->argv[1], &put);
+	if (err == ERR_AGAIN && call->parked) {
+		body_unref(body);
+		return;
+	}
 	if (err == ERR_TOOLARGE) {
 		call_error(call, "TOOLARGE the metadata may have at most %d bytes", META_BYTES_MAX);
 	} else if (err != OK) {
@@ -250,10 +254,10 @@ static struct info_job *info_job_new(struct call *call)
 
 void info_source_of_entry(struct engine *engine, struct entry *entry, struct info_source *source)
 {
-	struct entry_image *image = entry_image(entry);
+	const struct place body = past_body(engine, entry);
 	*source = (struct info_source){
-		.engine = engine, .tier = store_tier(engine->store, image->body),
-		.stored_bytes = image->body.bytes, .accessed_s = entry->access_s, .versions = 1,
+		.engine = engine, .tier = store_tier(engine->store, body),
+		.stored_bytes = body.bytes, .accessed_s = entry->access_s, .versions = 1,
 	};
 }
 
@@ -282,8 +286,12 @@ void cmd_img_info(struct call *call)
 	struct entry *entry = image_entry(call, call->argv[1], false);
 	if (entry == NULL)
 		return;
+	struct image_ref ref;
 	info_source_of_entry(call->engine, entry, &source);
-	struct body *body = metadata_cached(call->engine, entry);
+	source.versions =
+	    past_versions(call->engine, call->session->db, call->argv[1], NULL, 0);
+	image_ref_of(call->engine, entry, &ref);
+	struct body *body = metadata_cached(call->engine, &ref);
 	if (body == NULL) {
 		struct info_job *job = info_job_new(call);
 		job->source = source;
@@ -291,7 +299,7 @@ void cmd_img_info(struct call *call)
 		job->load.done = info_loaded;
 		job->load.ctx = job;
 		job->slot = call_defer(call, 0);
-		metadata_load(call->engine, entry, &job->load);
+		metadata_load(call->engine, &ref, &job->load);
 		return;
 	}
 	enum err err = image_meta_decode(body_span(body), &meta);
@@ -386,7 +394,9 @@ void cmd_img_edit(struct call *call)
 		reply_wrong_type(call);
 		return;
 	}
-	enum err err = call_metadata(call, entry, &body);
+	struct image_ref ref;
+	image_ref_of(call->engine, entry, &ref);
+	enum err err = call_metadata(call, &ref, &body);
 	if (err == ERR_AGAIN && call->parked)
 		return;
 	if (err == OK)

@@ -418,7 +418,9 @@ static void start_loads(struct search_job *job)
 		hit->load.done = hit_loaded;
 		hit->load.ctx = hit;
 		job->loading++;
-		metadata_load(job->engine, entry, &hit->load);
+		struct image_ref ref;
+		image_ref_of(job->engine, entry, &ref);
+		metadata_load(job->engine, &ref, &hit->load);
 	}
 	if (job->loading == 0)
 		job_reply(job);
@@ -454,7 +456,9 @@ static bool collect_hits(struct search_job *job)
 		if (job->words.no_content)
 			continue;
 		info_source_of_entry(engine, entry, &hit->source);
-		hit->encoded = metadata_cached(engine, entry);
+		struct image_ref ref;
+		image_ref_of(engine, entry, &ref);
+		hit->encoded = metadata_cached(engine, &ref);
 		hit->has_load = hit->encoded == NULL;
 		missing += hit->has_load;
 	}

@@ -10,7 +10,7 @@ void cmd_tier_get(struct call *call)
 	struct entry *entry = image_entry(call, call->argv[2], false);
 	if (entry != NULL)
 		reply_text(call->reply,
-		    tier_names[store_tier(call->engine->store, entry_image(entry)->body)]);
+		    tier_names[store_tier(call->engine->store, past_body(call->engine, entry))]);
 }
 
 /* ---- SET ---- */

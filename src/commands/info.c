@@ -7,6 +7,7 @@
 #include "engine/checkpoint.h"
 
 #include "engine/image.h"
+#include "engine/internal.h"
 
 typedef unsigned long long ull;
 
@@ -57,7 +58,7 @@ static void info_server(struct engine *engine, struct buf *out)
 
 static void info_clients(struct engine *engine, struct buf *out)
 {
-	uint64_t in_max = 0, out_max = 0, blocked = 0;
+	uint64_t in_max = 0, out_max = 0, blocked = waits_count(engine);
 	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
 		const struct session *session = LIST_OF(at, struct session, link);
 		in_max = session->input_bytes > in_max ? session->input_bytes : in_max;
@@ -278,6 +279,9 @@ static void info_store(struct engine *engine, struct buf *out)
 		    tiers[i], (ull)stats.tier[i].live_bytes, tiers[i],
 		    (ull)stats.tier[i].dead_bytes, tiers[i], (ull)stats.tier[i].live_records,
 		    tiers[i], (ull)stats.tier[i].tombstones);
+	past_info(engine, out);
+	dedupe_info(engine, out);
+	scrub_info(engine, out);
 	buf_printf(out,
 	    "appended_records:%llu\r\nappended_bytes:%llu\r\nwritten_bytes:%llu\r\nwrite_amplification:%.3f\r\n"
 	    "batches:%llu\r\nsyncs:%llu\r\nsync_us_avg:%.1f\r\nsync_us_max:%llu\r\n",

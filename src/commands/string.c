@@ -263,15 +263,16 @@ void cmd_mget(struct call *call)
  * and recovery shows all of them or none. */
 static bool set_pairs(struct call *call)
 {
-	struct string_options options = {0};
+	struct string_options options = {.grouped = true};
 	uint64_t bytes = 0;
 	uint32_t bodies = 0;
 	bool ok = true;
 	for (uint32_t i = 1; i < call->argc; i++) {
 		bytes += call->argv[i].len;
 		bodies += call->argv[i].len > BODY_INLINE_MAX;
+		bytes += i % 2 == 1 ? call->argv[i].len : 0;
 	}
-	enum err err = store_begin_group(call->engine->store, call->argc / 2, bodies, bytes);
+	enum err err = store_begin_group(call->engine->store, call->argc - 1, bodies, bytes);
 	if (err != OK) {
 		call_fail(call, err, call->argv[1]);
 		return false;

@@ -9,7 +9,7 @@
 
 static void entry_set_lsn(struct entry *entry, uint64_t lsn)
 {
-	entry->lsn = lsn & ((UINT64_C(1) << 48) - 1);
+	entry->lsn = lsn & LSN_MASK;
 }
 
 static void entry_stamp(struct entry *entry, const struct record *record)
@@ -18,17 +18,19 @@ static void entry_stamp(struct entry *entry, const struct record *record)
 	entry->access_s = (uint32_t)(record->time_ms / 1000);
 }
 
-void entry_release_records(struct engine *engine, uint8_t db, struct entry *entry)
+/* What the record does to what the key named before. */
+static struct ending ending_of(const struct record *record, enum version_state state)
 {
-	if (entry->type == ENTRY_STRING) {
+	return (struct ending){.lsn = record->lsn, .time_ms = record->time_ms, .state = state};
+}
+
+static void entry_retire(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
+{
+	if (entry->type == ENTRY_STRING)
 		store_release(engine->store, entry_value(entry)->place);
-		return;
-	}
-	struct entry_meta *meta = entry_meta(entry);
-	share_drop(engine, db, entry);
-	store_release(engine->store, entry_image(entry)->body);
-	if (meta != NULL)
-		store_release(engine->store, meta->place);
+	else
+		past_retire(engine, db, entry, ending);
 }
 
 static void document_leave(struct engine *engine, uint8_t db, uint32_t docid)
@@ -49,10 +51,11 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 	engine->images[db]--;
 }
 
-void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash)
+void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
+    const struct ending *ending)
 {
 	engine_touch(engine, db, hash);
-	entry_release_records(engine, db, entry);
+	entry_retire(engine, db, entry, ending);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
 	directory_remove(&engine->directories[db], entry, hash);
@@ -65,7 +68,8 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry)
 }
 
 /* Puts `entry` in the place of what the key named before. */
-static void entry_install(struct engine *engine, const struct target *target, struct entry *entry)
+static void entry_install(struct engine *engine, const struct target *target,
+    struct entry *entry, const struct record *record)
 {
 	struct directory *directory = &engine->directories[target->db];
 	struct entry *old = target->entry;
@@ -74,7 +78,8 @@ static void entry_install(struct engine *engine, const struct target *target, st
 		directory_insert(directory, entry, target->hash);
 		return;
 	}
-	entry_release_records(engine, target->db, old);
+	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
+	entry_retire(engine, target->db, old, &ending);
 	if (old->type == ENTRY_IMAGE)
 		image_leave(engine, target->db, old);
 	directory_replace(directory, old, entry, target->hash);
@@ -95,7 +100,7 @@ struct entry *apply_string(
 		    record->body != NULL ? body_ref(record->body) : NULL);
 		if (has_expiry)
 			entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
-		entry_install(engine, target, entry);
+		entry_install(engine, target, entry, record);
 	}
 	entry_value(entry)->place = record->place;
 	entry_stamp(entry, record);
@@ -111,7 +116,10 @@ static enum err image_enter(
 	if (err != OK)
 		return err;
 	entry_image(entry)->created_s = (uint32_t)(meta.created_ms / 1000);
-	return engine_index_add(engine, db, entry, &meta);
+	err = engine_index_add(engine, db, entry, &meta);
+	if (err == OK)
+		dedupe_note(engine, db, entry, &meta.etag);
+	return err;
 }
 
 enum err apply_image(
@@ -124,15 +132,16 @@ enum err apply_image(
 	if (has_expiry)
 		entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
 	image->body = record->place;
-	image->body_lsn = record->lsn;
+	image->body_lsn = record->lsn & LSN_MASK;
 	entry_stamp(entry, record);
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK) {
 		entry_free(&engine->memory.values, entry);
 		return err;
 	}
+	entry_set_since(entry, record->time_ms);
 	engine->images[target->db]++;
-	entry_install(engine, target, entry);
+	entry_install(engine, target, entry, record);
 	return OK;
 }
 
@@ -148,14 +157,14 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 		return err;
 	document_leave(engine, target->db, old_docid);
 	engine_touch(engine, target->db, target->hash);
-	struct entry_meta *meta = entry_meta(entry);
-	if (meta != NULL)
-		store_release(engine->store, meta->place);
+	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
+	past_retire_meta(engine, target->db, entry, &ending);
 	entry = directory_add_meta(&engine->directories[target->db], entry, target->hash);
 	engine_entry_moved(engine, target->db, entry);
-	meta = entry_meta(entry);
+	struct entry_meta *meta = entry_meta(entry);
 	meta->place = record->place;
-	meta->lsn = record->lsn;
+	meta->lsn = record->lsn & LSN_MASK;
+	entry_set_since(entry, record->time_ms);
 	entry_set_lsn(entry, record->lsn);
 	return OK;
 }
@@ -179,9 +188,12 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 	unsigned flags = ENTRY_HAS_META | (record->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0U);
 	struct entry *entry = entry_new_image(&engine->memory.values, target->key, flags);
 	struct entry_image *image = entry_image(entry);
-	image->body = body;
-	image->body_lsn = record->refers;
-	*entry_meta(entry) = (struct entry_meta){.place = record->place, .lsn = record->lsn};
+	entry->flags |= ENTRY_SHARED;
+	image->body = (struct place){.bytes = body.bytes};
+	image->body_lsn = record->refers & LSN_MASK;
+	*entry_meta(entry) = (struct entry_meta){.place = record->place};
+	entry_meta(entry)->lsn = record->lsn & LSN_MASK;
+	entry_set_since(entry, record->time_ms);
 	if (record->expire_ms != 0)
 		entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
 	entry_stamp(entry, record);
@@ -191,31 +203,35 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 		return err;
 	}
 	engine->images[target->db]++;
-	store_retain(engine->store, body);
-	entry_install(engine, target, entry);
-	share_add(engine, target->db, entry, record->place);
+	if (engine->loading)
+		past_share_recovered(engine, record->refers, body);
+	else
+		past_share(engine, record->refers, body);
+	entry_install(engine, target, entry, record);
 	return OK;
 }
 
 struct flush_walk {
 	struct engine *engine;
+	struct ending  ending;
 	uint8_t        db;
 };
 
-static void flush_release(void *ctx, struct entry *entry)
+static void flush_retire(void *ctx, struct entry *entry)
 {
 	struct flush_walk *walk = ctx;
-	entry_release_records(walk->engine, walk->db, entry);
+	entry_retire(walk->engine, walk->db, entry, &walk->ending);
 }
 
-static void flush_one(struct engine *engine, uint8_t db)
+static void flush_one(struct engine *engine, uint8_t db, const struct record *record)
 {
 	struct directory *directory = &engine->directories[db];
-	struct flush_walk walk = {.engine = engine, .db = db};
+	struct flush_walk walk = {
+	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
 	directory_step(directory, 0xffffffff);
 	do
-		cursor = directory_scan(directory, cursor, flush_release, &walk);
+		cursor = directory_scan(directory, cursor, flush_retire, &walk);
 	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
@@ -227,11 +243,11 @@ static void flush_one(struct engine *engine, uint8_t db)
 	directory_fini(directory);
 }
 
-void apply_flush(struct engine *engine, uint8_t db)
+void apply_flush(struct engine *engine, const struct record *record)
 {
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
-		if (db == RECORD_ALL_DBS || db == i)
-			flush_one(engine, (uint8_t)i);
+		if (record->db == RECORD_ALL_DBS || record->db == i)
+			flush_one(engine, (uint8_t)i, record);
 }
 
 struct older_walk {
@@ -247,11 +263,12 @@ static void older_each(void *ctx, struct entry *entry)
 		walk->entries[walk->count++] = entry;
 }
 
-static void flush_older(struct engine *engine, uint8_t db, uint64_t lsn)
+static void flush_older(struct engine *engine, uint8_t db, const struct record *record)
 {
+	const struct ending ending = ending_of(record, VERSION_DELETED);
 	struct directory *directory = &engine->directories[db];
 	size_t bytes = (size_t)directory_count(directory) * sizeof(struct entry *);
-	struct older_walk walk = {.lsn = lsn};
+	struct older_walk walk = {.lsn = record->lsn};
 	uint64_t cursor = 0;
 	if (bytes == 0)
 		return;
@@ -262,15 +279,16 @@ static void flush_older(struct engine *engine, uint8_t db, uint64_t lsn)
 	while (cursor != 0);
 	for (size_t i = 0; i < walk.count; i++) {
 		struct entry *entry = walk.entries[i];
+		uint64_t hash = directory_hash(directory, entry_key(entry));
 		engine->awaited -= (entry->flags & ENTRY_AWAITED) != 0;
-		engine_forget(engine, db, entry, directory_hash(directory, entry_key(entry)));
+		engine_forget(engine, db, entry, hash, &ending);
 	}
 	memory_free(&engine->memory.engine, walk.entries, bytes);
 }
 
-void apply_flush_before(struct engine *engine, uint8_t db, uint64_t lsn)
+void apply_flush_before(struct engine *engine, const struct record *record)
 {
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
-		if (db == RECORD_ALL_DBS || db == i)
-			flush_older(engine, (uint8_t)i, lsn);
+		if (record->db == RECORD_ALL_DBS || record->db == i)
+			flush_older(engine, (uint8_t)i, record);
 }

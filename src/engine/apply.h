@@ -19,13 +19,13 @@ MUST_CHECK enum err apply_image(
 /* RECORD_META. ERR_NOTFOUND: the key names another image by now. */
 MUST_CHECK enum err apply_meta(
     struct engine *engine, const struct target *target, const struct record *record);
-/* RECORD_LINK: the key names the body at `body`, whose LSN is record->refers. */
+/* RECORD_LINK: the key names the body at `body`, which is alive and whose LSN is record->refers. */
 MUST_CHECK enum err apply_link(struct engine *engine, const struct target *target,
     const struct record *record, struct place body);
 /* RECORD_EXPIRE. The entry must be there; it may move. */
 struct entry *apply_expire(
     struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_FLUSH. */
-void apply_flush(struct engine *engine, uint8_t db);
+void apply_flush(struct engine *engine, const struct record *record);
 /* The same, but keys that changed later stay: they came from a checkpoint. */
-void apply_flush_before(struct engine *engine, uint8_t db, uint64_t lsn);
+void apply_flush_before(struct engine *engine, const struct record *record);

@@ -3,7 +3,14 @@
 
 #include "base/arith.h"
 
-enum { SLICE_US = 200, BUCKETS_PER_LOOK = 8, LINKED = 4, RETRY_US = 1000000 };
+#include "engine/past_load.h"
+
+enum {
+	SLICE_US = 200,
+	BUCKETS_PER_LOOK = 8,
+	RETRY_US = 1000000,
+	PAST_CHUNK_BYTES = 256 << 10,
+};
 
 enum checkpoint_state { CHECKPOINT_RESTING, CHECKPOINT_BEGINNING, CHECKPOINT_WRITING, CHECKPOINT_ENDING };
 
@@ -11,8 +18,8 @@ struct checkpoints {
 	struct engine          *engine;
 	struct store_checkpoint job;
 	struct list             waiting, served;      /* for the next one, for this one */
-	bool                    asked, ready, linked;
-	bool                    again;        /* only chunks with a LINK since they were written */
+	bool                    asked, ready;
+	bool                    in_past, past_over;   /* all entries are written; and the past, too */
 	uint8_t                 state;
 	unsigned                db;
 	uint8_t                 bits[DATABASE_COUNT];
@@ -106,13 +113,6 @@ void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter)
 		list_append(&all->waiting, &waiter->link);
 }
 
-void checkpoints_linked(struct engine *engine, uint8_t db, uint64_t hash)
-{
-	engine_touch(engine, db, hash);
-	engine->marks[db][hash % CHECKPOINT_MARKS] |= LINKED;
-	engine->checkpoints->linked = true;
-}
-
 static bool checkpoint_is_due(struct checkpoints *all)
 {
 	struct engine *engine = all->engine;
@@ -163,10 +163,12 @@ static void checkpoint_set_up(struct checkpoints *all)
 		uint8_t bits = chunk_bits(directory_count(&engine->directories[db]));
 		all->bits[db] = bits;
 		all->all[db] = !store_checkpoint_bits(engine->store, (uint8_t)db, bits);
-		for (uint32_t i = 0; i < CHECKPOINT_MARKS; i++)
-			engine->marks[db][i] &= (uint8_t)~LINKED;
 	}
-	all->linked = all->again = all->in_chunk = false;
+	(void)store_checkpoint_bits(engine->store, CHUNK_PAST, CHECKPOINT_BITS);
+	for (uint32_t i = 0; i < 1U << CHECKPOINT_BITS; i++)
+		(void)store_checkpoint_chunk(engine->store, CHUNK_PAST, i, 0, (struct span){0});
+	past_dump_begin(engine);
+	all->in_past = all->past_over = all->in_chunk = false;
 	all->db = 0;
 	all->chunk = 0;
 	all->state = CHECKPOINT_WRITING;
@@ -185,13 +187,13 @@ static void checkpoint_ready(struct store_checkpoint *job)
 static bool chunk_take_marks(struct checkpoints *all)
 {
 	uint8_t *marks = all->engine->marks[all->db];
-	uint8_t bit = (uint8_t)(1U << all->job.slot), looked = all->again ? LINKED : bit;
-	bool due = all->all[all->db] && !all->again;
+	uint8_t bit = (uint8_t)(1U << all->job.slot);
+	bool due = all->all[all->db];
 	uint32_t step = 1U << all->bits[all->db];
 	for (uint32_t i = all->chunk; i < CHECKPOINT_MARKS; i += step)
-		due = due || (marks[i] & looked) != 0;
+		due = due || (marks[i] & bit) != 0;
 	for (uint32_t i = all->chunk; due && i < CHECKPOINT_MARKS; i += step)
-		marks[i] &= (uint8_t)~(bit | LINKED);
+		marks[i] &= (uint8_t)~bit;
 	return due;
 }
 
@@ -210,7 +212,7 @@ static void chunk_entry(void *ctx, struct entry *entry)
 		if ((hash & walk->mask) != all->chunk)
 			return;
 	}
-	chunk_write_entry(all->engine, (uint8_t)all->db, &all->out, entry);
+	chunk_write_entry(all->engine, &all->out, entry);
 	all->count++;
 }
 
@@ -248,18 +250,6 @@ static bool checkpoint_next_chunk(struct checkpoints *all)
 	return false;
 }
 
-/* Every chunk was looked at. Keys that a LINK made meanwhile need another look: only their
- * entries know where the image lies. True: there are such. */
-static bool checkpoint_look_again(struct checkpoints *all)
-{
-	bool linked = all->linked;
-	all->linked = false;
-	all->again = true;
-	all->db = 0;
-	all->chunk = 0;
-	return linked;
-}
-
 static void checkpoint_finish(struct checkpoints *all)
 {
 	struct engine *engine = all->engine;
@@ -270,13 +260,36 @@ static void checkpoint_finish(struct checkpoints *all)
 	buf_fini(&all->out);
 }
 
+/* The past in chunks of some size; the last one takes what is left. False: the store is writing. */
+static bool checkpoint_past(struct checkpoints *all)
+{
+	if (all->past_over) {
+		checkpoint_finish(all);
+		return false;
+	}
+	if (all->out.len == 0)
+		all->count = 0;
+	all->past_over = !past_dump(all->engine, &all->out, &all->count);
+	bool last = all->chunk + 1 == 1U << CHECKPOINT_BITS;
+	if (!all->past_over && (all->out.len < PAST_CHUNK_BYTES || last))
+		return true;
+	all->ready = !store_checkpoint_chunk(all->engine->store, CHUNK_PAST, all->chunk,
+	    all->count, buf_span(&all->out));
+	buf_clear(&all->out);
+	all->chunk++;
+	return all->ready;
+}
+
 /* One piece of work. False: the store is writing. */
 static bool checkpoint_work(struct checkpoints *all)
 {
+	if (all->in_past)
+		return checkpoint_past(all);
 	if (!all->in_chunk) {
-		if (!checkpoint_next_chunk(all) && !checkpoint_look_again(all)) {
-			checkpoint_finish(all);
-			return false;
+		all->in_past = !checkpoint_next_chunk(all);
+		if (all->in_past) {
+			all->chunk = 0;
+			buf_clear(&all->out);
 		}
 		return true;
 	}
@@ -315,6 +328,7 @@ static void checkpoint_done(struct store_checkpoint *job, enum err err)
 	all->state = CHECKPOINT_RESTING;
 	all->ready = false;
 	all->in_chunk = false;
+	past_dump_end(engine);
 	all->stats.last_duration_s = (int64_t)(us / 1000000);
 	all->stats.failed = err != OK;
 	if (err == OK) {

@@ -4,6 +4,8 @@
  * an entry sets its mark, for both slots. A checkpoint writes those chunks that have a mark
  * since they were last written to its slot. Access times and heat set no mark: they are as
  * of the last change. What changes while a chunk is being written is in the log as well.
+ *
+ * The past (versions, shared bodies) is written as a whole, behind all entries: past_load.h.
  */
 #pragma once
 #include "engine/internal.h"
@@ -31,11 +33,10 @@ struct checkpoint_waiter {
 };
 /* Begins one as soon as none is under way. `waiter` may be NULL. */
 void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter);
-/* A LINK was appended: its key must be in the checkpoint under way, with the body's place. */
-void checkpoints_linked(struct engine *engine, uint8_t db, uint64_t hash);
-
 /* chunk.c: entries as bytes. */
-void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struct entry *entry);
+/* The set of chunks of what is not an entry: past_load.h. */
+enum { CHUNK_PAST = DATABASE_COUNT };
+void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry);
 void chunk_write_settings(struct engine *engine, struct buf *out);
 
 /* chunk.c: the store's events. */

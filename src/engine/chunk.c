@@ -1,49 +1,42 @@
 /* engine/chunk.c: entries of the directories as bytes of a checkpoint, and back.
  *
  *   u8 type and what follows | key | lsn | access_s | [expiry]
- *      image:  place of the body, body_lsn, created_s, heat, [place of the metadata, its lsn],
- *              [place of the LINK that made it, its lsn]
+ *      image:  place of the body, body_lsn, created_s, since_ms, heat,
+ *              [place of the metadata, its lsn, since_s, since_ms]
  *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
  *
- * Numbers are varints, byte strings begin with their length, a place is three numbers. The
- * document in the search index is not kept: reindex.c makes it again from the metadata.
+ * The place of a shared body may be an old one: past_load.c knows better. The document in the search index is not kept: reindex.c makes it again from the metadata.
  */
 #include "engine/apply.h"
 #include "engine/checkpoint.h"
 
-#include "base/varint.h"
-
+#include "engine/chunk.h"
+#include "engine/past_load.h"
 #include "engine/tier.h"
 
-enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64, CHUNK_LINKED = 128 };
+enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64, CHUNK_SHARED = 128 };
 
 /* ---- Out ---- */
 
-static uint8_t *put_place(uint8_t *at, struct place place)
-{
-	at = varint64_put(at, place.segment);
-	at = varint64_put(at, place.offset);
-	return varint64_put(at, place.bytes);
-}
-
-static uint8_t *put_image(uint8_t *at, struct entry *entry)
+static uint8_t *put_image(uint8_t *at, const struct engine *engine, struct entry *entry)
 {
 	const struct entry_image *image = entry_image(entry);
 	const struct entry_meta *meta = entry_meta(entry);
-	at = put_place(at, image->body);
+	at = put_place(at, past_body(engine, entry));
 	at = varint64_put(at, image->body_lsn);
 	at = varint64_put(at, image->created_s);
+	at = varint64_put(at, image->since_ms);
 	at = varint64_put(at, image->heat);
 	if (meta == NULL)
 		return at;
 	at = put_place(at, meta->place);
-	return varint64_put(at, meta->lsn);
+	at = varint64_put(at, meta->lsn);
+	at = varint64_put(at, meta->since_s);
+	return varint64_put(at, meta->since_ms);
 }
 
-void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struct entry *entry)
+void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry)
 {
-	struct place link;
-	uint64_t link_lsn;
 	uint8_t head[8 + VARINT64_MAX], rest[16 * VARINT64_MAX], *at = rest;
 	struct span key = entry_key(entry), value = {0};
 	bool image = entry->type == ENTRY_IMAGE, fetch = entry_body(entry) != NULL;
@@ -52,17 +45,15 @@ void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struc
 	    (fetch ? CHUNK_FETCH : 0));
 	if (image && entry_meta(entry) != NULL)
 		head[0] |= CHUNK_META;
+	if (image && (entry->flags & ENTRY_SHARED) != 0)
+		head[0] |= CHUNK_SHARED;
 	uint8_t *end = varint64_put(head + 1, key.len);
 	at = varint64_put(at, entry->lsn);
 	at = varint64_put(at, entry->access_s);
 	if (expire_ms != 0)
 		at = varint64_put(at, expire_ms);
 	if (image) {
-		at = put_image(at, entry);
-		if (share_of(engine, db, entry, &link, &link_lsn)) {
-			head[0] |= CHUNK_LINKED;
-			at = varint64_put(put_place(at, link), link_lsn);
-		}
+		at = put_image(at, engine, entry);
 	} else {
 		at = put_place(at, entry_value(entry)->place);
 		if (!fetch)
@@ -81,35 +72,10 @@ void chunk_write_entry(struct engine *engine, uint8_t db, struct buf *out, struc
 struct chunk_item {
 	uint8_t      head;
 	struct span  key, value;
-	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, heat, meta_lsn;
-	uint64_t     link_lsn;
-	struct place place, meta, link;
+	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, since_ms, heat;
+	uint64_t     meta_lsn, meta_s, meta_ms;
+	struct place place, meta;
 };
-
-static bool take_u32(struct span *in, uint32_t *out)
-{
-	uint64_t value;
-	if (!varint64_take(in, &value) || value > UINT32_MAX)
-		return false;
-	*out = (uint32_t)value;
-	return true;
-}
-
-static bool take_place(struct span *in, struct place *out)
-{
-	return take_u32(in, &out->segment) && take_u32(in, &out->offset) &&
-	    take_u32(in, &out->bytes);
-}
-
-static bool take_bytes(struct span *in, uint64_t max, struct span *out)
-{
-	uint64_t len;
-	if (!varint64_take(in, &len) || len > max || len > in->len)
-		return false;
-	*out = span_slice(*in, 0, (size_t)len);
-	*in = span_slice(*in, (size_t)len, in->len);
-	return true;
-}
 
 static bool take_item(struct span *in, struct chunk_item *out)
 {
@@ -129,36 +95,44 @@ static bool take_item(struct span *in, struct chunk_item *out)
 	if (type == ENTRY_STRING)
 		return take_bytes(in, BODY_INLINE_MAX, &out->value);
 	if (type != ENTRY_IMAGE || !varint64_take(in, &out->body_lsn) ||
-	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->heat))
+	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->since_ms) ||
+	    !varint64_take(in, &out->heat) || out->body_lsn == 0 || out->place.segment == 0)
 		return false;
-	if ((out->head & CHUNK_META) != 0 &&
-	    (!take_place(in, &out->meta) || !varint64_take(in, &out->meta_lsn)))
-		return false;
-	return (out->head & CHUNK_LINKED) == 0 ||
-	    (take_place(in, &out->link) && varint64_take(in, &out->link_lsn));
+	return (out->head & CHUNK_META) == 0 ||
+	    (take_place(in, &out->meta) && varint64_take(in, &out->meta_lsn) &&
+	    varint64_take(in, &out->meta_s) && varint64_take(in, &out->meta_ms));
 }
 
 static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_item *item)
 {
+	bool shared = (item->head & CHUNK_SHARED) != 0;
 	unsigned flags = (item->head & CHUNK_META) != 0 ? ENTRY_HAS_META : 0;
 	flags |= item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0;
-	(void)store_adopt(engine->store, &item->place, item->body_lsn);
+	if (shared)
+		past_load_shared(engine, item->body_lsn, item->place);
+	else
+		(void)store_adopt(engine->store, &item->place, item->body_lsn);
 	if ((flags & ENTRY_HAS_META) != 0)
 		(void)store_adopt(engine->store, &item->meta, item->meta_lsn);
 	struct entry *entry = entry_new_image(&engine->memory.values, item->key, flags);
-	*entry_image(entry) = (struct entry_image){
+	if (shared) {
+		entry->flags |= ENTRY_SHARED;
+		item->place = (struct place){.bytes = item->place.bytes};
+	}
+	struct entry_image *image = entry_image(entry);
+	*image = (struct entry_image){
 		.body = item->place,
 		.docid = DOCID_NONE,
-		.body_lsn = item->body_lsn,
 		.created_s = (uint32_t)item->created_s,
 		.heat = (uint32_t)item->heat,
 	};
-	if ((flags & ENTRY_HAS_META) != 0)
-		*entry_meta(entry) =
-		    (struct entry_meta){.place = item->meta, .lsn = item->meta_lsn};
-	if ((item->head & CHUNK_LINKED) != 0) {
-		(void)store_adopt(engine->store, &item->link, item->link_lsn);
-		share_load(engine, db, entry, item->link, item->link_lsn);
+	image->body_lsn = item->body_lsn & LSN_MASK;
+	image->since_ms = item->since_ms & 0xffff;
+	if ((flags & ENTRY_HAS_META) != 0) {
+		struct entry_meta *meta = entry_meta(entry);
+		*meta = (struct entry_meta){.place = item->meta, .since_s = (uint32_t)item->meta_s};
+		meta->lsn = item->meta_lsn & LSN_MASK;
+		meta->since_ms = item->meta_ms & 0xffff;
 	}
 	engine->images[db]++;
 	engine->unindexed[db]++;
@@ -184,6 +158,8 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (db == CHUNK_PAST)
+		return past_load_chunk(engine, count, bytes);
 	struct directory *directory = &engine->directories[db];
 	for (; bytes.len > 0; count--) {
 		struct chunk_item item;
@@ -195,7 +171,7 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 			continue;
 		struct entry *entry = (item.head & CHUNK_TYPE) == ENTRY_IMAGE
 		    ? load_image(engine, db, &item) : load_string(engine, &item);
-		entry->lsn = item.lsn & ((UINT64_C(1) << 48) - 1);
+		entry->lsn = item.lsn & LSN_MASK;
 		entry->access_s = (uint32_t)item.access_s;
 		if (item.expire_ms != 0)
 			entry_expiry(entry)->at_ms = item.expire_ms;
@@ -231,16 +207,16 @@ void engine_load_reset(void *ctx)
 			index_free(engine->indexes[db]);
 		engine->indexes[db] = NULL;
 	}
-	shares_fini(engine);
-	shares_init(engine);
+	past_load_reset(engine);
 	tiers_clear(engine);
 	tiers_set_default(engine);
 }
 
-/* ---- Settings: policies, as {key, place, text} ---- */
+/* ---- Settings: the past's, and policies as {key, place, text} ---- */
 
 void chunk_write_settings(struct engine *engine, struct buf *out)
 {
+	past_dump_settings(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
@@ -262,6 +238,8 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (past_load_settings(engine, &bytes) != OK)
+		return ERR_CORRUPT;
 	tiers_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
@@ -272,5 +250,6 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		(void)store_adopt(engine->store, &place, 0);
 		tiers_load_policy(engine, name, text, place);
 	}
+	past_load_decide(engine);
 	return OK;
 }

@@ -19,14 +19,18 @@ static void engine_opened(void *ctx, enum err err)
 	struct store_stats stats;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->loading = false;
+	if (err == OK)
+		err = past_opened(engine);
 	if (err == OK) {
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
-		tiers_opened(engine);
-		checkpoints_opened(engine);
+		if (!engine->settings->readonly) {
+			tiers_opened(engine);
+			checkpoints_opened(engine);
+		}
 		reindex_start(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
@@ -106,6 +110,7 @@ static enum err engine_new_store(struct engine *engine)
 		.disk_bytes_max = settings->disk_bytes_max,
 		.batches_in_flight = (uint32_t)settings->batches_in_flight,
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
+		.read_only = settings->readonly,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);
@@ -130,6 +135,9 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->sessions);
 	list_init(&engine->loads);
 	list_init(&engine->searches);
+	list_init(&engine->twin_checks);
+	list_init(&engine->waits);
+	list_init(&engine->checks);
 	list_init(&engine->pressed);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
@@ -139,10 +147,13 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
-	shares_init(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
+	dedupe_new(engine);
+	scrub_new(engine);
+	if (err == OK)
+		err = past_new(engine);
 	if (err == OK)
 		err = tiers_new(engine);
 	if (err == OK)
@@ -167,17 +178,23 @@ bool engine_pass(struct engine *engine)
 	bool more = false;
 	engine->counters.passes++;
 	if (!engine->loading && !engine->closing) {
-		engine_expire_some(engine);
 		more |= searches_step(engine);
-		more |= tiers_step(engine);
 		more |= indexes_sweep(engine);
 		more |= reindex_step(engine);
+		more |= checks_step(engine);
+	}
+	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
+		engine_expire_some(engine);
+		more |= tiers_step(engine);
+		more |= past_step(engine);
+		more |= scrub_step(engine);
 	}
 	if (!engine->loading)
 		more |= checkpoints_step(engine);
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
+	waits_step(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
 	return more;
@@ -242,6 +259,8 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	struct closing *closing = memory_alloc(&engine->memory.engine, sizeof(*closing));
 	*closing = (struct closing){.engine = engine, .closed = closed, .ctx = ctx};
 	engine->closing = true;
+	waits_step(engine);
+	checks_cancel(engine);
 	engine->closing_state = closing;
 	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
@@ -253,16 +272,19 @@ void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	ASSERT(list_is_empty(&engine->sessions));
+	checks_cancel(engine);
 	image_service_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
+	past_free(engine);
+	dedupe_free(engine);
+	scrub_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)
 			index_free(engine->indexes[i]);
 		directory_fini(&engine->directories[i]);
 	}
-	shares_fini(engine);
 	slowlog_clear(engine);
 	if (engine->hot != NULL)
 		body_cache_free(engine->hot);

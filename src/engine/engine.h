@@ -25,7 +25,6 @@
 struct engine;
 struct session;
 struct command;
-struct command_state;
 
 /* ---- Sessions: a connection as commands see it ----------------------------------------- */
 
@@ -48,8 +47,8 @@ struct session {
 	bool           authenticated, close_after_reply, closing, no_evict, no_touch, unix_socket;
 	enum session_reply_mode reply_mode;
 	bool           skip_next;         /* CLIENT REPLY SKIP: the command after this one */
-	char           name[SESSION_TEXT_MAX];
-	char           lib_name[SESSION_TEXT_MAX], lib_version[SESSION_TEXT_MAX];
+	char           name[SESSION_TEXT_MAX], lib_name[SESSION_TEXT_MAX];
+	char           lib_version[SESSION_TEXT_MAX];
 	char           address[IO_ADDRESS_MAX], local_address[IO_ADDRESS_MAX];
 	int            fd;
 	uint64_t       created_us, active_us, commands;
@@ -60,9 +59,11 @@ struct session {
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	enum err       load_error;        /* how the read it waited for ended */
+	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
+	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
-	struct list    press_link;        /* parked until the store takes more */
-	uint64_t       pressed_us;        /* since then; 0: it is not */
+	struct list    press_link;        /* parked until the store takes more ... */
+	uint64_t       pressed_us;        /* ... since then; 0: it is not */
 };
 
 void session_init(struct session *session, struct engine *engine, const struct session_ops *ops);
@@ -106,9 +107,7 @@ struct slot {
 	struct list     link;
 	struct session *session;
 	bool            pending;
-	uint64_t        gate;
-	uint64_t        pass;
-	uint64_t        reserved_bytes;
+	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;
 };
@@ -154,7 +153,8 @@ struct entry *call_lookup_quiet(struct call *call, struct span key);
 struct string_options {
 	int64_t expire_ms;                /* Unix ms; 0: none */
 	bool    keep_expiry;
-	bool    continues;                /* part of an atomic group */
+	bool    continues;                /* part of an atomic group, and not its last */
+	bool    grouped;                  /* the caller has begun a group, of two records a string */
 };
 MUST_CHECK enum err call_set_string(struct call *call, struct span key, struct span value,
     struct body *body, const struct string_options *options);
@@ -183,9 +183,8 @@ struct engine_counters {
 };
 
 struct slow_entry {
-	uint64_t    id;
+	uint64_t    id, duration_us;
 	int64_t     time_s;
-	uint64_t    duration_us;
 	uint32_t    argc;
 	struct span argv[16];             /* copies, cut as Redis cuts them */
 	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
@@ -230,18 +229,21 @@ struct engine {
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
-	struct shares         *shares;    /* images that LINK records made: engine/share.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t               unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT], replay_lsn, awaited;
+	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;
 	uint32_t               session_count;
 	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
+	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
+	struct scrub          *scrub;     /* engine/verify.h */
+	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
-	struct list            pressed;   /* sessions that wait for the store */
+	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
@@ -254,7 +256,7 @@ struct engine {
 	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
-	int64_t                started_ms;
+	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
 	uint64_t               started_us;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
@@ -262,7 +264,8 @@ struct engine {
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
-		struct memory directory, sessions, replies, store, search, images, engine, values;
+		struct memory directory, sessions, replies, store, search, images, engine, values,
+		    history;
 	} memory;
 };
 
@@ -296,5 +299,5 @@ static inline struct directory *call_directory(struct call *call)
 
 static inline uint64_t engine_now_ms(const struct engine *engine)
 {
-	return (uint64_t)io_wall_ms(engine->io);
+	return (uint64_t)(engine->frozen_ms != 0 ? engine->frozen_ms : io_wall_ms(engine->io));
 }

@@ -8,14 +8,19 @@ struct image_put {
 	struct body             *body;    /* full; a body of the pool */
 	int64_t                  expire_ms;
 };
-/* Stores it under `key`, replacing what the key named. ERR_TOOLARGE: the metadata is. */
+/* Stores it under `key`, replacing what the key named. ERR_TOOLARGE: the metadata is. ERR_AGAIN:
+ * the session was parked, and the command will run again. */
 MUST_CHECK enum err call_put_image(struct call *call, struct span key, const struct image_put *put);
 /* New metadata for an image. */
 MUST_CHECK enum err call_edit_image(
     struct call *call, struct entry *entry, const struct image_meta *meta);
 
+/* `key` becomes the version that `ref` names, with its metadata as it was and no deadline. */
+MUST_CHECK enum err call_restore_image(
+    struct call *call, struct span key, const struct image_ref *ref, struct span meta);
+
 /* The original's bytes if they are in memory: a reference, or NULL. */
-struct body *image_cached(struct engine *engine, struct entry *entry);
+struct body *image_cached(struct engine *engine, const struct image_ref *ref);
 /* Reads them from disk: done() gets a reference with OK. */
 struct body_load {
 	struct engine    *engine;
@@ -24,7 +29,7 @@ struct body_load {
 	void            (*done)(struct body_load *load, enum err err, struct body *body);
 	void             *ctx;
 };
-void body_load(struct engine *engine, struct entry *entry, struct body_load *load);
+void body_load(struct engine *engine, const struct image_ref *ref, struct body_load *load);
 
 const char *image_orientation_name(uint32_t width, uint32_t height);
 
@@ -41,7 +46,7 @@ struct derivation {
 struct body *derivative_cached(struct engine *engine, const struct digest *key);
 /* Makes it; done() follows, never from within. `result` is borrowed during done().
  * ERR_OVERLOADED: too many wait. ERR_UNSUPPORTED: no worker program is installed. */
-MUST_CHECK enum err derivative_make(struct engine *engine, struct entry *entry,
+MUST_CHECK enum err derivative_make(struct engine *engine, const struct image_ref *ref,
     const struct transform_plan *plan, const struct digest *key, struct derivation *derivation);
 void image_service_stats(struct engine *engine, struct buf *out);
 

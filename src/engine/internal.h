@@ -1,6 +1,7 @@
 /* engine/internal.h: what the files of this folder share and nobody else sees. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/past.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,9 +23,9 @@ bool engine_is_expired(struct engine *engine, const struct entry *entry);
 /* Deletes with a tombstone. The reply, if any, is gated by the caller through *lsn. */
 MUST_CHECK enum err engine_delete(
     struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
-/* Forgets an entry: its records are released, its document leaves the index. */
-void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash);
-void entry_release_records(struct engine *engine, uint8_t db, struct entry *entry);
+/* Forgets an entry: its records go to the past or die, its document leaves the index. */
+void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
+    const struct ending *ending);
 void engine_expire_some(struct engine *engine);
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type);
 /* Tells the index where an image's entry lies now. */
@@ -47,17 +48,17 @@ struct metadata_load {
 	void             *ctx;
 	struct session   *session;        /* parked until it ends, or NULL */
 };
-/* Where the newest metadata of an image stands. */
-void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn);
 /* A reference, or NULL. */
-struct body *metadata_cached(struct engine *engine, struct entry *entry);
+struct body *metadata_cached(struct engine *engine, const struct image_ref *ref);
 /* Caches it; *out (may be NULL) gets a reference. */
 MUST_CHECK enum err metadata_remember(
     struct engine *engine, uint64_t lsn, struct span encoded, struct body **out);
 /* Caller fills done, ctx and session; done() gets a reference with OK. */
-void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load);
+void metadata_load(
+    struct engine *engine, const struct image_ref *ref, struct metadata_load *load);
 /* A reference; ERR_AGAIN: the session was parked and the command will run again. */
-MUST_CHECK enum err call_metadata(struct call *call, struct entry *entry, struct body **out);
+MUST_CHECK enum err call_metadata(
+    struct call *call, const struct image_ref *ref, struct body **out);
 void loads_forget(struct engine *engine, struct session *session);
 void loads_cancel(struct engine *engine);
 
@@ -68,6 +69,33 @@ MUST_CHECK enum err engine_index_add(
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
+
+/* dedupe.c */
+void dedupe_new(struct engine *engine);
+void dedupe_free(struct engine *engine);
+/* The body of this entry's image has this digest. */
+void dedupe_note(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct digest *etag);
+void dedupe_forget(struct engine *engine, struct session *session);
+void dedupe_count(struct engine *engine, uint64_t body_bytes);
+void dedupe_info(const struct engine *engine, struct buf *out);
+/* A body that is stored and has the same bytes. ERR_NOTFOUND; ERR_AGAIN: the session was parked
+ * and the command will run again. */
+MUST_CHECK enum err call_find_twin(struct call *call, struct body *body, struct image_ref *out);
+
+/* verify.c, scrub.c */
+bool checks_step(struct engine *engine);
+void checks_cancel(struct engine *engine);
+void scrub_new(struct engine *engine);
+void scrub_free(struct engine *engine);
+bool scrub_step(struct engine *engine);
+void scrub_info(const struct engine *engine, struct buf *out);
+/* Logs a string again as it is, in another place. */
+MUST_CHECK enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry);
+
+/* wait.c */
+void waits_step(struct engine *engine);
+uint64_t waits_count(const struct engine *engine);
 
 /* find.c */
 bool searches_step(struct engine *engine);
@@ -88,25 +116,6 @@ bool tiers_setting_follow(struct engine *engine, const struct record *record);
 bool tiers_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
 bool tiers_setting_is_live(struct engine *engine, const struct record *record);
-
-/* share.c */
-void shares_init(struct engine *engine);
-void shares_fini(struct engine *engine);
-/* The LINK record at `link` made this entry, whose body is set. Retains the record. */
-void share_add(struct engine *engine, uint8_t db, struct entry *entry, struct place link);
-/* The same for an entry from a checkpoint, whose LINK record was adopted. */
-void share_load(struct engine *engine, uint8_t db, struct entry *entry, struct place link,
-    uint64_t link_lsn);
-/* The LINK record that made the entry. False: none did. */
-bool share_of(struct engine *engine, uint8_t db, struct entry *entry, struct place *link,
-    uint64_t *link_lsn);
-/* The entry goes, with its body still set. Nothing if no LINK made it. */
-void share_drop(struct engine *engine, uint8_t db, struct entry *entry);
-/* Does any such entry need this IMAGE or LINK record, at this place? */
-bool shares_name(struct engine *engine, const struct record *record);
-/* All that do go along; how many did. */
-uint32_t shares_follow(struct engine *engine, const struct record *record, struct place from,
-    struct place to);
 
 /* service.c */
 MUST_CHECK enum err image_service_new(struct engine *engine);

@@ -41,7 +41,8 @@ enum err engine_delete(
 	if (err != OK)
 		return err;
 	*lsn = record.lsn;
-	engine_forget(engine, db, entry, hash);
+	const struct ending ending = {record.lsn, record.time_ms, VERSION_DELETED};
+	engine_forget(engine, db, entry, hash, &ending);
 	return OK;
 }
 
@@ -108,6 +109,85 @@ static enum err value_body(struct engine *engine, struct span value, struct body
 	return OK;
 }
 
+/* A string takes the place of an image that becomes history: the image's end is a record of its
+ * own, in one group with the string. A tombstone stays for as long as anything older does; the
+ * string's record does not, and without it the image would seem to have lasted longer. */
+static bool needs_end(const struct engine *engine, const struct target *target)
+{
+	return engine->settings->history_window_s > 0 && target->entry != NULL &&
+	    target->entry->type == ENTRY_IMAGE;
+}
+
+static enum err end_image(struct call *call, struct target *target)
+{
+	struct engine *engine = call->engine;
+	struct record record = {
+	    .type = RECORD_DELETE,
+	    .flags = RECORD_CONTINUES,
+	    .db = target->db,
+	    .key = target->key,
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
+	};
+	ASSERT(needs_end(engine, target));
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	const struct ending ending = {record.lsn, record.time_ms, VERSION_DELETED};
+	engine_forget(engine, target->db, target->entry, target->hash, &ending);
+	target->entry = NULL;
+	return OK;
+}
+
+/* Appends a VALUE record and does what it says; `grouped`: room was made by the caller. */
+static enum err set_value(
+    struct call *call, struct target *target, struct record *record, bool grouped)
+{
+	struct store *store = call->engine->store;
+	bool ends = needs_end(call->engine, target), begin = ends && !grouped;
+	enum err err = OK;
+	if (begin) {
+		uint64_t body_bytes = record->body == NULL ? 0 : record->body->len;
+		err = store_begin_group(store, 2, record->body != NULL,
+		    2 * record->key.len + record->value.len + body_bytes);
+		if (err != OK)
+			return err;
+	}
+	if (ends)
+		err = end_image(call, target);
+	if (err == OK)
+		err = store_append(store, record);
+	if (begin)
+		store_end_group(store);
+	if (err != OK)
+		return err;
+	(void)apply_string(call->engine, target, record);
+	call_gate(call, ENTRY_STRING, record->lsn);
+	return OK;
+}
+
+enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	struct record record = {
+	    .type = RECORD_VALUE,
+	    .db = db,
+	    .key = entry_key(entry),
+	    .meta = SPAN_LIT("s"),
+	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	    .expire_ms = (int64_t)entry_expire_ms(entry),
+	    .body = entry_body(entry),
+	};
+	ASSERT(entry->type == ENTRY_STRING);
+	if (record.body == NULL)
+		record.value = entry_string(entry);
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	store_release(engine->store, entry_value(entry)->place);
+	entry_value(entry)->place = record.place;
+	entry->lsn = record.lsn & LSN_MASK;
+	return OK;
+}
+
 enum err call_set_string(struct call *call, struct span key, struct span value, struct body *body,
     const struct string_options *options)
 {
@@ -133,11 +213,7 @@ enum err call_set_string(struct call *call, struct span key, struct span value, 
 		record.value = value;
 	if (options->keep_expiry && target.entry != NULL)
 		record.expire_ms = (int64_t)entry_expire_ms(target.entry);
-	err = store_append(engine->store, &record);
-	if (err == OK) {
-		(void)apply_string(engine, &target, &record);
-		call_gate(call, ENTRY_STRING, record.lsn);
-	}
+	err = set_value(call, &target, &record, options->grouped);
 	body_unref(made);
 	return err;
 }
@@ -175,28 +251,26 @@ static enum err link_image(struct call *call, struct entry *from, const struct t
     unsigned flags, struct span meta)
 {
 	struct engine *engine = call->engine;
-	struct entry_image *image = entry_image(from);
 	struct record record = {
 	    .type = RECORD_LINK,
 	    .flags = (uint8_t)flags,
 	    .db = to->db,
 	    .key = to->key,
 	    .meta = meta,
-	    .refers = image->body_lsn,
+	    .refers = entry_image(from)->body_lsn,
 	    .expire_ms = (int64_t)entry_expire_ms(from),
 	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
 	};
 	enum err err = store_append(engine->store, &record);
 	if (err != OK)
 		return err;
-	err = apply_link(engine, to, &record, image->body);
-	checkpoints_linked(engine, to->db, to->hash);
+	err = apply_link(engine, to, &record, past_body(engine, from));
 	call_gate(call, ENTRY_IMAGE, record.lsn);
 	return err;
 }
 
 static enum err copy_string(
-    struct call *call, struct entry *from, const struct target *to, unsigned flags)
+    struct call *call, struct entry *from, struct target *to, unsigned flags)
 {
 	struct engine *engine = call->engine;
 	struct record record = {
@@ -211,21 +285,18 @@ static enum err copy_string(
 	};
 	if (record.body == NULL)
 		record.value = entry_string(from);
-	enum err err = store_append(engine->store, &record);
-	if (err != OK)
-		return err;
 	/* The value is borrowed from `from`, which stays until the caller removes it. */
-	(void)apply_string(engine, to, &record);
-	call_gate(call, ENTRY_STRING, record.lsn);
-	return OK;
+	return set_value(call, to, &record, (flags & RECORD_CONTINUES) != 0);
 }
 
-static enum err copy_to(struct call *call, struct entry *from, const struct target *to)
+static enum err copy_to(struct call *call, struct entry *from, struct target *to)
 {
 	struct body *meta;
 	if (from->type == ENTRY_STRING)
 		return copy_string(call, from, to, 0);
-	enum err err = call_metadata(call, from, &meta);
+	struct image_ref ref;
+	image_ref_of(call->engine, from, &ref);
+	enum err err = call_metadata(call, &ref, &meta);
 	if (err != OK)
 		return err;
 	err = link_image(call, from, to, 0, body_span(meta));
@@ -242,11 +313,16 @@ enum err call_rename(struct call *call, struct entry *from, struct span to)
 	if (to.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
 	ASSERT(target.entry != from);
-	enum err err = from->type == ENTRY_IMAGE ? call_metadata(call, from, &meta) : OK;
+	struct image_ref ref;
+	enum err err = OK;
+	if (from->type == ENTRY_IMAGE) {
+		image_ref_of(call->engine, from, &ref);
+		err = call_metadata(call, &ref, &meta);
+	}
 	if (err != OK)
 		return err;
 	uint64_t bytes = meta != NULL ? meta->len : entry_string(from).len;
-	err = store_begin_group(store, 2, bytes > BODY_INLINE_MAX, bytes + to.len + key.len);
+	err = store_begin_group(store, 3, bytes > BODY_INLINE_MAX, bytes + 2 * to.len + key.len);
 	if (err == OK) {
 		err = meta != NULL
 		    ? link_image(call, from, &target, RECORD_CONTINUES, body_span(meta))
@@ -276,7 +352,7 @@ enum err call_flush(struct call *call, uint8_t db)
 	enum err err = store_append(call->engine->store, &record);
 	if (err != OK)
 		return err;
-	apply_flush(call->engine, db);
+	apply_flush(call->engine, &record);
 	if (call->gate < record.lsn)
 		call->gate = record.lsn;
 	return OK;
@@ -306,7 +382,8 @@ uint64_t engine_used_memory(const struct engine *engine)
 	uint64_t used = engine->memory.values.bytes + engine->memory.sessions.bytes +
 	    engine->memory.replies.bytes + engine->memory.store.bytes +
 	    engine->memory.search.bytes + engine->memory.images.bytes +
-	    engine->memory.engine.bytes + body_pool_used(engine->pool);
+	    engine->memory.engine.bytes + engine->memory.history.bytes +
+	    body_pool_used(engine->pool);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		used += engine->directories[i].overhead.bytes;
 	if (engine->server_memory != NULL)

@@ -5,19 +5,9 @@
  */
 #include "engine/internal.h"
 
-void metadata_where(struct entry *entry, struct place *place, uint64_t *lsn)
+struct body *metadata_cached(struct engine *engine, const struct image_ref *ref)
 {
-	struct entry_meta *meta = entry_meta(entry);
-	*place = meta != NULL ? meta->place : entry_image(entry)->body;
-	*lsn = meta != NULL ? meta->lsn : entry_image(entry)->body_lsn;
-}
-
-struct body *metadata_cached(struct engine *engine, struct entry *entry)
-{
-	struct place place;
-	uint64_t lsn;
-	metadata_where(entry, &place, &lsn);
-	struct digest key = body_cache_key(0, lsn);
+	struct digest key = body_cache_key(0, ref->meta_lsn);
 	return body_cache_get(engine->metas, &key);
 }
 
@@ -52,15 +42,15 @@ static void metadata_read_done(struct store_read *read, enum err err)
 	load->done(load, err, body);      /* may free load; takes over `body` */
 }
 
-void metadata_load(struct engine *engine, struct entry *entry, struct metadata_load *load)
+void metadata_load(
+    struct engine *engine, const struct image_ref *ref, struct metadata_load *load)
 {
-	struct place place;
-	metadata_where(entry, &place, &load->lsn);
+	load->lsn = ref->meta_lsn;
 	load->engine = engine;
 	load->read = (struct store_read){
 	    .done = metadata_read_done,
 	    .ctx = load,
-	    .place = place,
+	    .place = ref->meta,
 	    .lsn = load->lsn,
 	    .meta_only = true,
 	};
@@ -81,12 +71,12 @@ static void parked_load_done(struct metadata_load *load, enum err err, struct bo
 	engine_unpark(session);
 }
 
-enum err call_metadata(struct call *call, struct entry *entry, struct body **out)
+enum err call_metadata(struct call *call, const struct image_ref *ref, struct body **out)
 {
 	struct engine *engine = call->engine;
 	enum err err = call->session->load_error;
 	call->session->load_error = OK;
-	*out = metadata_cached(engine, entry);
+	*out = metadata_cached(engine, ref);
 	if (*out != NULL)
 		return OK;
 	if (err != OK)
@@ -94,7 +84,7 @@ enum err call_metadata(struct call *call, struct entry *entry, struct body **out
 	struct metadata_load *load = memory_zalloc(&engine->memory.engine, sizeof(*load));
 	load->session = call->session;
 	load->done = parked_load_done;
-	metadata_load(engine, entry, load);
+	metadata_load(engine, ref, load);
 	call_park(call);
 	return ERR_AGAIN;
 }

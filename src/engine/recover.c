@@ -1,6 +1,7 @@
 /* engine/recover.c: the log's records become memory again, and follow a record that moves. */
 #include "base/arith.h"
 #include "engine/apply.h"
+#include "engine/past_load.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {
@@ -58,8 +59,7 @@ static enum err recover_known(struct engine *engine, const struct target *target
     const struct record *record)
 {
 	const struct entry *entry = target->entry;
-	uint64_t mask = (UINT64_C(1) << 48) - 1;
-	bool older = entry != NULL && (record->lsn & mask) <= entry->lsn;
+	bool older = entry != NULL && (record->lsn & LSN_MASK) <= entry->lsn;
 	if (!older && record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
 	if (older && entry->type == ENTRY_STRING && record->type == RECORD_VALUE)
@@ -71,7 +71,7 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 {
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
-	return tiers_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
+	return past_setting(engine, record) || tiers_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
 }
 
 /* Values that should have been read, and cannot be: the keys are gone, and it is said so. */
@@ -108,7 +108,8 @@ void engine_drop_awaited(struct engine *engine)
 			struct span key = entry_key(walk.entries[i]);
 			log_warning(engine->log, "the value of key '%.*s' cannot be read: it is gone",
 			    (int)min_u64(key.len, 200), (const char *)key.ptr);
-			engine_forget(engine, (uint8_t)db, walk.entries[i], directory_hash(directory, key));
+			engine_forget(engine, (uint8_t)db, walk.entries[i],
+			    directory_hash(directory, key), &(struct ending){0});
 		}
 	}
 	memory_free(memory, walk.entries, walk.cap * sizeof(*walk.entries));
@@ -116,20 +117,29 @@ void engine_drop_awaited(struct engine *engine)
 	engine->corrupt_seen = true;
 }
 
+static enum err recover_image(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	enum err err = apply_image(engine, target, record);
+	if (err == OK)
+		past_take(engine, record->lsn);
+	return err;
+}
+
 /* Applies one record. Anything but OK: nobody needs the record. */
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
 		enum err err = recover_known_setting(engine, record);
-		if (err == ERR_AGAIN)
+		if (err == ERR_AGAIN && !past_setting(engine, record))
 			tiers_setting(engine, record);
 		return err == ERR_AGAIN ? OK : err;
 	}
 	if (record->type == RECORD_FLUSH) {
 		if (engine->replay_lsn == 0)
-			apply_flush(engine, record->db);
+			apply_flush(engine, record);
 		else
-			apply_flush_before(engine, record->db, record->lsn);
+			apply_flush_before(engine, record);
 		return OK;
 	}
 	if (record->db >= DATABASE_COUNT)
@@ -149,7 +159,7 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 		(void)apply_string(engine, &target, record);
 		return OK;
 	case RECORD_IMAGE:
-		return apply_image(engine, &target, record);
+		return recover_image(engine, &target, record);
 	case RECORD_META:
 		return apply_meta(engine, &target, record);
 	case RECORD_LINK:
@@ -160,18 +170,45 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 		(void)apply_expire(engine, &target, record);
 		return OK;
 	case RECORD_DELETE:
-		if (target.entry != NULL)
-			engine_forget(engine, target.db, target.entry, target.hash);
+		if (target.entry != NULL) {
+			const struct ending ending = {
+			    record->lsn, record->time_ms, VERSION_DELETED};
+			engine_forget(engine, target.db, target.entry, target.hash, &ending);
+		}
 		return OK;
 	default:
 		return ERR_VERSION;
 	}
 }
 
+static struct entry *record_entry(struct engine *engine, const struct record *record)
+{
+	if (record->db >= DATABASE_COUNT)
+		return NULL;
+	struct directory *directory = &engine->directories[record->db];
+	return directory_find(directory, record->key, directory_hash(directory, record->key));
+}
+
+/* An image of a checkpoint: its record was told once more, and lives all the same. */
+static bool image_is_owned(struct engine *engine, const struct record *record)
+{
+	struct place place;
+	if (past_held_place(engine, record->lsn, &place))
+		return true;
+	struct entry *entry = record_entry(engine, record);
+	return entry != NULL && entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED) &&
+	    entry_image(entry)->body_lsn == (record->lsn & LSN_MASK);
+}
+
 void engine_recovered(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (past_recovering(engine, record)) {
+		if (record->type != RECORD_SETTING || !past_setting(engine, record))
+			store_release(engine->store, record->place);
+		return;
+	}
 	enum err err = recover_record(engine, record);
 	if (err == OK)
 		return;
@@ -179,11 +216,8 @@ void engine_recovered(void *ctx, const struct record *record)
 		log_warning(engine->log, "record %llu of type %u was not applied: %s",
 		    (unsigned long long)record->lsn, record->type, err_name(err));
 	store_release(engine->store, record->place);
-}
-
-static bool place_equal(struct place a, struct place b)
-{
-	return a.segment == b.segment && a.offset == b.offset;
+	if (record->type == RECORD_IMAGE && !image_is_owned(engine, record))
+		past_note_released(engine, record->lsn);
 }
 
 /* Where the entry of the record's own key keeps a record of this type, or NULL. */
@@ -200,34 +234,22 @@ static struct place *place_of(struct entry *entry, const struct record *record)
 	return entry_meta(entry) != NULL ? &entry_meta(entry)->place : NULL;
 }
 
-static struct entry *record_entry(struct engine *engine, const struct record *record)
-{
-	if (record->db >= DATABASE_COUNT)
-		return NULL;
-	struct directory *directory = &engine->directories[record->db];
-	return directory_find(directory, record->key, directory_hash(directory, record->key));
-}
-
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct engine *engine = ctx;
-	uint32_t owners = 0;
+	bool entry_too;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
-		return tiers_setting_relocated(engine, record, from, to);
-	if (record->type == RECORD_IMAGE || record->type == RECORD_LINK)
-		owners += shares_follow(engine, record, from, to);
-	struct place *place = place_of(record_entry(engine, record), record);
-	if (place != NULL && place_equal(*place, from)) {
-		struct span key = record->key;
-		engine_touch(engine, record->db,
-		    directory_hash(&engine->directories[record->db], key));
-		*place = to;
-		owners++;
-	}
-	for (uint32_t i = 1; i < owners; i++)
-		store_follow(engine->store, from, to);
-	return owners > 0;
+		return past_setting_relocated(engine, record, from, to) ||
+		    tiers_setting_relocated(engine, record, from, to);
+	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
+	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
+	if (place == NULL || !place_equal(*place, from))
+		return followed;
+	engine_touch(engine, record->db,
+	    directory_hash(&engine->directories[record->db], record->key));
+	*place = to;
+	return true;
 }
 
 /* The deadline of its key comes from this EXPIRE, or might. */
@@ -244,19 +266,45 @@ static bool expire_is_needed(const struct entry *entry, const struct record *rec
 enum liveness engine_is_live(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;
+	bool owned;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
-		return tiers_setting_is_live(engine, record) ? RECORD_LIVES : RECORD_DEAD;
+		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record)
+		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)
 		return expire_is_needed(entry, record) ? RECORD_LIVES : RECORD_DEAD;
+	if (past_holds(engine, record->lsn, record->place, &owned) && owned)
+		return RECORD_SHARED;
 	const struct place *place = place_of(entry, record);
-	if (place != NULL && place_equal(*place, record->place))
-		return RECORD_LIVES;
-	if (record->type == RECORD_LINK && shares_name(engine, record))
-		return RECORD_LIVES;
-	return record->type == RECORD_IMAGE && shares_name(engine, record) ? RECORD_SHARED
-	                                                                  : RECORD_DEAD;
+	return place != NULL && place_equal(*place, record->place) ? RECORD_LIVES : RECORD_DEAD;
+}
+
+/* Recovery has come to a record whose body cannot be read. What its key was before must not be
+ * served in its stead: an image stays, and answers -CORRUPT; a string is gone, as from a cache. */
+static void recover_corrupt(struct engine *engine, struct place place, const struct record *record)
+{
+	struct record copy = *record;
+	struct target target;
+	ASSERT(engine->loading);
+	if (record->db >= DATABASE_COUNT || (record->type != RECORD_IMAGE && record->type != RECORD_VALUE))
+		return;
+	target = recover_target(engine, record);
+	bool older = target.entry != NULL && (record->lsn & LSN_MASK) <= target.entry->lsn;
+	if (engine->replay_lsn != 0 && (older || record->lsn < engine->replay_lsn))
+		return;
+	copy.place = place;
+	if (record->type == RECORD_IMAGE && record->meta.len > 0 && place.bytes > 0) {
+		store_retain(engine->store, place);
+		if (recover_image(engine, &target, &copy) == OK)
+			return;
+		store_release(engine->store, place);
+	}
+	if (record->type == RECORD_IMAGE)
+		past_note_released(engine, record->lsn);
+	const struct ending ending = {record->lsn, record->time_ms, VERSION_SUPERSEDED};
+	if (target.entry != NULL)
+		engine_forget(engine, target.db, target.entry, target.hash, &ending);
 }
 
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
@@ -264,6 +312,8 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->corrupt_seen = true;
+	if (engine->loading && record != NULL && !past_recovering(engine, record))
+		recover_corrupt(engine, place, record);
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,

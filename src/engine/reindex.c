@@ -46,6 +46,7 @@ static void reindex_add(struct engine *engine, uint8_t db, struct entry *entry, 
 		engine->unsearchable[db]++;
 		return;
 	}
+	dedupe_note(engine, db, entry, &meta.etag);
 	ASSERT(engine->unindexed[db] > 0);
 	engine->unindexed[db]--;
 	engine->reindex->added++;
@@ -67,10 +68,9 @@ static void job_loaded(struct metadata_load *load, enum err err, struct body *bo
 	list_remove(&job->link);
 	reindex->reading--;
 	if (entry != NULL && entry->type == ENTRY_IMAGE && entry_image(entry)->docid == DOCID_NONE) {
-		struct place place;
-		uint64_t lsn;
-		metadata_where(entry, &place, &lsn);
-		if (err == OK && lsn == load->lsn) {
+		struct image_ref ref;
+		image_ref_of(engine, entry, &ref);
+		if (err == OK && ref.meta_lsn == load->lsn) {
 			reindex_add(engine, job->db, entry, body_span(body));
 		} else {
 			log_warning(engine->log, "the metadata of image %.*s cannot be read: %s",
@@ -101,7 +101,9 @@ static void reindex_each(void *ctx, struct entry *entry)
 	list_init(&job->link);
 	list_append(&reindex->jobs, &job->link);
 	reindex->reading++;
-	metadata_load(engine, entry, &job->load);
+	struct image_ref ref;
+	image_ref_of(engine, entry, &ref);
+	metadata_load(engine, &ref, &job->load);
 }
 
 void reindex_start(struct engine *engine)

@@ -90,7 +90,7 @@ static struct derive_job *job_find(struct image_service *service, const struct d
 	return NULL;
 }
 
-enum err derivative_make(struct engine *engine, struct entry *entry,
+enum err derivative_make(struct engine *engine, const struct image_ref *ref,
     const struct transform_plan *plan, const struct digest *key, struct derivation *derivation)
 {
 	struct image_service *service = engine->service;
@@ -109,7 +109,7 @@ enum err derivative_make(struct engine *engine, struct entry *entry,
 	job->key = *key;
 	job->plan = *plan;
 	list_init(&job->waiters);
-	struct body *source = image_cached(engine, entry);
+	struct body *source = image_cached(engine, ref);
 	enum err err = source != NULL ? job_submit(job, source) : OK;
 	if (err != OK) {
 		memory_free(&engine->memory.images, job, sizeof(*job));
@@ -121,7 +121,7 @@ enum err derivative_make(struct engine *engine, struct entry *entry,
 	if (source == NULL) {
 		job->load.done = job_loaded;
 		job->load.ctx = job;
-		body_load(engine, entry, &job->load);
+		body_load(engine, ref, &job->load);
 	}
 	return OK;
 }

@@ -54,6 +54,7 @@ void session_fini(struct session *session)
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	loads_forget(engine, session);
+	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
 	reply_fini(&session->out);
 	list_remove(&session->link);
@@ -243,7 +244,7 @@ bool call_wait_for_store(struct call *call)
 void sessions_unpress(struct engine *engine)
 {
 	struct list waiting;
-	if (list_is_empty(&engine->pressed) || engine->is_pressed)
+	if (list_is_empty(&engine->pressed) || engine->is_pressed || !past_may_try(engine))
 		return;
 	list_init(&waiting);
 	while (!list_is_empty(&engine->pressed)) {
@@ -335,7 +336,9 @@ void call_fail(struct call *call, enum err err, struct span key)
 	char text[320];
 	ASSERT(err != OK);
 	/* What the disk has not yet taken is waited for; nothing of this command was done. */
-	if (err == ERR_OVERLOADED && call->may_wait && call_wait_for_store(call))
+	bool may_pass = err == ERR_OVERLOADED ||
+	    (err == ERR_DISKFULL && past_is_yielding(call->engine));
+	if (may_pass && call->may_wait && call_wait_for_store(call))
 		return;
 	error_text(err, key, text, sizeof(text));
 	call_error(call, "%s", text);

@@ -63,6 +63,12 @@ const struct setting settings_table[] = {
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	INT("checkpoint-interval", checkpoint_interval_s, "300", 0, 86400, 0),
 	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
+	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
+	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),
+	BYTES("scrub-bytes-per-second", scrub_bytes_per_second, "4mb", 0, 64 * GIB, 0),
+	INT("scrub-interval", scrub_interval_s, "86400", 0, 365 * 86400, 0),
+	BOOL("dedupe", dedupe, "yes", 0),
+	INT("history-window", history_window_s, "86400", 0, 35 * 86400, 0),
 
 	TEXT("warm-dir", warm_dir, "", SETTING_IMMUTABLE),
 	INT("tier-interval", tier_interval_s, "60", 0, 86400, 0),

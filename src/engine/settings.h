@@ -36,6 +36,10 @@ struct settings {
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  checkpoint_interval_s;
 	uint64_t checkpoint_bytes;
+	int64_t  history_window_s, scrub_interval_s;
+	uint64_t scrub_bytes_per_second;
+	char     open_at[SETTING_TEXT_MAX];
+	bool     readonly, dedupe;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;

@@ -16,7 +16,6 @@ struct tier_move {
 	struct list          link;        /* queue, then active */
 	struct tiers        *tiers;
 	struct store_move    move;
-	struct place         from;
 	enum tier            tier;
 	bool                 started;
 	uint64_t             bytes;
@@ -301,7 +300,7 @@ static enum verdict policy_verdict(
 	int64_t since =
 	    policy->basis == BASIS_ACCESSED ? entry->access_s : entry_image(entry)->created_s;
 	int64_t age_s = now_s - since;
-	enum tier tier = store_tier(engine->store, entry_image(entry)->body);
+	enum tier tier = store_tier(engine->store, past_body(engine, entry));
 	if (policy->delete_s >= 0 && age_s >= policy->delete_s)
 		return TO_DELETE;
 	if (tier == TIER_HOT && engine->settings->warm_dir[0] != 0 &&
@@ -360,13 +359,14 @@ static void move_end(struct tier_move *move, enum err err)
 
 static void move_done(struct store_move *store_move, enum err err);
 
-static void move_copy(struct tier_move *move, const struct entry_image *image)
+static void move_copy(struct tier_move *move, struct entry *entry)
 {
-	move->from = image->body;
-	move->bytes = image->body.bytes;
+	struct engine *engine = move->tiers->engine;
+	const struct place body = past_body(engine, entry);
+	move->bytes = body.bytes;
 	move->tries++;
 	move->move = (struct store_move){.done = move_done, .ctx = move, .tier = move->tier};
-	store_move_start(move->tiers->engine->store, &move->move, move->from, image->body_lsn);
+	store_move_start(engine->store, &move->move, body, entry_image(entry)->body_lsn);
 }
 
 static struct entry *move_entry(const struct tier_move *move)
@@ -383,11 +383,11 @@ static void move_done(struct store_move *store_move, enum err err)
 	enum { TRIES_MAX = 4 };
 	struct tier_move *move = store_move->ctx;
 	struct entry *entry = move_entry(move);
-	struct store *store = move->tiers->engine->store;
+	struct engine *engine = move->tiers->engine;
 	bool again = (err == OK || err == ERR_NOTFOUND) && entry != NULL &&
-	    store_tier(store, entry_image(entry)->body) != move->tier;
+	    store_tier(engine->store, past_body(engine, entry)) != move->tier;
 	if (again && move->tries < TRIES_MAX)
-		move_copy(move, entry_image(entry));
+		move_copy(move, entry);
 	else
 		move_end(move, err);
 }
@@ -401,8 +401,8 @@ static void move_begin(struct tier_move *move)
 		move_end(move, ERR_NOTFOUND);
 		return;
 	}
-	struct entry_image *image = entry_image(entry);
-	if (store_tier(engine->store, image->body) == move->tier) {
+	const struct place body = past_body(engine, entry);
+	if (store_tier(engine->store, body) == move->tier) {
 		move_end(move, OK);
 		return;
 	}
@@ -415,8 +415,8 @@ static void move_begin(struct tier_move *move)
 	uint64_t now_us = io_now_us(engine->io);
 	if (tiers->pace_until_us < now_us)
 		tiers->pace_until_us = now_us;
-	tiers->pace_until_us += image->body.bytes * 1000000 / bandwidth;
-	move_copy(move, image);
+	tiers->pace_until_us += body.bytes * 1000000 / bandwidth;
+	move_copy(move, entry);
 }
 
 static enum err move_queue(struct tiers *tiers, uint8_t db, struct entry *entry, enum tier tier,
@@ -549,7 +549,9 @@ static void scan_entry(struct tiers *tiers, struct tier_run *run, uint8_t db, st
 	check->load.ctx = check;
 	run->waiting++;
 	tiers->tag_checking++;
-	metadata_load(engine, entry, &check->load);
+	struct image_ref ref;
+	image_ref_of(engine, entry, &ref);
+	metadata_load(engine, &ref, &check->load);
 }
 
 /* A few cursor positions of one run. */
@@ -613,12 +615,15 @@ void tiers_accessed(struct engine *engine, uint8_t db, struct entry *entry)
 	struct tier_move *move;
 	struct image_meta meta;
 	bool needs_meta;
-	if (engine->settings->warm_dir[0] == 0 || (entry->flags & ENTRY_MOVING) ||
-	    store_tier(engine->store, entry_image(entry)->body) == TIER_HOT)
+	if (engine->settings->warm_dir[0] == 0 || engine->settings->readonly ||
+	    (entry->flags & ENTRY_MOVING) ||
+	    store_tier(engine->store, past_body(engine, entry)) == TIER_HOT)
 		return;
 	const struct policy *policy = policy_of(tiers, entry, NULL, &needs_meta);
 	if (needs_meta) {
-		struct body *body = metadata_cached(engine, entry);
+		struct image_ref ref;
+		image_ref_of(engine, entry, &ref);
+		struct body *body = metadata_cached(engine, &ref);
 		if (body != NULL && image_meta_decode(body_span(body), &meta) == OK)
 			policy = policy_of(tiers, entry, &meta, &needs_meta);
 		body_unref(body);

@@ -48,7 +48,6 @@ static const struct {
     {"BACKGROUND", OPTION_LATER, 0},
     {"PRESET", OPTION_LATER, 0},
     {"FRAME", OPTION_LATER, 0},
-    {"AT", OPTION_LATER, 0},
 };
 
 enum { SIDE_ASKED_MAX = 1000000, DPR_MAX = 10 };

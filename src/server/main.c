@@ -26,7 +26,8 @@ static void print_usage(void)
 {
 	printf(
 	    "Usage: tintype-server [/path/to/tintype.conf] [options]\n"
-	    "       tintype-server --version | --help\n\n"
+	    "       tintype-server --version | --help\n"
+	    "       tintype-server --open-at <time | LSN n> --readonly --dir /var/lib/tintype\n\n"
 	    "Options are settings, as in the file: --port 7777 --dir /var/lib/tintype --loglevel verbose\n"
 	    "They override the file. Every setting is explained in conf/tintype.conf.\n");
 }
@@ -36,6 +37,11 @@ static bool append_options(struct buf *text, int argc, char **argv)
 {
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "--", 2) == 0) {
+			bool alone = i + 1 >= argc || strncmp(argv[i + 1], "--", 2) == 0;
+			if (alone && strcmp(argv[i], "--readonly") == 0) {
+				buf_append_text(text, "\nreadonly yes");
+				continue;
+			}
 			if (i + 1 >= argc || strlen(argv[i]) == 2)
 				return false;
 			buf_printf(text, "\n%s", argv[i] + 2);

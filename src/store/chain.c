@@ -26,11 +26,6 @@ static size_t chain_bytes(uint32_t count)
 	return sizeof(struct chain) + count * sizeof(struct place);
 }
 
-static bool place_equal(struct place a, struct place b)
-{
-	return a.segment == b.segment && a.offset == b.offset;
-}
-
 static struct chain **chain_slot(const struct store *store, struct place head)
 {
 	uint64_t key = (uint64_t)head.segment << 32 | head.offset;

@@ -40,7 +40,7 @@ enum err checkpoint_init(struct store *store)
 void checkpoint_slot_clear(struct store *store, uint32_t at)
 {
 	struct checkpoint_slot *slot = &store->checkpoint.slots[at];
-	for (int db = 0; db < DATABASE_COUNT; db++) {
+	for (int db = 0; db < CHUNK_SETS; db++) {
 		if (slot->chunks[db] != NULL)
 			memory_free(store->memory, slot->chunks[db],
 			    sizeof(*slot->chunks[db]) << slot->bits[db]);
@@ -157,7 +157,7 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 	struct checkpoint *checkpoint = &store->checkpoint;
 	if (!store->opened || store->closing)
 		return ERR_CLOSED;
-	if (store->state == ERR_READONLY)
+	if (store->state == ERR_READONLY || store->options.read_only)
 		return ERR_READONLY;
 	/* Half-made copies of chains would lie on both sides of what is covered. */
 	if (checkpoint->step != CHECKPOINT_IDLE || store->void_from != 0 || move_has_parts(store))
@@ -181,7 +181,7 @@ bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits)
 {
 	struct checkpoint_slot *slot = &store->checkpoint.slots[store->checkpoint.slot];
 	ASSERT(store->checkpoint.step == CHECKPOINT_READY);
-	ASSERT(db < DATABASE_COUNT && bits <= CHECKPOINT_BITS);
+	ASSERT(db < CHUNK_SETS && bits <= CHECKPOINT_BITS);
 	if (slot->chunks[db] != NULL && slot->bits[db] == bits)
 		return true;
 	if (slot->chunks[db] != NULL) {
@@ -263,7 +263,7 @@ static void chains_append(struct store *store, struct buf *out)
 
 static void chunks_append(const struct checkpoint_slot *slot, struct buf *out)
 {
-	for (int db = 0; db < DATABASE_COUNT; db++) {
+	for (int db = 0; db < CHUNK_SETS; db++) {
 		for (uint32_t i = 0; slot->chunks[db] != NULL && i < 1U << slot->bits[db]; i++)
 			if (slot->chunks[db][i].bytes > 0)
 				buf_append(out, span_of(&slot->chunks[db][i], sizeof(slot->chunks[db][i])));
@@ -285,7 +285,7 @@ void store_checkpoint_finish(struct store *store, struct span settings)
 	header->number = 1 + max_u64(checkpoint->slots[0].number, checkpoint->slots[1].number);
 	header->last_lsn = store_last_lsn(store);
 	header->file_bytes = slot->file_bytes;
-	memcpy(header->bits, slot->bits, sizeof(header->bits));
+	memcpy(header->bits, slot->bits, sizeof(slot->bits));
 	for (int number = 0; number < STREAM_COUNT; number++)
 		header->durable[number] = (struct position){
 		    store->streams[number].durable_segment, store->streams[number].durable_sector};

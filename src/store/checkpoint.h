@@ -31,8 +31,8 @@ enum checkpoint_step {
 struct checkpoint_slot {
 	bool     valid;                   /* its manifest may be on disk */
 	uint64_t number, replay_lsn, file_bytes, live_bytes;
-	uint8_t  bits[DATABASE_COUNT];
-	struct manifest_chunk *chunks[DATABASE_COUNT];    /* 2^bits of them, or NULL */
+	uint8_t  bits[CHUNK_SETS];
+	struct manifest_chunk *chunks[CHUNK_SETS];    /* 2^bits of them, or NULL */
 };
 
 struct checkpoint {

@@ -29,7 +29,8 @@
  *     nothing that the mark had killed came along (birth_lsn); or
  *   - nothing in it had died yet when m was appended, nor since before it (death_lsn).
  * What is not known (after a start, after a failure, of a copy that is not durable yet or was not
- * taken, of an image that lives on under another key only) counts as 0: it needs every mark. An EXPIRE is
+ * taken, of an image that lives on in the past or under another key only) counts as 0: it needs
+ * every mark, those beside it in the same segment too. An EXPIRE is
  * needed as long as the owner's deadline for that key comes from it. Marks that are needed are
  * carried along with the living records; a segment of needed marks counts as alive. So
  * that segments with a few dead records cannot keep every mark for ever: when marks take more

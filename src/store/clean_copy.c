@@ -111,8 +111,10 @@ void clean_note_copy(struct store *store, const struct record *record, bool take
 	if (taken && store->events.is_live != NULL)
 		liveness = store->events.is_live(store->ctx, record);
 	/* Dead on arrival, or dead under its own key: only marks keep it from coming back. */
-	if (liveness != RECORD_LIVES)
-		segment->birth_lsn = segment->death_lsn = 0;
+	if (liveness == RECORD_LIVES)
+		return;
+	segment->birth_lsn = segment->death_lsn = 0;
+	segment->has_ended = true;
 }
 
 /* The new head has the same parts. */

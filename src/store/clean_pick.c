@@ -41,7 +41,8 @@ struct clean_pins clean_pins(const struct store *store)
 bool clean_needs_mark(const struct clean_pins *pins, const struct segment *lies_in, uint64_t lsn)
 {
 	ASSERT(lsn > 0);
-	return lsn >= (lies_in == pins->whose ? pins->second : pins->first);
+	bool alone = lies_in == pins->whose && !(lies_in->has_ended && lies_in->live_records > 0);
+	return lsn >= (alone ? pins->second : pins->first);
 }
 
 void void_note(struct store *store, uint64_t from, uint64_t to)

@@ -310,7 +310,13 @@ void commit_tick(struct store *store)
 		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
 	if (everysec && !hot->failed)
 		store_sync(store);
-	commit_open_for_mark(hot);
+	store_record_durable(store);
+}
+
+void store_record_durable(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	commit_open_for_mark(&store->streams[STREAM_USER]);
 	for (int number = 0; number < STREAM_COUNT; number++) {
 		struct stream *stream = &store->streams[number];
 		if (stream->failed || !stream->unmarked || !commit_is_quiet(stream))

@@ -28,12 +28,14 @@ enum {
 	ENTRY_VALUE_BODY = 4,     /* string: a struct body *, for values over BODY_INLINE_MAX */
 	ENTRY_VALUE_BLOCK = 8,    /* string: an own block, for values over ENTRY_INLINE_MAX */
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
-	ENTRY_LINKED = 64,        /* image: a LINK record made it (engine/share.c) */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
 	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
+	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };
+
+#define LSN_MASK ((UINT64_C(1) << 48) - 1)      /* an LSN fits its bits in these structs */
 
 struct entry {
 	uint64_t lsn : 48;        /* of the last change */
@@ -52,9 +54,10 @@ struct entry_expiry {
 _Static_assert(sizeof(struct entry_expiry) == 16, "entry expiry");
 
 struct entry_image {
-	struct place body;
+	struct place body;            /* of a shared one: nowhere, but its bytes */
 	uint32_t     docid;           /* in the search index */
-	uint64_t     body_lsn;        /* LSN of the record at `body` */
+	uint64_t     body_lsn : 48;   /* LSN of the record at `body` */
+	uint64_t     since_ms : 16;   /* from created_s until the record was logged, at most */
 	uint32_t     created_s;       /* Unix seconds of the upload */
 	uint32_t     heat;            /* reads, ageing */
 };
@@ -62,8 +65,9 @@ _Static_assert(sizeof(struct entry_image) == 32, "entry image");
 
 struct entry_meta {               /* metadata newer than the body's record */
 	struct place place;
-	uint32_t     spare;
-	uint64_t     lsn;
+	uint32_t     since_s;         /* Unix seconds at which it was logged, and the rest: */
+	uint64_t     lsn : 48;
+	uint64_t     since_ms : 16;
 };
 _Static_assert(sizeof(struct entry_meta) == 24, "entry meta");
 
@@ -84,6 +88,12 @@ uint64_t entry_expire_ms(const struct entry *entry);
 struct entry_image *entry_image(struct entry *entry);       /* type must be ENTRY_IMAGE */
 struct entry_meta *entry_meta(struct entry *entry);         /* NULL if it has none */
 struct entry_value *entry_value(struct entry *entry);       /* type must be ENTRY_STRING */
+/* LSN of the record that made the image what it is (its body's, or of its newest metadata), and
+ * the time of that record in Unix ms. */
+uint64_t entry_version_lsn(struct entry *entry);
+int64_t entry_since_ms(struct entry *entry);
+/* After created_s, or the LSN of struct entry_meta, was set. */
+void entry_set_since(struct entry *entry, int64_t time_ms);
 struct span entry_key(const struct entry *entry);
 /* The bytes of a string, wherever they lie. Borrowed until the entry changes. */
 struct span entry_string(const struct entry *entry);

@@ -69,6 +69,35 @@ struct entry_value *entry_value(struct entry *entry)
 	return (struct entry_value *)(void *)entry_payload(entry);
 }
 
+uint64_t entry_version_lsn(struct entry *entry)
+{
+	const struct entry_meta *meta = entry_meta(entry);
+	return meta != NULL ? meta->lsn : entry_image(entry)->body_lsn;
+}
+
+int64_t entry_since_ms(struct entry *entry)
+{
+	const struct entry_meta *meta = entry_meta(entry);
+	const struct entry_image *image = entry_image(entry);
+	if (meta != NULL)
+		return (int64_t)meta->since_s * 1000 + meta->since_ms;
+	return (int64_t)image->created_s * 1000 + image->since_ms;
+}
+
+void entry_set_since(struct entry *entry, int64_t time_ms)
+{
+	struct entry_meta *meta = entry_meta(entry);
+	struct entry_image *image = entry_image(entry);
+	if (meta != NULL) {
+		meta->since_s = (uint32_t)(time_ms / 1000);
+		meta->since_ms = (uint64_t)(time_ms % 1000) & 0xffff;
+		return;
+	}
+	int64_t after_ms = time_ms - (int64_t)image->created_s * 1000;
+	after_ms = after_ms < 0 ? 0 : after_ms > UINT16_MAX ? UINT16_MAX : after_ms;
+	image->since_ms = (uint64_t)after_ms & 0xffff;
+}
+
 struct span entry_key(const struct entry *entry)
 {
 	const uint8_t *base = (const uint8_t *)entry;

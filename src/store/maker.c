@@ -170,6 +170,7 @@ static void maker_finish(struct store *store)
 	clean_pump(store);
 	zeroer_pump(store);
 	maker_pump(store);
+	recovery_maker_done(store);           /* that may have come to the limit of the disk */
 	reclaim_pump(store);
 	store_check_closed(store);
 }
@@ -421,7 +422,8 @@ static bool zeroer_wants(const struct segment *segment)
 
 void zeroer_pump(struct store *store)
 {
-	if (store->zeroed != NULL || store->closing || io_timer_is_set(&store->zero_timer))
+	if (store->zeroed != NULL || store->closing || store->options.read_only ||
+	    io_timer_is_set(&store->zero_timer))
 		return;
 	struct segment *segment = NULL;
 	for (uint32_t i = 0; i < store->segment_count && segment == NULL; i++) {

@@ -62,7 +62,7 @@ static bool chunks_are_sane(const struct manifest *manifest)
 	uint32_t last = 0;
 	for (uint32_t i = 0; i < manifest->header.chunk_count; i++) {
 		struct manifest_chunk chunk = manifest_chunk_at(manifest, i);
-		if (chunk.db >= DATABASE_COUNT || chunk.bytes == 0 || chunk.offset % SECTOR != 0 ||
+		if (chunk.db >= CHUNK_SETS || chunk.bytes == 0 || chunk.offset % SECTOR != 0 ||
 		    chunk.offset > manifest->header.file_bytes ||
 		    chunk.bytes > manifest->header.file_bytes - chunk.offset ||
 		    chunk.index >> manifest->header.bits[chunk.db] != 0)
@@ -109,7 +109,7 @@ static enum err manifest_parse_copy(struct span bytes, const struct store_id *st
 	if (sum + header->blob_bytes != header->bytes || header->slot != slot ||
 	    memcmp(&header->store, store, sizeof(*store)) != 0 || header->replay_lsn == 0)
 		return ERR_CORRUPT;
-	for (int db = 0; db < DATABASE_COUNT; db++)
+	for (int db = 0; db < CHUNK_SETS_MAX; db++)
 		if (header->bits[db] > CHECKPOINT_BITS)
 			return ERR_CORRUPT;
 	out->segments = span_slice(bytes, sizeof(*header), (size_t)segments);

@@ -21,8 +21,10 @@ enum {
 	MANIFEST_BYTES_MAX = 256 << 20,
 	CHECKPOINT_SLOTS = 2,
 	CHECKPOINT_STREAMS = 4,
+	CHUNK_SETS_MAX = 20,
 };
 _Static_assert(STREAM_COUNT <= (int)CHECKPOINT_STREAMS, "format");
+_Static_assert(CHUNK_SETS <= (int)CHUNK_SETS_MAX, "format");
 
 struct manifest_header {
 	uint32_t        magic, crc;       /* crc: of all that follows, to the end of this copy */
@@ -37,8 +39,8 @@ struct manifest_header {
 	uint64_t        file_bytes;       /* of the slot's file */
 	struct position durable[CHECKPOINT_STREAMS];
 	uint32_t        segment_count, chunk_count, chain_bytes, blob_bytes;
-	uint8_t         bits[DATABASE_COUNT];     /* 2^bits chunks */
-	uint32_t        next_segment, reserved;   /* ids from here on are younger than this */
+	uint8_t         bits[CHUNK_SETS_MAX];     /* 2^bits chunks */
+	uint32_t        next_segment;     /* ids from here on are younger than this */
 };
 _Static_assert(sizeof(struct manifest_header) == 160, "format");
 _Static_assert(offsetof(struct manifest_header, bytes) == 32, "format");

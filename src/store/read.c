@@ -286,7 +286,9 @@ static enum err read_parse(struct store_read_state *state)
 	if (err != OK)
 		return ERR_CORRUPT;
 	state->parsed = true;
-	if (state->view.header.lsn != read->lsn || state->view.layout.bytes != read->place.bytes)
+	if (read->lsn != 0 && state->view.header.lsn != read->lsn)
+		return ERR_CORRUPT;
+	if (state->view.layout.bytes != read->place.bytes)
 		return ERR_CORRUPT;
 	return OK;
 }

@@ -137,7 +137,7 @@ bool recover_seal(struct recovery *recovery)
 			seal_write(recovery, scanned);
 			return false;
 		}
-		if (seal_decide(recovery, scanned)) {
+		if (seal_decide(recovery, scanned) && !recovery->store->options.read_only) {
 			seal_sync(recovery, scanned);
 			return false;
 		}

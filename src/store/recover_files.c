@@ -70,6 +70,8 @@ static enum err recover_identity(struct recovery *recovery)
 	if (err == ERR_NOTFOUND && recovery->name_count > 0) {
 		log_warning(store->log, "%s is missing though there are segments", path);
 		err = ERR_CORRUPT;
+	} else if (err == ERR_NOTFOUND && store->options.read_only) {
+		log_warning(store->log, "%s holds no store", store->dir[TIER_HOT]);
 	} else if (err == ERR_NOTFOUND) {
 		uint8_t bytes[STORE_FILE_BYTES];
 		io_random(store->io, store->id.bytes, sizeof(store->id.bytes));
@@ -93,7 +95,8 @@ enum err recover_list(struct recovery *recovery)
 		struct listing listing = {.recovery = recovery, .tier = (enum tier)tier};
 		if (store->dir[tier] == NULL)
 			continue;
-		err = io_make_directory(store->io, store->dir[tier]);
+		if (!store->options.read_only)
+			err = io_make_directory(store->io, store->dir[tier]);
 		if (err == OK && tier == TIER_HOT) {
 			int len = snprintf(path, sizeof(path), "%s/lock", store->dir[tier]);
 			if (len < 0 || (size_t)len >= sizeof(path))
@@ -125,7 +128,9 @@ static void file_go(struct recovery *recovery, enum file_step step)
 	io_op_init(&recovery->op, file_done, recovery);
 	switch (step) {
 	case FILE_OPEN:
-		io_open(store->io, &recovery->op, recovery->file_path, IO_READ | IO_WRITE | direct);
+		if (!store->options.read_only)
+			direct |= (uint32_t)IO_WRITE;
+		io_open(store->io, &recovery->op, recovery->file_path, IO_READ | direct);
 		break;
 	case FILE_SIZE:
 		io_file_size(store->io, &recovery->op, recovery->file_fd, &recovery->file_bytes);
@@ -203,6 +208,8 @@ static void file_headers_read(struct recovery *recovery, enum err err)
 		log_warning(store->log, "%s was written by a newer version", recovery->file_path);
 		io_close_now(store->io, recovery->file_fd);
 		recovery_fail(recovery, ERR_VERSION);
+	} else if (recovery->header_zero && store->options.read_only) {
+		file_go(recovery, FILE_CLOSE);
 	} else if (recovery->header_zero) {
 		log_verbose(store->log, "%s was never finished: removed", recovery->file_path);
 		file_go(recovery, FILE_CLOSE_UNLINK);

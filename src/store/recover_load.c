@@ -27,6 +27,9 @@ static void load_done(struct io_op *op, int32_t result);
 void recover_manifests(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
+	/* Who only reads may be asked for the past, and must not remove what another could use. */
+	if (store->options.read_only)
+		return;
 	for (uint32_t slot = 0; slot < CHECKPOINT_SLOTS; slot++) {
 		struct buf file;
 		struct manifest manifest;
@@ -485,6 +488,15 @@ bool store_adopt(struct store *store, struct place *place, uint64_t lsn)
 	return segment->state != SEGMENT_LOST;
 }
 
+bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn)
+{
+	ASSERT(store->recovery != NULL && store->recovery->phase == RECOVERY_LOAD);
+	if (recover_find(store->recovery, lsn) != NULL)
+		return true;
+	const struct segment *segment = segment_find(store, place.segment);
+	return segment != NULL && segment->state != SEGMENT_LOST;
+}
+
 void store_fetch(struct store *store, struct place place)
 {
 	ASSERT(store->recovery != NULL && store->recovery->phase == RECOVERY_LOAD);
@@ -584,6 +596,9 @@ void recover_count_lost(struct store *store)
 {
 	for (uint32_t i = store->segment_count; i > 0; i--) {
 		struct segment *segment = store->segments[i - 1];
+		/* It may have died while the checkpoint was being written: nobody told. */
+		if (segment->live_records + segment->marks < segment->records)
+			segment_note_death(segment, 0);
 		if (segment->state != SEGMENT_LOST)
 			continue;
 		if (segment->live_records == 0) {

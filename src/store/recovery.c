@@ -179,6 +179,8 @@ static bool recovery_make(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	uint32_t spares;
+	if (store->options.read_only)
+		return true;
 	segment_spare(store, TIER_HOT, &spares);
 	ASSERT(store->state != ERR_READONLY);
 	return spares > RESERVE_SEGMENTS || store->maker.retry_us != 0 ||
@@ -202,6 +204,10 @@ static void recovery_finish(struct recovery *recovery)
 			void_note(store, range->from, range->to);
 	}
 	recovery_free(store);
+	if (store->options.read_only) {
+		store->void_from = 0;
+		store->state = ERR_READONLY;
+	}
 	if (store->void_from != 0 && store_append_void(store) != OK)
 		log_verbose(store->log, "No room yet to say what was cut");
 	store->events.opened(store->ctx, OK);

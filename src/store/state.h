@@ -65,6 +65,7 @@ struct segment {
 	uint64_t       expires, expire_bytes;     /* those of type EXPIRE */
 	/* For the cleaner (clean.h). All LSNs as store->next_lsn stood then, 0: not known. */
 	uint64_t       birth_lsn;         /* when the first record came */
+	bool           has_ended;         /* perhaps a living record that its own key no longer names */
 	uint64_t       death_lsn;         /* a record first died at, or before; UINT64_MAX: none */
 	int64_t        expire_last_ms;    /* no record lives longer; INT64_MAX: or not known */
 	uint64_t       lsn_min, lsn_max, mark_lsn_max;        /* lsn_min: UINT64_MAX if empty */

@@ -343,6 +343,20 @@ bool store_is_pressed(const struct store *store)
 	return stream->active == NULL || stream_room(stream) < least;
 }
 
+bool store_is_short(const struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	uint64_t max = store->options.disk_bytes_max;
+	uint32_t spares;
+	if (store->state == ERR_DISKFULL)
+		return true;
+	segment_spare(store, TIER_HOT, &spares);
+	if (store->state != OK || spares >= store->options.spare_segments)
+		return false;
+	return max != 0 && !store->maker.busy &&
+	    segment_bytes_of(store, TIER_HOT) + store->options.segment_bytes > max;
+}
+
 void store_flush(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
@@ -374,6 +388,7 @@ uint64_t store_appended_bytes(const struct store *store)
 }
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
+uint64_t store_recorded_lsn(const struct store *store) { return store->recorded_lsn; }
 uint64_t store_written_lsn(const struct store *store) { return store->written_lsn; }
 enum err store_state(const struct store *store) { return store->state; }
 
@@ -398,16 +413,13 @@ void store_retain(struct store *store, struct place place)
 	chain_retain(store, place);
 }
 
-/* After a write error the chain itself goes along, with all its owners. */
-void store_follow(struct store *store, struct place from, struct place to)
+void store_note_death(struct store *store, struct place place)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	segment_retain(segment_find(store, to.segment), to.bytes);
-	if (chain_find(store, from) != NULL && chain_find(store, to) != NULL) {
-		chain_retain(store, to);
-		chain_drop(store, from);
-	}
-	segment_release(store, segment_find(store, from.segment), from.bytes);
+	struct segment *segment = segment_find(store, place.segment);
+	ASSERT(segment != NULL);
+	segment_note_death(segment, store->recovery != NULL ? 0 : store->next_lsn - 1);
+	segment->has_ended = true;
 }
 
 enum tier store_tier(const struct store *store, struct place place)

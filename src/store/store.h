@@ -62,6 +62,11 @@ struct place {
 	uint32_t bytes;         /* record from header to the end of its body, without padding */
 };
 
+static inline bool place_equal(struct place a, struct place b)
+{
+	return a.segment == b.segment && a.offset == b.offset;
+}
+
 struct record {
 	uint8_t      type;
 	uint8_t      flags;
@@ -126,6 +131,8 @@ struct store_options {
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
+	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
+	                                       segment, no mark; every append is ERR_READONLY */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -161,14 +168,21 @@ void store_end_group(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);
+/* No segment can be made for the hot tier beyond what is there already: the disk is full, or the
+ * next segment will say so. */
+bool store_is_short(const struct store *store);
 /* End of a pass: submits what should go now. */
 void store_flush(struct store *store);
+/* Writes down at once what is durable, which otherwise happens within a second: only then can
+ * segments that died since be used again. Nothing happens while batches are under way. */
+void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
 uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
+uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
 uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */
 enum err store_state(const struct store *store);
 
@@ -176,8 +190,9 @@ enum err store_state(const struct store *store);
 void store_release(struct store *store, struct place place);
 /* One more owner of a living record (COPY of an image shares its body). */
 void store_retain(struct store *store, struct place place);
-/* Inside relocated() only: one more owner of `from` goes along to `to`. */
-void store_follow(struct store *store, struct place from, struct place to);
+/* The record lives on, but what its own key says now is something else, or nothing: the mark that
+ * ended it there is needed for as long as it lies anywhere. */
+void store_note_death(struct store *store, struct place place);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
@@ -194,7 +209,7 @@ struct store_read {
 	store_read_done *done;
 	void            *ctx;
 	struct place     place;
-	uint64_t         lsn;               /* expected */
+	uint64_t         lsn;               /* expected; 0: any, the place being proven by itself */
 	bool             meta_only;         /* header, key and metadata, no body */
 	struct record    record;            /* on OK: spans borrowed until store_read_fini; body: one
 	                                       reference in `record.body`, taken over by the owner if
@@ -232,8 +247,11 @@ void store_move_start(struct store *store, struct store_move *move, struct place
 
 /* ---- Checkpoints (checkpoint.c) ---- */
 
+/* Sets of chunks: one for each database, and one for what the owner keeps beside them. */
+enum { CHUNK_SETS = DATABASE_COUNT + 1 };
+
 /* One checkpoint being written; the owner's storage until done(). The owner takes its memory in
- * chunks: those of one database are the keys whose hash has the same lowest `bits` bits. It need
+ * chunks, 2^bits of each set (of a database: keys whose hash has the same lowest bits). It need
  * not hand over a chunk that has not changed since it was last written to this slot. */
 struct store_checkpoint {
 	void   (*ready)(struct store_checkpoint *job);     /* the next chunk may be given, or the end */
@@ -244,7 +262,7 @@ struct store_checkpoint {
 };
 /* ready() follows, or done() with an error. ERR_BUSY, ERR_READONLY, ERR_CLOSED. */
 MUST_CHECK enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *job);
-/* In ready() and after it: this database has 2^bits chunks. True: what was written to this slot
+/* In ready() and after it: this set has 2^bits chunks. True: what was written to this slot
  * before still counts, chunk by chunk; false: every chunk must be given. */
 bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits);
 /* True: chunks are being written and ready() follows. False: give the next one at once. */
@@ -257,6 +275,8 @@ void store_checkpoint_finish(struct store *store, struct span settings);
  * since; lsn 0: not known, it is not followed. True if it can be there; false: its segment
  * is missing, and unless a later record tells of it, it is lost. */
 bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
+/* Could the record be there, or where it went since? Changes nothing. */
+bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn);
 /* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
 void store_fetch(struct store *store, struct place place);
 /* After opened(): is the record in a segment that is no longer there? */

@@ -3,10 +3,11 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT and IMG.TIER. The power is cut at a random step; the server starts again
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE and IMG.TIER. The power is cut at a random step; the server starts again
  * on what the disk kept. For each client there must be a number j such that its keys look as
  * after all acknowledged commands and the first j of those that were not answered yet: an
  * acknowledged write is never lost, a deleted key never comes back, MSET and RENAME are whole.
+ * And IMG.GET ... AT shows, of each of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.
  * --plant early tells the server not to wait for the disk, to see that it is found out.
@@ -72,11 +73,18 @@ static void life_settings(struct life *life)
 	settle(settings, "spare-segments", "4");
 	settle(settings, "body-memory", "24mb");
 	settle(settings, "hot-memory", random_below(&life->random, 2) ? "0" : "4mb");
+	/* Without history whatever is shared is let go of at once. */
+	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	settle(settings, "appendfsync", life->plant ? "no" : "always");
 	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
-	/* Half of the disks are so small that segments are cleaned all the time. */
-	if (random_below(&life->random, 2) == 0)
+	/* Half of the disks are so small that segments are cleaned all the time, history is given up
+	 * again and again, and commands are refused: any of those under way may have been. */
+	if (random_below(&life->random, 2) == 0) {
 		settings->disk_bytes_max = (10 + random_below(&life->random, 6)) << 20;
+		settle(settings, "dedupe", random_below(&life->random, 2) ? "yes" : "no");
+		if (!life->plant)
+			life->kind = SHADOW_FAILS;
+	}
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
 	/* Two lives of three write checkpoints, as fast as they can or now and then. */
@@ -148,6 +156,9 @@ static bool life_check(struct life *life)
 				    (unsigned long long)life->seed, life->cuts, i, shadow->why);
 			return false;
 		}
+		/* LSNs behind it may yet be given to others, should the power go now. */
+		if (life->settings.history_window_s > 0)
+			shadow_note_moment(shadow, store_durable_lsn(life->server->engine->store));
 	}
 	return true;
 }

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IMAGE_SIDES = 4, PARTS_MAX = 5 };
+enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 6 };
+enum { TOKENS = SHADOW_KEYS * PLACES + SHADOW_MOMENTS * SHADOW_KEYS };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client)
 {
@@ -81,6 +82,17 @@ static void put_head(struct buf *out, uint32_t words, const char *name)
 	put_word(out, span_text(name));
 }
 
+/* AT LSN n: three words. */
+static void put_moment(const struct shadow *shadow, struct buf *out, uint32_t moment)
+{
+	char text[32];
+	int len = snprintf(
+	    text, sizeof(text), "%llu", (unsigned long long)shadow->moments[moment].lsn);
+	put_word(out, SPAN_LIT("AT"));
+	put_word(out, SPAN_LIT("LSN"));
+	put_word(out, span_of(text, (size_t)len));
+}
+
 static void put_content(struct shadow *shadow, struct buf *out, uint64_t content, bool image)
 {
 	struct buf bytes;
@@ -141,6 +153,11 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		if (value->kind == SHADOW_IMAGE)
 			value->title = op->content;
 		break;
+	case DO_RESTORE:
+		other = value;
+		if (shadow->moments[op->moment].state.keys[op->key].kind == SHADOW_IMAGE)
+			*value = shadow->moments[op->moment].state.keys[op->key];
+		break;
 	default:
 		break;
 	}
@@ -153,7 +170,7 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 	static const struct { const char *name; uint32_t words; } verbs[] = {
 	    [DO_SET] = {"SET", 3}, [DO_APPEND] = {"APPEND", 3}, [DO_DEL] = {"DEL", 2},
 	    [DO_MSET] = {"MSET", 5}, [DO_RENAME] = {"RENAME", 3}, [DO_PUT] = {"IMG.PUT", 3},
-	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_TIER] = {"IMG.TIER", 4}};
+	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_RESTORE] = {"IMG.RESTORE", 5}, [DO_TIER] = {"IMG.TIER", 4}};
 	char title[32];
 	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
 	if (op->verb == DO_TIER) {
@@ -169,6 +186,8 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 		put_content(shadow, out, op->content2, false);
 	if (op->verb == DO_PUT)
 		put_content(shadow, out, op->content, true);
+	if (op->verb == DO_RESTORE)
+		put_moment(shadow, out, op->moment);
 	if (op->verb != DO_EDIT)
 		return;
 	put_word(out, SPAN_LIT("TITLE"));
@@ -188,9 +207,15 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		    .key = (uint8_t)random_below(random, SHADOW_KEYS),
 		    .other = (uint8_t)random_below(random, SHADOW_KEYS),
 		    .warm = random_below(random, 3) > 0,
+		    .moment = (uint8_t)random_below(random, SHADOW_MOMENTS),
 		    .content = shadow->next_content++, .content2 = shadow->next_content++};
 		if (op->verb == DO_APPEND && state.keys[op->key].parts >= PARTS_MAX)
 			op->verb = DO_DEL;
+		if (op->verb == DO_RESTORE && shadow->moments[op->moment].lsn == 0)
+			op->verb = DO_PUT;
+		/* A few images, alike for all clients, so that bytes are shared all the time. */
+		if (op->verb == DO_PUT)
+			op->content = 1 + random_below(random, IMAGES);
 		/* Appended pieces are all alike, so that it does not matter which were refused. */
 		if (op->verb == DO_APPEND)
 			op->content = append_content(shadow);
@@ -246,7 +271,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	}
 }
 
-/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title. */
+/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title; then each key at each moment. */
 void shadow_ask(struct shadow *shadow, struct buf *out)
 {
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
@@ -260,6 +285,15 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 		put_key(shadow, out, key);
 		put_word(out, SPAN_LIT("title"));
 	}
+	for (uint32_t moment = 0; moment < SHADOW_MOMENTS; moment++) {
+		for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
+			put_head(out, 5, "IMG.GET");
+			put_key(shadow, out, key);
+			put_moment(shadow, out, moment);
+		}
+	}
+	memset(shadow->seen_then, 0, sizeof(shadow->seen_then));
+	memset(shadow->forgotten, 0, sizeof(shadow->forgotten));
 	shadow->token = 0;
 	memset(shadow->seen, 0, sizeof(shadow->seen));
 }
@@ -267,7 +301,14 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 /* One token of the answers: six places a key, of which a missing title skips two. */
 static void take_token(struct shadow *shadow, char kind, struct span content)
 {
-	enum { PLACES = 6 };
+	if (shadow->token >= SHADOW_KEYS * PLACES) {
+		uint32_t at = shadow->token++ - SHADOW_KEYS * PLACES;
+		struct shadow_seen *then = &shadow->seen_then[at / SHADOW_KEYS][at % SHADOW_KEYS];
+		shadow->forgotten[at / SHADOW_KEYS] |= kind == '-';
+		if (kind == '$')
+			*then = (struct shadow_seen){SHADOW_IMAGE, digest_of(content), 0};
+		return;
+	}
 	struct shadow_seen *seen = &shadow->seen[shadow->token / PLACES];
 	uint32_t place = shadow->token % PLACES;
 	if (kind == '-' && begins_with(content, "CORRUPT"))
@@ -288,12 +329,12 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 	char kind;
 	struct span content;
 	size_t len;
-	while (shadow->token < SHADOW_KEYS * 6 &&
+	while (shadow->token < TOKENS &&
 	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		take_token(shadow, kind, content);
 		buf_consume(in, len);
 	}
-	return shadow->token >= SHADOW_KEYS * 6;
+	return shadow->token >= TOKENS;
 }
 
 /* ---- Judgement ---- */
@@ -379,10 +420,49 @@ static bool some_are_seen(struct shadow *shadow, uint32_t mask)
 	return true;
 }
 
+void shadow_note_moment(struct shadow *shadow, uint64_t lsn)
+{
+	ASSERT(shadow->pending == 0);
+	struct shadow_moment *moment = &shadow->moments[shadow->moment_count++ % SHADOW_MOMENTS];
+	*moment = (struct shadow_moment){lsn, shadow->known};
+}
+
+/* Reading the past shows what was known then: images, and nothing where there was none. */
+static bool judge_moment(struct shadow *shadow, uint32_t at, enum shadow_disk disk)
+{
+	const struct shadow_moment *moment = &shadow->moments[at];
+	bool has_image = false;
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++)
+		has_image |= moment->state.keys[key].kind == SHADOW_IMAGE;
+	if (moment->lsn == 0)
+		return true;
+	/* Before the first image of all, nothing says yet that history is kept; and a disk on which
+	 * no segment can be made counts as full, for which history is given up. */
+	if (shadow->forgotten[at] && (!has_image || disk == SHADOW_FAILS))
+		return true;
+	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
+		struct shadow_value value = moment->state.keys[key];
+		value.title = 0;
+		if (value.kind != SHADOW_IMAGE)
+			value = (struct shadow_value){0};
+		if (shadow->forgotten[at] ||
+		    !value_is_seen(shadow, &value, &shadow->seen_then[at][key])) {
+			snprintf(shadow->why, sizeof(shadow->why), "key %u at LSN %llu is wrong: kind %u, then %u%s",
+			    key, (unsigned long long)moment->lsn,
+			    shadow->seen_then[at][key].kind, value.kind, shadow->forgotten[at] ? ": forgotten" : "");
+			return false;
+		}
+	}
+	return true;
+}
+
 bool shadow_judge(struct shadow *shadow, enum shadow_disk disk)
 {
 	if (disk == SHADOW_LIES)
 		return judge_liar(shadow);
+	for (uint32_t at = 0; at < SHADOW_MOMENTS; at++)
+		if (!judge_moment(shadow, at, disk))
+			return false;
 	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
 		bool prefix = (mask & (mask + 1)) == 0;
 		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, mask))

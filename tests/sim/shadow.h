@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 
-enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 1 << 16 };
+enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 1 << 16, SHADOW_MOMENTS = 4 };
 
 enum shadow_kind { SHADOW_ABSENT, SHADOW_STRING, SHADOW_IMAGE, SHADOW_CORRUPT };
 
@@ -23,11 +23,12 @@ struct shadow_state {
 	struct shadow_value keys[SHADOW_KEYS];
 };
 
-enum shadow_verb { DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_TIER };
+enum shadow_verb { DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_TIER };
 
 struct shadow_op {
 	uint8_t  verb, key, other;
 	bool     warm;
+	uint8_t  moment;                  /* RESTORE: which one */
 	uint64_t content, content2;
 };
 
@@ -38,6 +39,12 @@ struct shadow_seen {
 	uint64_t      title;
 };
 
+/* Everything of this client as it was known to be when the log had come to this LSN. */
+struct shadow_moment {
+	uint64_t            lsn;          /* 0: not used yet */
+	struct shadow_state state;
+};
+
 struct shadow {
 	struct memory      *memory;
 	int                 client;
@@ -46,6 +53,10 @@ struct shadow {
 	uint32_t            pending;
 	struct shadow_seen  seen[SHADOW_KEYS];
 	uint32_t            token;                        /* of the answers to shadow_ask */
+	struct shadow_moment moments[SHADOW_MOMENTS];
+	uint32_t            moment_count;
+	struct shadow_seen  seen_then[SHADOW_MOMENTS][SHADOW_KEYS];
+	bool                forgotten[SHADOW_MOMENTS];
 	struct shadow_value past[SHADOW_PAST];            /* everything that a key ever was */
 	uint32_t            past_count;
 	uint64_t            next_content;
@@ -60,6 +71,8 @@ void shadow_answered(struct shadow *shadow, struct buf *in);
 /* Asks for every key, then takes the answers; true when all are there. */
 void shadow_ask(struct shadow *shadow, struct buf *out);
 bool shadow_read(struct shadow *shadow, struct buf *in);
+/* What is known now is what the log says up to `lsn`: asked for again in later lives. */
+void shadow_note_moment(struct shadow *shadow, uint64_t lsn);
 /* Is what was read right? It becomes what is known. */
 enum shadow_disk { SHADOW_HONEST, SHADOW_FAILS, SHADOW_LIES };
 bool shadow_judge(struct shadow *shadow, enum shadow_disk disk);

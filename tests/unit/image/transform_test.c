@@ -114,7 +114,6 @@ Test(transform, refuses_what_makes_no_sense)
 	    {"BACKGROUND ffffff", ERR_UNSUPPORTED, "BACKGROUND is not available in this version"},
 	    {"PRESET x", ERR_UNSUPPORTED, "PRESET is not available in this version"},
 	    {"FRAME 1", ERR_UNSUPPORTED, "FRAME is not available in this version"},
-	    {"AT 2024", ERR_UNSUPPORTED, "AT is not available in this version"},
 	    {"IFNOTMATCH x", ERR_NOTFOUND, ""},
 	    {"WIDTHS 1", ERR_NOTFOUND, ""},
 	};

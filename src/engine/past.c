@@ -1,0 +1,691 @@
+/* engine/past.c: see past.h. The record's way: append, apply, retire; then the window. */
+#include "engine/internal.h"
+
+#include "engine/past_load.h"
+#include "engine/past_state.h"
+
+#include "base/arith.h"
+#include "base/date.h"
+#include "base/number.h"
+
+enum {
+	FORGET_PER_PASS = 256,
+	GIVE_UP_VERSIONS = 4096,
+	GIVE_UP_PAUSE_US = 100000,
+	GIVE_UP_LOG_US = 60000000,
+};
+
+static const char past_setting_key[] = "history:window";
+
+int64_t past_window_ms(const struct engine *engine)
+{
+	return engine->settings->history_window_s * 1000;
+}
+
+/* open-at: "LSN n", or a time. */
+static enum err past_parse_moment(struct past *past)
+{
+	struct engine *engine = past->engine;
+	struct span text = span_text(engine->settings->open_at);
+	int64_t lsn, last_ms;
+	if (text.len == 0)
+		return OK;
+	past->has_moment = true;
+	past->moment.by_lsn = text.len > 4 && span_is(span_slice(text, 0, 4), "LSN ");
+	if (!engine->settings->readonly) {
+		log_warning(engine->log, "open-at needs readonly: the past cannot be changed");
+		return ERR_INVALID;
+	}
+	if (past->moment.by_lsn && number_parse_range(
+	        span_slice(text, 4, text.len), 0, INT64_MAX, &lsn)) {
+		past->moment.lsn = (uint64_t)lsn;
+		return OK;
+	}
+	if (!past->moment.by_lsn && date_parse(text, &past->moment.ms, &last_ms))
+		return OK;
+	log_warning(engine->log, "open-at is a time (Unix ms or ISO 8601) or LSN n, not '%s'",
+	    engine->settings->open_at);
+	return ERR_INVALID;
+}
+
+enum err past_new(struct engine *engine)
+{
+	enum { WINDOW_MAX_S = 35 * 86400 };
+	struct past *past = memory_zalloc(&engine->memory.engine, sizeof(*past));
+	past->engine = engine;
+	history_init(&past->history, &engine->memory.history, random_next(&engine->random));
+	held_init(&past->held, &engine->memory.history);
+	held_init(&past->released, &engine->memory.history);
+	past->logged_window_s = -1;
+	past->opened_ms = (int64_t)engine_now_ms(engine);
+	engine->past = past;
+	if (engine->settings->readonly)
+		engine->settings->history_window_s = WINDOW_MAX_S;    /* what the log has */
+	return past_parse_moment(past);
+}
+
+void past_free(struct engine *engine)
+{
+	struct past *past = engine->past;
+	if (past == NULL)
+		return;
+	history_fini(&past->history);
+	held_fini(&past->held);
+	held_fini(&past->released);
+	past_lsns_fini(past, &past->pins);
+	past_lsns_fini(past, &past->dump.links);
+	memory_free(&engine->memory.engine, past, sizeof(*past));
+	engine->past = NULL;
+}
+
+/* ---- Who owns what ---- */
+
+static void body_release(struct past *past, uint64_t lsn, struct place place)
+{
+	store_release(past->engine->store, place);
+	if (past->engine->loading)
+		past_note_released(past->engine, lsn);
+}
+
+/* One owner fewer (`today`: it was an entry). */
+void past_unref(struct past *past, uint64_t lsn, bool today)
+{
+	struct held *held = held_find(&past->held, lsn);
+	ASSERT(held != NULL);
+	ASSERT(held->refs > 0 && held->today >= today);
+	past->bytes -= past_bytes_of(held);
+	held->refs--;
+	held->today -= today;
+	past->bytes += past_bytes_of(held);
+	if (held->refs > 0)
+		return;
+	struct held last = *held;
+	past->bytes -= past_bytes_of(held);
+	held_remove(&past->held, held);
+	if (last.owned)
+		body_release(past, lsn, last.place);
+}
+
+/* The first entry gives its record to the past. */
+static void held_give(struct past *past, uint64_t lsn, struct place place)
+{
+	struct held *held = held_find(&past->held, lsn);
+	if (held == NULL)
+		held = held_add(&past->held, lsn, place, false);
+	ASSERT(!held->owned);
+	held->owned = true;
+	held->refs++;
+	store_note_death(past->engine->store, held->place);
+	past->bytes += past_bytes_of(held);
+}
+
+/* The first entry leaves its record to whoever else needs it. */
+static void held_leave(struct past *past, uint64_t lsn, struct place place)
+{
+	struct held *held = held_find(&past->held, lsn);
+	if (held == NULL) {
+		body_release(past, lsn, place);
+		return;
+	}
+	ASSERT(!held->owned && held->refs > 0);
+	held->owned = true;
+	store_note_death(past->engine->store, held->place);
+	past->bytes += past_bytes_of(held);
+}
+
+static void held_share(struct past *past, uint64_t lsn, struct place place, bool owned, bool today)
+{
+	struct held *held = held_find(&past->held, lsn);
+	if (held == NULL)
+		held = held_add(&past->held, lsn, place, owned);
+	else
+		past->bytes -= past_bytes_of(held);
+	held->refs++;
+	held->today += today;
+	past->bytes += past_bytes_of(held);
+}
+
+void past_share(struct engine *engine, uint64_t lsn, struct place place)
+{
+	struct past *past = engine->past;
+	held_share(past, lsn, place, false, true);
+	if (past->dump.is_on)
+		past_lsns_push(past, &past->dump.links, lsn);
+}
+
+void past_note_released(struct engine *engine, uint64_t lsn)
+{
+	const struct place nowhere = {1, 0, 0};
+	struct past *past = engine->past;
+	ASSERT(engine->loading);
+	if (held_find(&past->released, lsn) == NULL)
+		(void)held_add(&past->released, lsn, nowhere, false);
+}
+
+void past_share_recovered(struct engine *engine, uint64_t lsn, struct place place)
+{
+	struct past *past = engine->past;
+	struct held *released = held_find(&past->released, lsn);
+	if (released == NULL || held_find(&past->held, lsn) != NULL) {
+		held_share(past, lsn, place, false, true);
+		return;
+	}
+	held_remove(&past->released, released);
+	store_retain(engine->store, place);
+	store_note_death(engine->store, place);
+	held_share(past, lsn, place, true, true);
+}
+
+struct place past_body(const struct engine *engine, struct entry *entry)
+{
+	struct entry_image *image = entry_image(entry);
+	if (!(entry->flags & ENTRY_SHARED))
+		return image->body;
+	struct held *held = held_find(&engine->past->held, image->body_lsn);
+	ASSERT(held != NULL);
+	return held->place;
+}
+
+const struct held_table *past_held_table(const struct engine *engine)
+{
+	return &engine->past->held;
+}
+
+bool past_held_place(const struct engine *engine, uint64_t lsn, struct place *place)
+{
+	const struct held *held = held_find(&engine->past->held, lsn);
+	if (held == NULL)
+		return false;
+	*place = held->place;
+	return true;
+}
+
+void image_ref_of(const struct engine *engine, struct entry *entry, struct image_ref *out)
+{
+	const struct entry_meta *meta = entry_meta(entry);
+	*out = (struct image_ref){.body_lsn = entry_image(entry)->body_lsn};
+	out->body = past_body(engine, entry);
+	out->meta_lsn = meta != NULL ? meta->lsn : out->body_lsn;
+	out->meta = meta != NULL ? meta->place : out->body;
+}
+
+bool image_ref_find(
+    const struct engine *engine, uint64_t body_lsn, uint64_t meta_lsn, struct image_ref *out)
+{
+	const struct held *body = held_find(&engine->past->held, body_lsn);
+	const struct held *meta = held_find(&engine->past->held, meta_lsn);
+	if (body == NULL || meta == NULL)
+		return false;
+	*out = (struct image_ref){body_lsn, meta_lsn, body->place, meta->place};
+	return true;
+}
+
+/* ---- The end of a version ---- */
+
+static void version_forget(struct past *past)
+{
+	const struct version *version = history_oldest(&past->history);
+	uint64_t lsn = version->lsn, body_lsn = version->body_lsn;
+	past_dump_forget(past, version);
+	history_drop_oldest(&past->history);
+	past_unref(past, body_lsn, false);
+	if (lsn != body_lsn)
+		past_unref(past, lsn, false);
+}
+
+/* In recovery, what is older than any window goes at once. */
+static void past_add(struct past *past, uint8_t db, struct entry *entry,
+    const struct ending *ending)
+{
+	const struct version what = {
+	    .lsn = entry_version_lsn(entry) & LSN_MASK,
+	    .body_lsn = entry_image(entry)->body_lsn,
+	    .since_ms = entry_since_ms(entry),
+	};
+	(void)history_add(&past->history, db, entry_key(entry), &what, ending);
+	if (!past->engine->loading)
+		return;
+	for (int i = 0; i < 2; i++) {
+		const struct version *oldest = history_oldest(&past->history);
+		if (oldest != NULL &&
+		    oldest->until_ms + past_window_ms(past->engine) <= past->opened_ms)
+			version_forget(past);
+	}
+}
+
+/* A checkpoint knows what this ended, or the window is closed. */
+static bool ending_is_dropped(struct past *past, uint8_t db, struct entry *entry,
+    const struct ending *ending)
+{
+	const struct engine *engine = past->engine;
+	if (engine->loading && past->known_lsn != 0) {
+		const struct past_key *key = history_find(&past->history, db, entry_key(entry));
+		if (ending->lsn <= past->known_lsn)
+			return true;
+		if (key != NULL && key->newest->end_lsn > entry_version_lsn(entry))
+			return true;
+	}
+	if (past_window_ms(engine) != 0)
+		return false;
+	past->history.floor_lsn = max_u64(past->history.floor_lsn, ending->lsn);
+	if (past->history.floor_ms < ending->time_ms)
+		past->history.floor_ms = ending->time_ms;
+	return true;
+}
+
+void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
+{
+	struct past *past = engine->past;
+	const struct entry_image *image = entry_image(entry);
+	const struct entry_meta *meta = entry_meta(entry);
+	bool shared = (entry->flags & ENTRY_SHARED) != 0;
+	if (ending_is_dropped(past, db, entry, ending)) {
+		if (shared)
+			past_unref(past, image->body_lsn, true);
+		else
+			held_leave(past, image->body_lsn, image->body);
+		if (meta != NULL)
+			store_release(engine->store, meta->place);
+		return;
+	}
+	if (shared) {
+		held_share(past, image->body_lsn, image->body, true, false);
+		past_unref(past, image->body_lsn, true);
+	} else {
+		held_give(past, image->body_lsn, image->body);
+	}
+	if (meta != NULL)
+		held_give(past, meta->lsn, meta->place);
+	past_add(past, db, entry, ending);
+}
+
+void past_retire_meta(
+    struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
+{
+	struct past *past = engine->past;
+	const struct entry_image *image = entry_image(entry);
+	const struct entry_meta *meta = entry_meta(entry);
+	if (ending_is_dropped(past, db, entry, ending)) {
+		if (meta != NULL)
+			store_release(engine->store, meta->place);
+		return;
+	}
+	held_share(past, image->body_lsn, image->body, false, false);
+	if (meta != NULL)
+		held_give(past, meta->lsn, meta->place);
+	past_add(past, db, entry, ending);
+}
+
+bool past_holds(const struct engine *engine, uint64_t lsn, struct place place, bool *owned)
+{
+	const struct held *held = held_find(&engine->past->held, lsn);
+	*owned = held != NULL && held->owned;
+	return held != NULL && place_equal(held->place, place);
+}
+
+bool past_relocated(struct engine *engine, uint64_t lsn, struct place from, struct place to,
+    bool *entry_too)
+{
+	struct past *past = engine->past;
+	struct held *held = held_find(&past->held, lsn);
+	*entry_too = held == NULL || !held->owned;
+	if (held == NULL || !place_equal(held->place, from))
+		return false;
+	past->bytes -= past_bytes_of(held);
+	held->place = to;
+	past->bytes += past_bytes_of(held);
+	return true;
+}
+
+/* ---- Recovery ---- */
+
+/* A group is applied to its end, or not at all. */
+static bool past_is_behind(struct past *past, const struct record *record)
+{
+	if (!past->has_moment || past->behind)
+		return past->behind;
+	past->behind =
+	    !past->in_group && !moment_reaches(&past->moment, record->lsn, record->time_ms);
+	past->in_group = (record->flags & RECORD_CONTINUES) != 0;
+	return past->behind;
+}
+
+bool past_recovering(struct engine *engine, const struct record *record)
+{
+	struct past *past = engine->past;
+	int64_t window_s = engine->settings->history_window_s;
+	if (past->logged_window_s >= 0 && past->logged_window_s < window_s)
+		window_s = past->logged_window_s;
+	if (past->first_lsn == 0 && record->time_ms > past->opened_ms - window_s * 1000)
+		past->first_lsn = record->lsn;
+	if (past_is_behind(past, record))
+		return true;
+	past->clone_lsn = record->lsn;
+	if (past->has_moment)
+		engine->frozen_ms = past->moment.by_lsn ? record->time_ms : past->moment.ms;
+	return false;
+}
+
+bool past_setting(struct engine *engine, const struct record *record)
+{
+	struct past *past = engine->past;
+	struct history *history = &past->history;
+	char text[128];
+	long long window_s, floor_ms;
+	unsigned long long floor_lsn;
+	if (!span_is(record->key, past_setting_key))
+		return false;
+	if (past->logged_place.segment != 0)
+		store_release(engine->store, past->logged_place);
+	past->logged_place = record->place;
+	size_t len = record->value.len < sizeof(text) ? record->value.len : sizeof(text) - 1;
+	if (len > 0)
+		memcpy(text, record->value.ptr, len);
+	text[len] = 0;
+	if (sscanf(text, "%lld %llu %lld", &window_s, &floor_lsn, &floor_ms) != 3 || window_s < 0) {
+		log_warning(engine->log, "the history's record cannot be read: no history");
+		window_s = 0;
+		floor_lsn = record->lsn;
+		floor_ms = record->time_ms;
+	}
+	if (past->logged_window_s < 0 || past->logged_window_s > window_s)
+		past->first_lsn = 0;          /* with a smaller window, it begins later */
+	past->logged_window_s = window_s;
+	history->floor_lsn = max_u64(history->floor_lsn, floor_lsn);
+	if (history->floor_ms < floor_ms)
+		history->floor_ms = floor_ms;
+	return true;
+}
+
+bool past_setting_is_live(const struct engine *engine, const struct record *record)
+{
+	return span_is(record->key, past_setting_key) &&
+	    place_equal(engine->past->logged_place, record->place);
+}
+
+bool past_setting_relocated(
+    struct engine *engine, const struct record *record, struct place from, struct place to)
+{
+	struct place *place = &engine->past->logged_place;
+	if (!span_is(record->key, past_setting_key) || !place_equal(*place, from))
+		return false;
+	*place = to;
+	return true;
+}
+
+/* Below this nothing is certain: what ended there may be gone, or partly so. */
+static void past_find_floor(struct past *past)
+{
+	struct engine *engine = past->engine;
+	struct history *history = &past->history;
+	int64_t window_s = engine->settings->history_window_s;
+	if (store_last_lsn(engine->store) == 0)
+		return;                       /* nothing ever happened: nothing is missing */
+	if (window_s > past->logged_window_s)
+		window_s = past->logged_window_s < 0 ? 0 : past->logged_window_s;
+	int64_t floor_ms = past->opened_ms - window_s * 1000;
+	uint64_t floor_lsn = past->first_lsn - 1;
+	if (past->first_lsn == 0 || past->logged_window_s < 0)
+		floor_lsn = store_last_lsn(engine->store);
+	history->floor_lsn = max_u64(history->floor_lsn, floor_lsn);
+	if (history->floor_ms < floor_ms)
+		history->floor_ms = floor_ms;
+}
+
+enum err past_opened(struct engine *engine)
+{
+	struct past *past = engine->past;
+	held_fini(&past->released);
+	past_load_over(engine);
+	past_find_floor(past);
+	if (!past->has_moment)
+		return OK;
+	if (!history_covers(&past->history, &past->moment)) {
+		log_warning(engine->log, "open-at %s lies before what history-window keeps",
+		    engine->settings->open_at);
+		return ERR_NOTFOUND;
+	}
+	log_notice(engine->log, "a clone of the past, up to LSN %llu; it can only be read",
+	    (unsigned long long)past->clone_lsn);
+	return OK;
+}
+
+/* ---- Forgetting ---- */
+
+/* Says in the log what is kept, when that has changed, or `floor` that is being given up. */
+static enum err past_log(struct past *past, uint64_t floor_lsn, int64_t floor_ms)
+{
+	struct engine *engine = past->engine;
+	char text[128];
+	int len = snprintf(text, sizeof(text), "%lld %llu %lld",
+	    (long long)engine->settings->history_window_s, (unsigned long long)floor_lsn,
+	    (long long)floor_ms);
+	ASSERT(len > 0 && (size_t)len < sizeof(text));
+	struct record record = {
+	    .type = RECORD_SETTING,
+	    .db = RECORD_ALL_DBS,
+	    .key = span_text(past_setting_key),
+	    .value = span_of(text, (size_t)len),
+	    .sync = SYNC_NO,
+	};
+	enum err err = store_append(engine->store, &record);
+	if (err != OK)
+		return err;
+	if (past->logged_place.segment != 0)
+		store_release(engine->store, past->logged_place);
+	past->logged_place = record.place;
+	past->logged_window_s = engine->settings->history_window_s;
+	return OK;
+}
+
+static bool past_has_images(const struct engine *engine)
+{
+	uint64_t images = engine->past->history.versions;
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		images += engine->images[i];
+	return images > 0;
+}
+
+static void past_log_if_due(struct past *past)
+{
+	struct engine *engine = past->engine;
+	struct history *history = &past->history;
+	if (past->logged_window_s == engine->settings->history_window_s || !past_has_images(engine))
+		return;
+	if (store_state(engine->store) == OK &&
+	    past_log(past, history->floor_lsn, history->floor_ms) != OK)
+		log_verbose(engine->log, "no room yet to say how much history is kept");
+}
+
+/* A version that claims to have ended in the future ended now: a clock was wrong. */
+static bool version_is_over(const struct past *past, struct version *version)
+{
+	int64_t now_ms = (int64_t)engine_now_ms(past->engine);
+	if (version->until_ms > now_ms)
+		version->until_ms = now_ms;
+	return version->end_lsn <= past->history.floor_lsn ||
+	    version->until_ms + past_window_ms(past->engine) <= now_ms;
+}
+
+static bool past_forget_some(struct past *past)
+{
+	for (int i = 0; i < FORGET_PER_PASS; i++) {
+		struct version *oldest = history_oldest(&past->history);
+		if (oldest == NULL || !version_is_over(past, oldest))
+			return false;
+		version_forget(past);
+	}
+	return true;
+}
+
+/* The end of the slice that is worth about two segments: first said, then done, so that a
+ * segment can be used again only when it is known that its versions are forgotten. */
+static void past_give_up(struct past *past)
+{
+	struct engine *engine = past->engine;
+	struct history *history = &past->history;
+	uint64_t enough = 2 * engine->settings->segment_bytes, bytes = 0, count = 0, floor_lsn = 0;
+	int64_t floor_ms = history->floor_ms;
+	for (struct list *at = history->line.next; at != &history->line; at = at->next) {
+		const struct version *version = LIST_OF(at, struct version, line);
+		const struct held *held = held_find(&past->held, version->body_lsn);
+		ASSERT(held != NULL);
+		if (count == GIVE_UP_VERSIONS || bytes >= enough)
+			break;
+		count++;
+		bytes += held->refs == 1 ? past_bytes_of(held) : 0;
+		floor_lsn = version->end_lsn;
+		floor_ms = version->until_ms > floor_ms ? version->until_ms : floor_ms;
+	}
+	if (count == 0 || past_log(past, floor_lsn, floor_ms) != OK)
+		return;
+	past->give_up_lsn = store_last_lsn(engine->store);
+	for (uint64_t i = 0; i < count; i++)
+		version_forget(past);
+	past->given_up += count;
+	store_sync(engine->store);
+	uint64_t now_us = io_now_us(engine->io);
+	if (past->give_up_said_us != 0 && now_us - past->give_up_said_us < GIVE_UP_LOG_US)
+		return;
+	past->give_up_said_us = now_us;
+	log_warning(engine->log,
+	    "the disk is full: history is given up, oldest first; %llu versions so far",
+	    (unsigned long long)past->given_up);
+}
+
+bool past_is_yielding(const struct engine *engine)
+{
+	const struct past *past = engine->past;
+	if (store_state(engine->store) != ERR_DISKFULL)
+		return false;
+	return past->history.versions > 0 || past->give_up_lsn != 0;
+}
+
+bool past_may_try(const struct engine *engine)
+{
+	return !past_is_yielding(engine) || engine->past->tried;
+}
+
+/* A slice is given up; it becomes known to be durable; the store has a moment to use the room;
+ * whoever waits tries once; and if that was not enough, the next slice. */
+static void past_yield(struct past *past)
+{
+	struct store *store = past->engine->store;
+	uint64_t now_us = io_now_us(past->engine->io);
+	if (past->give_up_lsn != 0 && store_recorded_lsn(store) < past->give_up_lsn) {
+		if (store_durable_lsn(store) >= past->give_up_lsn)
+			store_record_durable(store);
+		return;
+	}
+	if (past->give_up_lsn != 0) {
+		past->give_up_lsn = 0;
+		past->tried = false;
+		past->give_up_next_us = now_us + GIVE_UP_PAUSE_US;
+	} else if (now_us >= past->give_up_next_us && !past->tried) {
+		past->tried = true;
+	} else if (now_us >= past->give_up_next_us) {
+		past_give_up(past);
+		past->tried = past->give_up_lsn == 0;
+	}
+}
+
+bool past_step(struct engine *engine)
+{
+	struct past *past = engine->past;
+	past_log_if_due(past);
+	bool more = past_forget_some(past);
+	if (store_is_short(engine->store))
+		past_yield(past);
+	else
+		past->give_up_lsn = 0;
+	return more;
+}
+
+/* ---- Questions ---- */
+
+static bool found_current(struct engine *engine, uint8_t db, struct span key, struct past_found *out)
+{
+	struct directory *directory = &engine->directories[db];
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	if (entry == NULL || entry->type != ENTRY_IMAGE)
+		return false;
+	*out = (struct past_found){
+	    .lsn = entry_version_lsn(entry),
+	    .since_ms = entry_since_ms(entry),
+	    .state = VERSION_CURRENT,
+	};
+	image_ref_of(engine, entry, &out->ref);
+	return true;
+}
+
+static void found_version(
+    const struct engine *engine, const struct version *version, struct past_found *out)
+{
+	*out = (struct past_found){
+	    .lsn = version->lsn,
+	    .since_ms = version->since_ms,
+	    .until_ms = version->until_ms,
+	    .end_lsn = version->end_lsn,
+	    .state = (enum version_state)version->state,
+	};
+	bool found = image_ref_find(engine, version->body_lsn, version->lsn, &out->ref);
+	ASSERT(found);
+}
+
+enum past_answer past_at(struct engine *engine, uint8_t db, struct span key,
+    const struct moment *moment, struct past_found *out)
+{
+	const struct history *history = &engine->past->history;
+	if (found_current(engine, db, key, out) &&
+	    moment_reaches(moment, out->lsn, out->since_ms))
+		return PAST_FOUND;
+	const struct past_key *past = history_find(history, db, key);
+	const struct version *version = past == NULL ? NULL : history_at(past, moment);
+	if (version != NULL && version->end_lsn > history->floor_lsn) {
+		found_version(engine, version, out);
+		return PAST_FOUND;
+	}
+	return history_covers(history, moment) ? PAST_ABSENT : PAST_FORGOTTEN;
+}
+
+uint32_t past_versions(struct engine *engine, uint8_t db, struct span key,
+    struct past_found *out, uint32_t max)
+{
+	struct past_found current;
+	uint32_t count = 0;
+	if (found_current(engine, db, key, &current) && count++ < max)
+		*out++ = current;
+	const struct past_key *past = history_find(&engine->past->history, db, key);
+	if (past == NULL)
+		return count;
+	for (const struct version *version = past->newest; version != NULL; version = version->older) {
+		if (version->end_lsn <= engine->past->history.floor_lsn)
+			break;
+		if (count++ < max)
+			found_version(engine, version, out++);
+	}
+	return count;
+}
+
+uint64_t past_gate(const struct engine *engine, uint64_t lsn)
+{
+	bool waits = engine_sync_level(engine, ENTRY_IMAGE) == SYNC_ALWAYS &&
+	    lsn > store_written_lsn(engine->store);
+	return waits ? lsn : 0;
+}
+
+void past_info(const struct engine *engine, struct buf *out)
+{
+	const struct past *past = engine->past;
+	const struct version *oldest = history_oldest(&past->history);
+	buf_printf(out,
+	    "history_versions:%llu\r\nhistory_keys:%llu\r\nhistory_bytes:%llu\r\n"
+	    "history_memory:%llu\r\nhistory_oldest_ms:%lld\r\nhistory_given_up:%llu\r\n"
+	    "history_floor_lsn:%llu\r\nshared_records:%llu\r\nreadonly:%d\r\nclone_lsn:%llu\r\n",
+	    (unsigned long long)past->history.versions, (unsigned long long)past->history.keys,
+	    (unsigned long long)past->bytes, (unsigned long long)engine->memory.history.bytes,
+	    oldest == NULL ? 0LL : (long long)oldest->until_ms, (unsigned long long)past->given_up,
+	    (unsigned long long)past->history.floor_lsn, (unsigned long long)past->held.count,
+	    engine->settings->readonly,
+	    past->has_moment ? (unsigned long long)past->clone_lsn : 0ULL);
+}

@@ -1,0 +1,85 @@
+/* engine/wait.c: see wait.h. */
+#include "engine/wait.h"
+
+struct wait {
+	struct list         link;
+	struct engine      *engine;
+	struct slot        *slot;
+	struct wait_options options;
+	uint64_t            lsn;
+	struct io_timer     timer;
+};
+
+static bool lsn_is_safe(const struct engine *engine, uint64_t lsn)
+{
+	return lsn <= store_durable_lsn(engine->store);
+}
+
+static void wait_reply(
+    const struct engine *engine, struct reply *reply, const struct wait_options *options, uint64_t lsn)
+{
+	if (options->is_aof) {
+		reply_array(reply, 2);
+		reply_int(reply, lsn_is_safe(engine, lsn));
+	}
+	reply_int(reply, 0);
+}
+
+static void wait_end(struct wait *wait)
+{
+	struct engine *engine = wait->engine;
+	struct slot *slot = wait->slot;
+	io_timer_cancel(engine->io, &wait->timer);
+	list_remove(&wait->link);
+	if (slot->session != NULL)
+		wait_reply(engine, &slot->reply, &wait->options, wait->lsn);
+	memory_free(&engine->memory.engine, wait, sizeof(*wait));
+	slot_finish(slot);
+}
+
+static void wait_timed_out(struct io_timer *timer)
+{
+	wait_end(timer->ctx);
+}
+
+void waits_step(struct engine *engine)
+{
+	struct list *at = engine->waits.next;
+	while (at != &engine->waits) {
+		struct wait *wait = LIST_OF(at, struct wait, link);
+		at = at->next;
+		bool satisfied = wait->options.replicas == 0 && lsn_is_safe(engine, wait->lsn);
+		if (satisfied || wait->slot->session == NULL || engine->closing)
+			wait_end(wait);
+	}
+}
+
+uint64_t waits_count(const struct engine *engine)
+{
+	uint64_t count = 0;
+	for (const struct list *at = engine->waits.next; at != &engine->waits; at = at->next)
+		count++;
+	return count;
+}
+
+void call_wait(struct call *call, const struct wait_options *options)
+{
+	struct engine *engine = call->engine;
+	uint64_t lsn = call->session->write_lsn;
+	bool local = !options->local || lsn_is_safe(engine, lsn);
+	if (local && options->replicas == 0) {
+		wait_reply(engine, call->reply, options, lsn);
+		return;
+	}
+	struct wait *wait = memory_zalloc(&engine->memory.engine, sizeof(*wait));
+	wait->engine = engine;
+	wait->options = *options;
+	wait->lsn = options->local || options->is_aof ? lsn : 0;
+	io_timer_init(&wait->timer, wait_timed_out, wait);
+	if (options->timeout_ms > 0)
+		io_timer_set(engine->io, &wait->timer, options->timeout_ms * 1000);
+	wait->slot = call_defer(call, 0);
+	list_append(&engine->waits, &wait->link);
+	if (options->local)
+		store_sync(engine->store);
+}

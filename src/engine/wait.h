@@ -1,0 +1,17 @@
+/* engine/wait.h: WAIT and WAITAOF: replies that wait until a session's writes are safe.
+ *
+ * There is no replication yet: no follower ever acknowledges, and whoever asks for one waits
+ * until its time is up. Waits end in the pass in which their condition came true; they cost a
+ * look at one LSN each. Commands behind run on meanwhile, their replies wait in line.
+ */
+#pragma once
+#include "engine/internal.h"
+
+struct wait_options {
+	bool     local;                   /* until this server's disk has them */
+	bool     is_aof;                  /* replies [local, replicas] instead of replicas */
+	uint64_t replicas;
+	uint64_t timeout_ms;              /* 0: for ever */
+};
+/* Replies, at once or later. */
+void call_wait(struct call *call, const struct wait_options *options);

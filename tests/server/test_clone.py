@@ -1,0 +1,143 @@
+"""tintype-server --open-at ... --readonly: the store as it was, from the same files."""
+import hashlib
+import os
+import random
+import subprocess
+
+import pytest
+import redis
+
+from test_history import at, last_lsn, png, put, versions
+
+
+def fingerprint(folder):
+    """Every file of a data directory: its bytes, and when it was changed."""
+    found = {}
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        with open(path, "rb") as file:
+            found[name] = hashlib.sha256(file.read()).hexdigest(), os.stat(path).st_mtime_ns
+    return found
+
+
+def open_at(server, *moment):
+    return server.start("--open-at", *(str(word) for word in moment), "--readonly").client()
+
+
+def refused(server, *options):
+    """Its log, after it refused to start."""
+    server.spawn(*options)
+    assert server.process.wait(timeout=20) == 1
+    return server.log()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_clone_is_what_the_store_was(make_server, how):
+    server = make_server("--cache-appendfsync", "always")
+    client = server.client()
+    rng, known = random.Random(8), []
+    keys = [f"k{i}" for i in range(10)]
+    for step in range(120):
+        key = rng.choice(keys)
+        if rng.randrange(3):
+            put(client, key, step, "TITLE", f"word{step % 7}")
+        elif rng.randrange(2):
+            client.set(f"s{step}", step)
+        else:
+            client.delete(key)
+        if step % 40 == 20:
+            known.append((last_lsn(client), [client.execute_command("IMG.GET", k) for k in keys],
+                          client.dbsize(), client.execute_command("IMG.SEARCH", "word3")[0]))
+    getattr(server, how)()
+    data = os.path.join(server.folder, "data")
+    before = fingerprint(data)
+    for lsn, images, size, hits in known:
+        clone = open_at(server, "LSN", lsn)
+        assert [clone.execute_command("IMG.GET", k) for k in keys] == images
+        assert clone.dbsize() == size
+        assert clone.execute_command("IMG.SEARCH", "word3")[0] == hits
+        assert int(clone.info("store")["clone_lsn"]) == lsn
+        server.stop()
+        assert fingerprint(data) == before
+    assert server.start().client().dbsize() >= 0
+
+
+def test_a_clone_takes_no_write(make_server):
+    server = make_server()
+    client = server.client()
+    data, lsn = put(client, "k", 1)
+    put(client, "k", 2)
+    client.set("s", "1")
+    server.stop()
+    clone = open_at(server, "LSN", lsn)
+    for words in (("SET", "s", "2"), ("DEL", "k"), ("IMG.PUT", "k", data), ("FLUSHALL",),
+                  ("IMG.RESTORE", "k", "LSN", lsn), ("EXPIRE", "k", 5), ("IMG.EDIT", "k", "TITLE", "x"),
+                  ("RENAME", "k", "l"), ("IMG.TIER", "SET", "hot", "k")):
+        with pytest.raises(redis.ReadOnlyError):
+            clone.execute_command(*words)
+    assert clone.get("s") is None and clone.execute_command("IMG.GET", "k") == data
+
+
+def test_a_clone_lives_at_its_moment(make_server):
+    server = make_server("--cache-appendfsync", "always")
+    client = server.client()
+    client.set("short", "1", px=60)
+    put(client, "pic", 1, "PX", 60)
+    lsn, time_ms = last_lsn(client), int(versions(client, "pic")[0][b"time"])
+    while client.exists("short", "pic"):
+        pass
+    put(client, "pic", 2)
+    server.stop()
+    clone = open_at(server, "LSN", lsn)
+    assert clone.get("short") == b"1" and clone.execute_command("IMG.GET", "pic") == png(8, 8, 1)
+    server.stop()
+    clone = open_at(server, time_ms + 61)
+    assert clone.get("short") is None
+
+
+def test_a_clone_has_a_past_too(make_server):
+    server = make_server()
+    client = server.client()
+    first, lsn = put(client, "k", 1)
+    _, second = put(client, "k", 2)
+    client.delete("k")
+    server.stop()
+    clone = open_at(server, "LSN", second)
+    assert at(clone, "k", lsn) == first
+    assert [line[b"state"] for line in versions(clone, "k")] == [b"current", b"superseded"]
+
+
+def test_readonly_alone_serves_what_is_there(make_server):
+    server = make_server()
+    put(server.client(), "k", 1)
+    server.kill()
+    before = fingerprint(os.path.join(server.folder, "data"))
+    clone = server.start("--readonly").client()
+    assert clone.execute_command("IMG.GET", "k") == png(8, 8, 1)
+    server.stop()
+    assert fingerprint(os.path.join(server.folder, "data")) == before
+
+
+def test_what_cannot_be_opened_is_refused(make_server, folder):
+    server = make_server("--history-window", "1")
+    put(server.client(), "k", 1)
+    put(server.client(), "k", 2)
+    server.stop()
+    assert "open-at needs readonly" in refused(server, "--open-at", "LSN", "1")
+    assert "before what history-window keeps" in refused(
+        server, "--open-at", "2001-01-01", "--readonly")
+    assert "open-at is a time" in refused(server, "--open-at", "soon", "--readonly")
+    empty = make_server("--dir", os.path.join(folder, "nosuch"), start=False)
+    assert "cannot start" in refused(empty, "--readonly")
+    assert not os.path.exists(os.path.join(folder, "nosuch"))
+
+
+def test_a_directory_in_use_is_refused(make_server):
+    server = make_server()
+    put(server.client(), "k", 1)
+    args = list(server.process.args)
+    args[args.index("--port") + 1] = "0"
+    second = subprocess.run(args + ["--readonly"], capture_output=True, text=True, timeout=20,
+                            check=False)
+    assert second.returncode != 0
+    assert "in use by another process" in second.stdout + second.stderr
