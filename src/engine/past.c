@@ -394,6 +394,10 @@ bool past_setting(struct engine *engine, const struct record *record)
 	history->floor_lsn = max_u64(history->floor_lsn, floor_lsn);
 	if (history->floor_ms < floor_ms)
 		history->floor_ms = floor_ms;
+	/* On top of a checkpoint: their records may be gone. */
+	const struct version *oldest;
+	while ((oldest = history_oldest(history)) != NULL && oldest->end_lsn <= history->floor_lsn)
+		version_forget(past);
 	return true;
 }
 

@@ -313,7 +313,7 @@ static void load_drop_gone(struct past *past)
 	}
 }
 
-/* What was shared for a moment only, and is gone by now. */
+/* What nobody needed any more when the power went, and is gone. */
 static void load_drop_pins(struct past *past)
 {
 	struct past_lsns *pins = &past->pins;
@@ -321,7 +321,7 @@ static void load_drop_pins(struct past *past)
 	for (uint32_t i = 0; i < pins->count; i++) {
 		const struct held *held = held_find(&past->held, pins->at[i]);
 		ASSERT(held != NULL);
-		if (held->refs == 1 && !store_can_adopt(past->engine->store, held->place, held->lsn))
+		if (!store_can_adopt(past->engine->store, held->place, held->lsn))
 			load_unref(past, pins->at[i]);
 		else
 			pins->at[kept++] = pins->at[i];

@@ -62,7 +62,7 @@ bool segment_is_dead(const struct store *store, const struct segment *segment)
 
 static bool segment_is_reusable(const struct store *store, const struct segment *segment)
 {
-	ASSERT(segment->bytes > 0);
+	ASSERT(segment->bytes > 0 || segment->state == SEGMENT_LOST);
 	return !segment->failed && segment->bytes == store->options.segment_bytes;
 }
 
