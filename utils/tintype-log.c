@@ -26,6 +26,7 @@ struct file {
 	enum err              err;        /* of the header */
 	uint64_t              end;        /* told by a later segment */
 	uint32_t              end_told_by;
+	uint32_t stream;                  /* enum log_stream; STREAM_COUNT: not known */
 };
 
 struct tool {
@@ -34,7 +35,7 @@ struct tool {
 	const char     *dir;              /* being listed */
 	struct file    *files;
 	uint32_t        count, cap;
-	struct position durable[TIER_COUNT];
+	struct position durable[STREAM_COUNT];
 	uint64_t        durable_lsn;
 	bool            verify, json, with_key;
 	struct span     key;
@@ -91,7 +92,7 @@ static void tool_listed(void *ctx, const char *name, uint64_t bytes)
 		tool->cap = cap;
 	}
 	struct file *file = &tool->files[tool->count++];
-	*file = (struct file){.end = UINT64_MAX};
+	*file = (struct file){.end = UINT64_MAX, .stream = STREAM_COUNT};
 	snprintf(file->path, sizeof(file->path), "%s/%s", tool->dir, name);
 }
 
@@ -124,9 +125,9 @@ static void file_read_header(struct file *file, struct span bytes)
 
 /* ---- First walk: how far the log vouches for itself ---- */
 
-static void learn_commit(struct tool *tool, uint32_t tier, const struct commit_block *commit)
+static void learn_commit(struct tool *tool, const struct commit_block *commit)
 {
-	struct position *durable = &tool->durable[tier];
+	struct position *durable = &tool->durable[commit->stream];
 	tool->durable_lsn =
 	    commit->durable_lsn > tool->durable_lsn ? commit->durable_lsn : tool->durable_lsn;
 	if (commit->durable_segment > durable->segment ||
@@ -139,13 +140,14 @@ static void learn_commit(struct tool *tool, uint32_t tier, const struct commit_b
 			if (file->err != OK || file->header.segment != commit->ended[i].segment ||
 			    file->end_told_by > commit->segment)
 				continue;
+			file->stream = commit->stream;
 			file->end = (uint64_t)commit->ended[i].sector * SECTOR;
 			file->end_told_by = commit->segment;
 		}
 	}
 }
 
-static void tool_learn(struct tool *tool, const struct file *file, struct span bytes)
+static void tool_learn(struct tool *tool, struct file *file, struct span bytes)
 {
 	struct scan scan;
 	enum scan_step step = SCAN_RECORD;
@@ -153,10 +155,12 @@ static void tool_learn(struct tool *tool, const struct file *file, struct span b
 	while (step != SCAN_END && step != SCAN_MORE) {
 		struct span rest = span_slice(bytes, (size_t)scan.at, bytes.len);
 		step = scan_next(&scan, rest);
-		if (step == SCAN_COMMIT)
-			learn_commit(tool, file->header.tier, &scan.commit);
-		else if (step == SCAN_BAD)
+		if (step == SCAN_COMMIT) {
+			learn_commit(tool, &scan.commit);
+			file->stream = scan.commit.stream;
+		} else if (step == SCAN_BAD) {
 			scan_skip(&scan, rest);
+		}
 	}
 }
 
@@ -164,9 +168,9 @@ static void tool_learn(struct tool *tool, const struct file *file, struct span b
 
 static bool is_durable(const struct tool *tool, const struct file *file, uint64_t offset)
 {
-	const struct position *durable = &tool->durable[file->header.tier];
-	if (offset >= file->end)
+	if (offset >= file->end || file->stream == STREAM_COUNT)
 		return false;
+	const struct position *durable = &tool->durable[file->stream];
 	if (file->header.segment != durable->segment)
 		return file->header.segment < durable->segment;
 	return offset < (uint64_t)durable->sector * SECTOR;
@@ -299,7 +303,7 @@ static int tool_run(struct tool *tool)
 		qsort(tool->files, tool->count, sizeof(*tool->files), file_compare);
 	for (int pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < tool->count && !unreadable; i++) {
-			const struct file *file = &tool->files[i];
+			struct file *file = &tool->files[i];
 			if (file->err != OK && pass == 0) {
 				printf("%s: %s\n", file->path, err_name(file->err));
 				tool->corrupt += file->err == ERR_CORRUPT;

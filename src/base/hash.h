@@ -25,6 +25,11 @@ static inline struct digest digest_of(struct span bytes)
 	return digest;
 }
 
+/* The same over pieces, with the widest loops that the processor has (base/digest.c). */
+void digest_begin(XXH3_state_t *state);
+void digest_add(XXH3_state_t *state, struct span bytes);
+struct digest digest_end(const XXH3_state_t *state);
+
 static inline bool digest_equal(const struct digest *a, const struct digest *b)
 {
 	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;

@@ -261,6 +261,29 @@ static void info_keyspace(struct engine *engine, struct buf *out)
 	}
 }
 
+static void info_cleaner(struct engine *engine, struct buf *out)
+{
+	struct store_stats stats;
+	store_get_stats(engine->store, &stats);
+	uint64_t written = stats.written_bytes - stats.zeroed_bytes;
+	buf_printf(out,
+	    "cleaner_state:%s\r\ncleaner_duty_percent:%u\r\ncleaner_victims:%llu\r\n"
+	    "cleaner_segments_freed:%llu\r\ncleaner_copied_records:%llu\r\ncleaner_copied_bytes:%llu\r\n"
+	    "cleaner_tombstones_kept:%llu\r\ncleaner_tombstones_dropped:%llu\r\n",
+	    stats.cleaner.duty_percent > 0 ? "cleaning" : "resting", stats.cleaner.duty_percent,
+	    (ull)stats.cleaner.victims, (ull)stats.cleaner.evacuated, (ull)stats.cleaner.records,
+	    (ull)stats.cleaner.bytes, (ull)stats.cleaner.marks, (ull)stats.cleaner.marks_dropped);
+	buf_printf(out,
+	    "hot_segments_free:%llu\r\nhot_segments_max:%llu\r\nzeroed_bytes:%llu\r\n"
+	    "write_amplification_log:%.3f\r\nwrite_amplification_cleaner:%.3f\r\n",
+	    (ull)stats.cleaner.free_segments, (ull)stats.cleaner.total_segments,
+	    (ull)stats.zeroed_bytes,
+	    stats.appended_bytes == 0 ? 0.0 : (double)written / (double)stats.appended_bytes,
+	    stats.appended_bytes == 0
+	        ? 0.0
+	        : 1 + (double)stats.cleaner.bytes / (double)stats.appended_bytes);
+}
+
 static void info_store(struct engine *engine, struct buf *out)
 {
 	static const char *const tiers[TIER_COUNT] = {"hot", "warm"};
@@ -302,6 +325,7 @@ static void info_store(struct engine *engine, struct buf *out)
 	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes,
 	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing,
 	    (ull)stats.lost_records);
+	info_cleaner(engine, out);
 }
 
 static void info_images(struct engine *engine, struct buf *out)

@@ -5,7 +5,8 @@
  *              [place of the metadata, its lsn, since_s, since_ms]
  *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
  *
- * The place of a shared body may be an old one: past_load.c knows better. The document in the search index is not kept: reindex.c makes it again from the metadata.
+ * The place of a shared body may be an old one: past_load.c knows better. The document in the
+ * search index is not kept: reindex.c makes it again from the metadata.
  */
 #include "engine/apply.h"
 #include "engine/checkpoint.h"

@@ -111,6 +111,7 @@ static enum err engine_new_store(struct engine *engine)
 		.batches_in_flight = (uint32_t)settings->batches_in_flight,
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
 		.read_only = settings->readonly,
+		.from_log = settings->rewind_to[0] != 0,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);

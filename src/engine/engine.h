@@ -227,17 +227,15 @@ struct engine {
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
-	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
-	uint64_t               unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT], replay_lsn, awaited;
+	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
+	uint64_t               replay_lsn, awaited;   /* while loading; see recover.c */
 	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;
-	uint32_t               session_count;
-	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
 	struct scrub          *scrub;     /* engine/verify.h */
@@ -247,8 +245,8 @@ struct engine {
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t               slowlog_len;
-	uint64_t               slowlog_next_id;
+	uint32_t               session_count, slowlog_len;
+	uint64_t               session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
@@ -257,10 +255,9 @@ struct engine {
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
-	uint64_t               started_us;
+	uint64_t               started_us, used_memory_peak;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
-	uint64_t               used_memory_peak;
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {

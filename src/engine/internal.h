@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/past.h"
+#include "store/chunks.h"
 
 #include <stdarg.h>
 #include <stdio.h>

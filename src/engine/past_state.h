@@ -1,6 +1,6 @@
-/* engine/past_state.h: what past.c and past_load.c share. Nobody else looks in here. */
+/* engine/past_state.h: what past.c, past_window.c and past_load.c share. Private to them. */
 #pragma once
-#include "engine/past.h"
+#include "engine/internal.h"
 
 /* LSNs, as many as come. */
 struct past_lsns {
@@ -21,7 +21,7 @@ struct past {
 	uint64_t          first_lsn;      /* first that is within the window; 0: none yet */
 	int64_t           opened_ms;
 	/* a clone of the past */
-	bool              has_moment, behind, in_group;
+	bool              has_moment, behind, in_group, rewinds;
 	struct moment     moment;
 	uint64_t          clone_lsn;      /* last that was applied */
 	/* a full disk */
@@ -40,14 +40,21 @@ struct past {
 	uint64_t          known_lsn;      /* endings up to here are in the checkpoint; 0: none is loaded */
 };
 
-/* Bytes on disk that this record costs for the sake of the past alone. */
+static inline int64_t past_window_ms(const struct engine *engine)
+{
+	return engine->settings->history_window_s * 1000;
+}
+
 static inline uint64_t past_bytes_of(const struct held *held)
 {
 	return held_is_past(held) ? held->place.bytes : 0;
 }
 
-int64_t past_window_ms(const struct engine *engine);
-/* One owner fewer (`today`: it was an entry). */
+/* past.c: the version that ended first, and its records if nobody else needs them. */
+void past_forget_oldest(struct past *past);
+/* past_window.c: open-at, if it is given. ERR_INVALID. */
+MUST_CHECK enum err past_parse_moment(struct past *past);
+/* past.c: one owner fewer (`today`: it was an entry). */
 void past_unref(struct past *past, uint64_t lsn, bool today);
 
 /* past_load.c */

@@ -38,7 +38,7 @@ struct settings {
 	uint64_t checkpoint_bytes;
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
-	char     open_at[SETTING_TEXT_MAX];
+	char     open_at[SETTING_TEXT_MAX], rewind_to[SETTING_TEXT_MAX];
 	bool     readonly, dedupe;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];

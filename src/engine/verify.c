@@ -35,8 +35,7 @@ static void check_read_done(struct store_read *read, enum err err)
 		return;
 	}
 	check->etag = meta.etag;
-	XXH3_INITSTATE(check->hash);
-	XXH3_128bits_reset(check->hash);
+	digest_begin(check->hash);
 	list_append(&check->engine->checks, &check->link);
 }
 
@@ -63,13 +62,12 @@ bool checks_step(struct engine *engine)
 	struct span bytes = body_span(check->read.record.body);
 	struct span slice = span_slice(bytes, check->hashed, check->hashed + HASH_SLICE);
 	ASSERT(check->hash != NULL);
-	XXH3_128bits_update(check->hash, slice.ptr, slice.len);
+	digest_add(check->hash, slice);
 	check->hashed += slice.len;
 	if (check->hashed < bytes.len)
 		return true;
-	XXH128_canonical_t canonical;
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(check->hash));
-	bool same = memcmp(canonical.digest, check->etag.bytes, sizeof(check->etag.bytes)) == 0;
+	const struct digest digest = digest_end(check->hash);
+	bool same = digest_equal(&digest, &check->etag);
 	if (!same)
 		log_warning(engine->log, "record %llu has not the digest with which it was put",
 		    (unsigned long long)check->read.lsn);

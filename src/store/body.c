@@ -162,10 +162,8 @@ static void body_advance_crcs(struct body *body)
 
 static void body_finish_hash(struct body *body)
 {
-	XXH128_canonical_t canonical;
 	ASSERT(body->hash != NULL);
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(body->hash));
-	memcpy(body->digest.bytes, canonical.digest, sizeof(body->digest.bytes));
+	body->digest = digest_end(body->hash);
 	body->has_digest = true;
 	memory_free(body->memory, body->hash, sizeof(*body->hash));
 	body->hash = NULL;
@@ -183,12 +181,11 @@ void body_advance(struct body *body, size_t count)
 		ASSERT(body->filled == 0);
 		body->hash = memory_try_alloc_aligned(body->memory, 64, sizeof(*body->hash));
 		ASSERT(body->hash != NULL);
-		XXH3_INITSTATE(body->hash);
-		XXH3_128bits_reset(body->hash);
+		digest_begin(body->hash);
 	}
 	body->filled += count;
 	if (hashes)
-		XXH3_128bits_update(body->hash, body->ptr + body->hashed, count);
+		digest_add(body->hash, span_of(body->ptr + body->hashed, count));
 	body_advance_crcs(body);
 	body->hashed = body->filled;
 	if (hashes && body_is_full(body))

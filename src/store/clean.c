@@ -204,7 +204,7 @@ static bool clean_begin(struct cleaner *cleaner)
 		victim = clean_pick_pinning(store);
 		if (victim == NULL)
 			victim = clean_pick(store);
-		cleaner->hopeless = victim == NULL;
+		cleaner->hopeless = victim == NULL;   /* until the next tick */
 	} else if (cleaner->idle_ticks >= CLEAN_IDLE_TICKS) {
 		cleaner->duty = 0.2;
 		victim = clean_pick_idle(store);
@@ -243,6 +243,7 @@ static void clean_finish(struct cleaner *cleaner)
 	cleaner->done.evacuated++;
 	store->reclaim_due = true;
 	reclaim_pump(store);
+	commit_hurry(store);
 }
 
 static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *before)
@@ -252,8 +253,9 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 	if (!clean_is_needed(cleaner))
 		return CLEAN_ON;
 	if (clean_bytes(cleaner, at).len < view->layout.bytes) {
+		uint64_t bytes = view->layout.bytes;      /* the view goes with the scan */
 		cleaner->scan = *before;
-		return clean_want(cleaner, at, view->layout.bytes);
+		return clean_want(cleaner, at, bytes);
 	}
 	if (cleaner->from + SECTOR <= at)
 		cleaner->checked = 0;         /* not the long record that the window was made for */
@@ -373,8 +375,11 @@ void clean_wake(struct store *store)
 {
 	struct cleaner *cleaner = store->cleaner;
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
-	if (store->opened && store->events.is_live != NULL && !cleaner->hopeless &&
-	    clean_is_waiting(cleaner))
+	if (!store->opened || store->events.is_live == NULL || cleaner->hopeless ||
+	    !clean_is_waiting(cleaner))
+		return;
+	const struct clean_room room = clean_room(store);
+	if (clean_duty(&room) > 0)            /* else what is needed is being made */
 		clean_after(cleaner, 0);
 }
 

@@ -18,7 +18,7 @@
  * which nothing died u is 1, so what lives is never copied for ever.
  *
  * When: room is what disk_bytes_max (or else the disk) leaves, in segments. Above `start` = the
- * reserve and 12% nothing is cleaned, unless nobody has written for some seconds, and a segment
+ * reserve and 4% nothing is cleaned, unless nobody has written for some seconds, and a segment
  * is more than 30% dead and will not soon expire as a whole. Below, the cleaner works a part of
  * the time that grows linearly to all of it at the reserve.
  *
@@ -48,6 +48,37 @@ enum {
 	CLEAN_SHORT_MS = 24 * 3600 * 1000,
 	CLEAN_RETRY_US = 30 * 1000 * 1000,
 };
+
+/* ---- For the rest of the store ---- */
+
+void clean_init(struct store *store);
+void clean_fini(struct store *store);
+void clean_abandon(struct store *store);
+void clean_tick(struct store *store);
+/* A batch became durable, or a segment was made: the cleaner goes on. */
+void clean_pump(struct store *store);
+/* There is hardly room: do not wait for the next tick. */
+void clean_wake(struct store *store);
+void clean_stop(struct store *store);                   /* takes up nothing new */
+bool clean_is_idle(const struct store *store);          /* nothing of it is under way */
+/* It may still make room: whoever needs a segment should wait. */
+bool clean_is_helping(const struct store *store);
+void clean_get_stats(const struct store *store, struct store_stats *out);
+void clean_batch_durable(struct batch *batch);
+void clean_batch_failed(struct batch *batch);
+/* `record` was copied to its place, and the owner took the copy or not. */
+void clean_note_copy(struct store *store, const struct record *record, bool taken);
+/* Which marks other segments need: each needs those from some LSN on; the two smallest. */
+struct clean_pins {
+	uint64_t              first, second;
+	const struct segment *whose;      /* the first one is this segment's; it does not need its own */
+};
+struct clean_pins clean_pins(const struct store *store);
+/* Is a mark (EXPIRE apart) that lies in this segment needed for the sake of another? */
+bool clean_needs_mark(const struct clean_pins *pins, const struct segment *lies_in, uint64_t lsn);
+/* LSNs from `from` on and before `to` were cut off. */
+void void_note(struct store *store, uint64_t from, uint64_t to);
+bool void_covers(const struct store *store, uint64_t lsn);
 
 /* ---- clean_policy.c: pure ---- */
 

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-static const double share_max = 0.97, idle_gain = 0.30, start_share = 0.12;
+static const double share_max = 0.97, idle_gain = 0.30, start_share = 0.04;
 
 /* Room between records: what batches that were synced one by one left empty. A copy closes most
  * of it up, but bodies begin on sectors there too. Little of it is not worth a copy. */

@@ -9,7 +9,7 @@
  * prefix of the log, so nothing is durable before what precedes it. Writes end in any
  * order; batches leave the list, and are acknowledged, strictly in theirs.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 static void commit_write_done(struct io_op *op, int32_t result);
 static void commit_sync_done(struct io_op *op, int32_t result);
@@ -212,6 +212,7 @@ static void commit_moved_on(struct stream *stream)
 	commit_tell(store);
 	move_pump(store);
 	reclaim_pump(store);
+	commit_hurry(store);
 	clean_pump(store);
 	store_check_closed(store);
 }
@@ -301,18 +302,7 @@ static void commit_open_for_mark(struct stream *stream)
 		stream->unmarked = true;
 }
 
-/* Once a second: what was promised within a second, and a mark when all is quiet. */
-void commit_tick(struct store *store)
-{
-	struct stream *hot = &store->streams[TIER_HOT];
-	bool everysec = hot->open != NULL && hot->open->everysec;
-	for (struct list *at = hot->batches.next; at != &hot->batches; at = at->next)
-		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
-	if (everysec && !hot->failed)
-		store_sync(store);
-	store_record_durable(store);
-}
-
+/* Streams in which all is quiet say what became durable. */
 void store_record_durable(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
@@ -331,4 +321,29 @@ void store_record_durable(struct store *store)
 		}
 		commit_pump(stream);
 	}
+}
+
+void commit_hurry(struct store *store)
+{
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	if (store->reclaim_lsn == UINT64_MAX || store->recorded_lsn >= store->reclaim_lsn ||
+	    spares > RESERVE_SEGMENTS + 1 || store->state == ERR_READONLY || store->closing)
+		return;
+	if (store->durable_lsn >= store->reclaim_lsn)
+		store_record_durable(store);
+	else if (store->sync_lsn < store->reclaim_lsn)
+		store_sync(store);
+}
+
+/* Once a second: what was promised within a second, and a mark when all is quiet. */
+void commit_tick(struct store *store)
+{
+	struct stream *hot = &store->streams[TIER_HOT];
+	bool everysec = hot->open != NULL && hot->open->everysec;
+	for (struct list *at = hot->batches.next; at != &hot->batches; at = at->next)
+		everysec = everysec || LIST_OF(at, struct batch, link)->everysec;
+	if (everysec && !hot->failed)
+		store_sync(store);
+	store_record_durable(store);
 }

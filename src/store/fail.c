@@ -9,7 +9,7 @@
  * Copies on their way to another tier or out of a segment that is being cleaned are simply
  * given up: the originals are where they were.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 /* Batches under repair: how far the one at the front was compared. */
 struct repair {

@@ -9,7 +9,7 @@
  * change no file system metadata. Being zeroed does not matter for correctness, unless the
  * file system cannot allocate: then a segment is zeroed before it counts as a spare.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 #include <errno.h>
 
@@ -411,13 +411,30 @@ static void zeroer_wake(struct io_timer *timer)
 	zeroer_pump(store);
 }
 
-static bool zeroer_wants(const struct segment *segment)
+/* From here on it may be zeroed: of a segment in use, what no batch comes near to yet. */
+static uint64_t zeroer_floor(const struct store *store, const struct segment *segment)
+{
+	uint64_t end = segment->tail;
+	if (segment->state != SEGMENT_ACTIVE)
+		return SECTOR;
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		const struct stream *stream = &store->streams[number];
+		if (stream->active == segment && stream->open != NULL)
+			end = max_u64(end, stream->open->offset + stream->open->bytes);
+	}
+	return round_up(end + 2 * PIECE_BYTES, SECTOR);
+}
+
+static bool zeroer_wants(const struct store *store, const struct segment *segment)
 {
 	ASSERT(segment->zero_from >= SECTOR);
-	if (segment->zero_from == SECTOR || segment->fd < 0)
+	if (segment->zero_from <= zeroer_floor(store, segment) || segment->fd < 0 || segment->failed)
 		return false;
-	return segment->state == SEGMENT_SPARE ||
-	    (segment->state == SEGMENT_MAKING && segment->zero_first);
+	if (segment->state == SEGMENT_MAKING)
+		return segment->zero_first;
+	/* Zeros help small writes. Long ones fill segments faster, and need the bandwidth. */
+	return !store->is_heavy &&
+	    (segment->state == SEGMENT_SPARE || segment->state == SEGMENT_ACTIVE);
 }
 
 void zeroer_pump(struct store *store)
@@ -427,14 +444,14 @@ void zeroer_pump(struct store *store)
 		return;
 	struct segment *segment = NULL;
 	for (uint32_t i = 0; i < store->segment_count && segment == NULL; i++) {
-		if (zeroer_wants(store->segments[i]))
+		if (zeroer_wants(store, store->segments[i]))
 			segment = store->segments[i];
 	}
 	if (segment == NULL)
 		return;
 	if (segment->state == SEGMENT_MAKING && store->maker.step != MAKER_ZERO)
 		return;
-	uint64_t len = min_u64(PIECE_BYTES, segment->zero_from - SECTOR);
+	uint64_t len = min_u64(PIECE_BYTES, segment->zero_from - zeroer_floor(store, segment));
 	ASSERT(len > 0);
 	store->zeroed = segment;
 	segment->zero_iov = (struct iovec){.iov_base = store->zeros, .iov_len = (size_t)len};

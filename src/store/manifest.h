@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "store/block.h"
+#include "store/chunks.h"
 
 enum {
 	MANIFEST_MAGIC = 0x314d5454,      /* "TTM1" */

@@ -5,7 +5,7 @@
  * the owner has taken one. A chain is copied part by part and its head last; the parts keep
  * their LSNs and lengths, so the head's table stays true.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 enum { MOVE_MAGIC = 0x4d6f7665 };
 enum move_step { MOVE_READING, MOVE_WAITING, MOVE_COMMITTING, MOVE_ENDED };

@@ -3,10 +3,11 @@
  * Such a segment goes when its records are known on disk, elsewhere, to have been durable
  * (recovery would take a hole among younger LSNs for a torn tail), when whatever superseded them is
  * durable, and when no other segment holds anything older than its marks, which might
- * otherwise come back (clean.h has the exact rule). It is recycled while spares are short, else unlinked. Until either is
+ * otherwise come back (clean.h has the exact rule). It is recycled while spares are short, else
+ * unlinked. Until either is
  * known to be durable it counts as being there: a power cut may bring it back.
  */
-#include "store/state.h"
+#include "store/clean.h"
 
 static void reclaim_closed(struct io_op *op, int32_t result);
 

@@ -38,6 +38,8 @@ void recover_manifests(struct recovery *recovery)
 		    MANIFEST_BYTES_MAX, &file);
 		if (err != ERR_NOTFOUND)
 			recovery->void_slots |= 1U << slot;
+		if (err == OK && store->options.from_log)
+			err = ERR_CANCELLED;
 		if (err == OK)
 			err = manifest_parse(buf_span(&file), &store->id, slot, &manifest);
 		if (err != OK && err != ERR_NOTFOUND)

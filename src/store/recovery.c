@@ -2,6 +2,8 @@
  * recovery.h for the rules. */
 #include "store/recovery.h"
 
+#include "store/clean.h"
+
 enum { WINDOW_LEAST = 16 << 10 };
 
 static void recovery_wake(struct io_timer *timer)

@@ -12,8 +12,10 @@
 #include "base/buf.h"
 #include "base/random.h"
 #include "store/batch.h"
+#include "store/chain.h"
 #include "store/chain_table.h"
 #include "store/checkpoint.h"
+#include "store/read.h"
 #include "store/footer.h"
 #include "store/scan.h"
 
@@ -23,7 +25,7 @@ enum {
 	SEGMENT_MAGIC = 0x5365676d,
 	/* Spares that PUT leaves alone; DELETE and the like take all but the last, which is the
 	 * cleaner's, and that of a batch whose write failed. */
-	RESERVE_SEGMENTS = 3,
+	RESERVE_SEGMENTS = 4,
 	RESERVE_CLEANER = 1,
 	STREAM_BATCHES = 16,              /* open, waiting, in flight, not yet synced */
 	STREAM_UNSYNCED = 8,              /* more than these are synced at once */
@@ -159,6 +161,8 @@ struct store {
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
+	uint64_t             appended_seen;       /* appended_bytes at the last tick */
+	bool                 is_heavy;            /* much was appended since the one before */
 	uint32_t             expect_segments;     /* see store_expect */
 	struct io_timer      tick, delay, deferred_timer, zero_timer;
 	struct list          reads_waiting;       /* for a write, or for their turn */
@@ -250,6 +254,8 @@ void commit_advance(struct stream *stream);
 /* Something was written, or proven to be: acknowledge, and go on. */
 void commit_written(struct stream *stream);
 void commit_tick(struct store *store);
+/* A dead segment is wanted, and waits for what it rests on to be durable, and recorded. */
+void commit_hurry(struct store *store);
 void commit_update_written(struct store *store);
 void commit_tell(struct store *store);
 bool commit_is_quiet(const struct stream *stream);      /* nothing open, nothing under way */
@@ -270,85 +276,6 @@ void store_set_state(struct store *store, enum err state);
 enum err store_no_room(const struct store *store);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);
-
-/* ---- read.c ---- */
-struct store_read_state;
-void read_pump_waiting(struct store *store);            /* something was written */
-/* As store_read_start, but into the heap; for recovery. */
-void read_start_heap(struct store *store, struct store_read *read);
-/* The record on a finished read is the head of a chain, with this table. */
-bool read_is_chained(const struct store_read *read, struct span *table);
-void read_run_deferred(struct store *store);
-void read_relocated(struct store *store, struct place from, struct place to);
-void read_fail_waiting(struct store *store);
-void read_abandon(struct store *store);
-
-/* ---- move.c ---- */
-void move_batch_durable(struct batch *batch);
-void move_batch_failed(struct batch *batch, enum err err);
-void move_batch_rehomed(struct batch *batch, struct segment *from);     /* a failed write */
-void move_pump(struct store *store);
-void move_run_deferred(struct store *store);
-void move_abandon(struct store *store);
-/* A copied part went to another place with its batch. */
-bool move_has_parts(const struct store *store);         /* a copy of a chain is half done */
-bool move_part_moved(struct store *store, struct place from, struct place to);
-
-/* ---- clean.c, clean_copy.c, clean_pick.c: partly dead segments; see clean.h ---- */
-void clean_init(struct store *store);
-void clean_fini(struct store *store);
-void clean_abandon(struct store *store);
-void clean_tick(struct store *store);
-/* A batch became durable, or a segment was made: the cleaner goes on. */
-void clean_pump(struct store *store);
-/* There is hardly room: do not wait for the next tick. */
-void clean_wake(struct store *store);
-void clean_stop(struct store *store);                   /* takes up nothing new */
-bool clean_is_idle(const struct store *store);          /* nothing of it is under way */
-/* It may still make room: whoever needs a segment should wait. */
-bool clean_is_helping(const struct store *store);
-void clean_get_stats(const struct store *store, struct store_stats *out);
-void clean_batch_durable(struct batch *batch);
-void clean_batch_failed(struct batch *batch);
-/* `record` was copied to its place, and the owner took the copy or not. */
-void clean_note_copy(struct store *store, const struct record *record, bool taken);
-/* Which marks other segments need: each needs those from some LSN on; the two smallest. */
-struct clean_pins {
-	uint64_t              first, second;
-	const struct segment *whose;      /* the first one is this segment's; it does not need its own */
-};
-struct clean_pins clean_pins(const struct store *store);
-/* Is a mark (EXPIRE apart) that lies in this segment needed for the sake of another? */
-bool clean_needs_mark(const struct clean_pins *pins, const struct segment *lies_in, uint64_t lsn);
-/* LSNs from `from` on and before `to` were cut off. */
-void void_note(struct store *store, uint64_t from, uint64_t to);
-bool void_covers(const struct store *store, uint64_t lsn);
-
-/* ---- chain.c: bodies in several records ---- */
-struct chain {
-	struct chain *next;
-	struct place  head;
-	uint32_t      refs;               /* owners of the head */
-	bool          settled;            /* its parts are retained; false only while loading */
-	uint64_t      lsn;                /* of the head, while loading */
-	uint32_t      count;
-	struct place  parts[];
-};
-
-void chain_init(struct store *store);
-void chain_fini(struct store *store);
-struct chain *chain_find(const struct store *store, struct place head);
-struct chain *chain_add(struct store *store, struct place head, uint32_t count);
-void chain_retain(struct store *store, struct place head);
-void chain_drop(struct store *store, struct place head);      /* one owner fewer */
-void chain_rehead(struct store *store, struct place from, struct place to);
-/* Does any living chain name this part? */
-bool chain_has_part(const struct store *store, struct place part);
-bool chain_part_moved(struct store *store, struct place from, struct place to);
-MUST_CHECK enum err chain_append(struct store *store, struct record *record);
-struct chain *chain_next(const struct store *store, const struct chain *chain);   /* NULL: first */
-void chain_forget(struct store *store, struct chain *chain);  /* nobody's, its parts not retained */
-void chain_clear(struct store *store);                        /* all, likewise */
 
 /* ---- reclaim.c ---- */
 void reclaim_pump(struct store *store);             /* looks only if there is reason to */

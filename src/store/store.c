@@ -1,5 +1,5 @@
 /* store/store.c: the doors of the store: open, append, flush, close, look. */
-#include "store/state.h"
+#include "store/clean.h"
 
 #include <errno.h>
 
@@ -156,8 +156,12 @@ static void store_tick(struct io_timer *timer)
 	io_timer_set(store->io, &store->tick, TICK_US);
 	if (!store->opened)
 		return;
+	enum { HEAVY_BYTES = 32 << 20 };
+	store->is_heavy = store->stats.appended_bytes - store->appended_seen > HEAVY_BYTES;
+	store->appended_seen = store->stats.appended_bytes;
 	commit_tick(store);
 	maker_pump(store);
+	zeroer_pump(store);
 	store->reclaim_due = true;
 	reclaim_pump(store);
 	clean_tick(store);
@@ -250,6 +254,16 @@ enum err store_append_void(struct store *store)
 	store->next_lsn++;
 	store->void_from = 0;
 	return OK;
+}
+
+enum err store_rewind(struct store *store, uint64_t lsn)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(!store->options.read_only);
+	if (lsn + 1 >= store->next_lsn)
+		return OK;
+	store->void_from = lsn + 1;
+	return store_append_void(store);
 }
 
 /* One record, or a chain if it is long and does not fit into what is left of the segment. */

@@ -15,7 +15,8 @@
  *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
  *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
- *   segment after a write error). It keeps its LSN; relocated() offers the new place and the owner takes it if its entry
+ *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
+ *   owner takes it if its entry
  *   still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
@@ -127,12 +128,14 @@ struct store_events {
 struct store_options {
 	const char *dir[TIER_COUNT];        /* TIER_WARM may be NULL: no such tier */
 	uint32_t    segment_bytes;          /* power of two, 1 MiB .. 1 GiB; default 64 MiB */
-	uint32_t    spare_segments;         /* kept ready; the last 3 are the reserve */
+	uint32_t    spare_segments;         /* kept ready; the last 4 are the reserve */
 	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
+	bool        from_log;               /* checkpoints are not used, and removed: they may know too
+	                                       much */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -178,6 +181,10 @@ void store_flush(struct store *store);
 void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
+
+/* Inside opened() only: every record behind `lsn` is cut off, for every later start as well. The
+ * owner has released them. */
+MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
 
 uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
@@ -244,43 +251,6 @@ struct store_move {
 };
 void store_move_start(struct store *store, struct store_move *move, struct place place,
     uint64_t lsn);
-
-/* ---- Checkpoints (checkpoint.c) ---- */
-
-/* Sets of chunks: one for each database, and one for what the owner keeps beside them. */
-enum { CHUNK_SETS = DATABASE_COUNT + 1 };
-
-/* One checkpoint being written; the owner's storage until done(). The owner takes its memory in
- * chunks, 2^bits of each set (of a database: keys whose hash has the same lowest bits). It need
- * not hand over a chunk that has not changed since it was last written to this slot. */
-struct store_checkpoint {
-	void   (*ready)(struct store_checkpoint *job);     /* the next chunk may be given, or the end */
-	void   (*done)(struct store_checkpoint *job, enum err err);
-	void    *ctx;
-	uint64_t seed;                      /* of the directories */
-	uint32_t slot;                      /* set by begin: 0 or 1 */
-};
-/* ready() follows, or done() with an error. ERR_BUSY, ERR_READONLY, ERR_CLOSED. */
-MUST_CHECK enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *job);
-/* In ready() and after it: this set has 2^bits chunks. True: what was written to this slot
- * before still counts, chunk by chunk; false: every chunk must be given. */
-bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits);
-/* True: chunks are being written and ready() follows. False: give the next one at once. */
-bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
-    struct span bytes);
-/* All is given. done() follows once log, chunks and manifest are durable. */
-void store_checkpoint_finish(struct store *store, struct span settings);
-
-/* Inside load_chunk() and load_settings() only. A record is alive at *place, or where it went
- * since; lsn 0: not known, it is not followed. True if it can be there; false: its segment
- * is missing, and unless a later record tells of it, it is lost. */
-bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
-/* Could the record be there, or where it went since? Changes nothing. */
-bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn);
-/* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
-void store_fetch(struct store *store, struct place place);
-/* After opened(): is the record in a segment that is no longer there? */
-bool store_is_lost(const struct store *store, struct place place);
 
 /* ---- Observation ---- */
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, until
 from images import get, png, put
 
 UTILS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../utils")
@@ -121,6 +121,32 @@ def test_old_backups_go_with_what_only_they_need(folder, source):
     listed = run("tintype-restore", "--from", folder + "/backups", "--list").stdout
     assert len(listed.splitlines()) == 2 and "segments" in listed
     assert not glob.glob(folder + "/backups/segments/*.part") and not glob.glob(folder + "/backups/verify-*")
+
+
+def test_a_moment_of_the_past_is_restored(folder, source, restored):
+    client = source.client()
+    bodies = fill(client, "k", 10)
+    seconds, micros = client.time()
+    moment = str(seconds * 1000 + micros // 1000 + 1)
+    until(lambda: client.time()[0] * 1000 + client.time()[1] // 1000 > int(moment))
+    client.delete("k1")
+    put(client, "k2", png(4, 4))
+    put(client, "new", png(5, 5))
+    client.execute_command("IMG.TIER", "SET", "warm", "k3", "new")
+    backup(folder)
+    os.mkdir(folder + "/then")
+    restore(folder, "then", "--at", moment)
+    then = restored("then")
+    for name, body in bodies.items():
+        assert get(then, name) == body
+    assert then.dbsize() == 10
+    os.mkdir(folder + "/now")
+    restore(folder, "now")
+    now = restored("now")
+    assert now.dbsize() == 10 and get(now, "k1") is None and get(now, "k2") == png(4, 4)
+    done = run("tintype-restore", "--from", folder + "/backups", "--dir", folder + "/x", "--warm-dir", folder + "/xw",
+               "--at", "2001-01-01")
+    assert done.returncode == 1 and "lies before" in done.stderr and not os.path.exists(folder + "/x")
 
 
 def test_a_damaged_backup_is_not_restored(folder, source):

@@ -207,7 +207,8 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		return 1;
 	for (life.cuts = 1; life.cuts <= CUTS_A_LIFE; life.cuts++) {
 		life_faults(&life);
-		life_work(&life, 1 + random_below(&life.random, life.settings.disk_bytes_max != 0 ? 1200 : 400));
+		uint64_t steps = life.settings.disk_bytes_max != 0 ? 1200 : 400;
+		life_work(&life, 1 + random_below(&life.random, steps));
 		if (!life_power_on(&life)) {
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */

@@ -274,7 +274,9 @@ static void life_step(struct life *life)
 		store_sync(life->store);
 		break;
 	case 3:
-		io_wait(life->io, random_below(random, life->disk_bytes_max != 0 ? 2 : 4) == 0 ? 1200000 : 5000);
+		/* Now and then until the next tick; more often where there is something to clean. */
+		io_wait(life->io,
+		    random_below(random, life->disk_bytes_max != 0 ? 2 : 4) == 0 ? 1200000 : 5000);
 		break;
 	default:
 		for (uint64_t n = 1 + random_below(random, 4); n > 0; n--)

@@ -72,6 +72,13 @@ class Catalog:
         self.write(os.path.join(self.backups, stamp + ".json"), json.dumps(backup, indent=1).encode())
         return stamp
 
+    def stored_bytes(self, name):
+        """What a copy takes on the disk: holes take nothing. 0 if it is lost."""
+        try:
+            return os.stat(os.path.join(self.segments, name)).st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
     def keep(self, count):
         """Removes all but the last `count` backups, and the segments that no other needs."""
         backups = self.list()
