@@ -18,6 +18,7 @@ struct checkpoints {
 	struct engine          *engine;
 	struct store_checkpoint job;
 	struct list             waiting, served;      /* for the next one, for this one */
+	bool                    is_open;      /* may be written: this is all of the store, and writable */
 	bool                    asked, ready;
 	bool                    in_past, past_over;   /* all entries are written; and the past, too */
 	uint8_t                 state;
@@ -100,6 +101,7 @@ void checkpoints_opened(struct engine *engine)
 	store_get_stats(engine->store, &stats);
 	all->begun_lsn = stats.checkpoint_lsn > 0 ? stats.checkpoint_lsn - 1 : 0;
 	all->due_bytes = engine->settings->checkpoint_bytes;
+	all->is_open = true;
 	int64_t interval_s = engine->settings->checkpoint_interval_s;
 	io_timer_set(engine->io, &all->timer,
 	    interval_s > 0 ? (uint64_t)interval_s * 1000000 : RETRY_US);
@@ -108,6 +110,11 @@ void checkpoints_opened(struct engine *engine)
 void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter)
 {
 	struct checkpoints *all = engine->checkpoints;
+	if (!all->is_open) {
+		if (waiter != NULL)
+			waiter->done(waiter, ERR_READONLY);
+		return;
+	}
 	all->asked = true;
 	if (waiter != NULL)
 		list_append(&all->waiting, &waiter->link);
@@ -306,7 +313,7 @@ static bool checkpoint_work(struct checkpoints *all)
 bool checkpoints_step(struct engine *engine)
 {
 	struct checkpoints *all = engine->checkpoints;
-	if (all->state == CHECKPOINT_RESTING && checkpoint_is_due(all))
+	if (all->is_open && all->state == CHECKPOINT_RESTING && checkpoint_is_due(all))
 		checkpoint_start(all);
 	if (all->state != CHECKPOINT_WRITING || !all->ready)
 		return false;

@@ -19,7 +19,8 @@ struct checkpoint_stats {
 
 MUST_CHECK enum err checkpoints_new(struct engine *engine);
 void checkpoints_free(struct engine *engine);
-/* The store is open: the clock of checkpoint-interval starts. */
+/* The store is open, whole and writable; before that none is written, or ever if it is a clone, or
+ * could not be opened. The clock of checkpoint-interval starts. */
 void checkpoints_opened(struct engine *engine);
 /* One slice. True: there is more to do at once. */
 bool checkpoints_step(struct engine *engine);
@@ -31,7 +32,8 @@ struct checkpoint_waiter {
 	void      (*done)(struct checkpoint_waiter *waiter, enum err err);
 	void       *ctx;
 };
-/* Begins one as soon as none is under way. `waiter` may be NULL. */
+/* Begins one as soon as none is under way. `waiter` may be NULL. It may be told at once that none
+ * can be written. */
 void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter);
 /* chunk.c: entries as bytes. */
 /* The set of chunks of what is not an entry: past_load.h. */

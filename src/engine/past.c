@@ -208,18 +208,17 @@ static void past_add(struct past *past, uint8_t db, struct entry *entry,
 	}
 }
 
-/* A checkpoint knows what this ended, or the window is closed. */
+/* A checkpoint knew what this ended, or the window is closed. */
 static bool ending_is_dropped(struct past *past, uint8_t db, struct entry *entry,
     const struct ending *ending)
 {
 	const struct engine *engine = past->engine;
-	if (engine->loading && past->known_lsn != 0) {
-		const struct past_key *key = history_find(&past->history, db, entry_key(entry));
-		if (ending->lsn <= past->known_lsn)
-			return true;
-		if (key != NULL && key->newest->end_lsn > entry_version_lsn(entry))
-			return true;
-	}
+	if (ending->lsn <= past->known_lsn)
+		return true;
+	/* The record that ended it, as the checkpoint knows, was not readable on the way. */
+	const struct past_key *key = history_find(&past->history, db, entry_key(entry));
+	if (key != NULL && key->newest->end_lsn > entry_version_lsn(entry))
+		return true;
 	if (past_window_ms(engine) != 0)
 		return false;
 	past->history.floor_lsn = max_u64(past->history.floor_lsn, ending->lsn);
@@ -240,7 +239,7 @@ void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const s
 		else
 			held_leave(past, image->body_lsn, image->body);
 		if (meta != NULL)
-			store_release(engine->store, meta->place);
+			held_leave(past, meta->lsn, meta->place);
 		return;
 	}
 	if (shared) {
@@ -262,7 +261,7 @@ void past_retire_meta(
 	const struct entry_meta *meta = entry_meta(entry);
 	if (ending_is_dropped(past, db, entry, ending)) {
 		if (meta != NULL)
-			store_release(engine->store, meta->place);
+			held_leave(past, meta->lsn, meta->place);
 		return;
 	}
 	held_share(past, image->body_lsn, image->body, false, false);

@@ -329,16 +329,26 @@ static void load_drop_pins(struct past *past)
 	pins->count = kept;
 }
 
-static void load_note_owner(void *ctx, struct entry *entry)
+static void load_note_owned(struct past *past, uint64_t lsn, struct place place)
 {
-	struct past *past = ctx;
-	if (entry->type != ENTRY_IMAGE || (entry->flags & ENTRY_SHARED) != 0)
-		return;
-	struct held *held = held_find(&past->held, entry_image(entry)->body_lsn);
+	struct held *held = held_find(&past->held, lsn);
 	if (held == NULL)
 		return;
 	held->spare |= LOAD_OWNED;
-	held->place = entry_image(entry)->body;
+	held->place = place;
+}
+
+static void load_note_owner(void *ctx, struct entry *entry)
+{
+	struct past *past = ctx;
+	if (entry->type != ENTRY_IMAGE)
+		return;
+	const struct entry_image *image = entry_image(entry);
+	const struct entry_meta *meta = entry_meta(entry);
+	if (!(entry->flags & ENTRY_SHARED))
+		load_note_owned(past, image->body_lsn, image->body);
+	if (meta != NULL)
+		load_note_owned(past, meta->lsn, meta->place);
 }
 
 static void load_find_owners(struct past *past)

@@ -44,7 +44,7 @@ void past_load_shared(struct engine *engine, uint64_t lsn, struct place place);
 MUST_CHECK enum err past_load_settings(struct engine *engine, struct span *in);
 /* All chunks were read: each shared record gets one owner. */
 void past_load_decide(struct engine *engine);
-/* The record of this image was told anew, and its entry owns it. */
+/* This record was told anew, and the entry that it made owns it. */
 void past_take(struct engine *engine, uint64_t lsn);
 /* The log was replayed. */
 void past_load_over(struct engine *engine);

@@ -117,10 +117,17 @@ void engine_drop_awaited(struct engine *engine)
 	engine->corrupt_seen = true;
 }
 
+/* IMAGE, META or LINK: the entry that it makes owns it, which the past may have held so far. */
 static enum err recover_image(struct engine *engine, const struct target *target,
     const struct record *record)
 {
-	enum err err = apply_image(engine, target, record);
+	enum err err;
+	if (record->type == RECORD_LINK)
+		err = recover_link(engine, target, record);
+	else if (record->type == RECORD_META)
+		err = apply_meta(engine, target, record);
+	else
+		err = apply_image(engine, target, record);
 	if (err == OK)
 		past_take(engine, record->lsn);
 	return err;
@@ -159,11 +166,9 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 		(void)apply_string(engine, &target, record);
 		return OK;
 	case RECORD_IMAGE:
-		return recover_image(engine, &target, record);
 	case RECORD_META:
-		return apply_meta(engine, &target, record);
 	case RECORD_LINK:
-		return recover_link(engine, &target, record);
+		return recover_image(engine, &target, record);
 	case RECORD_EXPIRE:
 		if (target.entry == NULL)
 			return ERR_NOTFOUND;
