@@ -37,18 +37,22 @@ struct life {
 	struct sim_peer *peers[CLIENTS];
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
-	bool             damaged;         /* a checkpoint was said to be */
+	bool             damaged;         /* a checkpoint was said to be, or to name what is gone */
 	uint32_t         cuts;
 };
+
+static bool says(struct span text, struct span words)
+{
+	ASSERT(words.len > 0);
+	return text.len >= words.len && memmem(text.ptr, text.len, words.ptr, words.len) != NULL;
+}
 
 static void print_line(void *ctx, enum log_level level, struct span text)
 {
 	struct life *life = ctx;
 	UNUSED(level);
-	static const char damaged[] = "The checkpoint is damaged";
-	if (text.len > sizeof(damaged) &&
-	    memmem(text.ptr, text.len, damaged, sizeof(damaged) - 1) != NULL)
-		life->damaged = true;
+	static const char damaged[] = "The checkpoint is damaged", lost[] = "is missing: ";
+	life->damaged = life->damaged || says(text, span_text(damaged)) || says(text, span_text(lost));
 	if (life->verbose)
 		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
 }
