@@ -284,6 +284,30 @@ static void info_cleaner(struct engine *engine, struct buf *out)
 	        : 1 + (double)stats.cleaner.bytes / (double)stats.appended_bytes);
 }
 
+/* Of durable writes and syncs: how many took at least so many microseconds, and less than twice
+ * that; then the bounds below which 50%, 99% and 99.9% of them stayed. */
+static void info_syncs(const struct store_stats *stats, struct buf *out)
+{
+	static const double shares[] = {0.5, 0.99, 0.999};
+	static const char *const names[] = {"50", "99", "99_9"};
+	const char *comma = "";
+	buf_append_text(out, "sync_us_histogram:");
+	for (unsigned i = 0; i < SYNC_BUCKETS; i++) {
+		if (stats->sync_us[i] == 0)
+			continue;
+		buf_printf(out, "%s%llu=%llu", comma, 1ULL << i, (ull)stats->sync_us[i]);
+		comma = ",";
+	}
+	buf_append_text(out, "\r\n");
+	for (unsigned k = 0; k < ARRAY_COUNT(shares); k++) {
+		uint64_t seen = 0;
+		unsigned i = 0;
+		while (i < SYNC_BUCKETS && (double)seen < shares[k] * (double)stats->syncs)
+			seen += stats->sync_us[i++];
+		buf_printf(out, "sync_us_p%s_below:%llu\r\n", names[k], stats->syncs == 0 ? 0 : 1ULL << i);
+	}
+}
+
 static void info_store(struct engine *engine, struct buf *out)
 {
 	static const char *const tiers[TIER_COUNT] = {"hot", "warm"};
@@ -314,6 +338,9 @@ static void info_store(struct engine *engine, struct buf *out)
 	    (ull)stats.batches, (ull)stats.syncs,
 	    stats.syncs == 0 ? 0.0 : (double)stats.sync_us_total / (double)stats.syncs,
 	    (ull)stats.sync_us_max);
+	info_syncs(&stats, out);
+	buf_printf(out, "disk_reads_per_record:%.2f\r\n", stats.record_reads == 0 ? 0.0
+	    : (double)stats.record_read_pieces / (double)stats.record_reads);
 	buf_printf(out,
 	    "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
 	    "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"

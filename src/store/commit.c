@@ -225,6 +225,18 @@ void commit_written(struct stream *stream)
 	commit_moved_on(stream);
 }
 
+/* A durable write, or a sync, took so long. */
+static void commit_note_sync(struct store *store, uint64_t us)
+{
+	struct store_stats *stats = &store->stats;
+	uint32_t bucket = us < 2 ? 0 : 63 - (uint32_t)__builtin_clzll(us);
+	ASSERT(bucket < 64);
+	stats->syncs++;
+	stats->sync_us_total += us;
+	stats->sync_us_max = max_u64(stats->sync_us_max, us);
+	stats->sync_us[bucket < SYNC_BUCKETS ? bucket : SYNC_BUCKETS - 1]++;
+}
+
 static void commit_write_done(struct io_op *op, int32_t result)
 {
 	struct batch *batch = op->ctx;
@@ -243,10 +255,7 @@ static void commit_write_done(struct io_op *op, int32_t result)
 	batch->state = BATCH_WRITTEN;
 	store->stats.written_bytes += batch->bytes;
 	if (batch->sync == BATCH_DSYNC) {
-		uint64_t us = io_clock_us(store->io) - batch->submitted_us;
-		store->stats.syncs++;
-		store->stats.sync_us_total += us;
-		store->stats.sync_us_max = max_u64(store->stats.sync_us_max, us);
+		commit_note_sync(store, io_clock_us(store->io) - batch->submitted_us);
 	}
 	if (stream->failed) {
 		fail_pump(stream);
@@ -266,10 +275,7 @@ static void commit_sync_done(struct io_op *op, int32_t result)
 	struct store *store = stream->store;
 	ASSERT(stream->syncing);
 	stream->syncing = false;
-	uint64_t us = io_clock_us(store->io) - stream->sync_started_us;
-	store->stats.syncs++;
-	store->stats.sync_us_total += us;
-	store->stats.sync_us_max = max_u64(store->stats.sync_us_max, us);
+	commit_note_sync(store, io_clock_us(store->io) - stream->sync_started_us);
 	struct batch *upto = stream->sync_upto;
 	stream->sync_upto = NULL;
 	if (result < 0) {

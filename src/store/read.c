@@ -146,6 +146,7 @@ static void read_submit(struct store_read_state *state)
 		.iov_count = 1,
 	};
 	store->stats.reads++;
+	store->stats.record_read_pieces++;
 	io_read(store->io, &state->op, &transfer);
 }
 
@@ -471,6 +472,7 @@ static void read_part_submit(struct store_read_state *state, uint32_t body_bytes
 	};
 	ASSERT(pieces > 0);
 	store->stats.reads++;
+	store->stats.record_read_pieces++;
 	io_read(store->io, &state->op, &transfer);
 }
 
@@ -629,6 +631,7 @@ static void read_start(struct store *store, struct store_read *read, bool heap)
 void store_read_start(struct store *store, struct store_read *read)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
+	store->stats.record_reads++;
 	ASSERT(read->place.segment > 0);
 	read_start(store, read, false);
 }

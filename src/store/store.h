@@ -254,6 +254,7 @@ void store_move_start(struct store *store, struct store_move *move, struct place
 
 /* ---- Observation ---- */
 
+enum { SYNC_BUCKETS = 26 };
 struct store_stats {
 	struct {
 		uint64_t segments, bytes, live_bytes, dead_bytes, live_records, tombstones;
@@ -262,6 +263,8 @@ struct store_stats {
 	uint64_t written_bytes;                          /* to the device, padding and all */
 	uint64_t zeroed_bytes;                           /* of these: making new segments */
 	uint64_t batches, syncs, sync_us_total, sync_us_max;
+	uint64_t sync_us[SYNC_BUCKETS];   /* of those that took 2^i microseconds up to twice that */
+	uint64_t record_reads, record_read_pieces;       /* records asked for, disk reads for them */
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
