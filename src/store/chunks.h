@@ -36,5 +36,3 @@ bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
 bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn);
 /* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
 void store_fetch(struct store *store, struct place place);
-/* After opened(): is the record in a segment that is no longer there? */
-bool store_is_lost(const struct store *store, struct place place);

@@ -506,12 +506,6 @@ void store_fetch(struct store *store, struct place place)
 		fetch_push(store->recovery, place);
 }
 
-bool store_is_lost(const struct store *store, struct place place)
-{
-	const struct segment *segment = segment_find(store, place.segment);
-	return segment == NULL || segment->state == SEGMENT_LOST;
-}
-
 /* The head of the record at recovery->fetches[fetch_at], then the record. True: done with it. */
 static bool load_fetch_one(struct recovery *recovery)
 {
