@@ -269,10 +269,12 @@ static void info_cleaner(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "cleaner_state:%s\r\ncleaner_duty_percent:%u\r\ncleaner_victims:%llu\r\n"
 	    "cleaner_segments_freed:%llu\r\ncleaner_copied_records:%llu\r\ncleaner_copied_bytes:%llu\r\n"
-	    "cleaner_tombstones_kept:%llu\r\ncleaner_tombstones_dropped:%llu\r\n",
+	    "cleaner_tombstones_kept:%llu\r\ncleaner_tombstones_dropped:%llu\r\n"
+	    "cleaner_slice_us_max:%llu\r\n",
 	    stats.cleaner.duty_percent > 0 ? "cleaning" : "resting", stats.cleaner.duty_percent,
 	    (ull)stats.cleaner.victims, (ull)stats.cleaner.evacuated, (ull)stats.cleaner.records,
-	    (ull)stats.cleaner.bytes, (ull)stats.cleaner.marks, (ull)stats.cleaner.marks_dropped);
+	    (ull)stats.cleaner.bytes, (ull)stats.cleaner.marks, (ull)stats.cleaner.marks_dropped,
+	    (ull)stats.cleaner.slice_us_max);
 	buf_printf(out,
 	    "hot_segments_free:%llu\r\nhot_segments_max:%llu\r\nzeroed_bytes:%llu\r\n"
 	    "write_amplification_log:%.3f\r\nwrite_amplification_cleaner:%.3f\r\n",

@@ -61,6 +61,7 @@ static void engine_store_state(void *ctx, enum err state)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->flush_sessions = true;        /* read-only: what waits, waits for nothing */
 	if (state == OK)
 		log_notice(engine->log, "the store takes writes again");
 	else

@@ -77,14 +77,32 @@ static struct slot *slot_new(struct session *session)
 	return slot;
 }
 
+/* What it waited for will never be durable: whoever asked hears of it. */
+static void slot_give_up(struct slot *slot)
+{
+	char text[320];
+	uint32_t calls = slot->calls > 0 ? slot->calls : 1;
+	ASSERT(!slot->pending);
+	if (reply_is_empty(&slot->reply))
+		return;                       /* CLIENT REPLY OFF */
+	error_text(ERR_READONLY, (struct span){0}, text, sizeof(text));
+	reply_clear(&slot->reply);
+	for (uint32_t i = 0; i < calls; i++)
+		engine_error(slot->engine, &slot->reply, text);
+}
+
 void session_flush(struct session *session)
 {
-	uint64_t written = store_written_lsn(session->engine->store);
+	const struct store *store = session->engine->store;
+	uint64_t written = store_written_lsn(store);
 	bool moved = false;
 	while (!list_is_empty(&session->slots)) {
 		struct slot *slot = LIST_OF(session->slots.next, struct slot, link);
-		if (slot->pending || slot->gate > written)
+		bool is_safe = slot->gate <= written;
+		if (slot->pending || (!is_safe && store_state(store) != ERR_READONLY))
 			break;
+		if (!is_safe)
+			slot_give_up(slot);
 		reply_take(&session->out, &slot->reply);
 		session->out.resp = session->resp;
 		ASSERT(session->pending_bytes >= slot->reserved_bytes);
@@ -116,6 +134,7 @@ static void call_gate_tail(struct call *call, size_t from_bytes, uint32_t from_r
 	struct reply *out = &call->session->out;
 	struct slot *slot = slot_new(call->session);
 	slot->gate = call->gate;
+	slot->calls = 1;
 	buf_append(
 	    &slot->reply.bytes, span_slice(buf_span(&out->bytes), from_bytes, out->bytes.len));
 	for (uint32_t i = from_refs; i < out->ref_count; i++) {
@@ -149,12 +168,16 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 		reply_cut(reply, bytes, refs);
 		return;
 	}
-	if (call->gate > store_written_lsn(call->engine->store)) {
-		if (slot == NULL)
-			call_gate_tail(call, bytes, refs);
-		else if (slot->gate < call->gate)
-			slot->gate = call->gate;
-	}
+	if (slot != NULL)
+		slot->calls++;
+	if (call->gate <= store_written_lsn(call->engine->store))
+		return;
+	if (slot == NULL)
+		call_gate_tail(call, bytes, refs);
+	else if (slot->gate < call->gate)
+		slot->gate = call->gate;
+	if (store_state(call->engine->store) == ERR_READONLY)
+		call->engine->flush_sessions = true;
 }
 
 struct slot *call_defer(struct call *call, uint64_t reserve)

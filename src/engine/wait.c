@@ -48,7 +48,9 @@ void waits_step(struct engine *engine)
 	while (at != &engine->waits) {
 		struct wait *wait = LIST_OF(at, struct wait, link);
 		at = at->next;
-		bool satisfied = wait->options.replicas == 0 && lsn_is_safe(engine, wait->lsn);
+		bool decided = lsn_is_safe(engine, wait->lsn) ||
+		    store_state(engine->store) == ERR_READONLY;
+		bool satisfied = wait->options.replicas == 0 && decided;
 		if (satisfied || wait->slot->session == NULL || engine->closing)
 			wait_end(wait);
 	}

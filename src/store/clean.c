@@ -127,6 +127,9 @@ static struct span clean_bytes(const struct cleaner *cleaner, uint64_t at)
 static bool clean_check(struct cleaner *cleaner, const struct record_view *view, uint64_t at)
 {
 	struct span body = clean_bytes(cleaner, at + view->layout.body_at);
+	if (cleaner->checked_at != at)
+		cleaner->checked = 0;
+	cleaner->checked_at = at;
 	bool whole = body.len >= view->header.body_bytes;
 	size_t len = whole ? view->header.body_bytes : body.len / CHUNK_BYTES * CHUNK_BYTES;
 	ASSERT(cleaner->checked % CHUNK_BYTES == 0 || cleaner->checked == len);
@@ -257,8 +260,6 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 		cleaner->scan = *before;
 		return clean_want(cleaner, at, bytes);
 	}
-	if (cleaner->from + SECTOR <= at)
-		cleaner->checked = 0;         /* not the long record that the window was made for */
 	if (!clean_check(cleaner, view, at)) {
 		struct record record;
 		record_from_view(view, &record);
@@ -266,7 +267,6 @@ static enum clean_step clean_record(struct cleaner *cleaner, const struct scan *
 		return CLEAN_END;
 	}
 	enum err err = clean_copy(cleaner);
-	cleaner->checked = 0;
 	if (err == OK)
 		return CLEAN_ON;
 	if (err == ERR_TOOLARGE) {            /* segments were larger once */
@@ -322,8 +322,7 @@ static void clean_send(struct cleaner *cleaner)
 static bool clean_slice(struct cleaner *cleaner)
 {
 	enum clean_step step = CLEAN_ON;
-	cleaner->slice_us = io_clock_us(cleaner->store->io);
-	cleaner->pins = clean_pins(cleaner->store);
+	cleaner->pins_known = false;
 	for (uint32_t i = 0; step == CLEAN_ON; i++) {
 		if (cleaner->copies_bytes >= CLEAN_COPIES_BYTES)
 			return true;
@@ -346,6 +345,7 @@ static void clean_run(struct cleaner *cleaner)
 	ASSERT(!cleaner->reading);
 	if (cleaner->stopped || !store->opened)
 		return;
+	cleaner->slice_us = io_clock_us(store->io);
 	if (cleaner->victim == NULL && !clean_begin(cleaner)) {
 		if (cleaner->hopeless)
 			maker_pump(store);    /* which says that the store is full, if it is */
@@ -355,6 +355,8 @@ static void clean_run(struct cleaner *cleaner)
 	bool waits = clean_slice(cleaner);
 	clean_send(cleaner);
 	cleaner->running = false;
+	uint64_t took = io_clock_us(store->io) - cleaner->slice_us;
+	cleaner->done.slice_us_max = max_u64(cleaner->done.slice_us_max, took);
 	if (waits)
 		return;
 	clean_finish(cleaner);
@@ -375,8 +377,10 @@ void clean_wake(struct store *store)
 {
 	struct cleaner *cleaner = store->cleaner;
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
+	/* With a victim it waits for a batch or a segment, and clean_pump tells it: to try again
+	 * before that is in vain, and whoever waits for room asks often. */
 	if (!store->opened || store->events.is_live == NULL || cleaner->hopeless ||
-	    !clean_is_waiting(cleaner))
+	    cleaner->victim != NULL || !clean_is_waiting(cleaner))
 		return;
 	const struct clean_room room = clean_room(store);
 	if (clean_duty(&room) > 0)            /* else what is needed is being made */
@@ -423,6 +427,7 @@ void clean_get_stats(const struct store *store, struct store_stats *out)
 	out->cleaner.bytes = cleaner->done.bytes;
 	out->cleaner.marks = cleaner->done.marks;
 	out->cleaner.marks_dropped = cleaner->done.marks_dropped;
+	out->cleaner.slice_us_max = cleaner->done.slice_us_max;
 	out->cleaner.free_segments = room.free;
 	out->cleaner.total_segments = room.total;
 	if (cleaner->victim != NULL)

@@ -17,6 +17,15 @@ static struct place clean_place(const struct cleaner *cleaner)
 	};
 }
 
+static bool clean_is_needed_mark(struct cleaner *cleaner, uint64_t lsn)
+{
+	ASSERT(cleaner->victim != NULL);
+	if (!cleaner->pins_known)
+		cleaner->pins = clean_pins(cleaner->store);
+	cleaner->pins_known = true;
+	return clean_needs_mark(&cleaner->pins, cleaner->victim, lsn);
+}
+
 bool clean_is_needed(struct cleaner *cleaner)
 {
 	struct store *store = cleaner->store;
@@ -30,7 +39,7 @@ bool clean_is_needed(struct cleaner *cleaner)
 	if (record_is_mark(header->type, header->body_bytes)) {
 		bool needed = header->type == RECORD_EXPIRE
 		    ? store->events.is_live(store->ctx, &record) != RECORD_DEAD
-		    : clean_needs_mark(&cleaner->pins, cleaner->victim, header->lsn);
+		    : clean_is_needed_mark(cleaner, header->lsn);
 		cleaner->done.marks_dropped += !needed;
 		return needed;
 	}

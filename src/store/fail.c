@@ -95,7 +95,7 @@ static void fail_copies(struct stream *stream)
 	stream->failed = false;
 	struct segment *active = stream->active;
 	if (active != NULL) {
-		active->state = SEGMENT_SEALED;
+		segment_set_state(active, SEGMENT_SEALED);
 		stream->active = NULL;
 	}
 	move_pump(store);

@@ -148,7 +148,7 @@ static void maker_finish(struct store *store)
 	struct maker *maker = &store->maker;
 	struct segment *segment = maker->segment;
 	ASSERT(segment->state == SEGMENT_MAKING);
-	segment->state = SEGMENT_SPARE;
+	segment_set_state(segment, SEGMENT_SPARE);
 	segment->zero_first = false;
 	if (maker->recycling)
 		store->stats.segments_recycled++;
@@ -157,6 +157,7 @@ static void maker_finish(struct store *store)
 	maker->busy = false;
 	maker->segment = NULL;
 	maker->retry_us = 0;
+	maker->failures = 0;
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
 	if (store->state == ERR_DISKFULL && spares > RESERVE_SEGMENTS)
@@ -189,6 +190,11 @@ static void maker_give_up(struct store *store, enum tier tier)
 {
 	store->maker.busy = false;
 	store->maker.segment = NULL;
+	if (store->maker.failures == 1) {     /* an error, not a full disk: once more, at once */
+		maker_pump(store);
+		if (store->maker.busy)
+			return;
+	}
 	store->maker.retry_us = io_now_us(store->io) + TICK_US;
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
@@ -221,8 +227,10 @@ static void maker_failed(struct store *store, int32_t result)
 	struct segment *segment = maker->segment;
 	log_warning(store->log, "Cannot make segment %s (step %d): %s", segment->path,
 	    maker->step, err_name(io_err(result)));
-	if (io_err(result) != ERR_DISKFULL)
+	if (io_err(result) != ERR_DISKFULL) {
 		store->stats.write_errors++;
+		maker->failures++;
+	}
 	maker->recycling = false;
 	maker_keep_name(store);
 	maker_go(store, segment->fd >= 0 ? MAKER_CLEAN_CLOSE : MAKER_CLEAN_UNLINK);
@@ -243,7 +251,7 @@ static void maker_clean_done(struct store *store, int32_t result)
 	}
 	/* A recycled one that may come back after a power cut goes on counting. */
 	if (result < 0 && segment->lsn_min != UINT64_MAX)
-		segment->state = SEGMENT_RETIRING;
+		segment_set_state(segment, SEGMENT_RETIRING);
 	else
 		segment_free(store, segment);
 	maker_give_up(store, tier);
@@ -310,7 +318,7 @@ static void maker_begin(struct store *store, struct segment *segment, bool recyc
 {
 	struct maker *maker = &store->maker;
 	ASSERT(!maker->busy);
-	segment->state = SEGMENT_MAKING;
+	segment_set_state(segment, SEGMENT_MAKING);
 	io_random(store->io, &segment->nonce, sizeof(segment->nonce));
 	maker->busy = true;
 	maker->recycling = recycling;

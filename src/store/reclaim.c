@@ -127,7 +127,7 @@ static void reclaim_closed(struct io_op *op, int32_t result)
 static void reclaim_unlink(struct store *store, struct segment *segment)
 {
 	ASSERT(segment->state == SEGMENT_SEALED);
-	segment->state = SEGMENT_RETIRING;
+	segment_set_state(segment, SEGMENT_RETIRING);
 	store->retiring++;
 	int fd = segment->fd;
 	segment->fd = -1;

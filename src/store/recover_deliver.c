@@ -111,7 +111,7 @@ static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
 		if (durable->segment == segment->id)
 			end = (uint64_t)durable->sector * SECTOR;
 	}
-	segment->state = SEGMENT_SEALED;
+	segment_set_state(segment, SEGMENT_SEALED);
 	segment->tail = end;
 	scanned->stop = end;
 	if (known) {
@@ -129,7 +129,7 @@ bool recover_seal(struct recovery *recovery)
 		struct scanned *scanned = &recovery->scanned[recovery->at];
 		struct segment *segment = scanned->segment;
 		if (scanned_is_spare(recovery, scanned)) {
-			segment->state = SEGMENT_SPARE;
+			segment_set_state(segment, SEGMENT_SPARE);
 			segment->tail = segment->written = SECTOR;
 			continue;
 		}

@@ -9,6 +9,7 @@ enum file_step {
 	FILE_SIZE,
 	FILE_HEADER,
 	FILE_TRAILER,
+	FILE_FIRST,           /* where the first batch would begin */
 	FILE_CLOSE,
 	FILE_CLOSE_UNLINK,
 	FILE_UNLINK,
@@ -136,7 +137,11 @@ static void file_go(struct recovery *recovery, enum file_step step)
 		io_file_size(store->io, &recovery->op, recovery->file_fd, &recovery->file_bytes);
 		break;
 	case FILE_TRAILER:
-		transfer.offset = recovery->file_bytes - SECTOR;
+		transfer.offset = recovery->file_bytes / SECTOR * SECTOR - SECTOR;
+		io_read(store->io, &recovery->op, &transfer);
+		break;
+	case FILE_FIRST:
+		transfer.offset = SECTOR;
 		io_read(store->io, &recovery->op, &transfer);
 		break;
 	case FILE_HEADER:
@@ -170,30 +175,51 @@ static void file_accept(struct recovery *recovery)
 	if (memcmp(&header->store, &store->id, sizeof(store->id)) != 0) {
 		log_warning(store->log, "%s belongs to another store: left alone",
 		    recovery->file_path);
+		recovery->foreign_count++;
 		file_go(recovery, FILE_CLOSE);
 		return;
 	}
-	if (header->tier != tier || segment_find(store, header->segment) != NULL ||
-	    header->bytes > recovery->file_bytes) {
+	if (header->tier != tier || segment_find(store, header->segment) != NULL) {
 		log_warning(store->log, "%s: segment %u is out of place: left alone",
 		    recovery->file_path, header->segment);
 		store->stats.corrupt_records++;
 		file_go(recovery, FILE_CLOSE);
 		return;
 	}
+	if (header->bytes > recovery->file_bytes) {
+		log_warning(store->log, "%s has lost its end: %llu bytes of %llu are there",
+		    recovery->file_path, (unsigned long long)recovery->file_bytes,
+		    (unsigned long long)header->bytes);
+		store->stats.corrupt_records++;
+	}
 	struct segment *segment = segment_new(store, tier, header->segment, name);
 	segment->nonce = header->nonce;
-	segment->bytes = segment->written = header->bytes;
+	segment_set_bytes(segment, header->bytes);
+	segment->written = header->bytes;
 	segment->fd = recovery->file_fd;
 	if (header->segment >= store->next_segment)
 		store->next_segment = header->segment + 1;
 	file_next(recovery);
 }
 
-static bool sector_is_zero(const uint8_t *sector)
+/* What was read of the sector; nothing, if the file ends before it. */
+static bool sector_is_zero(const uint8_t *sector, int32_t bytes)
 {
-	for (size_t i = 0; i < SECTOR; i++) {
+	for (int32_t i = 0; i < bytes; i++) {
 		if (sector[i] != 0)
+			return false;
+	}
+	return bytes >= 0;
+}
+
+/* Segments are made one after the other: only the last of a tier can be unfinished. */
+static bool file_is_last(const struct recovery *recovery)
+{
+	enum tier tier = recovery->name_tiers[recovery->name_at];
+	uint32_t number = file_number(recovery->names[recovery->name_at], tier);
+	for (uint32_t i = 0; i < recovery->name_count; i++) {
+		if (recovery->name_tiers[i] == tier &&
+		    file_number(recovery->names[i], tier) > number)
 			return false;
 	}
 	return true;
@@ -202,6 +228,14 @@ static bool sector_is_zero(const uint8_t *sector)
 static void file_headers_read(struct recovery *recovery, enum err err)
 {
 	struct store *store = recovery->store;
+	recovery->header_zero = recovery->header_zero && err != OK;
+	if (recovery->header_zero && !file_is_last(recovery)) {
+		log_warning(store->log, "%s is empty, though later segments are there: left alone",
+		    recovery->file_path);
+		store->stats.corrupt_records++;
+		file_go(recovery, FILE_CLOSE);
+		return;
+	}
 	if (err == OK) {
 		file_accept(recovery);
 	} else if (err == ERR_VERSION) {
@@ -214,7 +248,7 @@ static void file_headers_read(struct recovery *recovery, enum err err)
 		log_verbose(store->log, "%s was never finished: removed", recovery->file_path);
 		file_go(recovery, FILE_CLOSE_UNLINK);
 	} else {
-		log_warning(store->log, "%s: both headers are corrupt: left alone",
+		log_warning(store->log, "%s: neither of its headers can be read: left alone",
 		    recovery->file_path);
 		store->stats.corrupt_records++;
 		store->events.corrupt(store->ctx, (struct place){0}, NULL);
@@ -222,22 +256,27 @@ static void file_headers_read(struct recovery *recovery, enum err err)
 	}
 }
 
-static void file_sized(struct recovery *recovery, int32_t result)
+/* A segment is zeros before its headers are written, the last one first. So a file without a
+ * header was never finished, unless something lies where the first batch would. */
+static void file_sector_read(struct recovery *recovery, int32_t result)
 {
-	recovery->header_zero = true;
-	if (result >= 0 && recovery->file_bytes >= 16 * SECTOR &&
-	    recovery->file_bytes % SECTOR == 0)
-		file_go(recovery, FILE_HEADER);
+	struct span sector = span_of(recovery->sector, SECTOR);
+	enum err err = ERR_CORRUPT;
+	recovery->header_zero &= sector_is_zero(recovery->sector, result);
+	if (recovery->file_step != FILE_FIRST && result == SECTOR)
+		err = segment_header_parse(sector, &recovery->header);
+	if (err == OK || err == ERR_VERSION || recovery->file_step == FILE_FIRST)
+		file_headers_read(recovery, err);
+	else if (recovery->file_step == FILE_HEADER && recovery->file_bytes >= 2 * SECTOR)
+		file_go(recovery, FILE_TRAILER);
 	else
-		file_headers_read(recovery, ERR_NOTFOUND);
+		file_go(recovery, FILE_FIRST);
 }
 
 static void file_done(struct io_op *op, int32_t result)
 {
 	struct recovery *recovery = op->ctx;
 	struct store *store = recovery->store;
-	struct span sector = span_of(recovery->sector, SECTOR);
-	enum err err;
 	switch ((enum file_step)recovery->file_step) {
 	case FILE_OPEN:
 		if (result == -EINVAL && store->direct) {
@@ -256,21 +295,18 @@ static void file_done(struct io_op *op, int32_t result)
 		}
 		break;
 	case FILE_SIZE:
-		file_sized(recovery, result);
+		recovery->header_zero = true;
+		if (result < 0) {
+			recovery->header_zero = false;
+			file_headers_read(recovery, ERR_CORRUPT);
+		} else {
+			file_go(recovery, FILE_HEADER);
+		}
 		break;
 	case FILE_HEADER:
-		recovery->header_zero = result == SECTOR && sector_is_zero(recovery->sector);
-		err = result == SECTOR ? segment_header_parse(sector, &recovery->header)
-		                       : ERR_CORRUPT;
-		if (err == OK || err == ERR_VERSION)
-			file_headers_read(recovery, err);
-		else
-			file_go(recovery, FILE_TRAILER);
-		break;
 	case FILE_TRAILER:
-		err = result == SECTOR ? segment_header_parse(sector, &recovery->header)
-		                       : ERR_CORRUPT;
-		file_headers_read(recovery, err);
+	case FILE_FIRST:
+		file_sector_read(recovery, result);
 		break;
 	case FILE_CLOSE_UNLINK:
 		file_go(recovery, FILE_UNLINK);
@@ -286,6 +322,13 @@ bool recover_files(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	ASSERT(recovery->name_at <= recovery->name_count);
+	if (recovery->name_at == recovery->name_count && store->segment_count == 0 &&
+	    recovery->foreign_count > 0) {
+		log_warning(store->log, "%s/store: all segments belong to another store",
+		    store->dir[TIER_HOT]);
+		recovery_fail(recovery, ERR_CORRUPT);
+		return false;
+	}
 	if (recovery->name_at == recovery->name_count)
 		return true;
 	recovery->file_path = segment_path_new(store, recovery->name_tiers[recovery->name_at],

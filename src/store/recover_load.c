@@ -440,8 +440,8 @@ static struct segment *load_segment(struct store *store, uint32_t id)
 	if (segment != NULL)
 		return segment;
 	segment = segment_new(store, TIER_HOT, id, "lost");
-	segment->state = SEGMENT_LOST;
-	segment->bytes = 0;
+	segment_set_state(segment, SEGMENT_LOST);
+	segment_set_bytes(segment, 0);
 	return segment;
 }
 

@@ -129,6 +129,11 @@ static void window_done(struct io_op *op, int32_t result)
 	}
 	ASSERT(window != NULL);
 	bool failed = result < 0 || (size_t)result != window->iov.iov_len;
+	if (result == 0) {                        /* the file has lost its end: zeros, as it was made */
+		size_t from = window->is_careful ? window->careful : 0;
+		memset(window->buf + from, 0, window->want - from);
+		window->is_careful = failed = false;
+	}
 	recovery->store->stats.read_errors += failed;
 	recovery->store->stats.read_bytes += window->iov.iov_len;
 	if ((failed || window->is_careful) && !window_be_careful(recovery, window, failed))

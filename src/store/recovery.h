@@ -85,6 +85,7 @@ struct recovery {
 	char            **names;          /* of segment files, with their tier */
 	uint8_t          *name_tiers;
 	uint32_t          name_count, name_at;
+	uint32_t          foreign_count;  /* segments of another store */
 	int               file_fd;
 	uint64_t          file_bytes;
 	char             *file_path;

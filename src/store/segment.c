@@ -75,6 +75,7 @@ struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, co
 	segment->bytes = store->options.segment_bytes;
 	segment->tail = segment->written = SECTOR;
 	segment->lsn_min = segment->death_lsn = UINT64_MAX;
+	store->tier_bytes[tier] += segment->bytes;
 	segment->stream = STREAM_COUNT;
 	segment->expire_last_ms = INT64_MIN;
 	segment->zero_from = SECTOR;
@@ -88,6 +89,8 @@ void segment_free(struct store *store, struct segment *segment)
 	ASSERT(segment->pins == 0 && segment->zero_iov.iov_len == 0);
 	ASSERT(segment->fd < 0);
 	footer_drop(segment);
+	segment_set_bytes(segment, 0);
+	segment_set_state(segment, SEGMENT_RETIRING);
 	segment_remove(store, segment);
 	DROP_OBJ(segment, SEGMENT_MAGIC);
 	memory_free(store->memory, segment->path, segment->path_bytes);
@@ -172,28 +175,49 @@ void segment_release(struct store *store, struct segment *segment, uint32_t byte
 		store->reclaim_due = true;
 }
 
+void segment_set_state(struct segment *segment, enum segment_state state)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	uint32_t *spares = &segment->store->spares[segment->tier];
+	if (segment->state == SEGMENT_SPARE) {
+		ASSERT(*spares > 0);
+		*spares -= 1;
+	}
+	if (state == SEGMENT_SPARE)
+		*spares += 1;
+	segment->state = (uint8_t)state;
+}
+
+void segment_set_bytes(struct segment *segment, uint64_t bytes)
+{
+	CHECK_OBJ(segment, SEGMENT_MAGIC);
+	uint64_t *all = &segment->store->tier_bytes[segment->tier];
+	ASSERT(*all >= segment->bytes);
+	*all += bytes - segment->bytes;
+	segment->bytes = bytes;
+}
+
+/* Spares were made lately, and ids count up: they are found near the end of the table. */
 struct segment *segment_spare(const struct store *store, enum tier tier, uint32_t *count)
 {
 	struct segment *first = NULL;
-	*count = 0;
 	ASSERT(tier < TIER_COUNT);
-	for (uint32_t i = store->segment_count; i > 0; i--) {
+	*count = store->spares[tier];
+	uint32_t left = *count;
+	for (uint32_t i = store->segment_count; left > 0; i--) {
+		ASSERT(i > 0);
 		struct segment *segment = store->segments[i - 1];
 		if (segment->tier != tier || segment->state != SEGMENT_SPARE)
 			continue;
 		first = segment;
-		*count += 1;
+		left--;
 	}
 	return first;
 }
 
 uint64_t segment_bytes_of(const struct store *store, enum tier tier)
 {
-	uint64_t bytes = 0;
 	ASSERT(tier < TIER_COUNT);
-	for (uint32_t i = 0; i < store->segment_count; i++) {
-		if (store->segments[i]->tier == tier)
-			bytes += store->segments[i]->bytes;
-	}
-	return bytes;
+	ASSERT(store->segment_count > 0 || store->tier_bytes[tier] == 0);
+	return store->tier_bytes[tier];
 }

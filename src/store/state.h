@@ -49,7 +49,7 @@ struct footer;
 struct segment {
 	uint32_t       magic;
 	uint32_t       id, nonce;
-	uint8_t        state, tier;
+	uint8_t        state, tier;       /* see segment_set_state */
 	uint8_t        stream;            /* who wrote to it; STREAM_COUNT: nobody, or not known */
 	bool           failed;            /* a write failed: never used again */
 	bool           evacuated;         /* the cleaner left nothing in it that anybody needs */
@@ -57,7 +57,7 @@ struct segment {
 	uint64_t       clean_after_us;    /* the cleaner tried in vain */
 	uint32_t       moves_pending;     /* copies (move.c) that the owner was not yet offered */
 	int            fd;
-	uint64_t       bytes;             /* of the file */
+	uint64_t       bytes;             /* of the file; see segment_set_bytes */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
 	struct position ended[COMMIT_ENDED];      /* for its commit blocks */
@@ -124,6 +124,7 @@ struct maker {
 	char           *old_path;
 	uint8_t        *header;           /* one sector */
 	struct iovec    iov;
+	uint32_t        failures;         /* one after the other, but for a full disk */
 	uint64_t        retry_us;         /* not before this time, after a failure */
 };
 
@@ -150,8 +151,9 @@ struct store {
 	struct stream        streams[STREAM_COUNT];      /* those of a tier by its number, too */
 	bool                 tier_used[TIER_COUNT];       /* keep spares for it */
 	struct segment     **segments;            /* by id */
-	uint32_t             segment_count, segment_cap;
-	uint32_t             next_segment;
+	uint32_t             segment_count, segment_cap, next_segment;
+	uint32_t             spares[TIER_COUNT];
+	uint64_t             tier_bytes[TIER_COUNT];      /* of all files */
 	struct maker         maker;
 	struct segment      *zeroed;              /* a slice of it is being zeroed */
 	uint8_t             *zeros;               /* PIECE_BYTES */
@@ -190,6 +192,8 @@ struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, co
 void segment_free(struct store *store, struct segment *segment);   /* its file is closed */
 struct segment *segment_find(const struct store *store, uint32_t id);
 void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
+void segment_set_state(struct segment *segment, enum segment_state state);     /* and counts */
+void segment_set_bytes(struct segment *segment, uint64_t bytes);
 char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
 void segment_name(char out[32], enum tier tier, uint32_t id);
 /* It holds nothing any more, for good. */
@@ -282,7 +286,6 @@ void reclaim_pump(struct store *store);             /* looks only if there is re
 bool segment_is_dead(const struct store *store, const struct segment *segment);
 /* A dead segment of this tier that can become a spare, or NULL. */
 struct segment *reclaim_reusable(const struct store *store, enum tier tier);
-
 /* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);

@@ -275,6 +275,7 @@ struct store_stats {
 		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
 		uint64_t records, bytes;         /* copied, marks too */
 		uint64_t marks, marks_dropped;
+		uint64_t slice_us_max;           /* the longest time that all else had to wait */
 		uint64_t free_segments, total_segments;      /* the hot tier's room */
 		uint32_t duty_percent;           /* the part of the time that it works now; 0: at rest */
 	} cleaner;

@@ -190,7 +190,7 @@ void stream_end_segment(struct stream *stream)
 	ASSERT(last != NULL);
 	if (!last->failed)
 		stream_close_batch(stream, true);
-	last->state = SEGMENT_SEALED;
+	segment_set_state(last, SEGMENT_SEALED);
 	stream->store->reclaim_due = true;
 	stream_note_end(stream, last);
 	stream->active = NULL;
@@ -209,7 +209,7 @@ enum err stream_next_segment(struct stream *stream, uint32_t keep)
 	if (stream->active != NULL)
 		stream_end_segment(stream);
 	memcpy(next->ended, stream->ended, sizeof(next->ended));
-	next->state = SEGMENT_ACTIVE;
+	segment_set_state(next, SEGMENT_ACTIVE);
 	next->tail = next->written = SECTOR;
 	next->stream = stream->number;
 	next->birth_lsn = store->next_lsn;

@@ -60,7 +60,7 @@ class Server:
             return False
 
     def client(self, **options):
-        return redis.Redis(port=self.port, socket_timeout=30, **options)
+        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=30, **options)
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -259,14 +259,23 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	char kind;
 	struct span content;
 	size_t len;
-	while (shadow->pending > 0 && (len = token_length(buf_span(in), &kind, &content)) > 0) {
+	while (shadow->uncertain < shadow->pending &&
+	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
+		uint32_t at = shadow->uncertain;
+		/* The disk failed for good under a waiting command: it may have come through. */
+		if (kind == '-' && begins_with(content, "READONLY")) {
+			shadow->uncertain++;
+			buf_consume(in, len);
+			continue;
+		}
 		/* Any other error is a refusal, which leaves things as they were. */
 		bool done = kind != '-' || begins_with(content, "WRONGTYPE") ||
 		    begins_with(content, "ERR no such key");
 		if (done)
-			op_apply(shadow, &shadow->ops[0], &shadow->known);
+			op_apply(shadow, &shadow->ops[at], &shadow->known);
 		shadow->pending--;
-		memmove(shadow->ops, shadow->ops + 1, shadow->pending * sizeof(shadow->ops[0]));
+		memmove(&shadow->ops[at], &shadow->ops[at + 1],
+		    (shadow->pending - at) * sizeof(shadow->ops[0]));
 		buf_consume(in, len);
 	}
 }
@@ -401,7 +410,7 @@ static bool judge_liar(struct shadow *shadow)
 		}
 		*value = *past_value(shadow, at);
 	}
-	shadow->pending = 0;
+	shadow->pending = shadow->uncertain = 0;
 	return true;
 }
 
@@ -416,7 +425,7 @@ static bool some_are_seen(struct shadow *shadow, uint32_t mask)
 	if (!state_is_seen(shadow, &state))
 		return false;
 	shadow->known = state;
-	shadow->pending = 0;
+	shadow->pending = shadow->uncertain = 0;
 	return true;
 }
 

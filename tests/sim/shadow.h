@@ -50,7 +50,7 @@ struct shadow {
 	int                 client;
 	struct shadow_state known;                        /* after what was acknowledged */
 	struct shadow_op    ops[SHADOW_PENDING];          /* under way */
-	uint32_t            pending;
+	uint32_t            pending, uncertain;           /* uncertain: answered -READONLY; the first */
 	struct shadow_seen  seen[SHADOW_KEYS];
 	uint32_t            token;                        /* of the answers to shadow_ask */
 	struct shadow_moment moments[SHADOW_MOMENTS];

@@ -169,13 +169,14 @@ void owner_start(struct owner *owner, const struct owner_options *options)
 		struct io_options io_options = {.log = &owner->log};
 		cr_assert_eq(io_new(&owner->io, &io_options), OK);
 	}
-	struct body_pool_options pool_options = {.bytes = 64 << 20};
+	struct body_pool_options pool_options = {.bytes = (options->read_only ? 8U : 64U) << 20};
 	cr_assert_eq(body_pool_new(owner->io, &pool_options, &owner->pool), OK);
 	struct store_options store_options = {
 		.dir = {owner->dir[0], options->warm ? owner->dir[1] : NULL},
 		.segment_bytes = options->segment_bytes,
 		.spare_segments = options->spares,
 		.disk_bytes_max = options->disk_bytes_max,
+		.read_only = options->read_only,
 		.batches_in_flight = 4,
 		.batch_delay_ms = options->delay_ms == 0 ? 2 : options->delay_ms,
 		.pool = owner->pool,

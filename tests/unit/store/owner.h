@@ -35,7 +35,7 @@ struct owner {
 struct owner_options {
 	uint32_t segment_bytes, spares;
 	uint64_t disk_bytes_max;
-	bool     warm;
+	bool     warm, read_only;
 	uint32_t delay_ms;             /* of batches that nobody waits for; 0: 2 ms */
 };
 
