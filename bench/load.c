@@ -171,27 +171,27 @@ static void append_request(struct load *load, struct connection *connection, con
 	snprintf(key, sizeof(key), "key:%010u",
 	    (fill ? load->seed : load->seed >> 8) % (unsigned)options->keys);
 	int len;
-	if (strcmp(options->command, "ping") == 0)
+	if (is_command(load, "ping"))
 		len = snprintf(head, sizeof(head), "*1\r\n$4\r\nPING\r\n");
-	else if (strcmp(options->command, "get") == 0)
+	else if (is_command(load, "get"))
 		len = snprintf(head, sizeof(head), "*2\r\n$3\r\nGET\r\n$14\r\n%s\r\n", key);
-	else if (strcmp(options->command, "http") == 0)
+	else if (is_command(load, "http"))
 		len = snprintf(
 		    head, sizeof(head), "GET /image.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	else if (strcmp(options->command, "imgget") == 0)
+	else if (is_command(load, "imgget"))
 		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$5\r\nimage\r\n");
 	else if (is_command(load, "imgread"))
 		len = snprintf(head, sizeof(head), "*2\r\n$7\r\nIMG.GET\r\n$14\r\n%s\r\n", key);
 	else if (is_image(load))
 		len = snprintf(head, sizeof(head), "*3\r\n$7\r\nIMG.PUT\r\n$14\r\n%s\r\n$%ld\r\n", key,
 		    options->value_bytes);
-	else if (strcmp(options->command, "incr") == 0)
+	else if (is_command(load, "incr"))
 		len = snprintf(head, sizeof(head), "*2\r\n$4\r\nINCR\r\n$14\r\n%s\r\n", key);
 	else
 		len = snprintf(head, sizeof(head), "*3\r\n$3\r\nSET\r\n$14\r\n%s\r\n$%ld\r\n", key,
 		    options->value_bytes);
 	append(connection, head, (size_t)len);
-	if (fill || is_image(load) || strcmp(options->command, "set") == 0) {
+	if (fill || is_image(load) || is_command(load, "set")) {
 		append(connection, value, (size_t)options->value_bytes);
 		append(connection, "\r\n", 2);
 		if (is_image(load))
@@ -237,7 +237,7 @@ static void learn_reply(struct load *load, const char *value)
 		have += (size_t)got;
 	}
 	const char *end = memchr(reply, '\n', have);
-	if (strcmp(load->options.command, "http") == 0) {
+	if (is_command(load, "http")) {
 		load->reply_bytes = learn_http(probe.fd, reply, have);
 		close(probe.fd);
 		free(probe.request);

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from common import BUILD, LOAD, ROUNDS, Process, row
+from common import BUILD, ROUNDS, Process, row
 
 IMAGE = 100 << 10
 
@@ -22,13 +22,6 @@ def fio(folder, name, **options):
     return json.loads(out)["jobs"][0]
 
 
-def load(server, **options):
-    args = [LOAD, "--port", str(server.port), "--pid", str(server.pid)]
-    for name, value in options.items():
-        args += ["--" + name.replace("_", "-"), str(value)]
-    return json.loads(subprocess.run(["taskset", "-c", "1", *args], capture_output=True, check=True, text=True).stdout)
-
-
 def bench_put():
     """S1: durable IMG.PUT of 100 KB, 64 clients, each reply after the sync, against fio's durable writes of the
     same size, 64 in flight. Bytes per second."""
@@ -36,9 +29,9 @@ def bench_put():
     for _ in range(ROUNDS):
         folder = tempfile.mkdtemp(prefix="tintype-bench-")
         server = Process("tintype", folder, "--appendfsync", "always")
-        load(server, command="imgput", value_bytes=IMAGE, connections=64, keys=500, requests=4000)
-        ours.append(load(server, command="imgput", value_bytes=IMAGE, connections=64, keys=500,
-                         requests=20_000)["rps"] * IMAGE / 1e6)
+        server.load(command="imgput", value_bytes=IMAGE, connections=64, keys=500, requests=4000)
+        ours.append(server.load(command="imgput", value_bytes=IMAGE, connections=64, keys=500,
+                                requests=20_000)["rps"] * IMAGE / 1e6)
         server.stop()
         theirs.append(fio(folder, "durable", rw="write", bs="100k", iodepth=64, sync="dsync")["write"]["bw_bytes"] / 1e6)
         shutil.rmtree(folder)
@@ -86,10 +79,10 @@ def bench_read():
     """S4: cold IMG.GET of 64 KB, 16 in flight, against fio's random reads of the same size and depth."""
     folder = tempfile.mkdtemp(prefix="tintype-bench-")
     server = Process("tintype", folder, "--hot-memory", "1mb", "--appendfsync", "no")
-    load(server, command="imgfill", value_bytes=64 << 10, keys=16_000, connections=16)
+    server.load(command="imgfill", value_bytes=64 << 10, keys=16_000, connections=16)
     ours, theirs = [], []
     for _ in range(ROUNDS):
-        ours.append(load(server, command="imgread", keys=16_000, connections=16, requests=30_000)["rps"])
+        ours.append(server.load(command="imgread", keys=16_000, connections=16, requests=30_000)["rps"])
         theirs.append(fio(folder, "read", rw="randread", bs="68k", iodepth=16)["read"]["iops"])
     server.stop()
     shutil.rmtree(folder)
@@ -104,7 +97,7 @@ def bench_memory():
     folder = tempfile.mkdtemp(prefix="tintype-bench-")
     server = Process("tintype", folder, "--appendfsync", "no")
     before = server.info("memory_values") + server.info("memory_directory")
-    load(server, command="imgfill", value_bytes=128, keys=count, pipeline=16)
+    server.load(command="imgfill", value_bytes=128, keys=count, pipeline=16)
     each = (server.info("memory_values") + server.info("memory_directory") - before) / count
     print(f"S5 directory, bytes per image, key apart       {each - len('key:0000000000'):>10.1f}   goal 64   "
           f"(search index besides: {server.info('memory_search') / count:.1f})")

@@ -172,20 +172,9 @@ static bool send_message(const struct worker_message *message)
 	return true;
 }
 
-static struct worker_message message_of(enum worker_kind kind, uint64_t number)
-{
-	struct worker_message message;
-	memset(&message, 0, sizeof(message));
-	message.magic = WORKER_MAGIC;
-	message.abi = WORKER_ABI;
-	message.kind = (uint16_t)kind;
-	message.number = number;
-	return message;
-}
-
 static bool say_hello(const struct worker *worker)
 {
-	struct worker_message hello = message_of(WORKER_HELLO, 0);
+	struct worker_message hello = worker_message_of(WORKER_HELLO, 0);
 	hello.hello.message_bytes = sizeof(struct worker_message);
 	hello.hello.note_bytes = WORKER_NOTE_BYTES;
 	hello.hello.plan_bytes = worker->program->plan_bytes;
@@ -239,7 +228,7 @@ static bool do_job(struct worker *worker, const struct worker_message *job)
 	alarm(0);
 	munmap(window.map, window.bytes);
 
-	struct worker_message result = message_of(WORKER_RESULT, job->number);
+	struct worker_message result = worker_message_of(WORKER_RESULT, job->number);
 	result.result.status = answer.status;
 	if (answer.status == WORKER_DONE) {
 		result.result.bytes = answer.bytes;

@@ -66,6 +66,18 @@ struct worker_message {
 };
 _Static_assert(sizeof(struct worker_message) == 64, "one message is 64 bytes");
 
+/* Empty but for its head. */
+static inline struct worker_message worker_message_of(enum worker_kind kind, uint64_t number)
+{
+	struct worker_message message;
+	memset(&message, 0, sizeof(message));
+	message.magic = WORKER_MAGIC;
+	message.abi = WORKER_ABI;
+	message.kind = (uint16_t)kind;
+	message.number = number;
+	return message;
+}
+
 /* ---- The runtime (worker.c), for worker programs only ----------------------------------- */
 
 struct worker_task {

@@ -327,11 +327,7 @@ void process_give(struct process *process, struct worker_job *job)
 	process->number = ++pool->numbers;
 	process->started_us = io_clock_us(pool->io);
 	process->state = PROCESS_BUSY;
-	memset(&process->out, 0, sizeof(process->out));
-	process->out.magic = WORKER_MAGIC;
-	process->out.abi = WORKER_ABI;
-	process->out.kind = WORKER_JOB;
-	process->out.number = process->number;
+	process->out = worker_message_of(WORKER_JOB, process->number);
 	process->out.job.source_offset = body_offset(job->source);
 	process->out.job.source_bytes = job->source->len;
 	process->out.job.result_bytes_max = pool->options.output_bytes_max;

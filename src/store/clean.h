@@ -17,9 +17,8 @@
  * Age is counted in LSNs since the youngest record. Measured with Zipf overwrites of an 80% full
  * scaled disk (bench/bench_clean.c), none of these copied less by more than 2%: age since the seal or
  * of the mean record, age to the power of 0.75, a cost of u instead of 1 + u, a stream of its own for
- * records copied for the first time or written lately; without age, 17% more was written. What did
- * help was to pack records closer (batch.h). Of a segment that the cleaner wrote and in
- * which nothing died u is 1, so what lives is never copied for ever.
+ * records copied for the first time or written lately; without age, 17% more was written. Of a
+ * segment that the cleaner wrote and in which nothing died u is 1, so what lives is never copied for ever.
  *
  * When: room is what disk_bytes_max (or else the disk) leaves, in segments. Above `start` = the
  * reserve and 4% nothing is cleaned, unless nobody has written for some seconds, and a segment

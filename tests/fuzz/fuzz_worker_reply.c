@@ -58,16 +58,6 @@ static uint8_t take_byte(struct script *script)
 	return byte.len == 0 ? 0 : byte.ptr[0];
 }
 
-static struct worker_message message_of(enum worker_kind kind)
-{
-	struct worker_message message;
-	memset(&message, 0, sizeof(message));
-	message.magic = WORKER_MAGIC;
-	message.abi = WORKER_ABI;
-	message.kind = (uint16_t)kind;
-	return message;
-}
-
 /* Flips some bytes of a good message, as the script says, and sends it. */
 static void say(struct script *script, struct worker_message message)
 {
@@ -82,7 +72,7 @@ static void say(struct script *script, struct worker_message message)
 
 static void answer(struct script *script)
 {
-	struct worker_message result = message_of(WORKER_RESULT);
+	struct worker_message result = worker_message_of(WORKER_RESULT, 0);
 	uint8_t how = take_byte(script);
 	result.number = 1 + how / 64;
 	result.result.bytes = sizeof(good);
@@ -100,7 +90,7 @@ static void answer(struct script *script)
 /* One step of the worker. False: it has come to its end. */
 static bool step(struct script *script)
 {
-	struct worker_message hello = message_of(WORKER_HELLO);
+	struct worker_message hello = worker_message_of(WORKER_HELLO, 0);
 	if (script->left.len == 0 || script->channel == NULL)
 		return false;
 	switch (take_byte(script) % 6) {

@@ -10,17 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct worker_message message_of(enum worker_kind kind, uint64_t number)
-{
-	struct worker_message message;
-	memset(&message, 0, sizeof(message));
-	message.magic = WORKER_MAGIC;
-	message.abi = WORKER_ABI;
-	message.kind = (uint16_t)kind;
-	message.number = number;
-	return message;
-}
-
 static void say(const struct worker_message *message)
 {
 	if (write(WORKER_FD_CHANNEL, message, sizeof(*message)) != (ssize_t)sizeof(*message))
@@ -29,7 +18,7 @@ static void say(const struct worker_message *message)
 
 static void hello(uint64_t arena_bytes, uint32_t plan_version)
 {
-	struct worker_message message = message_of(WORKER_HELLO, 0);
+	struct worker_message message = worker_message_of(WORKER_HELLO, 0);
 	message.hello.message_bytes = sizeof(message);
 	message.hello.note_bytes = WORKER_NOTE_BYTES;
 	message.hello.plan_bytes = sizeof(struct transform_plan);
@@ -42,7 +31,7 @@ static void hello(uint64_t arena_bytes, uint32_t plan_version)
 static struct worker_message claim(
     uint64_t number, const struct transform_plan *plan, uint64_t bytes)
 {
-	struct worker_message message = message_of(WORKER_RESULT, number);
+	struct worker_message message = worker_message_of(WORKER_RESULT, number);
 	message.result.bytes = bytes;
 	message.result.width = plan->width;
 	message.result.height = plan->height;
@@ -90,7 +79,7 @@ static void misbehave(const char *mode, const struct worker_message *job, uint8_
 	else if (strcmp(mode, "empty") == 0)
 		answer.result.bytes = 0;
 	else if (strcmp(mode, "why") == 0 || strcmp(mode, "twice") == 0)
-		answer = message_of(WORKER_RESULT, job->number);
+		answer = worker_message_of(WORKER_RESULT, job->number);
 	draw(arena + WORKER_NOTE_BYTES, plan.width + (strcmp(mode, "other") == 0), plan.height);
 	if (strcmp(mode, "bytes") == 0)
 		memset(arena + WORKER_NOTE_BYTES, 'x', 4096);
