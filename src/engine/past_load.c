@@ -313,6 +313,22 @@ static void load_drop_gone(struct past *past)
 	}
 }
 
+/* A LINK behind the checkpoint names what a version kept alive then; the version may be
+ * forgotten by now. */
+static void load_pin_linked(struct past *past)
+{
+	for (uint32_t number = 0; number < HELD_SHARDS; number++) {
+		struct held_shard *shard = &past->held.shards[number];
+		for (uint32_t i = 0; i < shard->cap; i++) {
+			struct held *held = &shard->slots[i];
+			if (held->lsn == 0 || !store_is_linked(past->engine->store, held->lsn))
+				continue;
+			held->refs++;
+			past_lsns_push(past, &past->pins, held->lsn);
+		}
+	}
+}
+
 /* What nobody needed any more when the power went, and is gone. */
 static void load_drop_pins(struct past *past)
 {
@@ -368,6 +384,7 @@ void past_load_decide(struct engine *engine)
 {
 	struct past *past = engine->past;
 	ASSERT(engine->loading);
+	load_pin_linked(past);
 	load_drop_gone(past);
 	load_drop_pins(past);
 	load_find_owners(past);

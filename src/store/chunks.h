@@ -34,5 +34,7 @@ void store_checkpoint_finish(struct store *store, struct span settings);
 bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
 /* Could the record be there, or where it went since? Changes nothing. */
 bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn);
+/* Does a LINK that recovered() is going to tell of name this record? */
+bool store_is_linked(const struct store *store, uint64_t lsn);
 /* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
 void store_fetch(struct store *store, struct place place);

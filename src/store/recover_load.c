@@ -499,6 +499,12 @@ bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn
 	return segment != NULL && segment->state != SEGMENT_LOST;
 }
 
+bool store_is_linked(const struct store *store, uint64_t lsn)
+{
+	ASSERT(store->recovery != NULL && store->recovery->phase == RECOVERY_LOAD);
+	return link_find(store->recovery, lsn) != NULL;
+}
+
 void store_fetch(struct store *store, struct place place)
 {
 	ASSERT(store->recovery != NULL && store->recovery->phase == RECOVERY_LOAD);
