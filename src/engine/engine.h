@@ -103,7 +103,7 @@ struct call {
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
  * (slot->session is NULL then and nothing is sent). */
 struct slot {
-	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
+	uint32_t        magic, calls;     /* calls: whose replies it holds */
 	struct list     link;
 	struct session *session;
 	bool            pending;
