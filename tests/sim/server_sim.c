@@ -14,6 +14,7 @@
  */
 #include "tests/sim/shadow.h"
 
+#include "engine/past_state.h"
 #include "io/sim.h"
 #include "server/server.h"
 
@@ -160,9 +161,12 @@ static bool life_check(struct life *life)
 				    (unsigned long long)life->seed, life->cuts, i, shadow->why);
 			return false;
 		}
-		/* LSNs behind it may yet be given to others, should the power go now. */
-		if (life->settings.history_window_s > 0)
-			shadow_note_moment(shadow, store_durable_lsn(life->server->engine->store));
+		/* LSNs behind it may yet be given to others, should the power go now. On the floor
+		 * nothing durable says yet that history is kept: all may be forgotten. */
+		const struct engine *engine = life->server->engine;
+		uint64_t durable_lsn = store_durable_lsn(engine->store);
+		if (life->settings.history_window_s > 0 && durable_lsn > engine->past->history.floor_lsn)
+			shadow_note_moment(shadow, durable_lsn);
 	}
 	return true;
 }
