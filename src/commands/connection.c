@@ -1,5 +1,6 @@
 /* commands/connection.c: the commands that a client begins with. */
 #include "commands/handlers.h"
+#include "engine/transaction.h"
 
 #include "base/number.h"
 
@@ -181,6 +182,7 @@ void cmd_quit(struct call *call)
 void cmd_reset(struct call *call)
 {
 	struct session *session = call->session;
+	transaction_drop(session);
 	session->db = 0;
 	session->resp = call->reply->resp = 2;
 	session->authenticated = call->engine->settings->requirepass[0] == 0;

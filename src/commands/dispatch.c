@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "engine/transaction.h"
 
 #include <stdio.h>
 
@@ -128,8 +129,7 @@ static bool arity_fits(const struct command *command, uint32_t argc)
 	                           : argc >= (uint32_t)-command->arity;
 }
 
-/* Everything that can refuse a command before it runs. True: it may run. */
-static bool command_is_allowed(struct call *call)
+bool command_is_allowed(struct call *call)
 {
 	const struct command *command = call->command;
 	struct engine *engine = call->engine;
@@ -173,7 +173,7 @@ static void command_run(struct call *call)
 	}
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
-		if (call->engine->is_pressed && call_wait_for_store(call))
+		if (call->engine->is_pressed && !call->engine->in_exec && call_wait_for_store(call))
 			return;
 	}
 	uint64_t lsn = store_last_lsn(call->engine->store);
@@ -193,41 +193,74 @@ static void session_after(struct session *session, enum session_reply_mode befor
 	}
 }
 
-bool command_execute(struct session *session, const struct request *request)
+static bool is_queued(const struct session *session, const struct command *command)
+{
+	const struct transaction *transaction = session->transaction;
+	if (transaction == NULL || !transaction->is_open || session->engine->in_exec)
+		return false;
+	return command == NULL || (command->flags & CMD_NOT_QUEUED) == 0;
+}
+
+static void call_count(struct call *call, uint64_t took_us)
+{
+	struct engine *engine = call->engine;
+	call->session->commands++;
+	engine->counters.commands++;
+	if (call->command == NULL)
+		return;
+	call->session->last_command = call->command;
+	struct command_counters *counters = command_counters_of(engine, call->command);
+	counters->calls++;
+	counters->us += took_us;
+	counters->failed += call->failed;
+	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
+		latency_note(engine, (call->command->flags & CMD_FAST) ? "fast-command" : "command",
+		    took_us);
+	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
+		slowlog_note(engine, call, took_us);
+}
+
+/* False: it was parked. */
+static bool execute(struct session *session, const struct request *request)
 {
 	struct engine *engine = session->engine;
 	struct call call = {
 		.engine = engine, .session = session, .argc = request->argc, .argv = request->argv,
 		.bodies = request->bodies, .hash = request->hash, .has_hash = request->has_hash,
 	};
-	enum session_reply_mode mode = session->reply_mode;
 	ASSERT(request->argc > 0);
 	call.command = session->last_command;
 	if (call.command == NULL || call.command->parent != NULL ||
 	    (call.command->flags & CMD_CONTAINER) || !span_is(call.argv[0], call.command->name))
 		call.command = command_find(engine, call.argv, call.argc);
 	uint64_t from_us = engine->clock_us;
-	call_execute(&call, command_run);
+	bool queued = UNLIKELY(session->transaction != NULL) && is_queued(session, call.command);
+	call_execute(&call, queued ? multi_queue : command_run);
 	engine->clock_us = io_clock_us(engine->io);
-	uint64_t took_us = engine->clock_us - from_us;
 	if (call.parked)
 		return false;
 	session->pressed_us = 0;
+	if (!queued)
+		call_count(&call, engine->clock_us - from_us);
+	return true;
+}
+
+static void execute_queued(struct session *session, const struct request *request)
+{
+	bool done = execute(session, request);
+	ASSERT(done);
+}
+
+bool command_execute(struct session *session, const struct request *request)
+{
+	enum session_reply_mode mode = session->reply_mode;
+	if (!execute(session, request))
+		return false;
+	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run) {
+		exec_run(session, execute_queued);
+		session->write_lsn = store_last_lsn(session->engine->store);
+	}
 	session_after(session, mode);
-	session->commands++;
-	engine->counters.commands++;
-	if (call.command == NULL)
-		return true;
-	session->last_command = call.command;
-	struct command_counters *counters = command_counters_of(engine, call.command);
-	counters->calls++;
-	counters->us += took_us;
-	counters->failed += call.failed;
-	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
-		latency_note(
-		    engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
-	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
-		slowlog_note(engine, &call, took_us);
 	return true;
 }
 

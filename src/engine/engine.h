@@ -58,6 +58,7 @@ struct session {
 	uint32_t       slot_count;
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
@@ -126,6 +127,8 @@ void engine_unpark(struct session *session);
 bool call_wait_for_store(struct call *call);
 /* Request of the parked command, borrowed until parked_free. */
 struct parked;
+/* A copy of the call's request. */
+struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
@@ -242,6 +245,9 @@ struct engine {
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct list            watchers;  /* transactions with watched keys, */
+	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
+	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;

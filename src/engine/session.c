@@ -53,6 +53,7 @@ void session_fini(struct session *session)
 	}
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
+	transaction_drop(session);
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
@@ -211,16 +212,11 @@ void slot_finish(struct slot *slot)
 	session_flush(slot->session);
 }
 
-void call_park(struct call *call)
+struct parked *parked_new(const struct call *call)
 {
 	struct engine *engine = call->engine;
-	struct session *session = call->session;
 	size_t bytes =
 	    sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
-	if (session->parked != NULL) {         /* it ran again and must wait once more */
-		call->parked = true;
-		return;
-	}
 	for (uint32_t i = 0; i < call->argc; i++)
 		if (call->bodies == NULL || call->bodies[i] == NULL)
 			bytes += call->argv[i].len;
@@ -241,7 +237,14 @@ void call_park(struct call *call)
 		parked->argv[i] = span_of(text, arg.len);
 		text += arg.len;
 	}
-	session->parked = parked;
+	return parked;
+}
+
+void call_park(struct call *call)
+{
+	ASSERT(!call->engine->in_exec);
+	if (call->session->parked == NULL)        /* else it ran again and must wait once more */
+		call->session->parked = parked_new(call);
 	call->parked = true;
 }
 
@@ -256,6 +259,8 @@ bool call_wait_for_store(struct call *call)
 	enum { PRESSED_US_MAX = 10000000 };
 	struct session *session = call->session;
 	uint64_t now_us = io_now_us(call->engine->io);
+	if (call->engine->in_exec)
+		return false;
 	if (session->pressed_us == 0)
 		session->pressed_us = now_us;
 	if (now_us - session->pressed_us > PRESSED_US_MAX) {
