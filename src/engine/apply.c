@@ -229,6 +229,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	struct flush_walk walk = {
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
+	watch_flushed(engine, db);
 	directory_step(directory, 0xffffffff);
 	do
 		cursor = directory_scan(directory, cursor, flush_retire, &walk);

@@ -173,3 +173,20 @@ void watch_touched(struct engine *engine, uint8_t db, uint64_t hash)
 		}
 	}
 }
+
+void watch_flushed(struct engine *engine, uint8_t db)
+{
+	struct list *head = &engine->watchers;
+	for (struct list *at = head->next; at != head; at = at->next) {
+		struct transaction *transaction = LIST_OF(at, struct transaction, link);
+		for (uint32_t i = 0; i < transaction->watched_count; i++) {
+			struct watched *watched = &transaction->watched[i];
+			if (watched->db != db ||
+			    directory_find(&engine->directories[db], watched->key,
+			        watched->hash) == NULL)
+				continue;
+			if (watched_changes(engine, watched))
+				transaction->is_stale = true;
+		}
+	}
+}

@@ -51,3 +51,5 @@ bool transaction_is_stale(struct session *session);
 
 /* An entry of this hash changed. */
 void watch_touched(struct engine *engine, uint8_t db, uint64_t hash);
+/* Every key of this database is about to go. */
+void watch_flushed(struct engine *engine, uint8_t db);
