@@ -234,6 +234,9 @@ static bool execute(struct session *session, const struct request *request)
 	    (call.command->flags & CMD_CONTAINER) || !span_is(call.argv[0], call.command->name))
 		call.command = command_find(engine, call.argv, call.argc);
 	uint64_t from_us = engine->clock_us;
+	/* Should the store fail, EXEC's header stays, and each element becomes an error. */
+	if (UNLIKELY(session->transaction != NULL) && call.command != NULL && call.command->run == cmd_exec)
+		session->new_slot = true;
 	bool queued = UNLIKELY(session->transaction != NULL) && is_queued(session, call.command);
 	call_execute(&call, queued ? multi_queue : command_run);
 	engine->clock_us = io_clock_us(engine->io);

@@ -261,6 +261,7 @@ void exec_run(struct session *session, void (*execute)(struct session *, const s
 	struct request request;
 	ASSERT(transaction->may_run && !engine->in_exec);
 	engine->in_exec = true;
+	session->new_slot = true;
 	for (uint32_t i = 0; i < transaction->count; i++) {
 		parked_request(transaction->queue[i], &request);
 		execute(session, &request);

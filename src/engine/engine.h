@@ -56,6 +56,7 @@ struct session {
 	struct reply   out;               /* ready to be sent */
 	struct list    slots;             /* struct slot, in order; what is behind `out` */
 	uint32_t       slot_count;
+	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */

@@ -123,7 +123,7 @@ static struct slot *call_slot(struct call *call)
 	if (list_is_empty(&session->slots))
 		return NULL;
 	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
-	if (!last->pending && last->pass == call->engine->counters.passes &&
+	if (!session->new_slot && !last->pending && last->pass == call->engine->counters.passes &&
 	    last->reply.resp == session->resp)
 		return last;
 	return slot_new(session);
@@ -151,6 +151,7 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 {
 	struct session *session = call->session;
 	struct slot *slot = call_slot(call);
+	session->new_slot = false;
 	struct reply *reply = slot != NULL ? &slot->reply : &session->out;
 	size_t bytes = reply->bytes.len;
 	uint32_t refs = reply->ref_count;
