@@ -15,6 +15,7 @@
 #pragma once
 #include "base/hash.h"
 #include "base/random.h"
+#include "engine/observe.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
@@ -29,7 +30,6 @@ struct command;
 /* ---- Sessions: a connection as commands see it ----------------------------------------- */
 
 enum session_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP };
-enum { SESSION_TEXT_MAX = 128 };
 
 struct session_ops {
 	void (*ready)(struct session *session);     /* it has bytes to send */
@@ -186,29 +186,6 @@ struct engine_counters {
 	uint64_t not_modified, cold_reads;
 };
 
-struct slow_entry {
-	uint64_t    id, duration_us;
-	int64_t     time_s;
-	uint32_t    argc;
-	struct span argv[16];             /* copies, cut as Redis cuts them */
-	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
-	uint64_t    bytes;                /* allocated */
-};
-
-struct error_count {
-	char     code[24];
-	uint64_t count;
-};
-
-/* LATENCY: spikes of one event, newest last. */
-enum { LATENCY_SAMPLES = 160 };
-struct latency_event {
-	char     name[24];                /* empty: free */
-	uint32_t max_ms;
-	uint32_t count;                   /* samples ever; the last LATENCY_SAMPLES are kept */
-	struct { uint32_t time_s, ms; } samples[LATENCY_SAMPLES];
-};
-
 struct engine_events {
 	void (*opened)(void *ctx, enum err err);
 	void (*shutdown)(void *ctx, bool now);                 /* SHUTDOWN was asked for */
@@ -286,15 +263,6 @@ bool engine_pass(struct engine *engine);
 
 /* After a CONFIG SET. */
 void engine_setting_changed(struct engine *engine, const struct setting *setting);
-
-/* ---- Slow commands and latency spikes ---- */
-void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
-void slowlog_clear(struct engine *engine);
-const struct slow_entry *slowlog_from_newest(
-    const struct engine *engine, uint32_t skip); /* NULL at the end */
-/* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
-void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
-uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */
 
 static inline struct directory *call_directory(struct call *call)
 {

@@ -162,8 +162,7 @@ struct store {
 	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
-	bool                 in_group;            /* the last record appended continues */
-	bool                 in_transaction;
+	bool                 in_group, in_transaction;      /* in_group: the last record continues */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
 	uint64_t             appended_seen;       /* appended_bytes at the last tick */
