@@ -23,6 +23,7 @@ static const struct word flag_words[] = {
     {CMD_NO_AUTH, "no_auth"},
     {CMD_MOVABLEKEYS, "movablekeys"},
     {CMD_NO_MULTI, "no_multi"},
+    {CMD_PUBSUB, "pubsub"},
 };
 
 static const struct word acl_words[] = {

@@ -19,6 +19,8 @@ enum {
 	CMD_NO_MULTI = 1 << 14,           /* refused after MULTI */
 	CMD_GROWS = 1 << 15,              /* writes what was there again, and more */
 	CMD_NEEDS_META = 1 << 16,         /* of images: their metadata is read first */
+	CMD_LISTENS = 1 << 17,            /* for those, too, that have subscribed in RESP2 */
+	CMD_PUBSUB = 1 << 18,
 };
 
 enum {

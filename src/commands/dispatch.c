@@ -3,8 +3,10 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "engine/pubsub.h"
 #include "engine/transaction.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
@@ -129,6 +131,13 @@ static bool arity_fits(const struct command *command, uint32_t argc)
 	                           : argc >= (uint32_t)-command->arity;
 }
 
+/* A RESP2 connection that has subscribed cannot tell replies from messages. */
+static bool session_only_listens(const struct session *session)
+{
+	return UNLIKELY(session->subscriber != NULL) && session->resp == 2 &&
+	    pubsub_listens(session);
+}
+
 bool command_is_allowed(struct call *call)
 {
 	const struct command *command = call->command;
@@ -139,6 +148,13 @@ bool command_is_allowed(struct call *call)
 	}
 	if (command == NULL) {
 		reply_unknown(call);
+		return false;
+	}
+	if (session_only_listens(call->session) && !(command->flags & CMD_LISTENS)) {
+		call_error(call,
+		    "ERR Can't execute '%s%s%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+		    "are allowed in this context", command->parent != NULL ? command->parent : "",
+		    command->parent != NULL ? "|" : "", command->name);
 		return false;
 	}
 	if (!arity_fits(command, call->argc)) {
@@ -257,14 +273,20 @@ static void execute_queued(struct session *session, const struct request *reques
 bool command_execute(struct session *session, const struct request *request)
 {
 	enum session_reply_mode mode = session->reply_mode;
-	if (!execute(session, request))
-		return false;
+	struct engine *engine = session->engine;
+	engine->running = session;
+	bool done = execute(session, request);
 	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run) {
+		ASSERT(done);
 		exec_run(session, execute_queued);
-		session->write_lsn = store_last_lsn(session->engine->store);
+		session->write_lsn = store_last_lsn(engine->store);
 	}
-	session_after(session, mode);
-	return true;
+	engine->running = NULL;
+	if (UNLIKELY(session->subscriber != NULL))
+		pubsub_release(session);
+	if (done)
+		session_after(session, mode);
+	return done;
 }
 
 bool command_keys(
@@ -314,6 +336,16 @@ void cmd_help(struct call *call)
 void reply_syntax_error(struct call *call)
 {
 	call_error(call, "ERR syntax error");
+}
+
+void reply_subcommand_syntax(struct call *call)
+{
+	char upper[NAME_MAX_BYTES + 1] = "";
+	struct span sub = call->argv[1];
+	for (size_t i = 0; call->command->parent[i] != 0 && i < NAME_MAX_BYTES; i++)
+		upper[i] = (char)toupper((unsigned char)call->command->parent[i]);
+	call_error(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+	    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 }
 
 void reply_wrong_type(struct call *call)

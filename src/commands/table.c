@@ -17,6 +17,9 @@
 #define G CMD_GROWS
 #define GM (CMD_GROWS | CMD_NEEDS_META)
 #define TX ACL_TRANSACTION
+#define PS ACL_PUBSUB
+#define P CMD_PUBSUB
+#define LI CMD_LISTENS
 
 #define KEY_R (ACL_KEYSPACE | ACL_READ)
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
@@ -29,13 +32,13 @@
 
 const struct command commands_table[] = {
 /*	name, parent, handler, arity, flags, acl, first, last, step, group, since, syntax, summary */
-	{"ping", NULL, cmd_ping, -1, F, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
+	{"ping", NULL, cmd_ping, -1, F | LI, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
 	{"echo", NULL, cmd_echo, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "message", "Returns the given string."},
 	{"auth", NULL, cmd_auth, -2, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection."},
 	{"hello", NULL, cmd_hello, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server."},
 	{"select", NULL, cmd_select, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "index", "Changes the selected database."},
-	{"quit", NULL, cmd_quit, -1, F | L | N | NS | Q, CONN, 0, 0, 0, "connection", "1.0.0", "", "Closes the connection."},
-	{"reset", NULL, cmd_reset, 1, F | L | N | NS | Q, CONN, 0, 0, 0, "connection", "6.2.0", "", "Resets the connection."},
+	{"quit", NULL, cmd_quit, -1, F | L | N | NS | Q | LI, CONN, 0, 0, 0, "connection", "1.0.0", "", "Closes the connection."},
+	{"reset", NULL, cmd_reset, 1, F | L | N | NS | Q | LI, CONN, 0, 0, 0, "connection", "6.2.0", "", "Resets the connection."},
 	{"client", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "connection", "2.4.0", "", "A container for client connection commands."},
 	{"id", "client", cmd_client_id, 2, L | NS, CONN, 0, 0, 0, "connection", "5.0.0", "", "Returns the unique client ID of the connection."},
 	{"info", "client", cmd_client_info, 2, L | NS, CONN, 0, 0, 0, "connection", "6.2.0", "", "Returns information about the connection."},
@@ -136,6 +139,22 @@ const struct command commands_table[] = {
 	{"setex", NULL, cmd_setex, 4, W | M, STR_W, 1, 1, 1, "string", "2.0.0", "key seconds value", "Sets the string value and expiration time of a key."},
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
+
+	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
+	{"psubscribe", NULL, cmd_psubscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns."},
+	{"ssubscribe", NULL, cmd_ssubscribe, -2, P | L | NS | LI, PS, 1, -1, 1, "pubsub", "7.0.0", "shardchannel [shardchannel ...]", "Listens for messages published to shard channels."},
+	{"unsubscribe", NULL, cmd_unsubscribe, -1, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels."},
+	{"punsubscribe", NULL, cmd_punsubscribe, -1, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns."},
+	{"sunsubscribe", NULL, cmd_sunsubscribe, -1, P | L | NS | LI, PS, 1, -1, 1, "pubsub", "7.0.0", "[shardchannel [shardchannel ...]]", "Stops listening to messages posted to shard channels."},
+	{"publish", NULL, cmd_publish, 3, P | L | F, PS, 0, 0, 0, "pubsub", "2.0.0", "channel message", "Posts a message to a channel."},
+	{"spublish", NULL, cmd_spublish, 3, P | L | F, PS, 1, 1, 1, "pubsub", "7.0.0", "shardchannel message", "Posts a message to a shard channel."},
+	{"pubsub", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "pubsub", "2.8.0", "", "A container for Pub/Sub commands."},
+	{"channels", "pubsub", cmd_pubsub_channels, -2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "[pattern]", "Returns the active channels."},
+	{"numsub", "pubsub", cmd_pubsub_numsub, -2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "[channel [channel ...]]", "Returns a count of subscribers to channels."},
+	{"numpat", "pubsub", cmd_pubsub_numpat, 2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "", "Returns a count of unique pattern subscriptions."},
+	{"shardchannels", "pubsub", cmd_pubsub_shardchannels, -2, P | L, PS, 0, 0, 0, "pubsub", "7.0.0", "[pattern]", "Returns the active shard channels."},
+	{"shardnumsub", "pubsub", cmd_pubsub_shardnumsub, -2, P | L, PS, 0, 0, 0, "pubsub", "7.0.0", "[shardchannel [shardchannel ...]]", "Returns the count of subscribers of shard channels."},
+	{"help", "pubsub", cmd_help, 2, L, PS, 0, 0, 0, "pubsub", "6.2.0", "", "Returns helpful text about the different subcommands."},
 
 	{"multi", NULL, cmd_multi, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "1.2.0", "", "Starts a transaction."},
 	{"exec", NULL, cmd_exec, 1, L | NS | Q | CMD_SKIP_SLOWLOG, TX, 0, 0, 0, "transactions", "1.2.0", "", "Executes all commands in a transaction."},

@@ -76,6 +76,8 @@ static void entry_install(struct engine *engine, const struct target *target,
 	engine_touch(engine, target->db, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
+		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
+			notify(engine, NOTIFY_NEW, "new", target->db, target->key);
 		return;
 	}
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);

@@ -274,6 +274,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
 	checks_cancel(engine);
 	image_service_free(engine);

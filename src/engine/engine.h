@@ -59,6 +59,9 @@ struct session {
 	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
+	uint64_t       pushed_bytes;      /* of messages in slots */
+	bool           overflowed;        /* too many messages wait: it is closed */
 	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
@@ -72,6 +75,8 @@ void session_init(struct session *session, struct engine *engine, const struct s
 void session_fini(struct session *session);   /* slots still deferred live on without it */
 /* An error reply that answers no command (protocol errors), behind all earlier replies. */
 void session_error(struct session *session, const char *text);
+/* Where a message goes that answers no command: behind all replies there are. */
+struct reply *session_push(struct session *session);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -108,7 +113,7 @@ struct slot {
 	uint32_t        magic, calls;     /* calls: whose replies it holds */
 	struct list     link;
 	struct session *session;
-	bool            pending;
+	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
 	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;
@@ -183,7 +188,7 @@ struct engine_counters {
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
 	    tier_moved_bytes;
-	uint64_t not_modified, cold_reads;
+	uint64_t not_modified, cold_reads, output_limit_closes;
 };
 
 struct engine_events {
@@ -225,6 +230,8 @@ struct engine {
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
 	struct list            watchers;  /* transactions with watched keys, */
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
+	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
+	struct session        *running;   /* whose command is being executed, or NULL */
 	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;

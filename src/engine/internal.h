@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/past.h"
+#include "engine/pubsub.h"
 #include "engine/transaction.h"
 #include "store/chunks.h"
 

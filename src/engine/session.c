@@ -54,6 +54,7 @@ void session_fini(struct session *session)
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	transaction_drop(session);
+	pubsub_drop(session);
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
@@ -92,6 +93,21 @@ static void slot_give_up(struct slot *slot)
 		engine_error(slot->engine, &slot->reply, text);
 }
 
+struct reply *session_push(struct session *session)
+{
+	if (list_is_empty(&session->slots)) {
+		session->out.resp = session->resp;
+		return &session->out;
+	}
+	struct slot *slot = LIST_OF(session->slots.prev, struct slot, link);
+	if (!slot->pushes) {
+		slot = slot_new(session);
+		slot->pushes = true;
+	}
+	slot->reply.resp = session->resp;
+	return &slot->reply;
+}
+
 void session_flush(struct session *session)
 {
 	const struct store *store = session->engine->store;
@@ -123,8 +139,8 @@ static struct slot *call_slot(struct call *call)
 	if (list_is_empty(&session->slots))
 		return NULL;
 	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
-	if (!session->new_slot && !last->pending && last->pass == call->engine->counters.passes &&
-	    last->reply.resp == session->resp)
+	if (!session->new_slot && !last->pending && !last->pushes &&
+	    last->pass == call->engine->counters.passes && last->reply.resp == session->resp)
 		return last;
 	return slot_new(session);
 }
