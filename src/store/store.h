@@ -31,6 +31,7 @@
 #include "store/body.h"
 
 struct store;
+struct store_load;
 
 enum record_type {
 	RECORD_IMAGE = 1,       /* key, metadata, body */
@@ -105,7 +106,7 @@ struct store_events {
 	/* Recovery from a checkpoint, before any recovered(): memory is empty and gets this seed;
 	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
 	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
-	void (*load_begin)(void *ctx, uint64_t seed, uint64_t replay_lsn);
+	void (*load_begin)(void *ctx, const struct store_load *load);
 	/* One chunk as it was handed over. ERR_CORRUPT: this checkpoint is of no use. */
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
