@@ -4,7 +4,7 @@
  */
 #include "commands/handlers.h"
 
-#include "engine/image.h"
+#include "engine/analysis.h"
 #include "engine/internal.h"
 
 typedef unsigned long long ull;
@@ -362,6 +362,7 @@ static void info_images(struct engine *engine, struct buf *out)
 	    (ull)engine->counters.not_modified, (ull)hot.bytes, (ull)hot.bodies, (ull)hot.hits,
 	    (ull)hot.misses, (ull)body_pool_used(engine->pool), (ull)engine->settings->body_memory);
 	image_service_stats(engine, out);
+	analysis_info(engine, out);
 }
 
 static void info_search(struct engine *engine, struct buf *out)

@@ -82,6 +82,7 @@ enum err engine_index_add(
 	if (engine->indexes[db] == NULL) {
 		struct index_options options = {.hash_seed = random_next(&engine->random)};
 		engine->indexes[db] = index_new(&engine->memory.search, &options);
+		engine->similars[db] = similar_new(&engine->memory.search);
 	}
 	add_text(&document, "title", SEARCH_TEXT, meta->title);
 	add_text(&document, "caption", SEARCH_TEXT, meta->caption);
@@ -98,4 +99,10 @@ enum err engine_index_add(
 	}
 	return index_add(engine->indexes[db], document.fields, document.count, entry,
 	    &entry_image(entry)->docid);
+}
+
+void engine_index_remove(struct engine *engine, uint8_t db, uint32_t docid)
+{
+	index_remove(engine->indexes[db], docid);
+	similar_remove(engine->similars[db], docid);
 }

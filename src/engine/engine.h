@@ -19,6 +19,7 @@
 #include "image/meta.h"
 #include "resp/reply.h"
 #include "search/search.h"
+#include "search/similar.h"
 #include "store/cache.h"
 #include "store/directory.h"
 
@@ -178,8 +179,7 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes;
-	uint64_t not_modified, cold_reads;
+	    tier_moved_bytes, not_modified, cold_reads;
 };
 
 struct slow_entry {
@@ -191,10 +191,7 @@ struct slow_entry {
 	uint64_t    bytes;                /* allocated */
 };
 
-struct error_count {
-	char     code[24];
-	uint64_t count;
-};
+struct error_count { char code[24]; uint64_t count; };
 
 /* LATENCY: spikes of one event, newest last. */
 enum { LATENCY_SAMPLES = 160 };
@@ -227,8 +224,10 @@ struct engine {
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
+	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct analyser       *analyser;  /* engine/analysis.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;

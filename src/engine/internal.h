@@ -58,6 +58,7 @@ void loads_cancel(struct engine *engine);
 struct image_meta;
 MUST_CHECK enum err engine_index_add(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
+void engine_index_remove(struct engine *engine, uint8_t db, uint32_t docid);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);

@@ -30,6 +30,8 @@ enum {
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
+	ENTRY_UNSEEN = 128,       /* image: its pixels have not been analysed yet */
+	ENTRY_QUIET_META = 256,   /* image: its metadata record began no version of its own */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };
