@@ -311,6 +311,12 @@ void search_bind(struct search *search, const struct query *query)
 
 /* ---- Sorting ------------------------------------------------------------------------------ */
 
+static void hold_ordinals(struct search *search)
+{
+	search->index->ordinal_users += !search->holds_ordinals;
+	search->holds_ordinals = true;
+}
+
 enum err search_bind_sort(struct search *search)
 {
 	struct span name = search->options.sort_field;
@@ -337,7 +343,7 @@ enum err search_bind_sort(struct search *search)
 		search->sort_column = &field->dates;
 	} else {
 		top->sort = SORT_TAG;
-		search->sort_column = &field->tag_ids;
+		hold_ordinals(search);
 	}
 	return OK;
 }

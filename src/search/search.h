@@ -57,7 +57,10 @@ enum {
 	SEARCH_FIELDS_MAX = 4096,         /* built-in fields and attribute names in one index */
 	SEARCH_COUNT_FAST = 1000,         /* COUNT FAST counts exactly up to here */
 	SEARCH_ERROR_BYTES = 160,
-	SEARCH_MEMORY_MAX = 64 << 20,     /* for the wide prefixes of one search */
+	SEARCH_MEMORY_MAX = 64 << 20,     /* for the wide prefixes and facets of one search */
+	SEARCH_VISIT_MAX = 256,
+	SEARCH_FACETS_MAX = 16,
+	SEARCH_FACET_VALUES = 10,
 };
 
 /* ---- The index ---------------------------------------------------------------------- */
@@ -115,6 +118,33 @@ struct index_stats {
 };
 void index_get_stats(const struct index *index, struct index_stats *stats);
 
+/* ---- Values of a document ------------------------------------------------------------- */
+
+/* Text is not kept; its owner has it. All below are void after the next change. */
+struct field;
+
+enum { FIELD_TAGS_MAX = 65535 };          /* that are kept of one document and field */
+
+/* NULL if no document has had it. */
+struct field *index_find_field(struct index *index, struct span name);
+
+/* False if the document has none, or the field is of another kind. */
+MUST_CHECK bool index_get_number(const struct field *field, uint32_t docid, double *number);
+MUST_CHECK bool index_get_date(const struct field *field, uint32_t docid, int64_t *ms);
+MUST_CHECK bool index_get_place(const struct field *field, uint32_t docid, double *lon, double *lat);
+
+/* The distinct tags of a document, in order of arrival, as ordinals: small numbers that
+ * stand for the tags of one field. Returns how many there are; fills at most `cap`. */
+uint32_t index_get_tags(const struct field *field, uint32_t docid, uint32_t *ordinals, uint32_t cap);
+
+/* Every ordinal is less. */
+uint32_t index_tag_end(const struct field *field);
+
+/* Folded; empty for an ordinal that is not in use. *docs: how many have it, dead ones
+ * included until the sweep meets them. `docs` may be NULL. */
+struct span index_tag_text(
+    const struct index *index, const struct field *field, uint32_t ordinal, uint64_t *docs);
+
 /* ---- Time slices -------------------------------------------------------------------- */
 
 /* How long a call may go on: until `units` small pieces of work (a block of postings, or a
@@ -168,6 +198,47 @@ void query_free(struct query *query);
 struct buf;
 void query_explain(const struct query *query, struct buf *out);
 
+/* ---- Leaves that another part answers ------------------------------------------------- */
+
+/* Parts of a query over what the index does not keep itself: perceptual hashes and colours. */
+enum search_leaf_kind {
+	SEARCH_LEAF_NEAR,                 /* @phash:[hash distance] */
+	SEARCH_LEAF_PALETTE,              /* @palette:{red|blue} */
+	SEARCH_LEAF_NEAR_MISSING,         /* ismissing(@phash) */
+	SEARCH_LEAF_PALETTE_MISSING,
+};
+
+enum { SEARCH_HASH_BYTES = 32, SEARCH_HASH_BITS = 256, SEARCH_NAMES_MAX = 32 };
+
+struct search_leaf {
+	enum search_leaf_kind kind;
+	uint8_t     hash[SEARCH_HASH_BYTES];
+	uint32_t    distance;             /* 0..SEARCH_HASH_BITS */
+	struct span names[SEARCH_NAMES_MAX];      /* folded; borrowed for the call */
+	size_t      name_count;
+};
+
+/* Documents are named by id. Each search that has such a leaf opens it, steps it until it
+ * is ready, asks it, and closes it. */
+struct search_provider {
+	void *ctx;
+	/* *cost: documents that it may match, about. ERR_INVALID: a name that is none. */
+	enum err (*open)(void *ctx, const struct search_leaf *leaf, void **state, uint64_t *cost);
+	enum err (*step)(void *state, const struct search_budget *budget);    /* OK: ready */
+	/* Clears in `mask` what does not match of the ids 4096 * window and up. */
+	void   (*filter)(void *state, uint32_t window, uint64_t mask[64]);
+	bool   (*has)(void *state, uint32_t docid);
+	void   (*close)(void *state);
+	void   (*remove)(void *ctx, uint32_t docid);      /* the document is gone */
+};
+
+/* Copied. Without one, a query with such a leaf answers ERR_UNSUPPORTED at search_start. */
+void index_set_provider(struct index *index, const struct search_provider *provider);
+
+/* Narrows a parsed query to what is near `hash` also. */
+void query_and_near(
+    struct query *query, const uint8_t hash[SEARCH_HASH_BYTES], uint32_t distance);
+
 /* ---- Searches ----------------------------------------------------------------------- */
 
 struct search;
@@ -178,6 +249,10 @@ enum search_count {
 	SEARCH_NONE,                      /* no total; the fastest */
 };
 
+/* Every match that is accepted, once, newest first, at most SEARCH_VISIT_MAX a call, during
+ * search_step. `scores` is NULL where nothing scores. The callee must not change the index. */
+typedef void search_visit(void *ctx, const uint32_t *docids, const float *scores, size_t count);
+
 struct search_options {
 	uint64_t    offset, limit;        /* offset + limit <= SEARCH_LIMIT_MAX; 0 0 only counts */
 	struct span sort_field;           /* empty: by score */
@@ -186,6 +261,10 @@ struct search_options {
 	enum search_count count;
 	bool      (*accept)(void *ctx, void *owner);     /* NULL, or a filter such as INKEYS */
 	void       *accept_ctx;
+	search_visit *visit;              /* NULL, or who is shown every match */
+	void       *visit_ctx;
+	const struct span *facets;        /* fields; the search copies what it needs */
+	size_t      facet_count;          /* at most SEARCH_FACETS_MAX */
 };
 
 struct search_hit {
@@ -198,7 +277,9 @@ struct search_hit {
  * (as number if any document has it so, else date, else text). The search copies what it
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
- * ERR_TOOLARGE: LIMIT. ERR_INVALID: the field cannot be sorted by (caption, location). */
+ * ERR_TOOLARGE: LIMIT, facets. ERR_INVALID: the field cannot be sorted by (caption,
+ * location), or counted as a facet (those and title), or a colour is none.
+ * ERR_UNSUPPORTED: a leaf without its provider. */
 MUST_CHECK enum err search_start(struct search **out, struct index *index,
     const struct query *query, const struct search_options *options);
 
@@ -215,6 +296,17 @@ struct search_results {
 
 /* After search_step returned OK. Documents removed since are left out of the hits. */
 void search_get_results(struct search *search, struct search_results *results);
+
+/* The commonest values of facet field `at` over all matches, commonest first, among equals
+ * in order of the value; at most SEARCH_FACET_VALUES. Counts are exact whatever `count`
+ * says. Returns how many; borrowed until search_free or the next change of the index. */
+struct search_facet_value {
+	struct span text;                 /* folded tag; empty for a number or date */
+	double      number;
+	uint64_t    docs;
+};
+size_t search_get_facet(
+    struct search *search, size_t at, const struct search_facet_value **values);
 
 /* At any time, also before the end. */
 void search_free(struct search *search);
