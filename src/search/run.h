@@ -54,6 +54,8 @@ struct node {
 	struct cursor *cursors;
 	uint32_t       cursor_count;
 	struct wide   *wide;
+	void          *outside;           /* the provider's; QUERY_OUTSIDE */
+	bool           outside_ready;
 	uint32_t       first_item, item_count;
 	double         low, high, date_low, date_high;
 	double         lon, lat, radius_m;
@@ -236,7 +238,7 @@ MUST_CHECK bool facet_choose(struct search *search, struct facet *facet);
 /* ---- bind.c ---------------------------------------------------------------------------- */
 
 /* Makes nodes, cursors, order and frames of search from the query. */
-void search_bind(struct search *search, const struct query *query);
+MUST_CHECK enum err search_bind(struct search *search, const struct query *query);
 MUST_CHECK enum err search_bind_sort(struct search *search);
 
 /* ---- match.c --------------------------------------------------------------------------- */

@@ -14,6 +14,8 @@ static void search_release(struct search *search)
 			    node->cursor_count * sizeof(*node->cursors));
 		if (node->wide != NULL)
 			wide_free(search, node->wide);
+		if (node->outside != NULL)
+			search->index->provider.close(node->outside);
 	}
 	memory_free(search->memory, search->nodes, search->node_count * sizeof(*search->nodes));
 	memory_free(search->memory, search->order, search->node_count * sizeof(*search->order));
@@ -91,19 +93,33 @@ enum err search_start(struct search **out, struct index *index, const struct que
 	if (search->top.cap > 0)
 		search->top.entries = memory_alloc(search->memory,
 		    search->top.cap * sizeof(*search->top.entries));
-	search_bind(search, query);
+	err = search_bind(search, query);
+	if (err != OK) {
+		search_free(search);
+		return err;
+	}
 	if (search->scoring)
 		memset(search->scores, 0, sizeof(search->scores));
 	*out = search;
 	return OK;
 }
 
-static enum err step_expand(struct search *search)
+static enum err step_outside(
+    struct search *search, struct node *node, const struct search_budget *budget)
+{
+	enum err err = search->index->provider.step(node->outside, budget);
+	node->outside_ready = err == OK;
+	return err == ERR_AGAIN ? OK : err;
+}
+
+static enum err step_expand(struct search *search, const struct search_budget *budget)
 {
 	while (search->expanding < search->node_count) {
 		struct node *node = &search->nodes[search->expanding];
 		if (node->wide != NULL && !node->wide->is_done)
 			return wide_step(search, node);
+		if (node->outside != NULL && !node->outside_ready)
+			return step_outside(search, node, budget);
 		search->expanding++;
 	}
 	search->phase = PHASE_WINDOW;
@@ -155,11 +171,11 @@ static void step_facets(struct search *search)
 }
 
 /* One unit. */
-static enum err search_unit(struct search *search)
+static enum err search_unit(struct search *search, const struct search_budget *budget)
 {
 	switch (search->phase) {
 	case PHASE_EXPAND:
-		return step_expand(search);
+		return step_expand(search, budget);
 	case PHASE_ACCEPT:
 		if (!window_accept(search))
 			break;
@@ -208,7 +224,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 		}
 	}
 	for (uint64_t spent = 1; search->phase != PHASE_DONE; spent++) {
-		enum err err = search_unit(search);
+		enum err err = search_unit(search, budget);
 		if (err != OK) {
 			search_release(search);
 			search->top.count = 0;

@@ -2,9 +2,10 @@
  * aggregation: the postings turned round.
  *
  * Ordinals number the tags of the field from 0; one whose tag is gone is given again. A
- * window of 4096 ids is open, a list of 4-byte ordinals and where each document's end, or
- * sealed: 4 bits (or 16, or none where all have one) a document that count its tags, where every 16th document's
- * begin, and the ordinals in as many bits as the greatest one needs, less the least.
+ * window of 4096 ids is open, a list of 4-byte ordinals and how many each document has, or
+ * sealed: 4 bits (or 16, or none where all have one) a document that count its tags, where
+ * every 16th document's begin, and the ordinals in as many bits as the greatest one needs,
+ * less the least.
  */
 #pragma once
 #include "search/bits.h"
