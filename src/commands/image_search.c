@@ -576,7 +576,9 @@ static bool prepare(struct call *call, struct search_job *job)
 	if (err == OK)
 		return true;
 	if (err == ERR_INVALID)
-		call_error(call, "ERR this field cannot be sorted by");
+		call_error(call, "ERR this field cannot be sorted by, or counted");
+	else if (err == ERR_UNSUPPORTED)
+		call_error(call, "ERR perceptual hashes and colours are not kept here");
 	else
 		call_fail(call, err, (struct span){0});
 	return false;

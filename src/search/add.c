@@ -182,11 +182,11 @@ static void tag_add(struct index *index, uint32_t id, struct span text, uint32_t
 	if (len == 0)
 		return;
 	struct term *term = dict_add(&index->dict, (uint16_t)(id + 1), span_of(folded, len));
+	if (term->ordinal == ORDINAL_NONE)
+		term->ordinal = tags_add_term(&field->tags, term->id);
 	plain_append(index, term, docid);
 	plain_append(index, field->present, docid);
-	if (field->tagged != docid)
-		column_put(&field->tag_ids, docid, term->id);
-	field->tagged = docid;
+	tags_put(&field->tags, docid, term->ordinal);
 }
 
 static bool is_iso_date(struct span text, int64_t *ms)
@@ -270,9 +270,7 @@ static void seal_one(struct index *index)
 		return;
 	struct field *field = index->fields[index->seal_field++];
 	bool is_dead = docs_window(&index->docs, index->seal_window) == NULL;
-	column_seal(&field->numbers, index->seal_window, is_dead);
-	column_seal(&field->dates, index->seal_window, is_dead);
-	column_seal(&field->tag_ids, index->seal_window, is_dead);
+	field_seal(field, index->seal_window, is_dead);
 	if (index->seal_field < index->field_count)
 		return;
 	index->seal_field = 0;

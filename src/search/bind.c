@@ -133,7 +133,26 @@ static void bind_field(struct search *search, const struct query *query,
 		node_set_terms(search, node, &node->field->present, 1);
 }
 
-static void bind_leaf(struct search *search, const struct query *query,
+static enum err bind_outside(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	const struct search_provider *provider = &search->index->provider;
+	struct search_leaf leaf = {.kind = from->leaf, .distance = from->distance,
+	    .name_count = from->item_count};
+	if (provider->open == NULL)
+		return ERR_UNSUPPORTED;
+	ASSERT(from->item_count <= SEARCH_NAMES_MAX);
+	memcpy(leaf.hash, from->hash, sizeof(leaf.hash));
+	for (uint32_t i = 0; i < from->item_count; i++)
+		leaf.names[i] = query_span(query, query->items[from->first_item + i].text);
+	enum err err = provider->open(provider->ctx, &leaf, &node->outside, &node->cost);
+	if (err != OK)
+		node->outside = NULL;
+	search->phase = PHASE_EXPAND;
+	return err;
+}
+
+static enum err bind_leaf(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
 	*node = (struct node){.kind = from->kind, .mask = from->mask, .depth = 1,
@@ -159,10 +178,13 @@ static void bind_leaf(struct search *search, const struct query *query,
 	case QUERY_RANGE: case QUERY_GEO: case QUERY_MISSING:
 		bind_field(search, query, from, node);
 		break;
+	case QUERY_OUTSIDE:
+		return bind_outside(search, query, from, node);
 	default:
 		node->cost = search->index->docs.live_count;
 		break;
 	}
+	return OK;
 }
 
 /* Children into search->order: cheapest first under AND; what only adds scores last. */
@@ -288,7 +310,7 @@ static void bind_driver(struct search *search)
 		search->words = PACK_COUNT / 64;
 }
 
-void search_bind(struct search *search, const struct query *query)
+enum err search_bind(struct search *search, const struct query *query)
 {
 	CHECK_OBJ(query, QUERY_MAGIC);
 	ASSERT(query->root == query->node_count - 1);
@@ -297,7 +319,9 @@ void search_bind(struct search *search, const struct query *query)
 	search->nodes = memory_zalloc(search->memory, query->node_count * sizeof(*search->nodes));
 	search->order = memory_zalloc(search->memory, query->node_count * sizeof(*search->order));
 	for (uint32_t i = 0; i < query->node_count; i++) {
-		bind_leaf(search, query, &query->nodes[i], &search->nodes[i]);
+		enum err err = bind_leaf(search, query, &query->nodes[i], &search->nodes[i]);
+		if (err != OK)
+			return err;
 		if (query->nodes[i].child_count > 0)
 			bind_children(search, query, &query->nodes[i], &search->nodes[i]);
 	}
@@ -307,9 +331,16 @@ void search_bind(struct search *search, const struct query *query)
 	bind_driver(search);
 	bind_norms(search);
 	bind_total(search);
+	return OK;
 }
 
 /* ---- Sorting ------------------------------------------------------------------------------ */
+
+static void hold_ordinals(struct search *search)
+{
+	search->index->ordinal_users += !search->holds_ordinals;
+	search->holds_ordinals = true;
+}
 
 enum err search_bind_sort(struct search *search)
 {
@@ -337,7 +368,7 @@ enum err search_bind_sort(struct search *search)
 		search->sort_column = &field->dates;
 	} else {
 		top->sort = SORT_TAG;
-		search->sort_column = &field->tag_ids;
+		hold_ordinals(search);
 	}
 	return OK;
 }

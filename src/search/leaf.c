@@ -360,6 +360,9 @@ void leaf_match(struct search *search, struct node *node, bool scores,
 	case QUERY_RANGE: range_match(search, node, mask); break;
 	case QUERY_GEO: geo_match(search, node, mask); break;
 	case QUERY_MISSING: missing_match(search, node, mask); break;
+	case QUERY_OUTSIDE:
+		search->index->provider.filter(node->outside, search->window, mask);
+		break;
 	default: ASSERT(node->kind == QUERY_ALL);
 	}
 }
@@ -413,7 +416,7 @@ uint32_t leaf_before(struct search *search, struct node *node, uint32_t window)
 {
 	UNUSED(search);
 	switch (node->kind) {
-	case QUERY_ALL: case QUERY_MISSING:
+	case QUERY_ALL: case QUERY_MISSING: case QUERY_OUTSIDE:
 		return window == 0 ? DOCID_NONE : window - 1;
 	case QUERY_RANGE: case QUERY_GEO:
 		return node->field == NULL ? DOCID_NONE : range_before(node, window);

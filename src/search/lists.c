@@ -195,6 +195,8 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 		return geo_has(node, docid);
 	case QUERY_MISSING:
 		return field_is_missing(search, node, docid);
+	case QUERY_OUTSIDE:
+		return search->index->provider.has(node->outside, docid);
 	default:
 		ASSERT(node->kind == QUERY_ALL);
 		return true;

@@ -56,7 +56,7 @@ static uint32_t search_before(struct search *search, uint32_t window)
 /* May results be left uncounted from here on? */
 static bool may_skip(const struct search *search)
 {
-	if (!top_is_full(&search->top))
+	if (search->shows_all || !top_is_full(&search->top))
 		return false;
 	if (search->total_is_known || search->options.count == SEARCH_NONE)
 		return true;

@@ -54,6 +54,8 @@ struct node {
 	struct cursor *cursors;
 	uint32_t       cursor_count;
 	struct wide   *wide;
+	void          *outside;           /* the provider's; QUERY_OUTSIDE */
+	bool           outside_ready;
 	uint32_t       first_item, item_count;
 	double         low, high, date_low, date_high;
 	double         lon, lat, radius_m;
@@ -90,7 +92,24 @@ struct top {
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
 
 enum search_phase {
-	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE
+	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
+	PHASE_SORT, PHASE_FACETS, PHASE_DONE
+};
+
+/* Numbers and dates are counted in a hash table, tags by ordinal. */
+struct facet_cell {
+	double   number;
+	uint64_t docs;                    /* 0: empty */
+};
+
+struct facet {
+	const struct field  *field;       /* NULL: no document has it */
+	const struct column *column;      /* NULL: tags */
+	uint32_t          *counts;
+	struct facet_cell *cells;
+	uint32_t           cell_count, cell_used, end;       /* of counts, or of cells: a power of two */
+	struct search_facet_value best[SEARCH_FACET_VALUES];
+	uint32_t           best_count, scanned;
 };
 
 struct search {
@@ -122,6 +141,12 @@ struct search {
 	float           bound;            /* of the window: sum over its nodes */
 	float           threshold;        /* scores up to it cannot enter any more */
 	bool            prunes;           /* now */
+	struct facet   *facets;
+	uint32_t        facet_count, facet_at;       /* at work on */
+	size_t          facet_bytes;
+	uint32_t        shown;            /* slots from here on are accepted, or visited */
+	bool            holds_ordinals;   /* counted in index->ordinal_users */
+	bool            shows_all;        /* no match may be passed over */
 	struct field   *sort_field;       /* NULL: no document has it */
 	const struct column *sort_column;
 	struct top      top;
@@ -201,10 +226,19 @@ MUST_CHECK bool top_sort(struct top *top);
 /* a comes before b in the results. */
 bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
 
+/* ---- facet.c --------------------------------------------------------------------------- */
+
+MUST_CHECK enum err facets_init(struct search *search);
+void facets_free(struct search *search);
+/* Counts the matches of this window in one facet. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
+MUST_CHECK enum err facet_add_window(struct search *search, struct facet *facet);
+/* Looks through some counts for the best; true when through all. */
+MUST_CHECK bool facet_choose(struct search *search, struct facet *facet);
+
 /* ---- bind.c ---------------------------------------------------------------------------- */
 
 /* Makes nodes, cursors, order and frames of search from the query. */
-void search_bind(struct search *search, const struct query *query);
+MUST_CHECK enum err search_bind(struct search *search, const struct query *query);
 MUST_CHECK enum err search_bind_sort(struct search *search);
 
 /* ---- match.c --------------------------------------------------------------------------- */
@@ -220,6 +254,12 @@ MUST_CHECK bool window_match(struct search *search);
 
 /* Counts and offers some matches; true when all are (collect.c). */
 MUST_CHECK bool window_collect(struct search *search);
+
+/* Clears what is not accepted; shows the rest to the visitor; some of it, true when all. */
+MUST_CHECK bool window_accept(struct search *search);
+MUST_CHECK bool window_visit(struct search *search);
+
+void matches_check(struct search *search);
 
 /* Gives up what was found in this window: all of its documents are gone. */
 void window_abandon(struct search *search);
