@@ -49,6 +49,7 @@ void cmd_img_get(struct call *call);
 void cmd_img_info(struct call *call);
 void cmd_img_put(struct call *call);
 void cmd_img_search(struct call *call);
+void cmd_img_similar(struct call *call);
 void cmd_img_stats(struct call *call);
 void cmd_img_restore(struct call *call);
 void cmd_img_verify(struct call *call);

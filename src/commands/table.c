@@ -134,6 +134,7 @@ const struct command commands_table[] = {
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
 	{"img.edit", NULL, cmd_img_edit, -3, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
 	{"img.search", NULL, cmd_img_search, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.similar", NULL, cmd_img_similar, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [MAXDIST d] [LIMIT offset n] [DIHEDRAL]", "Lists the images that look like one, nearest first, with their distances."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
 	{"img.restore", NULL, cmd_img_restore, -4, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},

@@ -37,7 +37,7 @@ static void entry_retire(
 static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	struct entry_image *image = entry_image(entry);
-	engine_index_remove(engine, db, image->docid);
+	index_remove(engine->indexes[db], image->docid);
 	analysis_forget(engine, db, entry);
 	ASSERT(engine->images[db] > 0);
 	engine->images[db]--;
@@ -176,7 +176,7 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
 		return err;
-	engine_index_remove(engine, target->db, old_docid);
+	index_remove(engine->indexes[target->db], old_docid);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
 	entry->flags &= ~(uint64_t)ENTRY_QUIET_META & 0xfff;

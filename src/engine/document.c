@@ -79,11 +79,7 @@ enum err engine_index_add(
 {
 	struct document document;
 	document.count = 0;
-	if (engine->indexes[db] == NULL) {
-		struct index_options options = {.hash_seed = random_next(&engine->random)};
-		engine->indexes[db] = index_new(&engine->memory.search, &options);
-		engine->similars[db] = similar_new(&engine->memory.search);
-	}
+	struct index *index = engine_index(engine, db);
 	add_text(&document, "title", SEARCH_TEXT, meta->title);
 	add_text(&document, "caption", SEARCH_TEXT, meta->caption);
 	for (uint32_t i = 0; i < meta->tag_count; i++)
@@ -97,12 +93,6 @@ enum err engine_index_add(
 		field->name = meta->attrs[i].name;
 		field->text = meta->attrs[i].value;
 	}
-	return index_add(engine->indexes[db], document.fields, document.count, entry,
+	return index_add(index, document.fields, document.count, entry,
 	    &entry_image(entry)->docid);
-}
-
-void engine_index_remove(struct engine *engine, uint8_t db, uint32_t docid)
-{
-	index_remove(engine->indexes[db], docid);
-	similar_remove(engine->similars[db], docid);
 }

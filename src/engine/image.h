@@ -64,6 +64,10 @@ struct search_task {
 	struct query  *query;
 	uint8_t        db;
 	uint64_t       started_us, deadline_us, worked_us;      /* deadline 0: none */
+	/* NULL, or what is left to do when the search has ended, in slices too (ERR_AGAIN). */
+	enum err     (*work)(struct search_task *task, const struct search_budget *budget);
+	enum err       err;               /* set by who visits the matches: the task ends with it */
+	bool           searched;
 	void         (*done)(struct search_task *task, enum err err);   /* ERR_TIMEOUT, ... */
 	void          *ctx;
 };

@@ -58,7 +58,10 @@ void loads_cancel(struct engine *engine);
 struct image_meta;
 MUST_CHECK enum err engine_index_add(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
-void engine_index_remove(struct engine *engine, uint8_t db, uint32_t docid);
+
+/* pixels.c */
+/* Of this database; makes it, with who answers for its images' pixels. */
+struct index *engine_index(struct engine *engine, uint8_t db);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);

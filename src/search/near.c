@@ -229,6 +229,14 @@ void near_filter(const struct near *near, uint32_t window, uint64_t mask[WINDOW_
 		mask[i] &= any ? (*near->pages[window])[i] & at->hashed[i] : 0;
 }
 
+bool near_has(const struct near *near, uint32_t docid)
+{
+	uint32_t window = docid >> WINDOW_SHIFT, slot = docid % WINDOW_DOCS;
+	return window < near->page_cap && near->pages[window] != NULL &&
+	    ((*near->pages[window])[slot / 64] >> (slot % 64) & 1) != 0 &&
+	    similar_hash(near->similar, docid) != NULL;
+}
+
 uint32_t near_before(const struct near *near, uint32_t window)
 {
 	uint32_t at = window < near->page_cap ? window : near->page_cap;

@@ -11,6 +11,12 @@ struct similar *similar_new(struct memory *memory)
 	return similar;
 }
 
+struct memory *similar_memory(const struct similar *similar)
+{
+	CHECK_OBJ(similar, SIMILAR_MAGIC);
+	return similar->memory;
+}
+
 static void window_free(struct similar *similar, uint32_t at)
 {
 	struct similar_window *window = similar->windows[at];
@@ -85,6 +91,8 @@ static void clear_late(struct similar *similar, struct similar_window *window, u
 	window->late[slot / 64] &= ~bit;
 	window->late_count--;
 	similar->late--;
+	if (similar->tried > similar->late)
+		similar->tried = similar->late;
 }
 
 /* What is being built counts on the hashes that it saw first. */
@@ -106,6 +114,7 @@ static void put_hash(struct similar *similar, uint32_t docid, const uint8_t *has
 			window->hashed[slot / 64] &= ~bit;
 			window->hash_count--;
 			similar->hashes--;
+			similar->gone += !(window->late[slot / 64] & bit);
 			clear_late(similar, window, slot);
 		}
 		return;

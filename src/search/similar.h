@@ -30,6 +30,9 @@ struct similar;
 struct similar *similar_new(struct memory *memory);
 void similar_free(struct similar *similar);
 
+/* The account, for what belongs to searches. */
+struct memory *similar_memory(const struct similar *similar);
+
 /* A document's hash (NULL: it has none) and the bits of its colours (0: not known). Again for
  * the same document replaces both. */
 void similar_put(struct similar *similar, uint32_t docid,
@@ -78,6 +81,7 @@ MUST_CHECK enum err near_step(struct near *near, const struct search_budget *bud
 uint64_t near_count(const struct near *near);
 /* Clears in `mask` what is not near. */
 void near_filter(const struct near *near, uint32_t window, uint64_t mask[WINDOW_WORDS]);
+MUST_CHECK bool near_has(const struct near *near, uint32_t docid);
 /* The greatest window below `window` that may hold any, or DOCID_NONE. */
 uint32_t near_before(const struct near *near, uint32_t window);
 /* Distance of a document from the nearest of the hashes; NEAR_BITS + 1: it has none. */

@@ -47,6 +47,8 @@ struct similar {
 	uint32_t                run_cap;
 	uint32_t                version;  /* of the set of runs */
 	uint64_t                hashes, coloured, late;
+	uint64_t                tried;    /* late when nothing was left to build */
+	uint64_t                gone;     /* from runs, since they were all looked at */
 	struct similar_build    build;
 	uint32_t                look;     /* slot at which similar_step looks next */
 };

@@ -233,9 +233,10 @@ static bool build_unit(struct similar *similar)
 
 bool similar_step_is_due(const struct similar *similar)
 {
-	/* Half of a small run has to come together, or what is being built goes on. */
-	return similar->build.run != NULL || similar->look != 0 ||
-	    similar->late > (uint64_t)RUN_SMALL * WINDOW_DOCS;
+	/* As much as a small run holds has come, or gone; or what was begun goes on. */
+	const uint64_t much = (uint64_t)RUN_SMALL * WINDOW_DOCS;
+	return similar->build.run != NULL || similar->look != 0 || similar->late >= similar->tried + much ||
+	    similar->gone >= much / 2;
 }
 
 enum err similar_step(struct similar *similar, const struct search_budget *budget)
@@ -254,6 +255,8 @@ enum err similar_step(struct similar *similar, const struct search_budget *budge
 		uint32_t slot = similar->look++;
 		if (slot * RUN_SMALL >= similar->window_count) {
 			similar->look = 0;
+			similar->gone = 0;
+			similar->tried = similar->late;
 			return OK;
 		}
 		drop_empty(similar, slot);
