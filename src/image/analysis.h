@@ -11,7 +11,8 @@
  *   mirrored picture follows from the hash alone (phash_turn). Bit 16 * row + column, the
  *   lowest bit of a byte first; row is the vertical frequency less one. Two pictures of one
  *   photograph differ in few bits, two that have nothing in common in 128 of 256. A picture
- *   with too little in it (quality under PHASH_QUALITY_MIN, of 100) has no meaningful hash.
+ *   of which less than PHASH_QUALITY_MIN percent of the frequencies rise above what rounding
+ *   leaves has no meaningful hash.
  *
  * Palette
  *   Up to five colours, found by k-means in OKLab (B. Ottosson, 2020), the most frequent
@@ -31,7 +32,7 @@ enum {
 	ANALYSIS_VERSION = 1,             /* of the algorithms: older results are made again */
 	ANALYSIS_SIDE = 64,
 	PHASH_BYTES = 32, PHASH_BITS = 256,
-	PHASH_QUALITY_MIN = 15,           /* of 100 */
+	PHASH_QUALITY_MIN = 50,           /* of 100 */
 	PHASH_TURNS = 8,
 	PALETTE_MAX = 5,
 	COLOUR_PERCENT_MIN = 5,
@@ -79,7 +80,7 @@ static inline bool analysis_has_phash(const struct image_analysis *analysis)
 
 /* ---- Hashes (phash.c) ---- */
 
-/* Of 64 x 64 grey values, 0..255, row by row. *quality: 0..100, how much there is to see. */
+/* Of 64 x 64 grey values, 0..255, row by row. *quality: percent of frequencies that say something. */
 void phash_make(const float *grey, uint8_t out[PHASH_BYTES], uint8_t *quality);
 /* The hash of the same picture turned; turns: 0 as it is, 1 mirrored left to right, 2 upside
  * down mirrored, 3 both (half a turn), 4..7 the same of the picture with rows and columns

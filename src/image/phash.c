@@ -2,26 +2,11 @@
 #include "image/analysis.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { SIDE = ANALYSIS_SIDE, FREQUENCIES = 16 };
 
-/* Differences between neighbours, in coarse steps so that noise does not count; the scale is
- * PDQ's. */
-static uint8_t quality_of(const float *grey)
-{
-	int sum = 0;
-	for (unsigned y = 0; y < SIDE; y++) {
-		for (unsigned x = 0; x < SIDE; x++) {
-			const float *at = &grey[y * SIDE + x];
-			if (x + 1 < SIDE)
-				sum += abs((int)((at[0] - at[1]) * 100 / 255));
-			if (y + 1 < SIDE)
-				sum += abs((int)((at[0] - at[SIDE]) * 100 / 255));
-		}
-	}
-	return (uint8_t)(sum / 90 > 100 ? 100 : sum / 90);
-}
+/* What rounding to 8 bits and mild compression may add to a frequency. */
+static const float noise = 24;
 
 /* Frequencies 1 to 16 along the rows, then along the columns. */
 void phash_make(const float *grey, uint8_t out[PHASH_BYTES], uint8_t *quality)
@@ -38,17 +23,19 @@ void phash_make(const float *grey, uint8_t out[PHASH_BYTES], uint8_t *quality)
 			rows[y][u] = sum;
 		}
 	}
+	unsigned clear = 0;
 	memset(out, 0, PHASH_BYTES);
 	for (unsigned v = 0; v < FREQUENCIES; v++) {
 		for (unsigned u = 0; u < FREQUENCIES; u++) {
 			float sum = 0;
 			for (unsigned y = 0; y < SIDE; y++)
 				sum += rows[y][u] * waves[v][y];
+			clear += fabsf(sum) > noise;
 			if (sum > 0)
 				out[(v * FREQUENCIES + u) / 8] |= (uint8_t)(1U << (u % 8));
 		}
 	}
-	*quality = quality_of(grey);
+	*quality = (uint8_t)(clear * 100 / PHASH_BITS);
 }
 
 static bool hash_bit(const uint8_t *hash, unsigned row, unsigned column)
