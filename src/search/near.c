@@ -6,7 +6,7 @@
  */
 #include "search/similar_parts.h"
 
-enum { NEAR_MAGIC = 0x4e454152, BATCH = 64, EXACT_MAX = CHUNKS - 1, FEW_LATE = 512 };
+enum { NEAR_MAGIC = 0x4e454152, BATCH = 128, EXACT_MAX = CHUNKS - 1, PROBES = 17, FEW_LATE = 512 };
 
 struct near {
 	uint32_t        magic;
@@ -84,28 +84,24 @@ static void batch_compare(struct near *near)
 {
 	const uint8_t *wanted = near->hashes[near->hash];
 	for (uint32_t i = 0; i < near->batch_count; i++) {
-		const uint8_t *hash = similar_hash(near->similar, near->batch[i]);
-		if (hash == NULL || hash_distance(hash, wanted) > near->distance_max)
-			continue;
-		uint32_t slot = near->batch[i] % WINDOW_DOCS;
-		add(near, near->batch[i] >> WINDOW_SHIFT, slot / 64, 1ULL << (slot % 64));
+		uint32_t docid = near->batch[i], slot = docid % WINDOW_DOCS;
+		const struct similar_window *window =
+		    near->similar->windows[docid >> WINDOW_SHIFT];
+		if (hash_distance(window->hashes[slot], wanted) <= near->distance_max &&
+		    (window->hashed[slot / 64] >> (slot % 64) & 1) != 0)
+			add(near, docid >> WINDOW_SHIFT, slot / 64, 1ULL << (slot % 64));
 	}
 	near->batch_count = 0;
 }
 
-static void probe(struct near *near, const struct similar_run *run, uint32_t value)
+static void probe(struct near *near, const struct similar_run *run, uint32_t from, uint32_t end)
 {
-	const uint32_t *ends = run->ends[near->chunk];
-	uint32_t from = value == 0 ? 0 : ends[value - 1];
-	for (uint32_t at = from; at < ends[value]; at++) {
-		uint32_t id = run_id(run, near->chunk, at);
-		if (id == ID_NONE)
-			continue;         /* it went while the run was built */
-		uint32_t docid = run->first * WINDOW_DOCS + id;
-		const struct similar_window *window =
-		    similar_window(near->similar, docid >> WINDOW_SHIFT);
+	struct similar_window *const *windows = near->similar->windows;
+	for (uint32_t at = from; at < end; at++) {
+		uint32_t docid = run->first * WINDOW_DOCS + run_id(run, near->chunk, at);
+		const struct similar_window *window = windows[docid >> WINDOW_SHIFT];
 		if (window == NULL || window->hashes == NULL)
-			continue;
+			continue;         /* all of it went since */
 		__builtin_prefetch(window->hashes[docid % WINDOW_DOCS]);
 		near->batch[near->batch_count++] = docid;
 		if (near->batch_count == BATCH)
@@ -113,16 +109,30 @@ static void probe(struct near *near, const struct similar_run *run, uint32_t val
 	}
 }
 
-/* One table of one run for one hash. Within EXACT_MAX bits one chunk is the same. */
+static uint32_t probe_value(const struct near *near, uint32_t chunk, uint32_t at)
+{
+	return chunk_of(near->hashes[near->hash], chunk) ^ (at == 0 ? 0 : 1U << (at - 1));
+}
+
+/* One table of one run for one hash. Within EXACT_MAX bits one chunk is the same. Each list
+ * is on its way from memory while others are looked at, and so are the ends for the next. */
 static void probe_table(struct near *near, const struct similar_run *run)
 {
-	uint32_t value = chunk_of(near->hashes[near->hash], near->chunk);
 	const uint32_t *ends = run->ends[near->chunk];
-	for (uint32_t bit = 0; bit < 16; bit++)
-		__builtin_prefetch(&ends[value ^ 1U << bit]);
-	probe(near, run, value);
-	for (uint32_t bit = 0; bit < 16 && near->distance_max > EXACT_MAX; bit++)
-		probe(near, run, value ^ 1U << bit);
+	uint32_t from[PROBES], end[PROBES];
+	uint32_t count = near->distance_max > EXACT_MAX ? PROBES : 1;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t value = probe_value(near, near->chunk, i);
+		from[i] = value == 0 ? 0 : ends[value - 1];
+		end[i] = ends[value];
+		__builtin_prefetch(&run->ids[near->chunk][(size_t)from[i] * ID_BYTES]);
+		__builtin_prefetch(&run->ids[near->chunk][(size_t)end[i] * ID_BYTES]);
+	}
+	for (uint32_t i = 0; i < count && near->chunk + 1 < CHUNKS; i++)
+		__builtin_prefetch(
+		    &run->ends[near->chunk + 1][probe_value(near, near->chunk + 1, i)]);
+	for (uint32_t i = 0; i < count; i++)
+		probe(near, run, from[i], end[i]);
 	batch_compare(near);
 }
 

@@ -17,9 +17,18 @@ struct memory *similar_memory(const struct similar *similar)
 	return similar->memory;
 }
 
+/* What is being built counts on the hashes that it saw first. */
+static void build_notice(struct similar *similar, uint32_t at)
+{
+	const struct similar_run *run = similar->build.run;
+	if (run != NULL && at >= run->first && at - run->first < run->windows)
+		similar->build.restart = true;
+}
+
 static void window_free(struct similar *similar, uint32_t at)
 {
 	struct similar_window *window = similar->windows[at];
+	build_notice(similar, at);
 	if (window->hashes != NULL)
 		memory_free(
 		    similar->memory, window->hashes, WINDOW_DOCS * sizeof(window->hashes[0]));
@@ -39,7 +48,8 @@ void similar_free(struct similar *similar)
 	similar_build_drop(similar);
 	for (uint32_t i = 0; i < similar->run_cap; i++)
 		if (similar->runs[i] != NULL)
-			similar_run_free(similar, similar->runs[i]);
+			similar_run_drop(similar, similar->runs[i]);
+	similar_trash_free(similar);
 	for (uint32_t i = 0; i < similar->window_count; i++)
 		if (similar->windows[i] != NULL)
 			window_free(similar, i);
@@ -93,14 +103,6 @@ static void clear_late(struct similar *similar, struct similar_window *window, u
 	similar->late--;
 	if (similar->tried > similar->late)
 		similar->tried = similar->late;
-}
-
-/* What is being built counts on the hashes that it saw first. */
-static void build_notice(struct similar *similar, uint32_t at)
-{
-	const struct similar_run *run = similar->build.run;
-	if (run != NULL && at >= run->first && at - run->first < run->windows)
-		similar->build.restart = true;
 }
 
 static void put_hash(struct similar *similar, uint32_t docid, const uint8_t *hash)

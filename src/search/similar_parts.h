@@ -7,8 +7,7 @@ enum {
 	CHUNKS = 16, CHUNK_VALUES = 1 << 16,
 	/* In windows: */
 	RUN_SMALL = 1 << 6, RUN_LARGE = 1 << 8, RUNS_IN_LARGE = RUN_LARGE / RUN_SMALL,
-	ID_BYTES = 3,                     /* of a document within a run; all ones: none */
-	ID_NONE = 0xffffff,
+	ID_BYTES = 3,                     /* of a document within a run */
 };
 
 struct similar_window {
@@ -20,19 +19,21 @@ struct similar_window {
 };
 
 /* Of the documents of some windows, by each chunk: ends[chunk][value] is the end of the ids
- * with that value, which begin where those of the value before end. */
+ * with that value, which begin where those of the value before end. Made and freed chunk by
+ * chunk: giving back 50 MB at once takes milliseconds. */
 struct similar_run {
-	uint32_t   first, windows;        /* windows: RUN_SMALL or RUN_LARGE */
-	uint32_t   count;                 /* of documents */
-	uint32_t (*ends)[CHUNK_VALUES];   /* CHUNKS */
-	uint8_t   *ids;                   /* CHUNKS * count * ID_BYTES */
+	uint32_t  first, windows;         /* windows: RUN_SMALL or RUN_LARGE */
+	uint32_t  count;                  /* of documents */
+	uint32_t *ends[CHUNKS];           /* CHUNK_VALUES */
+	uint8_t  *ids[CHUNKS];            /* count * ID_BYTES, and a few more to read */
+	struct similar_run *next;         /* of those that wait to be freed */
 };
 
 enum build_phase { BUILD_COUNT, BUILD_SUM, BUILD_PLACE };
 
 struct similar_build {
 	struct similar_run *run;          /* NULL: nothing is built */
-	bool       restart;               /* one of its documents got another hash */
+	bool       restart;               /* one of its documents got another hash, or all went */
 	uint64_t (*taken)[WINDOW_WORDS];  /* the documents that were there, by window */
 	enum build_phase phase;
 	uint32_t   chunk, window;
@@ -50,6 +51,7 @@ struct similar {
 	uint64_t                tried;    /* late when nothing was left to build */
 	uint64_t                gone;     /* from runs, since they were all looked at */
 	struct similar_build    build;
+	struct similar_run     *trash;    /* to be freed, a piece at a time */
 	uint32_t                look;     /* slot at which similar_step looks next */
 };
 
@@ -65,12 +67,16 @@ static inline uint32_t chunk_of(const uint8_t *hash, uint32_t chunk)
 
 static inline uint32_t run_id(const struct similar_run *run, uint32_t chunk, uint32_t at)
 {
-	const uint8_t *id = &run->ids[((size_t)chunk * run->count + at) * ID_BYTES];
-	return (uint32_t)id[0] | (uint32_t)id[1] << 8 | (uint32_t)id[2] << 16;
+	uint32_t id;
+	memcpy(&id, &run->ids[chunk][(size_t)at * ID_BYTES], sizeof(id));
+	return id & 0xffffff;
 }
 
 /* similar_run.c */
-void similar_run_free(struct similar *similar, struct similar_run *run);
+/* Soon, a piece at a time. */
+void similar_run_drop(struct similar *similar, struct similar_run *run);
+/* All that waits for it, at once. */
+void similar_trash_free(struct similar *similar);
 /* Gives up what is being built. */
 void similar_build_drop(struct similar *similar);
 

@@ -6,25 +6,42 @@
  */
 #include "search/similar_parts.h"
 
-enum { WINDOWS_PER_UNIT = 1, SUM_UNITS = 8 };
-
-static size_t ends_bytes(void)
-{
-	return sizeof(uint32_t) * CHUNKS * CHUNK_VALUES;
-}
+/* One unit is about 10 us. */
+enum { WINDOW_UNITS = 6, SUM_UNITS = 8 };
 
 static size_t ids_bytes(const struct similar_run *run)
 {
-	return (size_t)CHUNKS * run->count * ID_BYTES;
+	return (size_t)run->count * ID_BYTES + sizeof(uint32_t);
 }
 
-void similar_run_free(struct similar *similar, struct similar_run *run)
+void similar_run_drop(struct similar *similar, struct similar_run *run)
 {
-	memory_free(similar->memory, run->ends, ends_bytes());
-	if (run->ids != NULL)
-		memory_free(similar->memory, run->ids, ids_bytes(run));
-	memory_free(similar->memory, run, sizeof(*run));
+	run->next = similar->trash;
+	similar->trash = run;
 	similar->version++;
+}
+
+/* One chunk's tables, or the run itself when there are none left. */
+static void trash_step(struct similar *similar)
+{
+	struct similar_run *run = similar->trash;
+	ASSERT(run != NULL);
+	for (uint32_t i = 0; i < CHUNKS; i++) {
+		if (run->ends[i] == NULL)
+			continue;
+		memory_free(similar->memory, run->ends[i], CHUNK_VALUES * sizeof(uint32_t));
+		memory_free(similar->memory, run->ids[i], ids_bytes(run));
+		run->ends[i] = NULL;
+		return;
+	}
+	similar->trash = run->next;
+	memory_free(similar->memory, run, sizeof(*run));
+}
+
+void similar_trash_free(struct similar *similar)
+{
+	while (similar->trash != NULL)
+		trash_step(similar);
 }
 
 void similar_build_drop(struct similar *similar)
@@ -33,7 +50,7 @@ void similar_build_drop(struct similar *similar)
 	if (build->run == NULL)
 		return;
 	memory_free(similar->memory, build->taken, build->run->windows * sizeof(build->taken[0]));
-	similar_run_free(similar, build->run);
+	similar_run_drop(similar, build->run);
 	*build = (struct similar_build){0};
 }
 
@@ -107,7 +124,7 @@ static void drop_empty(struct similar *similar, uint32_t slot)
 	struct tally tally = tally_windows(similar, run->first, run->windows);
 	if (tally.hashes > tally.late)
 		return;
-	similar_run_free(similar, run);
+	similar_run_drop(similar, run);
 	similar->runs[slot] = NULL;
 }
 
@@ -120,7 +137,6 @@ static void build_begin(struct similar *similar, uint32_t slot, uint32_t windows
 	ASSERT(build->run == NULL);
 	run->first = slot * RUN_SMALL;
 	run->windows = windows;
-	run->ends = memory_zalloc(similar->memory, ends_bytes());
 	*build = (struct similar_build){.run = run, .phase = BUILD_COUNT};
 	build->taken = memory_zalloc(similar->memory, windows * sizeof(build->taken[0]));
 	for (uint32_t i = 0; i < windows; i++) {
@@ -129,10 +145,6 @@ static void build_begin(struct similar *similar, uint32_t slot, uint32_t windows
 			continue;
 		memcpy(build->taken[i], window->hashed, sizeof(build->taken[i]));
 		run->count += window->hash_count;
-	}
-	if (run->count > 0) {
-		run->ids = memory_alloc(similar->memory, ids_bytes(run));
-		memset(run->ids, 0xff, ids_bytes(run));
 	}
 }
 
@@ -154,7 +166,7 @@ static void build_window(struct similar *similar, struct similar_build *build)
 			}
 			uint32_t id = build->window * WINDOW_DOCS + slot, at = ends[value]++;
 			ASSERT(at < run->count);
-			uint8_t *to = &run->ids[((size_t)build->chunk * run->count + at) * ID_BYTES];
+			uint8_t *to = &run->ids[build->chunk][(size_t)at * ID_BYTES];
 			to[0] = (uint8_t)id;
 			to[1] = (uint8_t)(id >> 8);
 			to[2] = (uint8_t)(id >> 16);
@@ -190,7 +202,7 @@ static void build_end(struct similar *similar)
 	}
 	for (uint32_t i = slot; i < slot + slots; i++) {
 		if (similar->runs[i] != NULL)
-			similar_run_free(similar, similar->runs[i]);
+			similar_run_drop(similar, similar->runs[i]);
 		similar->runs[i] = NULL;
 	}
 	similar->runs[slot] = run;
@@ -213,6 +225,12 @@ static void build_end(struct similar *similar)
 static bool build_unit(struct similar *similar)
 {
 	struct similar_build *build = &similar->build;
+	struct similar_run *run = build->run;
+	if (build->phase == BUILD_COUNT && build->window == 0) {
+		run->ends[build->chunk] =
+		    memory_zalloc(similar->memory, CHUNK_VALUES * sizeof(uint32_t));
+		run->ids[build->chunk] = memory_alloc(similar->memory, ids_bytes(run));
+	}
 	if (build->phase == BUILD_SUM) {
 		build_sum(build);
 		build->phase = BUILD_PLACE;
@@ -220,7 +238,7 @@ static bool build_unit(struct similar *similar)
 		return false;
 	}
 	build_window(similar, build);
-	if (++build->window < build->run->windows)
+	if (++build->window < run->windows)
 		return false;
 	build->window = 0;
 	if (build->phase == BUILD_COUNT) {
@@ -235,7 +253,7 @@ bool similar_step_is_due(const struct similar *similar)
 {
 	/* As much as a small run holds has come, or gone; or what was begun goes on. */
 	const uint64_t much = (uint64_t)RUN_SMALL * WINDOW_DOCS;
-	return similar->build.run != NULL || similar->look != 0 || similar->late >= similar->tried + much ||
+	return similar->build.run != NULL || similar->trash != NULL || similar->look != 0 || similar->late >= similar->tried + much ||
 	    similar->gone >= much / 2;
 }
 
@@ -244,12 +262,20 @@ enum err similar_step(struct similar *similar, const struct search_budget *budge
 	uint64_t spent = 0;
 	do {
 		struct similar_build *build = &similar->build;
-		if (build->run != NULL && build->restart)
+		if (similar->trash != NULL) {
+			trash_step(similar);
+			spent += SUM_UNITS;
+			continue;
+		}
+		if (build->run != NULL && build->restart) {
 			similar_build_drop(similar);
+			spent++;
+			continue;
+		}
 		if (build->run != NULL) {
 			if (build_unit(similar))
 				build_end(similar);
-			spent += build->phase == BUILD_SUM ? SUM_UNITS : WINDOWS_PER_UNIT;
+			spent += build->phase == BUILD_SUM ? SUM_UNITS : WINDOW_UNITS;
 			continue;
 		}
 		uint32_t slot = similar->look++;
