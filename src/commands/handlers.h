@@ -44,6 +44,7 @@ void cmd_getrange(struct call *call);
 void cmd_getset(struct call *call);
 void cmd_hello(struct call *call);
 void cmd_help(struct call *call);
+void cmd_img_aggregate(struct call *call);
 void cmd_img_edit(struct call *call);
 void cmd_img_get(struct call *call);
 void cmd_img_info(struct call *call);

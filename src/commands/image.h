@@ -72,6 +72,9 @@ struct image_scan_words {
  * runs at the end, whatever happens. */
 void image_scan_run(
     struct call *call, struct image_scan *scan, const struct image_scan_words *words);
+enum { IMAGE_PARAMS_MAX = 64 };
+/* IMG.AGGREGATE with the query at argv[query]; `ft`: the reply is FT.AGGREGATE's. */
+void image_aggregate_run(struct call *call, uint32_t query, bool ft);
 /* The error text for how a search ended. */
 const char *search_error_text(enum err err);
 
