@@ -123,7 +123,8 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 {
 	const struct postings *list = &cursor->term->list;
 	uint32_t count = postings_run_count(list), first, last;
-	bool whole = range->scores || range->mask != FIELD_ANY;
+	enum posting_part part = range->mask != FIELD_ANY ? PART_POSITIONS
+	    : range->scores ? PART_TFS : PART_DOCIDS;
 	for (uint32_t at = cursor_find(cursor, range->low); at < count; at++) {
 		postings_bounds(list, at, &first, &last);
 		if (first > range->high)
@@ -137,7 +138,7 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 			search->skipped = true;
 			continue;
 		}
-		cursor_load(cursor, at, !whole);
+		cursor_load(cursor, at, part);
 		run_match(search, cursor, range, mask, out);
 	}
 }
@@ -158,15 +159,6 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 }
 
 /* ---- Phrases --------------------------------------------------------------------------- */
-
-static uint8_t field_of(uint32_t position)
-{
-	if (position < POSITION_CAMERA)
-		return FIELD_TITLE;
-	if (position < POSITION_CAPTION)
-		return FIELD_CAMERA;
-	return position < POSITION_TAGS ? FIELD_CAPTION : FIELD_TAGS;
-}
 
 /* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
 static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
@@ -191,14 +183,14 @@ bool phrase_at(struct node *node, uint32_t docid)
 	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
-		if (!cursor_at(cursor, docid, &place))
+		if (!cursor_at(cursor, docid, PART_POSITIONS, &place))
 			return false;
 		uint32_t found = posting_run_positions(&cursor->run, place, next);
 		if (i > 0) {
 			count = phrase_follow(at, count, next, found);
 		} else {
 			for (uint32_t j = 0; j < found; j++)
-				if ((field_of(next[j]) & node->mask) != 0)
+				if ((1u << position_field(next[j]) & node->mask) != 0)
 					at[count++] = next[j];
 		}
 		if (count == 0)
@@ -214,7 +206,7 @@ void phrase_score(struct search *search, struct node *node, uint32_t slot)
 	float score = 0;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
-		if (cursor_at(cursor, docid, &place))
+		if (cursor_at(cursor, docid, PART_TFS, &place))
 			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
 	}
 	add_score(search, slot, score);

@@ -47,7 +47,7 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, !search->scoring);
+		cursor_load(cursor, at, search->scoring ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
 		search->driver_run = at;
 		search->driver_version = cursor->term->list.version;
@@ -64,7 +64,7 @@ enum window_state list_next(struct search *search)
 
 struct term_probe {
 	uint8_t mask;                     /* FIELD_* */
-	bool    whole;                    /* needs tf or masks */
+	enum posting_part part;           /* that it needs */
 	bool    prunes;
 	float   others;
 };
@@ -84,7 +84,7 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 		search->skipped = true;
 		return false;
 	}
-	cursor_load(cursor, at, !probe->whole);
+	cursor_load(cursor, at, probe->part);
 	*place = cursor_run_find(&cursor->run, docid);
 	if (*place == cursor->run.count || cursor->run.docids[*place] != docid)
 		return false;
@@ -102,7 +102,7 @@ static void term_add_score(struct search *search, const struct cursor *cursor, u
 static bool is_driver_run(const struct search *search, const struct node *node)
 {
 	const struct cursor *cursor = search->driver;
-	return cursor == node->cursors && node->mask == FIELD_ANY && cursor->whole &&
+	return cursor == node->cursors && node->mask == FIELD_ANY &&
 	    cursor->run_at == search->driver_run &&
 	    cursor->term->list.version == search->driver_version;
 }
@@ -110,16 +110,19 @@ static bool is_driver_run(const struct search *search, const struct node *node)
 static bool term_has(struct search *search, struct node *node, uint32_t slot, bool scores)
 {
 	uint32_t docid = search->docids[slot], place;
-	struct term_probe probe = {.mask = node->mask, .whole = scores || node->mask != FIELD_ANY,
+	struct term_probe probe = {.mask = node->mask, 
+	    .part = node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS,
 	    .prunes = search->prunes && scores,
 	    .others = search->bound * 1.00001f - node->bound};
 	if (node->cursor_count == 0)
 		return false;
 	struct cursor *cursor = &node->cursors[0];
-	if (is_driver_run(search, node))
+	if (is_driver_run(search, node)) {
 		place = search->places[slot];
-	else if (!cursor_has(search, cursor, docid, &probe, &place))
+		cursor_load(cursor, search->driver_run, probe.part);
+	} else if (!cursor_has(search, cursor, docid, &probe, &place)) {
 		return false;
+	}
 	if (scores)
 		term_add_score(search, cursor, slot, place);
 	return true;
@@ -127,7 +130,8 @@ static bool term_has(struct search *search, struct node *node, uint32_t slot, bo
 
 static bool union_has(struct search *search, struct node *node, uint32_t docid)
 {
-	struct term_probe probe = {.mask = node->mask, .whole = node->mask != FIELD_ANY};
+	struct term_probe probe = {.mask = node->mask,
+	    .part = node->mask != FIELD_ANY ? PART_POSITIONS : PART_DOCIDS};
 	uint32_t place, slot = docid % WINDOW_DOCS, window = docid >> WINDOW_SHIFT;
 	if (node->wide != NULL) {
 		const uint64_t *page =

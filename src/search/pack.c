@@ -72,3 +72,17 @@ void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
 		lanes_store(out + 4 * row, value & mask);
 	}
 }
+
+void pack_sum(uint32_t values[PACK_COUNT], uint32_t first)
+{
+	const lanes one = {1, 1, 1, 1}, none = {0, 0, 0, 0};
+	lanes before = {first - 1, first - 1, first - 1, first - 1};
+	for (int row = 0; row < PACK_COUNT / 4; row++) {
+		lanes value = lanes_load(values + 4 * row) + one;
+		value += __builtin_shufflevector(none, value, 3, 4, 5, 6);
+		value += __builtin_shufflevector(none, value, 2, 3, 4, 5);
+		value += before;
+		lanes_store(values + 4 * row, value);
+		before = __builtin_shufflevector(value, value, 3, 3, 3, 3);
+	}
+}
