@@ -29,18 +29,10 @@ static void skip_bounds(const struct posting_batch *batch, const struct docs *do
     struct posting_skip *skip)
 {
 	skip->last = batch->docids[batch->count - 1];
-	skip->tf_max = 1;
-	skip->length_single = skip->length_top = skip->length_between = UINT8_MAX;
+	posting_best_init(&skip->best);
 	for (uint32_t i = 0; i < batch->count; i++)
-		if (batch->tfs[i] > skip->tf_max)
-			skip->tf_max = batch->tfs[i];
-	for (uint32_t i = 0; i < batch->count; i++) {
-		uint32_t length = docs_length(docs, batch->docids[i]);
-		uint8_t *least = batch->tfs[i] == 1 ? &skip->length_single
-		    : batch->tfs[i] == skip->tf_max ? &skip->length_top : &skip->length_between;
-		if (length < *least)
-			*least = (uint8_t)length;
-	}
+		posting_best_add(
+		    &skip->best, batch->tfs[i], docs_length(docs, batch->docids[i]));
 }
 
 struct block_plan {

@@ -1,11 +1,14 @@
 /* search/cursor.c: see cursor.h. */
 #include "search/cursor.h"
 
+enum { PLACE_STEPS = 16 };
+
 void cursor_init(struct cursor *cursor, struct term *term)
 {
 	ASSERT(term != NULL);
 	cursor->term = term;
-	cursor->weight = 0;
+	cursor->weight = cursor->bound = 0;
+	cursor->place = 0;
 	cursor->version = term->list.version;
 	cursor->run_at = CURSOR_NO_RUN;
 	cursor->run.part = PART_NONE;
@@ -82,6 +85,21 @@ uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid)
 	return low;
 }
 
+uint32_t cursor_place(struct cursor *cursor, uint32_t docid)
+{
+	const struct posting_run *run = &cursor->run;
+	uint32_t at = cursor->place < run->count ? cursor->place : 0;
+	if (run->docids[at] > docid)
+		at = 0;
+	uint32_t end = at + PLACE_STEPS < run->count ? at + PLACE_STEPS : run->count;
+	while (at < end && run->docids[at] < docid)
+		at++;
+	if (at == end && end < run->count)
+		at = cursor_run_find(run, docid);
+	cursor->place = at;
+	return at;
+}
+
 uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
 {
 	const struct postings *list = &cursor->term->list;
@@ -109,6 +127,6 @@ bool cursor_at(
 	if (at == postings_run_count(&cursor->term->list))
 		return false;
 	cursor_load(cursor, at, part);
-	*place = cursor_run_find(&cursor->run, docid);
+	*place = cursor_place(cursor, docid);
 	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
 }

@@ -12,6 +12,8 @@ enum { CURSOR_NO_RUN = 0xffffffff };
 struct cursor {
 	struct term *term;
 	float        weight;              /* idf * (k1 + 1) */
+	float        bound;               /* highest score in the list */
+	uint32_t     place;               /* in the run, where the last probe ended */
 	uint32_t     version;
 	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
 	struct posting_run run;
@@ -31,6 +33,9 @@ uint32_t cursor_before(struct cursor *cursor, uint32_t limit);
 
 /* The first place in the run whose id is >= docid; the count if none. */
 uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid);
+
+/* The same in the decoded run; quick when docids ascend from call to call. */
+uint32_t cursor_place(struct cursor *cursor, uint32_t docid);
 
 /* Place of docid in its run, which is then decoded; false if it is not there. */
 MUST_CHECK bool cursor_at(

@@ -7,6 +7,29 @@
 void postings_init(struct postings *list, bool plain)
 {
 	*list = (struct postings){.plain = plain};
+	posting_best_init(&list->best);
+}
+
+void posting_best_init(struct posting_best *best)
+{
+	*best = (struct posting_best){1, UINT8_MAX, UINT8_MAX, UINT8_MAX};
+}
+
+void posting_best_add(struct posting_best *best, uint8_t tf, uint32_t length)
+{
+	uint8_t least = length < UINT8_MAX ? (uint8_t)length : UINT8_MAX;
+	uint8_t *of = &best->length_between;
+	if (tf > best->tf_max) {          /* what was highest is now between */
+		if (best->tf_max > 1 && best->length_top < best->length_between)
+			best->length_between = best->length_top;
+		best->tf_max = tf;
+		best->length_top = least;
+	}
+	if (tf == 1)
+		of = &best->length_single;
+	else if (tf == best->tf_max)
+		of = &best->length_top;
+	*of = least < *of ? least : *of;
 }
 
 void postings_fini(struct postings *list, struct memory *memory)
@@ -102,6 +125,7 @@ void postings_append(struct postings *list, struct memory *memory, const struct 
 	ASSERT(list->plain || posting->positions != NULL);
 	ASSERT(list->tail_count == 0 || posting->docid > list->tail_last);
 	tail_append(list, memory, posting);
+	posting_best_add(&list->best, posting->tf, docs_length(docs, posting->docid));
 	if (list->tail_count == PACK_COUNT)
 		tail_seal(list, memory, docs);
 	list->count++;

@@ -43,11 +43,16 @@ struct posting_block {
 };
 _Static_assert(sizeof(struct posting_block) == 12, "block header");
 
+/* Bounds the scores of some postings. */
+struct posting_best {
+	uint8_t tf_max;
+	/* Shortest lengths with tf 1, tf_max, and tf between; 255 also for longer, or none. */
+	uint8_t length_single, length_top, length_between;
+};
+
 struct posting_skip {
 	uint32_t last;
-	uint8_t  tf_max;
-	/* Shortest lengths with tf 1, tf_max, and tf between; 255 also for longer, or none. */
-	uint8_t  length_single, length_top, length_between;
+	struct posting_best best;
 	struct posting_block *block;
 };
 _Static_assert(sizeof(struct posting_skip) == 16, "skip entry");
@@ -61,6 +66,7 @@ struct postings {
 	uint32_t count;                   /* postings, dead ones included */
 	uint32_t dead;                    /* dead ones among them, as of the last sweep */
 	uint32_t version;
+	struct posting_best best;         /* of all, also of some that are gone */
 	uint8_t  tail_count;
 	bool     plain;
 };
@@ -113,6 +119,10 @@ void postings_load(const struct postings *list, uint32_t at, enum posting_part p
 /* Positions of posting i, at most POSTING_TF_MAX; returns how many. */
 uint32_t posting_run_positions(const struct posting_run *run, uint32_t i,
     uint32_t out[POSTING_TF_MAX]);
+
+/* None yet; one more. */
+void posting_best_init(struct posting_best *best);
+void posting_best_add(struct posting_best *best, uint8_t tf, uint32_t length);
 
 /* 0 to 3, as the bits of FIELD_*. */
 static inline uint32_t position_field(uint32_t position)

@@ -12,9 +12,12 @@
  * run of them, at most 128 candidates, and the bitmaps have two words instead of 64
  * (lists.c). "Slot" is the place of a document in its window or batch.
  *
- * Where no exact total is wanted, a window or block whose best possible score cannot enter
- * the results is passed over (block-max pruning: Ding and Suel, "Faster top-k document
- * retrieval using block-max indexes", 2011).
+ * Where no exact total is wanted, what cannot enter the results is passed over: a block
+ * whose best possible score is too low (Ding and Suel, "Faster top-k document retrieval
+ * using block-max indexes", 2011); a document whose score so far is, with all that the
+ * parts still to come can add; and in an OR the words that cannot lift a document into the
+ * results by themselves are asked only about documents that others found (Turtle and
+ * Flood, "Query evaluation: strategies and optimizations", 1995: MAXSCORE).
  */
 #pragma once
 #include "search/cursor.h"
@@ -48,7 +51,9 @@ struct node {
 	uint32_t       depth;             /* of its tree: 1 for a leaf */
 	uint64_t       cost;              /* documents it may match, about */
 	uint32_t       before;            /* for window_next */
-	float          bound;             /* highest score it can add in this window */
+	float          bound;             /* highest score that it and what is below can add */
+	float          rest;              /* sum of this bound and those of siblings after it */
+	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
 	struct cursor *cursors;
@@ -138,7 +143,6 @@ struct search {
 	struct frame   *frames;
 	uint32_t        frame_count, frame_cap;
 	bool            scoring;
-	float           bound;            /* of the window: sum over its nodes */
 	float           threshold;        /* scores up to it cannot enter any more */
 	bool            prunes;           /* now */
 	struct facet   *facets;
@@ -157,9 +161,9 @@ struct search {
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];
-	float           norms[RUN_LENGTHS];          /* k1 * (1 - b + b * length / mean) */
-	float           inverse_tf[POSTING_TF_MAX + 1];
+	const float    *inverse_tf;       /* of the index */
 	float           norm_base, norm_slope;
+	float           norms[RUN_LENGTHS];          /* k1 * (1 - b + b * length / mean) */
 };
 
 static inline uint32_t search_docid(const struct search *search, uint32_t slot)
@@ -188,6 +192,18 @@ static inline bool is_hopeless(const struct search *search, float bound)
 	return bound * 1.0001f <= search->threshold;
 }
 
+static inline const struct node *search_root(const struct search *search)
+{
+	return &search->nodes[search->root];
+}
+
+/* All that parts of the query other than one of this bound can add; a little more, since a
+ * difference loses digits. */
+static inline float bound_of_others(const struct search *search, float bound)
+{
+	return search_root(search)->bound * 1.00001f - bound;
+}
+
 /* ---- leaf.c ---------------------------------------------------------------------------- */
 
 /* Clears in `mask` what the leaf does not match in this window; adds scores. */
@@ -197,17 +213,15 @@ void leaf_match(struct search *search, struct node *node, bool scores,
 /* The greatest window below `window` in which the leaf may match anything, or DOCID_NONE. */
 uint32_t leaf_before(struct search *search, struct node *node, uint32_t window);
 
-/* Highest score that the leaf can add in this window or batch; that of one run. */
-float leaf_bound(struct search *search, struct node *node);
+/* Highest score within these limits; that of one run. */
+float best_bound(const struct search *search, float weight, const struct posting_best *best);
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at);
 
-bool phrase_at(struct node *node, uint32_t docid);
-void phrase_score(struct search *search, struct node *node, uint32_t slot);
 double geo_distance(double lon1, double lat1, double lon2, double lat2);
 
 /* ---- lists.c --------------------------------------------------------------------------- */
 
-/* As leaf_match and window_next, for batches. */
+/* As leaf_match, each candidate on its own, in batches and windows; window_next for batches. */
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
 
@@ -260,9 +274,11 @@ MUST_CHECK bool window_accept(struct search *search);
 MUST_CHECK bool window_visit(struct search *search);
 
 void matches_check(struct search *search);
+/* Counts, and drops, matches that come after the worst result by the sort key. */
+void matches_narrow(struct search *search);
 
 /* Gives up what was found in this window: all of its documents are gone. */
 void window_abandon(struct search *search);
 
-/* Can nothing in this window or batch enter the results? Prepares pruning within it. */
-bool window_is_hopeless(struct search *search);
+/* May matches go uncounted from here on? Sets `threshold` and `prunes` for what follows. */
+bool search_prunes(struct search *search);

@@ -62,7 +62,8 @@ static void search_init(struct search *search, struct index *index,
 	search->below = search->limit;
 	search->window = docs_window_count(&index->docs);
 	search->words = WINDOW_WORDS;
-	search->scoring = options->sort_field.len == 0 || options->with_scores;
+	bool ranks = options->sort_field.len == 0 && options->offset + options->limit > 0;
+	search->scoring = ranks || options->with_scores || options->visit != NULL;
 	search->shows_all = options->visit != NULL || options->facet_count > 0;
 	search->holds_ordinals = search->shows_all;
 	index->ordinal_users += search->holds_ordinals;

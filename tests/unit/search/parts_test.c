@@ -188,9 +188,9 @@ Test(search_postings, bounds_hold_for_every_posting)
 	for (uint32_t i = 0; i < f.count; i++) {
 		const struct posting_skip *skip = &f.list.skips[i / 128];
 		uint32_t length = docs_length(&f.docs, f.naive[i].docid);
-		cr_assert_leq(f.naive[i].tf, skip->tf_max);
-		uint8_t least = f.naive[i].tf == 1 ? skip->length_single
-		    : f.naive[i].tf == skip->tf_max ? skip->length_top : skip->length_between;
+		cr_assert_leq(f.naive[i].tf, skip->best.tf_max);
+		uint8_t least = f.naive[i].tf == 1 ? skip->best.length_single
+		    : f.naive[i].tf == skip->best.tf_max ? skip->best.length_top : skip->best.length_between;
 		cr_assert_geq(length < 255 ? length : 255, least);
 	}
 	list_fini(&f);
