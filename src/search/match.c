@@ -47,11 +47,12 @@ static bool child_is_weak(const struct search *search, const struct node *node,
 }
 
 /* Which words of an OR that every result has need not be sought any more? */
-static void or_rest(const struct search *search, const struct node *node)
+static void or_rest(struct search *search, const struct node *node)
 {
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		struct node *child = &search->nodes[search->order[node->first_child + i]];
 		child->sleeps = child_is_weak(search, node, child);
+		search->skipped |= child->sleeps;
 	}
 }
 
@@ -252,6 +253,7 @@ static bool frame_prune(struct search *search, struct frame *frame, const struct
 		mask_prune(search, frame->found, rest);
 	else
 		return false;
+	search->skipped |= node->kind == QUERY_OR;
 	return node->kind == QUERY_OR;
 }
 
