@@ -30,6 +30,7 @@ struct bench {
 	int            word_count;
 	double        *word_zipf, *tag_zipf;      /* cumulative */
 	double         slice_us, add_us;          /* the longest */
+	double         blocks_read, blocks_skipped, windows;         /* of this class */
 	const char    *only;
 	sqlite3       *peer;
 	sqlite3_stmt  *peer_add, *peer_meta;
@@ -321,6 +322,11 @@ static uint64_t query_run(struct bench *bench, struct span text,
 	search_get_results(search, &results);
 	*us = clock_exact_us() - from;
 	uint64_t total = results.total;
+	struct search_profile profile;
+	search_get_profile(search, &profile);
+	bench->blocks_read += (double)profile.blocks_read;
+	bench->blocks_skipped += (double)profile.blocks_skipped;
+	bench->windows += (double)profile.windows;
 	search_free(search);
 	query_free(query);
 	return total;
@@ -432,6 +438,7 @@ static void class_run(struct bench *bench, const char *name, enum shape shape, i
 	buf_init(&made.ours, &bench->memory);
 	buf_init(&made.peer, &bench->memory);
 	random_init(&bench->random, 42 + (uint64_t)shape);
+	bench->blocks_read = bench->blocks_skipped = bench->windows = 0;
 	for (int i = 0; i < count; i++) {
 		query_make(bench, shape, &made);
 		total += query_run(bench, buf_span(&made.ours), options, &us);
@@ -440,8 +447,9 @@ static void class_run(struct bench *bench, const char *name, enum shape shape, i
 			peers[asked++] = peer_query(bench, (const char *)made.peer.ptr, made.where);
 	}
 	qsort(samples, (size_t)count, sizeof(*samples), by_value);
-	printf("%-22s %9.1f %9.1f %9.1f %10.0f", name, samples[count / 2],
-	    samples[count * 99 / 100], samples[count - 1], (double)total / count);
+	printf("%-22s %9.1f %9.1f %9.1f %10.0f %7.0f %7.0f %6.0f", name, samples[count / 2],
+	    samples[count * 99 / 100], samples[count - 1], (double)total / count,
+	    bench->blocks_read / count, bench->blocks_skipped / count, bench->windows / count);
 	if (asked > 0) {
 		qsort(peers, (size_t)asked, sizeof(*peers), by_value);
 		printf(" %11.0f %11.0f %8.0fx", peers[asked / 2], peers[asked * 99 / 100],
@@ -494,8 +502,8 @@ static void classes_run(struct bench *bench, int count)
 		{"frequent, facet", FREQUENT, &facet}, {"frequent, tag facet", FREQUENT, &facet_tags},
 		{"all, facet", ALL, &facet},
 	};
-	printf("%-22s %9s %9s %9s %10s %11s %11s\n", "top 10, us", "p50", "p99", "max", "total",
-	    "FTS5 p50", "p99");
+	printf("%-22s %9s %9s %9s %10s %7s %7s %6s %11s %11s\n", "top 10, us", "p50", "p99", "max",
+	    "total", "blocks", "skipped", "wind.", "FTS5 p50", "p99");
 	for (size_t i = 0; i < ARRAY_COUNT(classes); i++)
 		class_run(bench, classes[i].name, classes[i].shape, count, classes[i].options);
 	printf("longest slice: %.0f us of CPU\n", bench->slice_us);
@@ -509,6 +517,7 @@ int main(int argc, char **argv)
 	bench.only = argc > 3 ? argv[3] : "";
 	bench.peer_queries = argc > 4 ? atoi(argv[4]) : 20;
 	count = count < 1 ? 1 : count > SAMPLES_MAX ? SAMPLES_MAX : count;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	random_init(&bench.random, 7);
 	words_load(&bench);
 	if (bench.peer_queries > 0)

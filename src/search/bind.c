@@ -269,6 +269,7 @@ static void bind_roles(struct search *search)
 		node->scores = node->scores && any;
 	}
 	search->scoring = root->scores;
+	search->slack = root->bound < SCORE_EXACT ? 1 : 1.0001f;
 	for (uint32_t i = 0; i < search->node_count && !search->scoring; i++)
 		search->nodes[i].bound = search->nodes[i].rest = 0;
 }
@@ -282,8 +283,6 @@ static void bind_norms(struct search *search)
 		mean = 1;
 	search->norm_base = (float)(index->k1 * (1 - index->b));
 	search->norm_slope = (float)(index->k1 * index->b / mean);
-	for (uint32_t i = 0; i < RUN_LENGTHS; i++)
-		search->norms[i] = search->norm_base + search->norm_slope * (float)i;
 	search->inverse_tf = index->inverse_tf;
 }
 
@@ -333,6 +332,11 @@ static void bind_driver(struct search *search)
 	search->lists = search->driver != NULL &&
 	    (alone || least * rarity <= search->index->docs.live_count);
 	search->driver_run = CURSOR_NO_RUN;
+	for (uint32_t i = 0; i < search->node_count && search->lists; i++) {
+		const struct node *node = &search->nodes[i];
+		if (node->kind == QUERY_TERM && node->cursors == search->driver)
+			search->driver_scores = node->scores && node->mask == FIELD_ANY;
+	}
 	if (search->lists)
 		search->words = PACK_COUNT / 64;
 }

@@ -202,6 +202,9 @@ void matches_narrow(struct search *search)
 void matches_check(struct search *search)
 {
 	const struct docs *docs = &search->index->docs;
+	if (search->removed == search->index->removed)
+		return;
+	search->removed = search->index->removed;
 	if (!search->lists) {
 		const struct doc_window *window = docs_window(docs, search->window);
 		ASSERT(window != NULL);

@@ -58,6 +58,26 @@ float run_bound(const struct search *search, const struct cursor *cursor, uint32
 	return best_bound(search, cursor->weight, &list->skips[at].best);
 }
 
+void run_scores(const struct search *search, const struct posting_run *run, float weight,
+    float scores[PACK_COUNT])
+{
+	float lengths[PACK_COUNT], inverse[PACK_COUNT];
+	const float base = search->norm_base, slope = search->norm_slope;
+	ASSERT(run->part >= PART_TFS);
+	docs_lengths(&search->index->docs, run->docids, run->count, lengths);
+	for (uint32_t i = 0; i < run->count; i++)
+		inverse[i] = search->inverse_tf[run->tfs[i]];
+	for (uint32_t i = run->count; i < PACK_COUNT; i++)
+		lengths[i] = inverse[i] = 0;
+	/* As term_score, to the bit; without branches, for vectors. */
+	for (uint32_t i = 0; i < PACK_COUNT; i++)
+		scores[i] = weight / (1 + (base + slope * lengths[i]) * inverse[i]);
+	for (uint32_t i = 0; i < PACK_COUNT && weight < 127; i++)
+		scores[i] = (scores[i] + 384) - 384;
+	for (uint32_t i = 0; i < run->count && weight >= 127; i++)
+		scores[i] = score_round(scores[i]);
+}
+
 /* ---- Words ----------------------------------------------------------------------------- */
 
 struct run_range {
@@ -110,8 +130,10 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 		if (range->prunes &&
 		    is_hopeless(search, run_bound(search, cursor, at) + range->others)) {
 			search->skipped = true;
+			search->blocks_skipped++;
 			continue;
 		}
+		search->blocks_read++;
 		cursor_load(cursor, at, part);
 		run_match(search, cursor, range, mask, out);
 	}

@@ -11,18 +11,38 @@ enum { LIST_PASSES = 128, TAGS_FEW = 32 };
 
 /* ---- The next batch ---------------------------------------------------------------------- */
 
-/* Candidates of the decoded run: live and below. */
+/* Candidates of the decoded run: live, below what is done, and not hopeless. */
 static void list_gather(struct search *search, const struct posting_run *run)
 {
 	struct frame *frame = &search->frames[0];
-	uint32_t count = 0;
+	const struct cursor *cursor = search->driver;
+	const struct docs *docs = &search->index->docs;
+	float scores[PACK_COUNT], need = -1;
+	uint8_t kept[PACK_COUNT];
+	uint32_t count = 0, left = 0;
+	if (search->driver_scores) {
+		run_scores(search, run, cursor->weight, scores);
+		if (search->prunes)
+			need = search->threshold - bound_of_others(search, cursor->bound);
+	} else {
+		memset(scores, 0, sizeof(scores));
+	}
+	if (search->slack > 1)
+		need -= need > 0 ? need * (search->slack - 1) : 0;
+	for (uint32_t i = 0; i < run->count; i++) {
+		kept[left] = (uint8_t)i;
+		left += scores[i] > need && run->docids[i] < search->below;
+	}
+	search->skipped |= search->prunes && left < run->count;
 	frame->mask[0] = frame->mask[1] = 0;
-	for (uint32_t i = 0; i < run->count && run->docids[i] < search->below; i++) {
-		if (!docs_is_live(&search->index->docs, run->docids[i]))
+	for (uint32_t i = 0; i < left; i++) {
+		uint32_t docid = run->docids[kept[i]];
+		if (!docs_is_live(docs, docid))
 			continue;
+		if (search->driver_scores)
+			add_score(search, count, scores[kept[i]]);
 		frame->mask[count / 64] |= 1ULL << (count % 64);
-		search->places[count] = (uint8_t)i;
-		search->docids[count++] = run->docids[i];
+		search->docids[count++] = docid;
 	}
 	if (count == 0)
 		return;
@@ -66,11 +86,13 @@ enum window_state list_next(struct search *search)
 		search->driver_version = list->version;
 		if (search->prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
 			search->skipped = true;
+			search->blocks_skipped++;
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, search->scoring ? PART_TFS : PART_DOCIDS);
+		cursor_load(cursor, at, search->driver_scores ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
+		search->blocks_read++;
 		search->below = first;
 		if ((search->frames[0].mask[0] | search->frames[0].mask[1]) == 0)
 			continue;
@@ -103,8 +125,10 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	if (probe->prunes && cursor->run_at != at &&
 	    is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
 		search->skipped = true;
+		search->blocks_skipped++;
 		return false;
 	}
+	search->blocks_read += cursor->run_at != at;
 	cursor_load(cursor, at, PART_DOCIDS);
 	*place = cursor_place(cursor, docid);
 	if (*place == cursor->run.count || cursor->run.docids[*place] != docid)
@@ -143,24 +167,11 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	}
 }
 
-/* The driver's own leaf: every candidate comes from its run, if that is still there. */
-static bool is_driver_run(const struct search *search, const struct node *node)
+/* The driver's own leaf: every candidate comes from it, with its score. */
+static bool is_driver(const struct search *search, const struct node *node)
 {
-	const struct cursor *cursor = search->driver;
-	return search->lists && cursor == node->cursors && node->mask == FIELD_ANY &&
-	    node->kind == QUERY_TERM && cursor->run_at == search->driver_run &&
-	    cursor->term->list.version == search->driver_version;
-}
-
-static void driver_add_scores(struct search *search, struct cursor *cursor, const uint64_t *mask)
-{
-	cursor_load(cursor, search->driver_run, PART_TFS);
-	for (uint32_t word = 0; word < search->words; word++) {
-		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
-			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			term_add_score(search, cursor, slot, search->places[slot]);
-		}
-	}
+	return search->lists && search->driver == node->cursors && node->kind == QUERY_TERM &&
+	    node->mask == FIELD_ANY;
 }
 
 /* The tags of a document tell whether it has one of a few. */
@@ -342,9 +353,8 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		memset(mask, 0, search->words * sizeof(*mask));
 		return;
 	}
-	if (is_driver_run(search, node)) {
-		if (scores)
-			driver_add_scores(search, &node->cursors[0], mask);
+	if (is_driver(search, node)) {
+		ASSERT(scores == search->driver_scores);
 		return;
 	}
 	if (node->kind == QUERY_TERM) {

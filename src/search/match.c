@@ -163,6 +163,7 @@ enum window_state window_next(struct search *search)
 			continue;
 		}
 		window_begin(search, docs);
+		search->windows++;
 		return WINDOW_FOUND;
 	}
 	return WINDOW_PASSED;

@@ -24,7 +24,7 @@
 #include "search/index.h"
 #include "search/query.h"
 
-enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16, RUN_LENGTHS = 256 };
+enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
 /* Union of many terms: one bit a document, in pages of a window. */
 struct wide {
@@ -131,7 +131,7 @@ struct search {
 	uint32_t        low, high;        /* ids of this window or batch lie between */
 	uint32_t        words;            /* of its bitmaps */
 	uint32_t        docids[PACK_COUNT];          /* lists: the candidates, ascending */
-	uint8_t         places[PACK_COUNT];          /* and where in the driver's run */
+	bool            driver_scores;    /* its leaf does: batches begin with its scores */
 	uint32_t        driver_run, driver_version;  /* that run, while the list is unchanged */
 	struct query *texts; /* items and bytes of the query, if expansions need them */
 	struct node    *nodes;
@@ -145,6 +145,7 @@ struct search {
 	bool            scoring;
 	float           threshold;        /* scores up to it cannot enter any more */
 	bool            prunes;           /* now */
+	float           slack;            /* 1, or more where sums are not exact */
 	struct facet   *facets;
 	uint32_t        facet_count, facet_at;       /* at work on */
 	size_t          facet_bytes;
@@ -156,14 +157,15 @@ struct search {
 	struct top      top;
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
+	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
+	uint64_t        removed;          /* index->removed when matches were checked */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];
 	const float    *inverse_tf;       /* of the index */
-	float           norm_base, norm_slope;
-	float           norms[RUN_LENGTHS];          /* k1 * (1 - b + b * length / mean) */
+	float           norm_base, norm_slope;       /* k1 * (1 - b + b * length / mean) */
 };
 
 static inline uint32_t search_docid(const struct search *search, uint32_t slot)
@@ -171,13 +173,23 @@ static inline uint32_t search_docid(const struct search *search, uint32_t slot)
 	return search->lists ? search->docids[slot] : (search->window << WINDOW_SHIFT) + slot;
 }
 
+/* Scores are whole multiples of 2^-15, so that sums below SCORE_EXACT are exact in any
+ * order: bounds hold to the last bit, and equal ones are known to be equal. */
+#define SCORE_EXACT 256.0f
+
+static inline float score_round(float score)
+{
+	const float magic = 384;          /* the last bit of a float there counts 2^-15 */
+	float sum = score + magic;
+	return score < 127 ? sum - magic : score;
+}
+
 /* Rises with tf and falls with length also as floats are rounded, so that bounds hold. */
 static inline float term_score(const struct search *search, float weight, uint8_t tf,
     uint32_t length)
 {
-	float norm = length < RUN_LENGTHS ? search->norms[length]
-	    : search->norm_base + search->norm_slope * (float)length;
-	return weight / (1 + norm * search->inverse_tf[tf]);
+	float norm = search->norm_base + search->norm_slope * (float)length;
+	return score_round(weight / (1 + norm * search->inverse_tf[tf]));
 }
 
 static inline void add_score(struct search *search, uint32_t slot, float score)
@@ -186,10 +198,10 @@ static inline void add_score(struct search *search, uint32_t slot, float score)
 	search->touched[slot / 64] |= 1ULL << (slot % 64);
 }
 
-/* Is this score too low to enter the results, also when sums are rounded differently? */
+/* Is this score too low to enter the results? What comes later loses against its equals. */
 static inline bool is_hopeless(const struct search *search, float bound)
 {
-	return bound * 1.0001f <= search->threshold;
+	return bound * search->slack <= search->threshold;
 }
 
 static inline const struct node *search_root(const struct search *search)
@@ -197,11 +209,10 @@ static inline const struct node *search_root(const struct search *search)
 	return &search->nodes[search->root];
 }
 
-/* All that parts of the query other than one of this bound can add; a little more, since a
- * difference loses digits. */
+/* All that parts of the query other than one of this bound can add. */
 static inline float bound_of_others(const struct search *search, float bound)
 {
-	return search_root(search)->bound * 1.00001f - bound;
+	return search_root(search)->bound * search->slack - bound;
 }
 
 /* ---- leaf.c ---------------------------------------------------------------------------- */
@@ -218,6 +229,10 @@ float best_bound(const struct search *search, float weight, const struct posting
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at);
 
 double geo_distance(double lon1, double lat1, double lon2, double lat2);
+
+/* Of all postings of a run decoded to PART_TFS. */
+void run_scores(const struct search *search, const struct posting_run *run, float weight,
+    float scores[PACK_COUNT]);
 
 /* ---- lists.c --------------------------------------------------------------------------- */
 
