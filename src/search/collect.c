@@ -1,6 +1,8 @@
 /* search/collect.c: the matches of a window are counted and offered to the results. */
 #include "search/run.h"
 
+#include <math.h>
+
 enum { COLLECT_UNIT = 256 };
 
 static void scores_clear(struct search *search)
@@ -77,22 +79,6 @@ static void document_offer(struct search *search, uint32_t slot)
 	top_offer(top, &entry);
 }
 
-/* Does no match have to be looked at? */
-static bool only_counts(const struct search *search)
-{
-	const struct top *top = &search->top;
-	return top->cap == 0 || (top->sort == SORT_SCORE && !search->scoring && top_is_full(top));
-}
-
-static void matches_count(struct search *search)
-{
-	for (uint32_t word = 0; word < search->words; word++) {
-		if (!search->total_is_known)
-			search->total += (uint32_t)__builtin_popcountll(search->matches[word]);
-		search->matches[word] = 0;
-	}
-}
-
 static void match_take(struct search *search, uint32_t slot)
 {
 	if (!search->total_is_known)
@@ -150,12 +136,75 @@ bool window_visit(struct search *search)
 	return count < SEARCH_VISIT_MAX;
 }
 
+/* ---- Narrowing -------------------------------------------------------------------------- */
+
+static void narrow_by_score(struct search *search, float worst)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		const float *scores = search->scores + word * 64;
+		uint64_t better = 0;
+		if (search->matches[word] == 0)
+			continue;
+		if (__builtin_popcountll(search->matches[word]) > 16) {
+			for (uint32_t i = 0; i < 64; i++)
+				better |= (uint64_t)(scores[i] > worst) << i;
+			search->matches[word] &= better;
+			continue;
+		}
+		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
+			if (!(scores[__builtin_ctzll(bits)] > worst))
+				search->matches[word] &= ~(bits & -bits);
+	}
+}
+
+/* Equal keys do not count: what is there already is newer. */
+static void narrow_by_number(struct search *search, const struct entry *worst)
+{
+	double low = -INFINITY, high = INFINITY;
+	if (search->lists)
+		return;
+	if (search->sort_column == NULL) {
+		memset(search->matches, 0, sizeof(search->matches));
+		return;
+	}
+	if (!worst->missing && search->top.descending)
+		low = nextafter(worst->number, INFINITY);
+	else if (!worst->missing)
+		high = nextafter(worst->number, -INFINITY);
+	column_filter(search->sort_column, search->window, low, high, search->matches);
+}
+
+void matches_narrow(struct search *search)
+{
+	const struct top *top = &search->top;
+	if (!top_is_full(top))
+		return;
+	uint64_t before = 0, after = 0;
+	for (uint32_t word = 0; word < search->words; word++)
+		before += (uint32_t)__builtin_popcountll(search->matches[word]);
+	if (top->cap == 0)
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+	else if (top->sort == SORT_SCORE && search->scoring)
+		narrow_by_score(search, top->entries[0].score);
+	else if (top->sort == SORT_SCORE)
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+	else if (top->sort == SORT_NUMBER)
+		narrow_by_number(search, &top->entries[0]);
+	for (uint32_t word = 0; word < search->words; word++)
+		after += (uint32_t)__builtin_popcountll(search->matches[word]);
+	if (!search->total_is_known)
+		search->total += before - after;
+}
+
 /* ---- The results ------------------------------------------------------------------------ */
 
 /* Drops matches that were removed since the last slice. */
 void matches_check(struct search *search)
 {
 	const struct docs *docs = &search->index->docs;
+	if (search->removed == search->index->removed)
+		return;
+	search->removed = search->index->removed;
 	if (!search->lists) {
 		const struct doc_window *window = docs_window(docs, search->window);
 		ASSERT(window != NULL);
@@ -175,12 +224,9 @@ void matches_check(struct search *search)
 bool window_collect(struct search *search)
 {
 	uint32_t left = COLLECT_UNIT;
+	matches_narrow(search);
 	for (uint32_t word = search->words; word-- > 0;) {
 		while (search->matches[word] != 0) {
-			if (only_counts(search)) {
-				matches_count(search);
-				break;
-			}
 			if (left-- == 0)
 				return false;
 			uint32_t bit = 63 - (uint32_t)__builtin_clzll(search->matches[word]);

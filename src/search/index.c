@@ -52,6 +52,8 @@ struct index *index_new(struct memory *memory, const struct index_options *optio
 	index->memory = memory;
 	index->k1 = usual ? 1.2 : options->k1;
 	index->b = usual ? 0.75 : options->b;
+	for (uint32_t i = 1; i <= POSTING_TF_MAX; i++)
+		index->inverse_tf[i] = 1 / (float)i;
 	docs_init(&index->docs, &index->documents_memory);
 	struct memory *terms = &index->dictionary_memory, *lists = &index->postings_memory;
 	dict_init(&index->dict, terms, lists, options->hash_seed);

@@ -31,6 +31,7 @@ struct index {
 	uint64_t       settled;           /* bytes carried over to it */
 	struct memory  documents_memory, postings_memory, dictionary_memory, columns_memory;
 	double         k1, b;
+	float          inverse_tf[POSTING_TF_MAX + 1];       /* 1 / tf */
 	struct docs    docs;
 	struct dict    dict;
 	struct dict    names;             /* field names; term ids are field ids */

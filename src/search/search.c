@@ -62,7 +62,9 @@ static void search_init(struct search *search, struct index *index,
 	search->below = search->limit;
 	search->window = docs_window_count(&index->docs);
 	search->words = WINDOW_WORDS;
-	search->scoring = options->sort_field.len == 0 || options->with_scores;
+	bool ranks = options->sort_field.len == 0 && options->offset + options->limit > 0;
+	search->scoring = ranks || options->with_scores || options->visit != NULL;
+	search->removed = index->removed;
 	search->shows_all = options->visit != NULL || options->facet_count > 0;
 	search->holds_ordinals = search->shows_all;
 	index->ordinal_users += search->holds_ordinals;
@@ -225,6 +227,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 	}
 	for (uint64_t spent = 1; search->phase != PHASE_DONE; spent++) {
 		enum err err = search_unit(search, budget);
+		search->units++;
 		if (err != OK) {
 			search_release(search);
 			search->top.count = 0;
@@ -235,6 +238,13 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 			return ERR_AGAIN;
 	}
 	return OK;
+}
+
+void search_get_profile(const struct search *search, struct search_profile *profile)
+{
+	CHECK_OBJ(search, SEARCH_MAGIC);
+	*profile = (struct search_profile){search->units, search->blocks_read,
+	    search->blocks_skipped, search->windows};
 }
 
 void search_get_results(struct search *search, struct search_results *results)

@@ -268,5 +268,13 @@ struct search_facet_value {
 size_t search_get_facet(
     struct search *search, size_t at, const struct search_facet_value **values);
 
+/* What the search did so far. */
+struct search_profile {
+	uint64_t units;                   /* see search_budget */
+	uint64_t blocks_read, blocks_skipped;     /* of postings; skipped by their bounds */
+	uint64_t windows;                 /* of 4096 documents that were looked into */
+};
+void search_get_profile(const struct search *search, struct search_profile *profile);
+
 /* At any time, also before the end. */
 void search_free(struct search *search);
