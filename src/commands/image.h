@@ -67,14 +67,21 @@ struct image_scan_words {
 	const struct query_param *params;
 	size_t                    param_count;
 	bool                      with_scores;
+	bool                      no_query;       /* nothing to visit: only work() runs */
 };
 /* The caller has filled visit, work (may be NULL), reply, explain (may be NULL) and free, which
  * runs at the end, whatever happens. */
 void image_scan_run(
     struct call *call, struct image_scan *scan, const struct image_scan_words *words);
+/* IMG.SUGGEST with the prefix at argv[at] and options behind it; FT.SUGGET has more of them. */
+void image_suggest_run(struct call *call, uint32_t at, bool ft);
 enum { IMAGE_PARAMS_MAX = 64 };
 /* IMG.AGGREGATE with the query at argv[query]; `ft`: the reply is FT.AGGREGATE's. */
 void image_aggregate_run(struct call *call, uint32_t query, bool ft);
+/* ft_search.c. The index of FT commands: false: an error was replied. */
+bool ft_index_is_known(struct call *call, struct span name);
+/* FT.SEARCH with the query at argv[query] and its words behind it. */
+void ft_search_run(struct call *call, uint32_t query);
 /* The error text for how a search ended. */
 const char *search_error_text(enum err err);
 

@@ -81,7 +81,8 @@ static bool scan_prepare(
 void image_scan_run(
     struct call *call, struct image_scan *scan, const struct image_scan_words *words)
 {
-	ASSERT(scan->visit != NULL && scan->reply != NULL && scan->free != NULL);
+	ASSERT(words->no_query ? scan->work != NULL : scan->visit != NULL);
+	ASSERT(scan->reply != NULL && scan->free != NULL);
 	scan->engine = call->engine;
 	scan->call = call;
 	scan->db = call->session->db;
@@ -90,7 +91,8 @@ void image_scan_run(
 	scan->task.done = scan_done;
 	scan->task.work = scan->work != NULL ? scan_work : NULL;
 	scan->task.ctx = scan;
-	if (!scan_prepare(call, scan, words)) {
+	scan->task.searched = words->no_query;
+	if (!words->no_query && !scan_prepare(call, scan, words)) {
 		search_task_fini(&scan->task);
 		scan->free(scan);
 		return;

@@ -92,22 +92,23 @@ struct call {
 	const struct span    *argv;
 	struct body         **bodies;
 	uint64_t              hash;
-	bool                  has_hash;
+	bool                  has_hash, parked, failed;      /* by call_park; an error was written */
 	struct reply         *reply;
 	uint64_t              gate;       /* LSN that must be safe before the reply leaves */
 	struct slot          *slot;       /* set once deferred */
-	bool                  parked;     /* set by call_park */
-	bool                  failed;     /* an error reply was written */
+	struct slot_hook     *hook;       /* for that slot, or NULL */
 	bool                  may_wait;   /* a full log parks it instead of failing it */
 };
 
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
  * (slot->session is NULL then and nothing is sent). */
+struct slot_hook { void (*finishing)(struct slot_hook *hook, struct slot *slot); };
 struct slot {
 	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
+	bool            pending;
+	struct slot_hook *hook;           /* NULL, or who adds to the reply at its end */
 	struct list     link;
 	struct session *session;
-	bool            pending;
 	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;

@@ -138,6 +138,11 @@ static void put_colours(
     struct similar *similar, struct similar_window *window, uint32_t slot, uint32_t colours)
 {
 	ASSERT(colours <= UINT16_MAX);
+	for (uint32_t i = 0; i < COLOURS_MAX; i++) {
+		uint32_t old = window->colours == NULL ? 0 : window->colours[slot];
+		similar->colour_docs[i] += colours >> i & 1;
+		similar->colour_docs[i] -= old >> i & 1;
+	}
 	if (window->colours == NULL && colours == 0)
 		return;
 	if (window->colours == NULL)
@@ -194,6 +199,14 @@ uint32_t similar_colours(const struct similar *similar, uint32_t docid)
 	const struct similar_window *window = similar_window(similar, docid >> WINDOW_SHIFT);
 	return window == NULL || window->colours == NULL ? 0
 	                                                 : window->colours[docid % WINDOW_DOCS];
+}
+
+uint32_t similar_colours_used(const struct similar *similar)
+{
+	uint32_t mask = 0;
+	for (uint32_t i = 0; i < COLOURS_MAX; i++)
+		mask |= (uint32_t)(similar->colour_docs[i] > 0) << i;
+	return mask;
 }
 
 /* ---- Filters ---- */

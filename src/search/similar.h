@@ -44,6 +44,9 @@ const uint8_t *similar_hash(const struct similar *similar, uint32_t docid);
 /* 0: not known. */
 uint32_t similar_colours(const struct similar *similar, uint32_t docid);
 
+/* Bits of all colours that any document has. */
+uint32_t similar_colours_used(const struct similar *similar);
+
 /* Clear in `mask` every document of the window that has none of these colours; whose colours
  * are known; that has no hash. */
 void similar_filter_colours(const struct similar *similar, uint32_t window, uint32_t colours,

@@ -4,7 +4,7 @@
 #include "search/similar.h"
 
 enum {
-	CHUNKS = 16, CHUNK_VALUES = 1 << 16,
+	COLOURS_MAX = 16, CHUNKS = 16, CHUNK_VALUES = 1 << 16,
 	/* In windows: */
 	RUN_SMALL = 1 << 6, RUN_LARGE = 1 << 8, RUNS_IN_LARGE = RUN_LARGE / RUN_SMALL,
 	ID_BYTES = 3,                     /* of a document within a run */
@@ -48,6 +48,7 @@ struct similar {
 	uint32_t                run_cap;
 	uint32_t                version;  /* of the set of runs */
 	uint64_t                hashes, coloured, late;
+	uint64_t                colour_docs[COLOURS_MAX];
 	uint64_t                tried;    /* late when nothing was left to build */
 	uint64_t                gone;     /* from runs, since they were all looked at */
 	struct similar_build    build;

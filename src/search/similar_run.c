@@ -253,8 +253,8 @@ bool similar_step_is_due(const struct similar *similar)
 {
 	/* As much as a small run holds has come, or gone; or what was begun goes on. */
 	const uint64_t much = (uint64_t)RUN_SMALL * WINDOW_DOCS;
-	return similar->build.run != NULL || similar->trash != NULL || similar->look != 0 || similar->late >= similar->tried + much ||
-	    similar->gone >= much / 2;
+	return similar->build.run != NULL || similar->trash != NULL || similar->look != 0 ||
+	    similar->late >= similar->tried + much || similar->gone >= much / 2;
 }
 
 enum err similar_step(struct similar *similar, const struct search_budget *budget)
