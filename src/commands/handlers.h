@@ -4,6 +4,7 @@
 
 void cmd_append(struct call *call);
 void cmd_auth(struct call *call);
+void cmd_bgsave(struct call *call);
 void cmd_client_getname(struct call *call);
 void cmd_client_id(struct call *call);
 void cmd_client_info(struct call *call);
@@ -74,6 +75,7 @@ void cmd_latency_latest(struct call *call);
 void cmd_latency_reset(struct call *call);
 void cmd_lolwut(struct call *call);
 void cmd_memory_usage(struct call *call);
+void cmd_lastsave(struct call *call);
 void cmd_mget(struct call *call);
 void cmd_mset(struct call *call);
 void cmd_msetnx(struct call *call);
@@ -93,6 +95,7 @@ void cmd_randomkey(struct call *call);
 void cmd_rename(struct call *call);
 void cmd_renamenx(struct call *call);
 void cmd_reset(struct call *call);
+void cmd_save(struct call *call);
 void cmd_scan(struct call *call);
 void cmd_select(struct call *call);
 void cmd_set(struct call *call);

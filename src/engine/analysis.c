@@ -110,6 +110,8 @@ void analysis_note(
 	const struct image_analysis *analysis = &meta->analysis;
 	struct transform_plan plan;
 	analysis_forget(engine, db, entry);
+	if (entry_image(entry)->docid == DOCID_NONE)
+		return;                   /* it comes again with its document */
 	if (analysis->state == ANALYSIS_DONE)
 		similar_put(engine->similars[db], entry_image(entry)->docid,
 		    analysis_has_phash(analysis) ? analysis->phash : NULL, palette_mask(analysis));

@@ -1,4 +1,5 @@
 /* engine/document.c: an image's metadata as a document of the search index. */
+#include "engine/analysis.h"
 #include "engine/image.h"
 
 #include "base/number.h"
@@ -93,6 +94,9 @@ enum err engine_index_add(
 		field->name = meta->attrs[i].name;
 		field->text = meta->attrs[i].value;
 	}
-	return index_add(index, document.fields, document.count, entry,
+	enum err err = index_add(index, document.fields, document.count, entry,
 	    &entry_image(entry)->docid);
+	if (err == OK)
+		analysis_note(engine, db, entry, meta);
+	return err;
 }

@@ -226,14 +226,16 @@ struct engine {
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
-	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct analyser       *analyser;  /* engine/analysis.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
+	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
+	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
+	uint64_t               replay_lsn, awaited;   /* while loading; see recover.c */
 	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;
-	uint32_t               session_count;
-	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
 	struct scrub          *scrub;     /* engine/verify.h */
@@ -243,20 +245,19 @@ struct engine {
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t               slowlog_len;
-	uint64_t               slowlog_next_id;
+	uint32_t               session_count, slowlog_len;
+	uint64_t               session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions;
+	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
-	uint64_t               started_us;
+	uint64_t               started_us, used_memory_peak;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
-	uint64_t               used_memory_peak;
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
@@ -273,8 +274,7 @@ MUST_CHECK enum err engine_open(struct engine *engine);
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void engine_free(struct engine *engine);
 
-/* End of a pass of the loop: log batch out, searches' next slices, expiry, tier moves.
- * True if it wants to run again without waiting. */
+/* End of a pass: log batch out, next slices of all that goes on. True: again, without waiting. */
 bool engine_pass(struct engine *engine);
 
 /* After a CONFIG SET. */

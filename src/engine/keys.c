@@ -1,6 +1,8 @@
 /* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
 #include "engine/apply.h"
 
+#include "engine/checkpoint.h"
+
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type)
 {
 	const struct settings *settings = engine->settings;

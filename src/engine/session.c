@@ -81,13 +81,13 @@ static struct slot *slot_new(struct session *session)
 static void slot_give_up(struct slot *slot)
 {
 	char text[320];
-	uint32_t calls = slot->calls > 0 ? slot->calls : 1;
 	ASSERT(!slot->pending);
 	if (reply_is_empty(&slot->reply))
 		return;                       /* CLIENT REPLY OFF */
+	ASSERT(slot->calls > 0);
 	error_text(ERR_READONLY, (struct span){0}, text, sizeof(text));
 	reply_clear(&slot->reply);
-	for (uint32_t i = 0; i < calls; i++)
+	for (uint32_t i = 0; i < slot->calls; i++)
 		engine_error(slot->engine, &slot->reply, text);
 }
 
@@ -186,6 +186,7 @@ struct slot *call_defer(struct call *call, uint64_t reserve)
 	ASSERT(!call->parked);
 	struct slot *slot = slot_new(call->session);
 	slot->pending = true;
+	slot->calls = 1;
 	slot->gate = call->gate;
 	slot->reserved_bytes = reserve;
 	slot->hook = call->hook;
@@ -206,8 +207,10 @@ void slot_finish(struct slot *slot)
 		slot_free(slot);
 		return;
 	}
-	if (slot->session->reply_mode != REPLY_ON)
+	if (slot->session->reply_mode != REPLY_ON) {
 		reply_clear(&slot->reply);
+		slot->calls = 0;
+	}
 	session_flush(slot->session);
 }
 
@@ -382,7 +385,10 @@ void slot_fail(struct slot *slot, enum err err, struct span key)
 void session_error(struct session *session, const char *text)
 {
 	struct reply *reply = &session->out;
-	if (!list_is_empty(&session->slots))
-		reply = &slot_new(session)->reply;
+	if (!list_is_empty(&session->slots)) {
+		struct slot *slot = slot_new(session);
+		slot->calls = 1;
+		reply = &slot->reply;
+	}
 	engine_error(session->engine, reply, text);
 }

@@ -61,6 +61,8 @@ const struct setting settings_table[] = {
 	INT("spare-segments", spare_segments, "5", 2, 64, SETTING_IMMUTABLE),
 	INT("batch-delay", batch_delay_ms, "50", 1, 1000, SETTING_IMMUTABLE),
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
+	INT("checkpoint-interval", checkpoint_interval_s, "300", 0, 86400, 0),
+	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
 	TEXT("rewind-to", rewind_to, "", SETTING_IMMUTABLE),
 	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),

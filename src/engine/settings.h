@@ -34,6 +34,8 @@ struct settings {
 	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
 	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
+	int64_t  checkpoint_interval_s;
+	uint64_t checkpoint_bytes;
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
 	char     open_at[SETTING_TEXT_MAX], rewind_to[SETTING_TEXT_MAX];

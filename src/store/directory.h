@@ -29,9 +29,10 @@ enum {
 	ENTRY_VALUE_BLOCK = 8,    /* string: an own block, for values over ENTRY_INLINE_MAX */
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
+	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
-	ENTRY_UNSEEN = 128,       /* image: its pixels have not been analysed yet */
-	ENTRY_QUIET_META = 256,   /* image: its metadata record began no version of its own */
+	ENTRY_UNSEEN = 256,       /* image: its pixels have not been analysed yet */
+	ENTRY_QUIET_META = 512,   /* image: its metadata record began no version of its own */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };

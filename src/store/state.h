@@ -14,6 +14,7 @@
 #include "store/batch.h"
 #include "store/chain.h"
 #include "store/chain_table.h"
+#include "store/checkpoint.h"
 #include "store/read.h"
 #include "store/footer.h"
 #include "store/scan.h"
@@ -40,6 +41,7 @@ enum segment_state {
 	SEGMENT_ACTIVE,
 	SEGMENT_SEALED,       /* nothing more is written to it */
 	SEGMENT_RETIRING,     /* being recycled or unlinked */
+	SEGMENT_LOST,         /* its file is missing, though a checkpoint names its records */
 };
 
 struct footer;
@@ -175,6 +177,7 @@ struct store {
 	uint32_t             retiring;
 	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
+	struct checkpoint    checkpoint;
 	struct cleaner      *cleaner;
 	struct void_range   *voids;               /* LSNs that were cut; for the cleaner */
 	uint32_t             void_count, void_cap;
@@ -210,16 +213,6 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 {
 	return (struct stamp){segment->id, segment->nonce, offset};
 }
-
-/* ---- footer_make.c ---- */
-/* The batch is durable: its records enter the footer, which is written with the seal. */
-void footer_note_durable(struct batch *batch);
-void footer_write(struct segment *segment, const struct commit_block *seal);
-void footer_drop(struct segment *segment);
-/* A record was added to a batch of this segment: room is kept for its item. */
-void footer_count(struct segment *segment, const struct record *record);
-/* Where the room for batches ends if `record` (or NULL) came too. */
-uint64_t footer_end_for(const struct segment *segment, const struct record *record);
 
 /* ---- maker.c ---- */
 void maker_init(struct store *store);
@@ -298,3 +291,5 @@ MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
 void recovery_no_room(struct store *store);     /* it need not wait for more spares */
+
+#include "store/snapshot.h"

@@ -71,6 +71,11 @@ enum err store_new(struct io *io, const struct store_options *options,
 	maker_init(store);
 	chain_init(store);
 	clean_init(store);
+	err = checkpoint_init(store);
+	if (err != OK) {
+		store_free(store);
+		return err;
+	}
 	*out = store;
 	return OK;
 }
@@ -99,6 +104,7 @@ static void store_teardown(struct store *store)
 	memory_free(store->memory, store->segments, store->segment_cap * sizeof(*store->segments));
 	maker_fini(store);
 	chain_fini(store);
+	checkpoint_fini(store);
 	memory_free(store->memory, store->voids, store->void_cap * sizeof(*store->voids));
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
@@ -370,6 +376,7 @@ void store_flush(struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	for (int number = 0; number <= STREAM_WARM; number++)
 		commit_pump(&store->streams[number]);     /* the cleaner sends its own */
+	checkpoint_pump(store);
 }
 
 void store_sync(struct store *store)
@@ -389,6 +396,10 @@ void store_sync(struct store *store)
 	commit_pump(stream);
 }
 
+uint64_t store_appended_bytes(const struct store *store)
+{
+	return store->stats.appended_bytes;
+}
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
 uint64_t store_recorded_lsn(const struct store *store) { return store->recorded_lsn; }
@@ -445,7 +456,7 @@ static bool store_is_quiet(const struct store *store)
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
 	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
-	    clean_is_idle(store);
+	    clean_is_idle(store) && checkpoint_is_idle(store);
 }
 
 void store_check_closed(struct store *store)
