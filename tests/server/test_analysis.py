@@ -99,6 +99,33 @@ def test_it_survives_kill_9_and_is_not_made_again(server):
     assert [info(client, f"k{i}", "phash", "palette", "placeholder", "tags") for i in range(20)] == before
 
 
+def test_it_survives_a_start_from_a_checkpoint(server):
+    client = server.client()
+    for i in range(10):
+        put(client, f"k{i}", picture(i), "TITLE", "x")
+    analysed(client, 10)
+    client.execute_command("SAVE")
+    put(client, "later", picture(11))
+    analysed(client, 11)
+    client.execute_command("IMG.EDIT", "k3", "TITLE", "y")
+    put(client, "flush", picture(12))
+    keys = [f"k{i}" for i in range(10)] + ["later"]
+    before = [(info(client, key, "phash", "palette", "title"), client.execute_command("IMG.VERSIONS", key)) for key in keys]
+    server.kill()
+    server.start()
+    client = server.client()
+    assert analysed(client)["analysis_done"] <= 2
+    assert [(info(client, key, "phash", "palette", "title"), client.execute_command("IMG.VERSIONS", key)) for key in keys] == before
+    until(lambda: client.execute_command("IMG.SIMILAR", "k1") is not None)
+    assert client.execute_command("IMG.SIMILAR", "k1", "MAXDIST", 256)[0] == 11
+    client.execute_command("SAVE")
+    server.kill()
+    server.start()
+    client = server.client()
+    analysed(client)
+    assert [(info(client, key, "phash", "palette", "title"), client.execute_command("IMG.VERSIONS", key)) for key in keys] == before
+
+
 def test_what_was_not_analysed_is_found_at_the_next_start(make_server):
     server = make_server("--analysis", "no")
     client = server.client()
