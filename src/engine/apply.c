@@ -78,6 +78,8 @@ static void entry_install(struct engine *engine, const struct target *target,
 	engine_touch(engine, target->db, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
+		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
+			notify(engine, NOTIFY_NEW, "new", target->db, target->key);
 		return;
 	}
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
@@ -265,6 +267,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	struct flush_walk walk = {
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
+	watch_flushed(engine, db);
 	directory_step(directory, 0xffffffff);
 	do
 		cursor = directory_scan(directory, cursor, flush_retire, &walk);

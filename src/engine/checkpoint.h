@@ -42,7 +42,7 @@ void chunk_write_entry(const struct engine *engine, struct buf *out, struct entr
 void chunk_write_settings(struct engine *engine, struct buf *out);
 
 /* chunk.c: the store's events. */
-void engine_load_begin(void *ctx, uint64_t seed, uint64_t replay_lsn);
+void engine_load_begin(void *ctx, const struct store_load *load);
 enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 enum err engine_load_settings(void *ctx, struct span bytes);
 void engine_load_reset(void *ctx);

@@ -21,6 +21,7 @@ enum {
 	CHUNK_FETCH = 64,                 /* string: its value is read from its record */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
+enum { ITEMS_AHEAD = 16 };
 
 /* ---- Out ---- */
 
@@ -81,7 +82,7 @@ struct chunk_item {
 	uint8_t      head;
 	struct span  key, value;
 	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, since_ms, heat;
-	uint64_t     meta_lsn, meta_s, meta_ms;
+	uint64_t     meta_lsn, meta_s, meta_ms, hash;
 	struct place place, meta;
 };
 
@@ -164,6 +165,22 @@ static struct entry *load_string(struct engine *engine, struct chunk_item *item)
 	return entry;
 }
 
+static void load_item(struct engine *engine, uint8_t db, struct chunk_item *item)
+{
+	struct directory *directory = &engine->directories[db];
+	/* A table that grew while it was read may have shown a key twice. */
+	if (directory_find(directory, item->key, item->hash) != NULL)
+		return;
+	struct entry *entry = (item->head & CHUNK_TYPE) == ENTRY_IMAGE
+	    ? load_image(engine, db, item) : load_string(engine, item);
+	entry->lsn = item->lsn & LSN_MASK;
+	entry->access_s = (uint32_t)item->access_s;
+	if (item->expire_ms != 0)
+		entry_expiry(entry)->at_ms = item->expire_ms;
+	directory_insert(directory, entry, item->hash);
+}
+
+/* A few are taken at a time, so that their buckets are on the way when it is their turn. */
 enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span bytes)
 {
 	struct engine *engine = ctx;
@@ -171,36 +188,34 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 	if (db == CHUNK_PAST)
 		return past_load_chunk(engine, count, bytes);
 	struct directory *directory = &engine->directories[db];
-	for (; bytes.len > 0; count--) {
-		struct chunk_item item;
-		if (count == 0 || !take_item(&bytes, &item))
-			return ERR_CORRUPT;
-		uint64_t hash = directory_hash(directory, item.key);
-		/* A table that grew while it was read may have shown a key twice. */
-		if (directory_find(directory, item.key, hash) != NULL)
-			continue;
-		struct entry *entry = (item.head & CHUNK_TYPE) == ENTRY_IMAGE
-		    ? load_image(engine, db, &item) : load_string(engine, &item);
-		entry->lsn = item.lsn & LSN_MASK;
-		entry->access_s = (uint32_t)item.access_s;
-		if (item.expire_ms != 0)
-			entry_expiry(entry)->at_ms = item.expire_ms;
-		directory_insert(directory, entry, hash);
+	while (bytes.len > 0) {
+		struct chunk_item items[ITEMS_AHEAD];
+		uint32_t taken = 0;
+		for (; taken < ITEMS_AHEAD && bytes.len > 0; taken++, count--) {
+			struct chunk_item *item = &items[taken];
+			if (count == 0 || !take_item(&bytes, item))
+				return ERR_CORRUPT;
+			item->hash = directory_hash(directory, item->key);
+			directory_prefetch(directory, item->hash);
+		}
+		for (uint32_t i = 0; i < taken; i++)
+			load_item(engine, db, &items[i]);
 	}
 	return count == 0 ? OK : ERR_CORRUPT;
 }
 
-void engine_load_begin(void *ctx, uint64_t seed, uint64_t replay_lsn)
+void engine_load_begin(void *ctx, const struct store_load *load)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	engine->replay_lsn = replay_lsn;
+	engine->replay_lsn = load->replay_lsn;
 	/* What is not marked from here on is as in the slot that is loaded; the other slot is
 	 * void, and the store asks for all of it. */
 	memset(engine->marks, 0, sizeof(*engine->marks) * DATABASE_COUNT);
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
 		ASSERT(directory_count(&engine->directories[db]) == 0);
-		directory_init(&engine->directories[db], &engine->memory.values, seed);
+		directory_init(&engine->directories[db], &engine->memory.values, load->seed);
+		directory_reserve(&engine->directories[db], load->counts[db]);
 	}
 }
 

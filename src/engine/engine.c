@@ -141,6 +141,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->waits);
 	list_init(&engine->checks);
 	list_init(&engine->pressed);
+	list_init(&engine->watchers);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
 	random_init(&engine->random, seed);
@@ -279,6 +280,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
 	checks_cancel(engine);
 	image_service_free(engine);

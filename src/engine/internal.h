@@ -2,6 +2,8 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/past.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
 #include "store/chunks.h"
 
 #include <stdarg.h>
@@ -12,6 +14,14 @@ enum { ENGINE_MAGIC = 0x454e474e };
 
 /* The key's entry changed: the next checkpoint of either slot writes it. */
 static inline void engine_touch(struct engine *engine, uint8_t db, uint64_t hash)
+{
+	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
+	if (UNLIKELY(engine->watch_filter != NULL))
+		watch_touched(engine, db, hash);
+}
+
+/* The same where only the place of a record changed. */
+static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_t hash)
 {
 	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
 }

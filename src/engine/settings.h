@@ -55,6 +55,10 @@ struct settings {
 	int64_t  analysis_concurrency;
 	/* search */
 	int64_t  search_slice_us, search_timeout_ms;
+	/* messages */
+	int64_t  notify_events;           /* NOTIFY_* of engine/pubsub.h */
+	uint64_t pubsub_limit, pubsub_soft_limit;
+	int64_t  pubsub_soft_seconds;
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
 	bool     hide_user_data_from_log;
@@ -62,7 +66,7 @@ struct settings {
 
 enum setting_kind {
 	SETTING_BOOL, SETTING_INT, SETTING_BYTES, SETTING_TEXT, SETTING_ENUM,
-	SETTING_OCTAL,
+	SETTING_OCTAL, SETTING_EVENTS,
 };
 
 enum {

@@ -7,6 +7,13 @@
 /* Sets of chunks: one for each database, and one for what the owner keeps beside them. */
 enum { CHUNK_SETS = DATABASE_COUNT + 1 };
 
+/* What load_begin() is told. */
+struct store_load {
+	uint64_t seed;                      /* of the directories */
+	uint64_t replay_lsn;
+	uint64_t counts[CHUNK_SETS];        /* of what is in the chunks of each set */
+};
+
 /* One checkpoint being written; the owner's storage until done(). The owner takes its memory in
  * chunks, 2^bits of each set (of a database: keys whose hash has the same lowest bits). It need
  * not hand over a chunk that has not changed since it was last written to this slot. */

@@ -128,6 +128,8 @@ struct directory {
 };
 
 void directory_init(struct directory *directory, struct memory *memory, uint64_t seed);
+/* Of an empty one: so many entries are coming. */
+void directory_reserve(struct directory *directory, uint64_t count);
 void directory_fini(struct directory *directory);         /* frees every entry */
 
 static inline uint64_t directory_hash(const struct directory *directory, struct span key)

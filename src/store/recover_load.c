@@ -7,9 +7,9 @@
  */
 #include "store/recovery.h"
 
-#include <stdlib.h>
+#include "store/chunks.h"
 
-enum { LOAD_BYTES = 2 << 20 };
+#include <stdlib.h>
 
 enum load_step {
 	LOAD_BEGIN,
@@ -74,9 +74,7 @@ void recover_load_free(struct recovery *recovery)
 {
 	struct memory *memory = recovery->store->memory;
 	buf_fini(&recovery->manifest_file);
-	if (recovery->chunk != NULL)
-		memory_free(memory, recovery->chunk, recovery->chunk_cap);
-	recovery->chunk = NULL;
+	recover_chunks_free(recovery);
 	memory_free(memory, recovery->fetches,
 	    recovery->fetch_cap * sizeof(*recovery->fetches));
 	memory_free(memory, recovery->links, recovery->link_cap * sizeof(*recovery->links));
@@ -216,23 +214,6 @@ static void load_go(struct recovery *recovery, enum load_step step)
 	if (step == LOAD_OPEN) {
 		io_open(store->io, &recovery->op, checkpoint->path[header->slot],
 		    IO_READ | IO_WRITE | direct);
-	} else if (step == LOAD_READ) {
-		struct manifest_chunk chunk =
-		    manifest_chunk_at(&recovery->manifest, recovery->chunk_at);
-		const struct io_transfer transfer = {
-			.fd = recovery->load_fd,
-			.offset = chunk.offset,
-			.iov = &recovery->iov,
-			.iov_count = 1,
-		};
-		/* As many chunks at once as there is room for: they follow each other. */
-		uint64_t rest = round_up(header->file_bytes, SECTOR) - chunk.offset;
-		recovery->chunk_from = chunk.offset;
-		recovery->iov = (struct iovec){
-			.iov_base = recovery->chunk,
-			.iov_len = (size_t)min_u64(recovery->chunk_cap, rest),
-		};
-		io_read(store->io, &recovery->op, &transfer);
 	} else if (step == LOAD_CLOSE) {
 		io_close(store->io, &recovery->op, recovery->load_fd);
 		recovery->load_fd = -1;
@@ -245,57 +226,13 @@ static void load_go(struct recovery *recovery, enum load_step step)
 	}
 }
 
-static bool load_make_room(struct recovery *recovery, uint32_t bytes)
+/* All chunks are taken over, or one of them could not be. */
+void recover_chunks_over(struct recovery *recovery, bool bad)
 {
-	struct memory *memory = recovery->store->memory;
-	size_t need = (size_t)max_u64(round_up(bytes, SECTOR), LOAD_BYTES);
-	if (recovery->chunk_cap >= need)
-		return true;
-	if (recovery->chunk != NULL)
-		memory_free(memory, recovery->chunk, recovery->chunk_cap);
-	recovery->chunk_cap = (size_t)round_up(need + need / 4, SECTOR);
-	recovery->chunk = memory_try_alloc_aligned(memory, SECTOR, recovery->chunk_cap);
-	if (recovery->chunk == NULL)
-		recovery->chunk_cap = 0;
-	return recovery->chunk != NULL;
-}
-
-/* On to the next chunk, or to what follows them. */
-static void load_next(struct recovery *recovery)
-{
-	if (recovery->chunk_at == recovery->manifest.header.chunk_count) {
-		load_go(recovery, LOAD_CLOSE);
-		return;
-	}
-	struct manifest_chunk chunk = manifest_chunk_at(&recovery->manifest, recovery->chunk_at);
-	if (load_make_room(recovery, chunk.bytes)) {
-		load_go(recovery, LOAD_READ);
-		return;
-	}
-	recovery->load_bad = true;
+	ASSERT(recovery->load_step == LOAD_READ);
+	recovery->load_bad = bad;
+	recover_chunks_free(recovery);
 	load_go(recovery, LOAD_CLOSE);
-}
-
-/* All chunks that were read as a whole; one at least. */
-static bool load_take_chunks(struct recovery *recovery, int32_t result)
-{
-	struct store *store = recovery->store;
-	uint32_t first = recovery->chunk_at;
-	uint64_t end = recovery->chunk_from + (result < 0 ? 0 : (uint64_t)result);
-	store->stats.read_bytes += recovery->iov.iov_len;
-	for (; recovery->chunk_at < recovery->manifest.header.chunk_count; recovery->chunk_at++) {
-		struct manifest_chunk chunk =
-		    manifest_chunk_at(&recovery->manifest, recovery->chunk_at);
-		if (chunk.offset < recovery->chunk_from || chunk.offset + chunk.bytes > end)
-			break;
-		struct span bytes =
-		    span_of(recovery->chunk + (chunk.offset - recovery->chunk_from), chunk.bytes);
-		if (manifest_chunk_crc(&chunk, bytes) != chunk.crc)
-			return false;
-		if (store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) != OK)
-			return false;
-	}
-	return recovery->chunk_at > first;
 }
 
 /* The slot goes on from where it is. */
@@ -359,17 +296,11 @@ static void load_done(struct io_op *op, int32_t result)
 	case LOAD_OPEN:
 		recovery->load_fd = result;
 		recovery->load_bad = result < 0;
+		recovery->load_step = LOAD_READ;
 		if (result < 0)
 			load_closed(recovery);
 		else
-			load_next(recovery);
-		break;
-	case LOAD_READ:
-		recovery->load_bad = !load_take_chunks(recovery, result);
-		if (recovery->load_bad)
-			load_go(recovery, LOAD_CLOSE);
-		else
-			load_next(recovery);
+			recover_chunks(recovery);
 		break;
 	case LOAD_CLOSE:
 		load_closed(recovery);
@@ -383,6 +314,7 @@ static void load_done(struct io_op *op, int32_t result)
 		recovery_run(recovery);
 		break;
 	case LOAD_BEGIN:
+	case LOAD_READ:
 	case LOAD_FETCH:
 		break;
 	}
@@ -620,16 +552,25 @@ void recover_give_up_load(struct recovery *recovery)
 	io_timer_set(recovery->store->io, &recovery->timer, 0);
 }
 
+static void load_tell_begin(struct recovery *recovery)
+{
+	const struct manifest *manifest = &recovery->manifest;
+	struct store_load load = {
+		.seed = manifest->header.seed, .replay_lsn = manifest->header.replay_lsn};
+	for (uint32_t i = 0; i < manifest->header.chunk_count; i++) {
+		struct manifest_chunk chunk = manifest_chunk_at(manifest, i);
+		load.counts[chunk.db] += chunk.count;
+	}
+	recovery->store->events.load_begin(recovery->store->ctx, &load);
+}
+
 bool recover_load(struct recovery *recovery)
 {
-	struct store *store = recovery->store;
-	if (!io_op_is_idle(&recovery->op))
+	if (!io_op_is_idle(&recovery->op) || recovery->load_step == LOAD_READ)
 		return false;
 	if (recovery->load_step == LOAD_BEGIN && recovery->has_manifest) {
 		recovery->load_begun = true;
-		recovery->chunk_at = 0;
-		store->events.load_begin(store->ctx, recovery->manifest.header.seed,
-		    recovery->manifest.header.replay_lsn);
+		load_tell_begin(recovery);
 		load_add_chains(recovery);
 		if (recovery->link_count > 1)
 			qsort(recovery->links, recovery->link_count, sizeof(*recovery->links),

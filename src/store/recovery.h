@@ -120,10 +120,7 @@ struct recovery {
 	uint64_t          replay_lsn;     /* 0: no checkpoint */
 	uint8_t           load_step;
 	int               load_fd;
-	uint32_t          chunk_at;
-	uint8_t          *chunk;
-	size_t            chunk_cap;
-	uint64_t          chunk_from;     /* where in the file the bytes begin */
+	struct chunk_reader *chunks;      /* recover_chunks.c; NULL: none are being read */
 	struct place     *fetches;        /* records to be told because a chunk lacks their body */
 	uint32_t          fetch_count, fetch_cap, fetch_at;
 	struct link_body *links;          /* by LSN once chunks are loaded */
@@ -160,6 +157,11 @@ void recover_load_free(struct recovery *recovery);
 void recover_restart(struct recovery *recovery);
 /* The same from within a phase, which ends with false. */
 void recover_give_up_load(struct recovery *recovery);
+
+/* recover_chunks.c: all chunks of the manifest, from load_fd, to the owner; then ... */
+void recover_chunks(struct recovery *recovery);
+void recover_chunks_over(struct recovery *recovery, bool bad);     /* recover_load.c */
+void recover_chunks_free(struct recovery *recovery);
 
 /* recover_scan.c: each true when the phase is over. */
 bool recover_scan(struct recovery *recovery);

@@ -31,6 +31,7 @@
 #include "store/body.h"
 
 struct store;
+struct store_load;
 
 enum record_type {
 	RECORD_IMAGE = 1,       /* key, metadata, body */
@@ -43,6 +44,7 @@ enum record_type {
 	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
+	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
 	RECORD_TYPE_COUNT
 };
 
@@ -104,7 +106,7 @@ struct store_events {
 	/* Recovery from a checkpoint, before any recovered(): memory is empty and gets this seed;
 	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
 	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
-	void (*load_begin)(void *ctx, uint64_t seed, uint64_t replay_lsn);
+	void (*load_begin)(void *ctx, const struct store_load *load);
 	/* One chunk as it was handed over. ERR_CORRUPT: this checkpoint is of no use. */
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
@@ -168,6 +170,11 @@ void store_expect(struct store *store, uint64_t bytes);
  * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
 MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_group(struct store *store);
+/* The same where nobody knows how many records will come: whatever is appended up to
+ * store_end_transaction is one group, also what has groups of its own. Bounds as above. */
+MUST_CHECK enum err store_begin_transaction(
+    struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
+void store_end_transaction(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);
