@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 
 #define TINTYPE_VERSION "0.1.0"
+#define REPLY_OOM "OOM command not allowed when used memory > 'maxmemory'."
 #define REDIS_VERSION "7.2.4"             /* whose commands and replies are spoken */
 
 enum {

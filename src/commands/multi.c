@@ -188,23 +188,26 @@ static void bounds_add(struct bounds *bounds)
 	}
 }
 
-static bool exec_writes(const struct transaction *transaction, const struct engine *engine)
+static unsigned exec_flags(const struct transaction *transaction, const struct engine *engine)
 {
+	unsigned flags = 0;
 	struct request request;
 	for (uint32_t i = 0; i < transaction->count; i++) {
 		parked_request(transaction->queue[i], &request);
 		const struct command *command = command_find(engine, request.argv, request.argc);
-		if (command->flags & CMD_WRITE)
-			return true;
+		flags |= command->flags;
 	}
-	return false;
+	return flags;
 }
 
 /* OK, or why nothing may run; ERR_AGAIN: the call was parked. */
 static enum err exec_begin(struct call *call, struct transaction *transaction)
 {
 	struct bounds bounds = {.call = call, .transaction = transaction, .db = call->session->db};
-	if (!exec_writes(transaction, call->engine))
+	unsigned flags = exec_flags(transaction, call->engine);
+	if ((flags & CMD_DENYOOM) && !engine_make_room(call->engine))
+		return ERR_MEMORY;
+	if (!(flags & CMD_WRITE))
 		return OK;
 	if (transaction->loads > 2 * transaction->count + 16)
 		return ERR_OVERLOADED;        /* meta-memory does not hold it all at once */
@@ -246,7 +249,10 @@ void cmd_exec(struct call *call)
 		return;
 	if (err != OK) {
 		transaction_drop(call->session);
-		error_text(err, (struct span){0}, text, sizeof(text));
+		if (err == ERR_MEMORY)
+			snprintf(text, sizeof(text), "%s", REPLY_OOM);
+		else
+			error_text(err, (struct span){0}, text, sizeof(text));
 		call_error(call, "EXECABORT Transaction discarded because of: %s", text);
 		return;
 	}
