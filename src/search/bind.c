@@ -258,6 +258,7 @@ static void bind_roles(struct search *search)
 			    node->kind != QUERY_OPTIONAL;
 			child->guarded = either && child->kind == QUERY_AND;
 			child->must = node->must && node->kind == QUERY_AND;
+			child->after = node->after + child->rest - child->bound;
 		}
 	}
 	for (uint32_t i = 0; i < search->node_count; i++) {

@@ -41,13 +41,15 @@ static void bits_and(uint64_t *to, const uint64_t *from)
 
 float best_bound(const struct search *search, float weight, const struct posting_best *best)
 {
-	float bound = term_score(search, weight, 1, best->length_single);
-	if (best->tf_max > 1)
-		bound = fmaxf(bound, term_score(search, weight, best->tf_max, best->length_top));
-	if (best->tf_max > 2)
-		bound = fmaxf(bound, term_score(search, weight, (uint8_t)(best->tf_max - 1),
-		    best->length_between));
-	return bound;
+	float single = term_score(search, weight, 1, best->length_single), top, between;
+	if (best->tf_max == 1)
+		return single;
+	top = term_score(search, weight, best->tf_max, best->length_top);
+	top = single > top ? single : top;
+	if (best->tf_max == 2)
+		return top;
+	between = term_score(search, weight, (uint8_t)(best->tf_max - 1), best->length_between);
+	return between > top ? between : top;
 }
 
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)

@@ -50,6 +50,24 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	search->high = search->docids[count - 1];
 }
 
+/* From run `at` down, the first whose best score could enter the results; that of no run, 0,
+ * counts as done. */
+static uint32_t list_skip(struct search *search, uint32_t at, float others)
+{
+	const struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
+	uint32_t from = at;
+	if (at == list->block_count && !is_hopeless(search, cursor->bound + others))
+		return at;                /* the tail */
+	at -= at == list->block_count && at > 0;
+	while (at > 0 && is_hopeless(search,
+	    best_bound(search, cursor->weight, &list->skips[at].best) + others))
+		at--;
+	search->blocks_skipped += from - at;
+	search->skipped |= from > at;
+	return at;
+}
+
 /* The run to do next, or that many as there are when all are done. */
 static uint32_t list_run(const struct search *search)
 {
@@ -79,6 +97,8 @@ enum window_state list_next(struct search *search)
 		uint32_t at = list_run(search);
 		if (at == postings_run_count(list))
 			return WINDOW_END;
+		if (prunes)
+			at = list_skip(search, at, others);
 		postings_bounds(list, at, &first, &last);
 		search->low = first;
 		search->high = last < search->below ? last : search->below - 1;
@@ -122,8 +142,7 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	postings_bounds(list, at, &first, &last);
 	if (docid < first)
 		return false;
-	if (probe->prunes && cursor->run_at != at &&
-	    is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
+	if (probe->prunes && is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
 		search->skipped = true;
 		search->blocks_skipped++;
 		return false;
@@ -154,11 +173,14 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	struct cursor *cursor = &node->cursors[0];
 	struct term_probe probe = {.mask = node->mask, .part = part_for(node, scores),
 	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
+	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search_docid(search, slot);
+			if (in_order)
+				probe.others = search->scores[slot] + node->after;
 			if (!cursor_has(search, cursor, docid, &probe, &place))
 				mask[word] &= ~(1ULL << (slot % 64));
 			else if (scores)

@@ -53,6 +53,7 @@ struct node {
 	uint32_t       before;            /* for window_next */
 	float          bound;             /* highest score that it and what is below can add */
 	float          rest;              /* sum of this bound and those of siblings after it */
+	float          after;             /* `must`: what is asked after it can add */
 	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
