@@ -326,10 +326,13 @@ static void bind_driver(struct search *search)
 			search->driver = &node->cursors[j];
 		}
 	}
-	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
+	/* Bitmaps count and sort what is frequent faster than lists do. */
+	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1 &&
+	    search->scoring && !search->shows_all && search->top.sort == SORT_SCORE &&
+	    (search->total_is_known || search->options.count != SEARCH_EXACT);
 	/* Candidates that need not all be counted are soon dropped by their scores. */
 	uint64_t rarity = search->scoring && search->options.count != SEARCH_EXACT &&
-	    !search->shows_all ? DRIVER_RARITY_PRUNED : DRIVER_RARITY;
+	    !search->shows_all && search->top.sort == SORT_SCORE ? DRIVER_RARITY_PRUNED : DRIVER_RARITY;
 	search->lists = search->driver != NULL &&
 	    (alone || least * rarity <= search->index->docs.live_count);
 	search->driver_run = CURSOR_NO_RUN;
@@ -361,8 +364,8 @@ enum err search_bind(struct search *search, const struct query *query)
 	search->frame_cap = search_root(search)->depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
-	bind_driver(search);
 	bind_total(search);
+	bind_driver(search);
 	return OK;
 }
 

@@ -89,11 +89,35 @@ struct run_range {
 	float    others;                  /* what all other parts of the query can add */
 };
 
+/* Which are there alone. */
+static void run_bits(const struct posting_run *run, uint32_t low, const uint64_t *mask,
+    uint64_t *out)
+{
+	uint64_t bits = 0;
+	uint32_t word = 0;
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint32_t slot = run->docids[i] - low;
+		if (slot >= WINDOW_DOCS)
+			continue;
+		if (slot / 64 != word) {
+			out[word] |= bits & mask[word];
+			word = slot / 64;
+			bits = 0;
+		}
+		bits |= 1ULL << (slot % 64);
+	}
+	out[word] |= bits & mask[word];
+}
+
 /* Sets in `out` the documents of one decoded run that are in `mask`. */
 static void run_match(struct search *search, const struct cursor *cursor,
     const struct run_range *range, const uint64_t *mask, uint64_t *out)
 {
 	const struct posting_run *run = &cursor->run;
+	if (!range->scores && range->mask == FIELD_ANY) {
+		run_bits(run, range->low, mask, out);
+		return;
+	}
 	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
 	for (uint32_t i = 0; i < run->count; i++) {
 		uint32_t slot = run->docids[i] - range->low;
