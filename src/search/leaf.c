@@ -215,7 +215,7 @@ static void union_match(struct search *search, struct node *node, bool scores, u
 		return;
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
-			add_score(search, word * 64 + (uint32_t)__builtin_ctzll(bits), 1);
+			add_score(search, word * 64 + (uint32_t)__builtin_ctzll(bits), node->bound);
 }
 
 /* ---- Columns --------------------------------------------------------------------------- */
@@ -405,11 +405,6 @@ uint32_t leaf_before(struct search *search, struct node *node, uint32_t window)
 	default:
 		break;
 	}
-	if (node->wide == NULL)
-		return cursors_before(node, window);
-	window = window < node->wide->page_count ? window : node->wide->page_count;
-	while (window-- > 0)
-		if (node->wide->pages[window] != NULL)
-			return window;
-	return DOCID_NONE;
+	return node->wide != NULL ? wide_before(node->wide, window)
+	                          : cursors_before(node, window);
 }

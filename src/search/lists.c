@@ -100,6 +100,10 @@ enum window_state list_next(struct search *search)
 		if (prunes)
 			at = list_skip(search, at, others);
 		postings_bounds(list, at, &first, &last);
+		if (wide_lacks(search, first >> WINDOW_SHIFT)) {
+			search->low = first;
+			return WINDOW_LACKS;
+		}
 		search->low = first;
 		search->high = last < search->below ? last : search->below - 1;
 		search->driver_run = at;
@@ -230,88 +234,6 @@ static bool union_has(struct search *search, struct node *node, uint32_t docid)
 	return false;
 }
 
-/* ---- Phrases ---- */
-
-/* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
-static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
-    uint32_t next_count)
-{
-	uint32_t kept = 0;
-	for (uint32_t i = 0, j = 0; i < count && j < next_count;) {
-		if (next[j] < at[i] + 1) {
-			j++;
-		} else if (next[j] > at[i] + 1) {
-			i++;
-		} else {
-			at[kept++] = next[j++];
-			i++;
-		}
-	}
-	return kept;
-}
-
-/* Do the words, all of which are in the document, stand side by side? */
-static bool phrase_at(struct node *node, uint32_t docid)
-{
-	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (!cursor_at(cursor, docid, PART_POSITIONS, &place))
-			return false;
-		uint32_t found = posting_run_positions(&cursor->run, place, next);
-		if (i > 0) {
-			count = phrase_follow(at, count, next, found);
-		} else {
-			for (uint32_t j = 0; j < found; j++)
-				if ((1u << position_field(next[j]) & node->mask) != 0)
-					at[count++] = next[j];
-		}
-		if (count == 0)
-			return false;
-	}
-	return true;
-}
-
-/* Of a document that has all words. */
-static float phrase_score(struct search *search, struct node *node, uint32_t docid)
-{
-	uint32_t length = docs_length(&search->index->docs, docid), place;
-	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (cursor_at(cursor, docid, PART_TFS, &place))
-			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
-	}
-	return score;
-}
-
-/* Positions are looked at last: they cost most. */
-static bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool scores)
-{
-	uint32_t docid = search_docid(search, slot), place;
-	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++)
-		if (!cursor_at(&node->cursors[i], docid, PART_DOCIDS, &place))
-			return false;
-	if (node->cursor_count == 0)
-		return false;
-	if (scores) {
-		score = phrase_score(search, node, docid);
-		if (search->prunes &&
-		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
-			search->skipped = true;
-			return false;
-		}
-	}
-	if (!phrase_at(node, docid))
-		return false;
-	if (scores)
-		add_score(search, slot, score);
-	return true;
-}
-
-/* ---- Others ---- */
-
 static bool range_has(const struct node *node, uint32_t docid)
 {
 	double value;
@@ -353,7 +275,7 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 		if (!union_has(search, node, docid))
 			return false;
 		if (scores)
-			add_score(search, slot, 1);
+			add_score(search, slot, node->bound);
 		return true;
 	case QUERY_RANGE:
 		return range_has(node, docid);

@@ -175,6 +175,10 @@ enum window_state window_next(struct search *search)
 		if (window == DOCID_NONE)
 			return WINDOW_END;
 		ASSERT(window < search->window);
+		if (wide_lacks(search, window)) {
+			search->low = window << WINDOW_SHIFT;
+			return WINDOW_LACKS;
+		}
 		search->window = window;
 		search->low = window << WINDOW_SHIFT;
 		search->high = search->low + (WINDOW_DOCS - 1);
