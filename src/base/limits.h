@@ -13,6 +13,8 @@ enum {
 	RECORD_ALIGN = 64,
 	META_BYTES_MAX = 256 << 10,       /* encoded metadata of one image */
 	CHUNK_BYTES = 64 << 10,           /* unit of body checksums */
+	CHECKPOINT_BITS = 12,             /* 4096 chunks of a database at most */
+	CHECKPOINT_MARKS = 1 << CHECKPOINT_BITS,
 	BODY_INLINE_MAX = 16 << 10,       /* larger bodies are never copied into a batch */
 
 	RESP_INLINE_MAX = 64 << 10,       /* one inline command */

@@ -18,6 +18,11 @@ static inline uint8_t *varint64_put(uint8_t *out, uint64_t value)
 static inline MUST_CHECK bool varint64_take(struct span *in, uint64_t *value)
 {
 	uint64_t result = 0;
+	if (in->len > 0 && in->ptr[0] < 0x80) {           /* most are that small */
+		*value = in->ptr[0];
+		*in = span_of(in->ptr + 1, in->len - 1);
+		return true;
+	}
 	for (unsigned i = 0; i < in->len && i < VARINT64_MAX; i++) {
 		uint64_t bits = in->ptr[i] & 0x7f;
 		if (i == VARINT64_MAX - 1 && bits > 1)

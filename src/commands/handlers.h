@@ -4,6 +4,7 @@
 
 void cmd_append(struct call *call);
 void cmd_auth(struct call *call);
+void cmd_bgsave(struct call *call);
 void cmd_client_getname(struct call *call);
 void cmd_client_id(struct call *call);
 void cmd_client_info(struct call *call);
@@ -30,7 +31,9 @@ void cmd_dbsize(struct call *call);
 void cmd_decr(struct call *call);
 void cmd_decrby(struct call *call);
 void cmd_del(struct call *call);
+void cmd_discard(struct call *call);
 void cmd_echo(struct call *call);
+void cmd_exec(struct call *call);
 void cmd_exists(struct call *call);
 void cmd_expire(struct call *call);
 void cmd_expireat(struct call *call);
@@ -48,9 +51,9 @@ void cmd_img_edit(struct call *call);
 void cmd_img_get(struct call *call);
 void cmd_img_info(struct call *call);
 void cmd_img_put(struct call *call);
+void cmd_img_restore(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_stats(struct call *call);
-void cmd_img_restore(struct call *call);
 void cmd_img_verify(struct call *call);
 void cmd_img_versions(struct call *call);
 void cmd_incr(struct call *call);
@@ -58,6 +61,7 @@ void cmd_incrby(struct call *call);
 void cmd_incrbyfloat(struct call *call);
 void cmd_info(struct call *call);
 void cmd_keys(struct call *call);
+void cmd_lastsave(struct call *call);
 void cmd_latency_history(struct call *call);
 void cmd_latency_latest(struct call *call);
 void cmd_latency_reset(struct call *call);
@@ -66,6 +70,7 @@ void cmd_memory_usage(struct call *call);
 void cmd_mget(struct call *call);
 void cmd_mset(struct call *call);
 void cmd_msetnx(struct call *call);
+void cmd_multi(struct call *call);
 void cmd_object_encoding(struct call *call);
 void cmd_object_freq(struct call *call);
 void cmd_object_idletime(struct call *call);
@@ -76,12 +81,21 @@ void cmd_pexpireat(struct call *call);
 void cmd_pexpiretime(struct call *call);
 void cmd_ping(struct call *call);
 void cmd_psetex(struct call *call);
+void cmd_psubscribe(struct call *call);
 void cmd_pttl(struct call *call);
+void cmd_publish(struct call *call);
+void cmd_pubsub_channels(struct call *call);
+void cmd_pubsub_numpat(struct call *call);
+void cmd_pubsub_numsub(struct call *call);
+void cmd_pubsub_shardchannels(struct call *call);
+void cmd_pubsub_shardnumsub(struct call *call);
+void cmd_punsubscribe(struct call *call);
 void cmd_quit(struct call *call);
 void cmd_randomkey(struct call *call);
 void cmd_rename(struct call *call);
 void cmd_renamenx(struct call *call);
 void cmd_reset(struct call *call);
+void cmd_save(struct call *call);
 void cmd_scan(struct call *call);
 void cmd_select(struct call *call);
 void cmd_set(struct call *call);
@@ -92,7 +106,11 @@ void cmd_shutdown(struct call *call);
 void cmd_slowlog_get(struct call *call);
 void cmd_slowlog_len(struct call *call);
 void cmd_slowlog_reset(struct call *call);
+void cmd_spublish(struct call *call);
+void cmd_ssubscribe(struct call *call);
 void cmd_strlen(struct call *call);
+void cmd_subscribe(struct call *call);
+void cmd_sunsubscribe(struct call *call);
 void cmd_tier_get(struct call *call);
 void cmd_tier_policy(struct call *call);
 void cmd_tier_run(struct call *call);
@@ -102,19 +120,20 @@ void cmd_time(struct call *call);
 void cmd_touch(struct call *call);
 void cmd_ttl(struct call *call);
 void cmd_type(struct call *call);
+void cmd_unsubscribe(struct call *call);
+void cmd_unwatch(struct call *call);
 void cmd_wait(struct call *call);
 void cmd_waitaof(struct call *call);
-
+void cmd_watch(struct call *call);
 /* Shared by several files of this folder. */
-
 /* Checks and sets the connection's name. False: an error was replied. */
 bool session_set_name(struct call *call, struct span name);
-
 /* -ERR syntax error, and the other texts that Redis repeats. */
 void reply_syntax_error(struct call *call);
+/* Of a container: the subcommand is there, and its arguments are not right. */
+void reply_subcommand_syntax(struct call *call);
 void reply_wrong_type(struct call *call);
 void reply_not_integer(struct call *call);
-
 /* EX s | PX ms | EXAT s | PXAT ms at argv[*at], moving *at behind it. False: an error was
  * replied. *at_ms becomes Unix ms. */
 bool parse_expiry(struct call *call, uint32_t *at, int64_t *at_ms);

@@ -4,6 +4,8 @@
  */
 #include "commands/handlers.h"
 
+#include "engine/checkpoint.h"
+
 #include "engine/image.h"
 #include "engine/internal.h"
 
@@ -130,15 +132,23 @@ static void info_loading(struct engine *engine, struct buf *out)
 static void info_persistence(struct engine *engine, struct buf *out)
 {
 	struct store_stats stats;
+	struct checkpoint_stats saves;
 	store_get_stats(engine->store, &stats);
+	checkpoints_get_stats(engine, &saves);
 	buf_printf(out,
-	    "loading:%d\r\nasync_loading:0\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\n"
-	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:%lld\r\n"
-	    "rdb_last_bgsave_status:ok\r\nrdb_last_bgsave_time_sec:-1\r\nrdb_current_bgsave_time_sec:-1\r\n"
-	    "rdb_saves:0\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
-	    engine->loading,
-	    (ull)(store_last_lsn(engine->store) - store_durable_lsn(engine->store)),
-	    (long long)(engine->started_ms / 1000), (ull)stats.recovered_records);
+	    "loading:%d\r\nasync_loading:%d\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\n"
+	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
+	    "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
+	    "rdb_saves:%llu\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
+	    engine->loading, engine->reindex != NULL, (ull)saves.changes, saves.running,
+	    (long long)saves.last_save_s, saves.failed ? "err" : "ok",
+	    (long long)saves.last_duration_s, (long long)saves.current_duration_s,
+	    (ull)saves.saves, (ull)stats.recovered_records);
+	buf_printf(out,
+	    "checkpoint_lsn:%llu\r\ncheckpoint_bytes_written:%llu\r\ncheckpoint_chunks_written:%llu\r\n"
+	    "checkpoint_slice_us_max:%llu\r\n",
+	    (ull)stats.checkpoint_lsn, (ull)stats.checkpoint_bytes, (ull)saves.chunks,
+	    (ull)saves.slice_us_max);
 	if (engine->loading)
 		info_loading(engine, out);
 	buf_printf(out,
@@ -165,9 +175,11 @@ static void info_stats(struct engine *engine, struct buf *out)
 	    "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
 	    "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
 	    "evicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
-	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:0\r\npubsub_patterns:0\r\n"
-	    "pubsubshard_channels:0\r\n",
-	    (ull)counters->expired_keys, (ull)counters->hits, (ull)counters->misses);
+	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
+	    "pubsubshard_channels:%llu\r\nclient_output_buffer_limit_disconnections:%llu\r\n",
+	    (ull)counters->expired_keys, (ull)counters->hits, (ull)counters->misses,
+	    (ull)pubsub_channels(engine, CHANNEL_PLAIN), (ull)pubsub_channels(engine, CHANNEL_PATTERN),
+	    (ull)pubsub_channels(engine, CHANNEL_SHARD), (ull)counters->output_limit_closes);
 	buf_printf(out,
 	    "latest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
 	    "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
@@ -337,12 +349,13 @@ static void info_store(struct engine *engine, struct buf *out)
 	    "disk_reads:%llu\r\ndisk_read_bytes:%llu\r\ncorrupt_records:%llu\r\nwrite_errors:%llu\r\nread_errors:%llu\r\n"
 	    "segments_created:%llu\r\nsegments_recycled:%llu\r\nsegments_unlinked:%llu\r\n"
 	    "recovered_records:%llu\r\nrecovered_us:%llu\r\ntorn_bytes:%llu\r\n"
-	    "footers_written:%llu\r\nfooters_read:%llu\r\nfooters_missing:%llu\r\n",
+	    "footers_written:%llu\r\nfooters_read:%llu\r\nfooters_missing:%llu\r\nlost_records:%llu\r\n",
 	    (ull)stats.reads, (ull)stats.read_bytes, (ull)stats.corrupt_records,
 	    (ull)stats.write_errors, (ull)stats.read_errors, (ull)stats.segments_created,
 	    (ull)stats.segments_recycled, (ull)stats.segments_unlinked,
 	    (ull)stats.recovered_records, (ull)stats.recovered_us, (ull)stats.torn_bytes,
-	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing);
+	    (ull)stats.footers_written, (ull)stats.footers_read, (ull)stats.footers_missing,
+	    (ull)stats.lost_records);
 	info_cleaner(engine, out);
 }
 

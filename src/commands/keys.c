@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/glob.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 
 void cmd_del(struct call *call)
 {
@@ -18,6 +19,7 @@ void cmd_del(struct call *call)
 			return;
 		}
 		count++;
+		call_notify(call, NOTIFY_GENERIC, "del", call->argv[i]);
 	}
 	reply_int(call->reply, count);
 }
@@ -72,9 +74,16 @@ static void rename_generic(struct call *call, bool only_new)
 		reply_int(call->reply, 0);
 		return;
 	}
+	bool replaces = !same && call_lookup_quiet(call, call->argv[2]) != NULL;
 	enum err err = same ? OK : call_rename(call, from, call->argv[2]);
 	if (err == ERR_AGAIN && call->parked)
 		return;
+	if (err == OK && !same) {
+		if (replaces)                 /* to Redis, it was deleted first */
+			call_notify(call, NOTIFY_NEW, "new", call->argv[2]);
+		call_notify(call, NOTIFY_GENERIC, "rename_from", call->argv[1]);
+		call_notify(call, NOTIFY_GENERIC, "rename_to", call->argv[2]);
+	}
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
 	else if (only_new)
@@ -148,6 +157,10 @@ void cmd_copy(struct call *call)
 	enum err err = call_copy(call, from, call->argv[2], db);
 	if (err == ERR_AGAIN && call->parked)
 		return;
+	if (err == OK && taken)
+		notify(call->engine, NOTIFY_NEW, "new", db, call->argv[2]);
+	if (err == OK)
+		notify(call->engine, NOTIFY_GENERIC, "copy_to", db, call->argv[2]);
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
 	else

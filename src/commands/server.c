@@ -34,7 +34,8 @@ void cmd_shutdown(struct call *call)
 		call_error(call, "ERR No shutdown in progress.");
 		return;
 	}
-	/* There is nothing to save apart from the log, and that is always made durable. */
+	/* The log is made durable either way; what may be left out is a checkpoint of it. */
+	call->engine->no_save = nosave;
 	call->engine->events->shutdown(call->engine->events_ctx, now);
 }
 

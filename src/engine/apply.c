@@ -33,10 +33,20 @@ static void entry_retire(
 		past_retire(engine, db, entry, ending);
 }
 
+static void document_leave(struct engine *engine, uint8_t db, uint32_t docid)
+{
+	if (docid != DOCID_NONE) {
+		index_remove(engine->indexes[db], docid);
+		return;
+	}
+	ASSERT(engine->unindexed[db] > 0);
+	engine->unindexed[db]--;
+}
+
 static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	struct entry_image *image = entry_image(entry);
-	index_remove(engine->indexes[db], image->docid);
+	document_leave(engine, db, image->docid);
 	ASSERT(engine->images[db] > 0);
 	engine->images[db]--;
 }
@@ -44,6 +54,7 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
     const struct ending *ending)
 {
+	engine_touch(engine, db, hash);
 	entry_retire(engine, db, entry, ending);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
@@ -52,7 +63,7 @@ void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint6
 
 void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry)
 {
-	if (entry->type == ENTRY_IMAGE)
+	if (entry->type == ENTRY_IMAGE && entry_image(entry)->docid != DOCID_NONE)
 		index_set_owner(engine->indexes[db], entry_image(entry)->docid, entry);
 }
 
@@ -62,8 +73,11 @@ static void entry_install(struct engine *engine, const struct target *target,
 {
 	struct directory *directory = &engine->directories[target->db];
 	struct entry *old = target->entry;
+	engine_touch(engine, target->db, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
+		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
+			notify(engine, NOTIFY_NEW, "new", target->db, target->key);
 		return;
 	}
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
@@ -81,6 +95,7 @@ struct entry *apply_string(
 	if (entry != NULL && entry->type == ENTRY_STRING && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
+		engine_touch(engine, target->db, target->hash);
 	} else {
 		entry = entry_new_string(&engine->memory.values, target->key,
 		    has_expiry ? ENTRY_HAS_EXPIRY : 0, record->value,
@@ -142,7 +157,8 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
 		return err;
-	index_remove(engine->indexes[target->db], old_docid);
+	document_leave(engine, target->db, old_docid);
+	engine_touch(engine, target->db, target->hash);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
 	entry = directory_add_meta(&engine->directories[target->db], entry, target->hash);
@@ -163,6 +179,7 @@ struct entry *apply_expire(
 	entry = directory_expire(&engine->directories[target->db], entry, target->hash,
 	    (uint64_t)record->expire_ms);
 	engine_entry_moved(engine, target->db, entry);
+	engine_touch(engine, target->db, target->hash);
 	entry_set_lsn(entry, record->lsn);
 	return entry;
 }
@@ -214,6 +231,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	struct flush_walk walk = {
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
+	watch_flushed(engine, db);
 	directory_step(directory, 0xffffffff);
 	do
 		cursor = directory_scan(directory, cursor, flush_retire, &walk);
@@ -223,7 +241,8 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 		index_free(engine->indexes[db]);
 		engine->indexes[db] = NULL;
 	}
-	engine->images[db] = 0;
+	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
+	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
 	directory_fini(directory);
 }
 
@@ -232,4 +251,47 @@ void apply_flush(struct engine *engine, const struct record *record)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		if (record->db == RECORD_ALL_DBS || record->db == i)
 			flush_one(engine, (uint8_t)i, record);
+}
+
+struct older_walk {
+	struct entry **entries;
+	uint64_t       lsn;
+	size_t         count;
+};
+
+static void older_each(void *ctx, struct entry *entry)
+{
+	struct older_walk *walk = ctx;
+	if (entry->lsn < walk->lsn)
+		walk->entries[walk->count++] = entry;
+}
+
+static void flush_older(struct engine *engine, uint8_t db, const struct record *record)
+{
+	const struct ending ending = ending_of(record, VERSION_DELETED);
+	struct directory *directory = &engine->directories[db];
+	size_t bytes = (size_t)directory_count(directory) * sizeof(struct entry *);
+	struct older_walk walk = {.lsn = record->lsn};
+	uint64_t cursor = 0;
+	if (bytes == 0)
+		return;
+	walk.entries = memory_alloc(&engine->memory.engine, bytes);
+	directory_step(directory, 0xffffffff);
+	do
+		cursor = directory_scan(directory, cursor, older_each, &walk);
+	while (cursor != 0);
+	for (size_t i = 0; i < walk.count; i++) {
+		struct entry *entry = walk.entries[i];
+		uint64_t hash = directory_hash(directory, entry_key(entry));
+		engine->awaited -= (entry->flags & ENTRY_AWAITED) != 0;
+		engine_forget(engine, db, entry, hash, &ending);
+	}
+	memory_free(&engine->memory.engine, walk.entries, bytes);
+}
+
+void apply_flush_before(struct engine *engine, const struct record *record)
+{
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		if (record->db == RECORD_ALL_DBS || record->db == i)
+			flush_older(engine, (uint8_t)i, record);
 }

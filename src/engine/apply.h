@@ -27,3 +27,5 @@ struct entry *apply_expire(
     struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_FLUSH. */
 void apply_flush(struct engine *engine, const struct record *record);
+/* The same, but keys that changed later stay: they came from a checkpoint. */
+void apply_flush_before(struct engine *engine, const struct record *record);

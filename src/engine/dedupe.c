@@ -148,6 +148,8 @@ enum err call_find_twin(struct call *call, struct body *body, struct image_ref *
 	}
 	if (known)
 		return known_lsn == twin->lsn ? OK : ERR_NOTFOUND;
+	if (engine->in_exec)
+		return ERR_NOTFOUND;          /* it cannot wait for the comparison: stored twice */
 	check_start(call, body, out);
 	return ERR_AGAIN;
 }

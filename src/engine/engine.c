@@ -1,6 +1,8 @@
 /* engine/engine.c: birth, the pass, and death of the engine. */
 #include "engine/internal.h"
 
+#include "engine/checkpoint.h"
+
 #include "engine/tier.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
@@ -23,8 +25,13 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
-		if (!engine->settings->readonly)
+		engine_drop_awaited(engine);
+		engine->replay_lsn = 0;
+		if (!engine->settings->readonly) {
 			tiers_opened(engine);
+			checkpoints_opened(engine);
+		}
+		reindex_start(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
 }
@@ -78,6 +85,10 @@ static enum err engine_new_store(struct engine *engine)
 	static const struct store_events events = {
 	    .recovered = engine_recovered,
 	    .opened = engine_opened,
+	    .load_begin = engine_load_begin,
+	    .load_chunk = engine_load_chunk,
+	    .load_settings = engine_load_settings,
+	    .load_reset = engine_load_reset,
 	    .durable = engine_durable,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
@@ -101,6 +112,7 @@ static enum err engine_new_store(struct engine *engine)
 		.batches_in_flight = (uint32_t)settings->batches_in_flight,
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
 		.read_only = settings->readonly,
+		.from_log = settings->rewind_to[0] != 0,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);
@@ -129,6 +141,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->waits);
 	list_init(&engine->checks);
 	list_init(&engine->pressed);
+	list_init(&engine->watchers);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
 	random_init(&engine->random, seed);
@@ -137,7 +150,9 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
-	enum err err = engine_new_store(engine);
+	enum err err = checkpoints_new(engine);
+	if (err == OK)
+		err = engine_new_store(engine);
 	dedupe_new(engine);
 	scrub_new(engine);
 	if (err == OK)
@@ -168,6 +183,7 @@ bool engine_pass(struct engine *engine)
 	if (!engine->loading && !engine->closing) {
 		more |= searches_step(engine);
 		more |= indexes_sweep(engine);
+		more |= reindex_step(engine);
 		more |= checks_step(engine);
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
@@ -176,6 +192,8 @@ bool engine_pass(struct engine *engine)
 		more |= past_step(engine);
 		more |= scrub_step(engine);
 	}
+	if (!engine->loading)
+		more |= checkpoints_step(engine);
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
@@ -199,6 +217,7 @@ struct closing {
 	struct engine *engine;
 	void         (*closed)(void *ctx);
 	void          *ctx;
+	struct checkpoint_waiter waiter;
 };
 
 static void closing_store_done(void *ctx)
@@ -212,10 +231,28 @@ static void closing_store_done(void *ctx)
 	closed(closed_ctx);
 }
 
+static void closing_saved(struct checkpoint_waiter *waiter, enum err err)
+{
+	struct engine *engine = waiter->ctx;
+	UNUSED(err);                          /* logged; the log has everything */
+	store_close(engine->store, closing_store_done);
+}
+
+/* A last checkpoint makes the next start quick. */
 static void closing_service_done(void *ctx)
 {
 	struct engine *engine = ctx;
-	store_close(engine->store, closing_store_done);
+	struct closing *closing = engine->closing_state;
+	const struct settings *settings = engine->settings;
+	struct checkpoint_stats stats;
+	checkpoints_get_stats(engine, &stats);
+	bool wanted = settings->checkpoint_interval_s > 0 || settings->checkpoint_bytes > 0;
+	closing->waiter = (struct checkpoint_waiter){.done = closing_saved, .ctx = engine};
+	list_init(&closing->waiter.link);
+	if (wanted && !engine->no_save && stats.changes > 0 && store_state(engine->store) == OK)
+		checkpoints_ask(engine, &closing->waiter);
+	else
+		store_close(engine->store, closing_store_done);
 }
 
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
@@ -223,11 +260,12 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	ASSERT(!engine->closing);
 	struct closing *closing = memory_alloc(&engine->memory.engine, sizeof(*closing));
-	*closing = (struct closing){engine, closed, ctx};
+	*closing = (struct closing){.engine = engine, .closed = closed, .ctx = ctx};
 	engine->closing = true;
 	waits_step(engine);
 	checks_cancel(engine);
 	engine->closing_state = closing;
+	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		searches_cancel_db(engine, (uint8_t)i);
 	image_service_close(engine, closing_service_done, engine);
@@ -236,9 +274,12 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
 	checks_cancel(engine);
 	image_service_free(engine);
+	reindex_stop(engine);
+	checkpoints_free(engine);
 	tiers_free(engine);
 	past_free(engine);
 	dedupe_free(engine);

@@ -15,6 +15,7 @@
 #pragma once
 #include "base/hash.h"
 #include "base/random.h"
+#include "engine/observe.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
@@ -29,7 +30,6 @@ struct command;
 /* ---- Sessions: a connection as commands see it ----------------------------------------- */
 
 enum session_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP };
-enum { SESSION_TEXT_MAX = 128 };
 
 struct session_ops {
 	void (*ready)(struct session *session);     /* it has bytes to send */
@@ -56,8 +56,13 @@ struct session {
 	struct reply   out;               /* ready to be sent */
 	struct list    slots;             /* struct slot, in order; what is behind `out` */
 	uint32_t       slot_count;
+	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
+	uint64_t       pushed_bytes;      /* of messages in slots */
+	bool           overflowed;        /* too many messages wait: it is closed */
+	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
@@ -70,6 +75,8 @@ void session_init(struct session *session, struct engine *engine, const struct s
 void session_fini(struct session *session);   /* slots still deferred live on without it */
 /* An error reply that answers no command (protocol errors), behind all earlier replies. */
 void session_error(struct session *session, const char *text);
+/* Where a message goes that answers no command: behind all replies there are. */
+struct reply *session_push(struct session *session);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -103,10 +110,10 @@ struct call {
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
  * (slot->session is NULL then and nothing is sent). */
 struct slot {
-	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
+	uint32_t        magic, calls;     /* calls: whose replies it holds */
 	struct list     link;
 	struct session *session;
-	bool            pending;
+	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
 	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;
@@ -126,6 +133,8 @@ void engine_unpark(struct session *session);
 bool call_wait_for_store(struct call *call);
 /* Request of the parked command, borrowed until parked_free. */
 struct parked;
+/* A copy of the call's request. */
+struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
@@ -179,30 +188,7 @@ struct engine_counters {
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
 	    tier_moved_bytes;
-	uint64_t not_modified, cold_reads;
-};
-
-struct slow_entry {
-	uint64_t    id, duration_us;
-	int64_t     time_s;
-	uint32_t    argc;
-	struct span argv[16];             /* copies, cut as Redis cuts them */
-	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
-	uint64_t    bytes;                /* allocated */
-};
-
-struct error_count {
-	char     code[24];
-	uint64_t count;
-};
-
-/* LATENCY: spikes of one event, newest last. */
-enum { LATENCY_SAMPLES = 160 };
-struct latency_event {
-	char     name[24];                /* empty: free */
-	uint32_t max_ms;
-	uint32_t count;                   /* samples ever; the last LATENCY_SAMPLES are kept */
-	struct { uint32_t time_s, ms; } samples[LATENCY_SAMPLES];
+	uint64_t not_modified, cold_reads, output_limit_closes;
 };
 
 struct engine_events {
@@ -227,36 +213,42 @@ struct engine {
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
-	uint64_t               images[DATABASE_COUNT];
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
+	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
+	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
+	uint64_t               replay_lsn, awaited;   /* while loading; see recover.c */
 	struct past           *past;      /* versions, and shared records: engine/past.c */
 	struct list            sessions;
-	uint32_t               session_count;
-	uint64_t               session_next_id;
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
 	struct scrub          *scrub;     /* engine/verify.h */
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct list            watchers;  /* transactions with watched keys, */
+	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
+	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
+	struct session        *running;   /* whose command is being executed, or NULL */
+	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t               slowlog_len;
-	uint64_t               slowlog_next_id;
+	uint32_t               session_count, slowlog_len;
+	uint64_t               session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions;
+	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
-	uint64_t               started_us;
+	uint64_t               started_us, used_memory_peak;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
-	uint64_t               used_memory_peak;
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
@@ -273,21 +265,11 @@ MUST_CHECK enum err engine_open(struct engine *engine);
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void engine_free(struct engine *engine);
 
-/* End of a pass of the loop: log batch out, searches' next slices, expiry, tier moves.
- * True if it wants to run again without waiting. */
+/* End of a pass: log batch out, next slices of all that goes on. True: again, without waiting. */
 bool engine_pass(struct engine *engine);
 
 /* After a CONFIG SET. */
 void engine_setting_changed(struct engine *engine, const struct setting *setting);
-
-/* ---- Slow commands and latency spikes ---- */
-void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
-void slowlog_clear(struct engine *engine);
-const struct slow_entry *slowlog_from_newest(
-    const struct engine *engine, uint32_t skip); /* NULL at the end */
-/* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
-void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
-uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */
 
 static inline struct directory *call_directory(struct call *call)
 {

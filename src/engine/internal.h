@@ -2,11 +2,29 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/past.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
+#include "store/chunks.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 enum { ENGINE_MAGIC = 0x454e474e };
+#define DOCID_NONE UINT32_MAX                 /* an image without a document, see reindex.c */
+
+/* The key's entry changed: the next checkpoint of either slot writes it. */
+static inline void engine_touch(struct engine *engine, uint8_t db, uint64_t hash)
+{
+	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
+	if (UNLIKELY(engine->watch_filter != NULL))
+		watch_touched(engine, db, hash);
+}
+
+/* The same where only the place of a record changed. */
+static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_t hash)
+{
+	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
+}
 
 /* session.c */
 void sessions_unpress(struct engine *engine);
@@ -27,6 +45,7 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
 /* recover.c */
 void engine_recovered(void *ctx, const struct record *record);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
+void engine_drop_awaited(struct engine *engine);
 enum liveness engine_is_live(void *ctx, const struct record *record);
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
 
@@ -98,6 +117,13 @@ MUST_CHECK enum err tiers_new(struct engine *engine);
 void tiers_free(struct engine *engine);
 void tiers_opened(struct engine *engine);
 void tiers_setting(struct engine *engine, const struct record *record);   /* recovery */
+/* Recovery from a checkpoint: the policies that it holds, nothing is released. */
+void tiers_clear(struct engine *engine);
+void tiers_set_default(struct engine *engine);
+void tiers_load_policy(struct engine *engine, struct span name, struct span text,
+    struct place place);
+/* A record that is known already lies at its place now. False: there is no such policy. */
+bool tiers_setting_follow(struct engine *engine, const struct record *record);
 bool tiers_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to);
 bool tiers_setting_is_live(struct engine *engine, const struct record *record);

@@ -1,6 +1,8 @@
 /* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
 #include "engine/apply.h"
 
+#include "engine/checkpoint.h"
+
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type)
 {
 	const struct settings *settings = engine->settings;
@@ -55,15 +57,19 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	    UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
 		uint64_t lsn;
 		/* A tombstone that the log refuses is written by the expiry timer later. */
-		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK)
+		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK) {
 			engine->counters.expired_keys++;
+			call_notify(call, NOTIFY_EXPIRED, "expired", key);
+		}
 		entry = NULL;
 	}
 	if (kind == LOOKUP_READ) {
-		if (entry == NULL)
-			engine->counters.misses++;
-		else
+		if (entry != NULL) {
 			engine->counters.hits++;
+		} else {
+			engine->counters.misses++;
+			call_notify(call, NOTIFY_MISS, "keymiss", key);
+		}
 	}
 	if (entry == NULL)
 		return NULL;
@@ -356,21 +362,35 @@ enum err call_flush(struct call *call, uint8_t db)
 	return OK;
 }
 
+static bool expire_one(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	uint64_t lsn, hash = directory_hash(&engine->directories[db], entry_key(entry));
+	bool told = (engine->settings->notify_events & NOTIFY_EXPIRED) != 0;
+	struct buf key;
+	buf_init(&key, &engine->memory.engine);
+	if (told)
+		buf_append(&key, entry_key(entry));
+	bool done = engine_delete(engine, db, entry, hash, &lsn) == OK;
+	engine->counters.expired_keys += done;
+	if (done && told)
+		notify(engine, NOTIFY_EXPIRED, "expired", db, buf_span(&key));
+	buf_fini(&key);
+	return done;
+}
+
 /* Active expiry: a bounded number of keys whose time has come, each pass. */
 void engine_expire_some(struct engine *engine)
 {
 	enum { EXPIRE_PER_PASS = 64 };
-	uint64_t now_ms = engine_now_ms(engine), lsn;
+	uint64_t now_ms = engine_now_ms(engine);
 	for (unsigned db = 0, done = 0; db < DATABASE_COUNT; db++) {
 		struct directory *directory = &engine->directories[db];
 		for (; done < EXPIRE_PER_PASS; done++) {
 			struct entry *entry = directory_expired(directory, now_ms);
 			if (entry == NULL)
 				break;
-			uint64_t hash = directory_hash(directory, entry_key(entry));
-			if (engine_delete(engine, (uint8_t)db, entry, hash, &lsn) != OK)
+			if (!expire_one(engine, (uint8_t)db, entry))
 				return;       /* the log is full: reads hide the key all the same */
-			engine->counters.expired_keys++;
 		}
 	}
 }

@@ -1,6 +1,8 @@
 /* engine/past.c: see past.h. Who owns what, how a version ends, and what there was when. */
 #include "engine/past_state.h"
 
+#include "base/arith.h"
+
 enum err past_new(struct engine *engine)
 {
 	enum { WINDOW_MAX_S = 35 * 86400 };
@@ -25,6 +27,8 @@ void past_free(struct engine *engine)
 	history_fini(&past->history);
 	held_fini(&past->held);
 	held_fini(&past->released);
+	past_lsns_fini(past, &past->pins);
+	past_lsns_fini(past, &past->dump.links);
 	memory_free(&engine->memory.engine, past, sizeof(*past));
 	engine->past = NULL;
 }
@@ -39,7 +43,7 @@ static void body_release(struct past *past, uint64_t lsn, struct place place)
 }
 
 /* One owner fewer (`today`: it was an entry). */
-static void held_unref(struct past *past, uint64_t lsn, bool today)
+void past_unref(struct past *past, uint64_t lsn, bool today)
 {
 	struct held *held = held_find(&past->held, lsn);
 	ASSERT(held != NULL);
@@ -98,7 +102,10 @@ static void held_share(struct past *past, uint64_t lsn, struct place place, bool
 
 void past_share(struct engine *engine, uint64_t lsn, struct place place)
 {
-	held_share(engine->past, lsn, place, false, true);
+	struct past *past = engine->past;
+	held_share(past, lsn, place, false, true);
+	if (past->dump.is_on)
+		past_lsns_push(past, &past->dump.links, lsn);
 }
 
 void past_note_released(struct engine *engine, uint64_t lsn)
@@ -114,7 +121,7 @@ void past_share_recovered(struct engine *engine, uint64_t lsn, struct place plac
 {
 	struct past *past = engine->past;
 	struct held *released = held_find(&past->released, lsn);
-	if (released == NULL) {
+	if (released == NULL || held_find(&past->held, lsn) != NULL) {
 		held_share(past, lsn, place, false, true);
 		return;
 	}
@@ -174,10 +181,11 @@ void past_forget_oldest(struct past *past)
 {
 	const struct version *version = history_oldest(&past->history);
 	uint64_t lsn = version->lsn, body_lsn = version->body_lsn;
+	past_dump_forget(past, version);
 	history_drop_oldest(&past->history);
-	held_unref(past, body_lsn, false);
+	past_unref(past, body_lsn, false);
 	if (lsn != body_lsn)
-		held_unref(past, lsn, false);
+		past_unref(past, lsn, false);
 }
 
 /* In recovery, what is older than any window goes at once. */
@@ -200,24 +208,43 @@ static void past_add(struct past *past, uint8_t db, struct entry *entry,
 	}
 }
 
+/* A checkpoint knew what this ended, or the window is closed. */
+static bool ending_is_dropped(struct past *past, uint8_t db, struct entry *entry,
+    const struct ending *ending)
+{
+	const struct engine *engine = past->engine;
+	if (ending->lsn <= past->known_lsn)
+		return true;
+	/* The record that ended it, as the checkpoint knows, was not readable on the way. */
+	const struct past_key *key = history_find(&past->history, db, entry_key(entry));
+	if (key != NULL && key->newest->end_lsn > entry_version_lsn(entry))
+		return true;
+	if (past_window_ms(engine) != 0)
+		return false;
+	past->history.floor_lsn = max_u64(past->history.floor_lsn, ending->lsn);
+	if (past->history.floor_ms < ending->time_ms)
+		past->history.floor_ms = ending->time_ms;
+	return true;
+}
+
 void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
 {
 	struct past *past = engine->past;
 	const struct entry_image *image = entry_image(entry);
 	const struct entry_meta *meta = entry_meta(entry);
 	bool shared = (entry->flags & ENTRY_SHARED) != 0;
-	if (past_window_ms(engine) == 0) {
+	if (ending_is_dropped(past, db, entry, ending)) {
 		if (shared)
-			held_unref(past, image->body_lsn, true);
+			past_unref(past, image->body_lsn, true);
 		else
 			held_leave(past, image->body_lsn, image->body);
 		if (meta != NULL)
-			store_release(engine->store, meta->place);
+			held_leave(past, meta->lsn, meta->place);
 		return;
 	}
 	if (shared) {
 		held_share(past, image->body_lsn, image->body, true, false);
-		held_unref(past, image->body_lsn, true);
+		past_unref(past, image->body_lsn, true);
 	} else {
 		held_give(past, image->body_lsn, image->body);
 	}
@@ -232,9 +259,9 @@ void past_retire_meta(
 	struct past *past = engine->past;
 	const struct entry_image *image = entry_image(entry);
 	const struct entry_meta *meta = entry_meta(entry);
-	if (past_window_ms(engine) == 0) {
+	if (ending_is_dropped(past, db, entry, ending)) {
 		if (meta != NULL)
-			store_release(engine->store, meta->place);
+			held_leave(past, meta->lsn, meta->place);
 		return;
 	}
 	held_share(past, image->body_lsn, image->body, false, false);

@@ -1,6 +1,12 @@
-/* engine/past_state.h: what past.c and past_window.c share. Private to them. */
+/* engine/past_state.h: what past.c, past_window.c and past_load.c share. Private to them. */
 #pragma once
 #include "engine/internal.h"
+
+/* LSNs, as many as come. */
+struct past_lsns {
+	uint64_t *at;
+	uint32_t  count, cap;
+};
 
 struct past {
 	struct engine    *engine;
@@ -22,6 +28,16 @@ struct past {
 	bool              tried;
 	uint64_t          give_up_next_us, give_up_said_us, given_up;
 	uint64_t          give_up_lsn;    /* must be known to be durable for room to come of it */
+	/* checkpoints: past_load.c */
+	struct past_dump {
+		bool             is_on;
+		uint32_t         shard;   /* of the held table, next to be written */
+		struct list      *next;  /* of the line; NULL: none was written yet */
+		struct past_lsns links;   /* bodies that were shared since it began */
+		uint64_t         known_lsn;
+	} dump;
+	struct past_lsns  pins;           /* held records that the checkpoint's end lists */
+	uint64_t          known_lsn;      /* endings up to here are in the checkpoint; 0: none is loaded */
 };
 
 static inline int64_t past_window_ms(const struct engine *engine)
@@ -38,3 +54,11 @@ static inline uint64_t past_bytes_of(const struct held *held)
 void past_forget_oldest(struct past *past);
 /* past_window.c: open-at, if it is given. ERR_INVALID. */
 MUST_CHECK enum err past_parse_moment(struct past *past);
+/* past.c: one owner fewer (`today`: it was an entry). */
+void past_unref(struct past *past, uint64_t lsn, bool today);
+
+/* past_load.c */
+void past_lsns_push(struct past *past, struct past_lsns *lsns, uint64_t lsn);
+void past_lsns_fini(struct past *past, struct past_lsns *lsns);
+/* A version is about to be forgotten. */
+void past_dump_forget(struct past *past, const struct version *version);

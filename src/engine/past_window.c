@@ -6,6 +6,7 @@
  * that the log says was kept: a record whose segment is gone was released when its time was
  * over, so whatever ended before that may be incomplete, and whatever ended later is not.
  */
+#include "engine/past_load.h"
 #include "engine/past_state.h"
 
 #include "base/arith.h"
@@ -110,6 +111,10 @@ bool past_setting(struct engine *engine, const struct record *record)
 	history->floor_lsn = max_u64(history->floor_lsn, floor_lsn);
 	if (history->floor_ms < floor_ms)
 		history->floor_ms = floor_ms;
+	/* On top of a checkpoint: their records may be gone. */
+	const struct version *oldest;
+	while ((oldest = history_oldest(history)) != NULL && oldest->end_lsn <= history->floor_lsn)
+		past_forget_oldest(past);
 	return true;
 }
 
@@ -195,6 +200,7 @@ enum err past_opened(struct engine *engine)
 {
 	struct past *past = engine->past;
 	held_fini(&past->released);
+	past_load_over(engine);
 	past_find_floor(past);
 	if (!past->has_moment)
 		return OK;

@@ -1,6 +1,7 @@
 /* engine/recover.c: the log's records become memory again, and follow a record that moves. */
 #include "base/arith.h"
 #include "engine/apply.h"
+#include "engine/past_load.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {
@@ -24,33 +25,150 @@ static enum err recover_link(
 	return apply_link(engine, target, record, body);
 }
 
+/* ---- On top of a checkpoint ---- */
+
+/* A VALUE not younger than its key's entry: of all that are told, the last one is where the
+ * entry's value lies, for whatever is told was copied, or written, since the checkpoint. */
+static enum err recover_value_place(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	struct entry *entry = target->entry;
+	store_release(engine->store, entry_value(entry)->place);
+	if (entry->flags & ENTRY_AWAITED) {
+		struct directory *directory = &engine->directories[target->db];
+		uint64_t expire_ms = entry_expire_ms(entry);
+		struct entry *new = entry_new_string(&engine->memory.values, target->key,
+		    expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, record->value,
+		    record->body != NULL ? body_ref(record->body) : NULL);
+		new->lsn = entry->lsn;
+		new->access_s = entry->access_s;
+		if (expire_ms != 0)
+			entry_expiry(new)->at_ms = expire_ms;
+		directory_replace(directory, entry, new, target->hash);
+		entry = new;
+		ASSERT(engine->awaited > 0);
+		engine->awaited--;
+	}
+	entry_value(entry)->place = record->place;
+	engine_touch(engine, target->db, target->hash);
+	return OK;
+}
+
+/* The record's effect is in the checkpoint; where it lies may be news. ERR_AGAIN: it is not. */
+static enum err recover_known(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	const struct entry *entry = target->entry;
+	bool older = entry != NULL && (record->lsn & LSN_MASK) <= entry->lsn;
+	if (!older && record->lsn >= engine->replay_lsn)
+		return ERR_AGAIN;
+	if (older && entry->type == ENTRY_STRING && record->type == RECORD_VALUE)
+		return recover_value_place(engine, target, record);
+	return ERR_NOTFOUND;
+}
+
+static enum err recover_known_setting(struct engine *engine, const struct record *record)
+{
+	if (record->lsn >= engine->replay_lsn)
+		return ERR_AGAIN;
+	return past_setting(engine, record) || tiers_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
+}
+
+/* Values that should have been read, and cannot be: the keys are gone, and it is said so. */
+struct lost_walk {
+	struct engine *engine;
+	struct entry **entries;
+	size_t         count, cap;
+};
+
+static void lost_each(void *ctx, struct entry *entry)
+{
+	struct lost_walk *walk = ctx;
+	if ((entry->flags & ENTRY_AWAITED) == 0 || walk->count == walk->cap)
+		return;
+	walk->entries[walk->count++] = entry;
+}
+
+void engine_drop_awaited(struct engine *engine)
+{
+	struct memory *memory = &engine->memory.engine;
+	struct lost_walk walk = {.engine = engine, .cap = engine->awaited};
+	if (walk.cap == 0)
+		return;
+	walk.entries = memory_alloc(memory, walk.cap * sizeof(*walk.entries));
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		struct directory *directory = &engine->directories[db];
+		uint64_t cursor = 0;
+		walk.count = 0;
+		directory_step(directory, 0xffffffff);
+		do
+			cursor = directory_scan(directory, cursor, lost_each, &walk);
+		while (cursor != 0);
+		for (size_t i = 0; i < walk.count; i++) {
+			struct span key = entry_key(walk.entries[i]);
+			log_warning(engine->log, "the value of key '%.*s' cannot be read: it is gone",
+			    (int)min_u64(key.len, 200), (const char *)key.ptr);
+			engine_forget(engine, (uint8_t)db, walk.entries[i],
+			    directory_hash(directory, key), &(struct ending){0});
+		}
+	}
+	memory_free(memory, walk.entries, walk.cap * sizeof(*walk.entries));
+	engine->awaited = 0;
+	engine->corrupt_seen = true;
+}
+
+/* IMAGE, META or LINK: the entry that it makes owns it, which the past may have held so far. */
+static enum err recover_image(struct engine *engine, const struct target *target,
+    const struct record *record)
+{
+	enum err err;
+	if (record->type == RECORD_LINK)
+		err = recover_link(engine, target, record);
+	else if (record->type == RECORD_META)
+		err = apply_meta(engine, target, record);
+	else
+		err = apply_image(engine, target, record);
+	if (err == OK)
+		past_take(engine, record->lsn);
+	return err;
+}
+
 /* Applies one record. Anything but OK: nobody needs the record. */
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
-		if (!past_setting(engine, record))
+		enum err err = recover_known_setting(engine, record);
+		if (err == ERR_AGAIN && !past_setting(engine, record))
 			tiers_setting(engine, record);
-		return OK;
+		return err == ERR_AGAIN ? OK : err;
 	}
 	if (record->type == RECORD_FLUSH) {
-		apply_flush(engine, record);
+		if (engine->replay_lsn == 0)
+			apply_flush(engine, record);
+		else
+			apply_flush_before(engine, record);
 		return OK;
 	}
 	if (record->db >= DATABASE_COUNT)
 		return ERR_CORRUPT;
 	struct target target = recover_target(engine, record);
+	if (engine->replay_lsn != 0) {
+		enum err err = recover_known(engine, &target, record);
+		if (err != ERR_AGAIN)
+			return err;
+	}
 	switch (record->type) {
 	case RECORD_VALUE:
 		if (record->meta.len != 1 || record->meta.ptr[0] != 's')
 			return ERR_VERSION;
+		if (target.entry != NULL)             /* it has another value now */
+			target.entry->flags &= 0xfffU & ~(unsigned)ENTRY_AWAITED;
 		(void)apply_string(engine, &target, record);
 		return OK;
 	case RECORD_IMAGE:
-		return apply_image(engine, &target, record);
 	case RECORD_META:
-		return apply_meta(engine, &target, record);
 	case RECORD_LINK:
-		return recover_link(engine, &target, record);
+		return recover_image(engine, &target, record);
 	case RECORD_EXPIRE:
 		if (target.entry == NULL)
 			return ERR_NOTFOUND;
@@ -66,6 +184,25 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	default:
 		return ERR_VERSION;
 	}
+}
+
+static struct entry *record_entry(struct engine *engine, const struct record *record)
+{
+	if (record->db >= DATABASE_COUNT)
+		return NULL;
+	struct directory *directory = &engine->directories[record->db];
+	return directory_find(directory, record->key, directory_hash(directory, record->key));
+}
+
+/* An image of a checkpoint: its record was told once more, and lives all the same. */
+static bool image_is_owned(struct engine *engine, const struct record *record)
+{
+	struct place place;
+	if (past_held_place(engine, record->lsn, &place))
+		return true;
+	struct entry *entry = record_entry(engine, record);
+	return entry != NULL && entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED) &&
+	    entry_image(entry)->body_lsn == (record->lsn & LSN_MASK);
 }
 
 void engine_recovered(void *ctx, const struct record *record)
@@ -84,7 +221,7 @@ void engine_recovered(void *ctx, const struct record *record)
 		log_warning(engine->log, "record %llu of type %u was not applied: %s",
 		    (unsigned long long)record->lsn, record->type, err_name(err));
 	store_release(engine->store, record->place);
-	if (record->type == RECORD_IMAGE)
+	if (record->type == RECORD_IMAGE && !image_is_owned(engine, record))
 		past_note_released(engine, record->lsn);
 }
 
@@ -102,14 +239,6 @@ static struct place *place_of(struct entry *entry, const struct record *record)
 	return entry_meta(entry) != NULL ? &entry_meta(entry)->place : NULL;
 }
 
-static struct entry *record_entry(struct engine *engine, const struct record *record)
-{
-	if (record->db >= DATABASE_COUNT)
-		return NULL;
-	struct directory *directory = &engine->directories[record->db];
-	return directory_find(directory, record->key, directory_hash(directory, record->key));
-}
-
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to)
 {
 	struct engine *engine = ctx;
@@ -122,6 +251,8 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
 	if (place == NULL || !place_equal(*place, from))
 		return followed;
+	engine_touch_place(engine, record->db,
+	    directory_hash(&engine->directories[record->db], record->key));
 	*place = to;
 	return true;
 }
@@ -164,10 +295,13 @@ static void recover_corrupt(struct engine *engine, struct place place, const str
 	if (record->db >= DATABASE_COUNT || (record->type != RECORD_IMAGE && record->type != RECORD_VALUE))
 		return;
 	target = recover_target(engine, record);
+	bool older = target.entry != NULL && (record->lsn & LSN_MASK) <= target.entry->lsn;
+	if (engine->replay_lsn != 0 && (older || record->lsn < engine->replay_lsn))
+		return;
 	copy.place = place;
 	if (record->type == RECORD_IMAGE && record->meta.len > 0 && place.bytes > 0) {
 		store_retain(engine->store, place);
-		if (apply_image(engine, &target, &copy) == OK)
+		if (recover_image(engine, &target, &copy) == OK)
 			return;
 		store_release(engine->store, place);
 	}

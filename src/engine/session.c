@@ -53,6 +53,8 @@ void session_fini(struct session *session)
 	}
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
+	transaction_drop(session);
+	pubsub_drop(session);
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
@@ -81,14 +83,29 @@ static struct slot *slot_new(struct session *session)
 static void slot_give_up(struct slot *slot)
 {
 	char text[320];
-	uint32_t calls = slot->calls > 0 ? slot->calls : 1;
 	ASSERT(!slot->pending);
 	if (reply_is_empty(&slot->reply))
 		return;                       /* CLIENT REPLY OFF */
+	ASSERT(slot->calls > 0);
 	error_text(ERR_READONLY, (struct span){0}, text, sizeof(text));
 	reply_clear(&slot->reply);
-	for (uint32_t i = 0; i < calls; i++)
+	for (uint32_t i = 0; i < slot->calls; i++)
 		engine_error(slot->engine, &slot->reply, text);
+}
+
+struct reply *session_push(struct session *session)
+{
+	if (list_is_empty(&session->slots)) {
+		session->out.resp = session->resp;
+		return &session->out;
+	}
+	struct slot *slot = LIST_OF(session->slots.prev, struct slot, link);
+	if (!slot->pushes) {
+		slot = slot_new(session);
+		slot->pushes = true;
+	}
+	slot->reply.resp = session->resp;
+	return &slot->reply;
 }
 
 void session_flush(struct session *session)
@@ -122,8 +139,8 @@ static struct slot *call_slot(struct call *call)
 	if (list_is_empty(&session->slots))
 		return NULL;
 	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
-	if (!last->pending && last->pass == call->engine->counters.passes &&
-	    last->reply.resp == session->resp)
+	if (!session->new_slot && !last->pending && !last->pushes &&
+	    last->pass == call->engine->counters.passes && last->reply.resp == session->resp)
 		return last;
 	return slot_new(session);
 }
@@ -150,6 +167,7 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 {
 	struct session *session = call->session;
 	struct slot *slot = call_slot(call);
+	session->new_slot = false;
 	struct reply *reply = slot != NULL ? &slot->reply : &session->out;
 	size_t bytes = reply->bytes.len;
 	uint32_t refs = reply->ref_count;
@@ -186,6 +204,7 @@ struct slot *call_defer(struct call *call, uint64_t reserve)
 	ASSERT(!call->parked);
 	struct slot *slot = slot_new(call->session);
 	slot->pending = true;
+	slot->calls = 1;
 	slot->gate = call->gate;
 	slot->reserved_bytes = reserve;
 	call->session->pending_bytes += reserve;
@@ -203,21 +222,18 @@ void slot_finish(struct slot *slot)
 		slot_free(slot);
 		return;
 	}
-	if (slot->session->reply_mode != REPLY_ON)
+	if (slot->session->reply_mode != REPLY_ON) {
 		reply_clear(&slot->reply);
+		slot->calls = 0;
+	}
 	session_flush(slot->session);
 }
 
-void call_park(struct call *call)
+struct parked *parked_new(const struct call *call)
 {
 	struct engine *engine = call->engine;
-	struct session *session = call->session;
 	size_t bytes =
 	    sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
-	if (session->parked != NULL) {         /* it ran again and must wait once more */
-		call->parked = true;
-		return;
-	}
 	for (uint32_t i = 0; i < call->argc; i++)
 		if (call->bodies == NULL || call->bodies[i] == NULL)
 			bytes += call->argv[i].len;
@@ -238,7 +254,14 @@ void call_park(struct call *call)
 		parked->argv[i] = span_of(text, arg.len);
 		text += arg.len;
 	}
-	session->parked = parked;
+	return parked;
+}
+
+void call_park(struct call *call)
+{
+	ASSERT(!call->engine->in_exec);
+	if (call->session->parked == NULL)        /* else it ran again and must wait once more */
+		call->session->parked = parked_new(call);
 	call->parked = true;
 }
 
@@ -253,6 +276,8 @@ bool call_wait_for_store(struct call *call)
 	enum { PRESSED_US_MAX = 10000000 };
 	struct session *session = call->session;
 	uint64_t now_us = io_now_us(call->engine->io);
+	if (call->engine->in_exec)
+		return false;
 	if (session->pressed_us == 0)
 		session->pressed_us = now_us;
 	if (now_us - session->pressed_us > PRESSED_US_MAX) {
@@ -379,7 +404,10 @@ void slot_fail(struct slot *slot, enum err err, struct span key)
 void session_error(struct session *session, const char *text)
 {
 	struct reply *reply = &session->out;
-	if (!list_is_empty(&session->slots))
-		reply = &slot_new(session)->reply;
+	if (!list_is_empty(&session->slots)) {
+		struct slot *slot = slot_new(session);
+		slot->calls = 1;
+		reply = &slot->reply;
+	}
 	engine_error(session->engine, reply, text);
 }

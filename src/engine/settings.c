@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -61,6 +62,8 @@ const struct setting settings_table[] = {
 	INT("spare-segments", spare_segments, "5", 2, 64, SETTING_IMMUTABLE),
 	INT("batch-delay", batch_delay_ms, "50", 1, 1000, SETTING_IMMUTABLE),
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
+	INT("checkpoint-interval", checkpoint_interval_s, "300", 0, 86400, 0),
+	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
 	TEXT("rewind-to", rewind_to, "", SETTING_IMMUTABLE),
 	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),
@@ -89,6 +92,11 @@ const struct setting settings_table[] = {
 
 	INT("search-slice", search_slice_us, "250", 50, 10000, 0),
 	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
+
+	{"notify-keyspace-events", SETTING_EVENTS, 0, AT(notify_events), "", 0, 0, NULL},
+	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, 64 * GIB, 0),
+	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, 64 * GIB, 0),
+	INT("pubsub-output-soft-seconds", pubsub_soft_seconds, "60", 0, 86400, 0),
 
 	INT("slowlog-log-slower-than", slowlog_log_slower_than, "10000", -1, INT64_MAX, 0),
 	INT("slowlog-max-len", slowlog_max_len, "128", 0, 100000, 0),
@@ -150,6 +158,43 @@ static bool setting_number(const struct setting *setting, struct span value, int
 	return value.len > 0;
 }
 
+/* Redis's letters, and `i` for images. `A` stands for all but m and n. */
+static const struct { char letter; unsigned bit; } event_letters[] = {
+    {'g', NOTIFY_GENERIC}, {'$', NOTIFY_STRING}, {'l', NOTIFY_LIST}, {'s', NOTIFY_SET},
+    {'h', NOTIFY_HASH}, {'z', NOTIFY_ZSET}, {'x', NOTIFY_EXPIRED}, {'e', NOTIFY_EVICTED},
+    {'t', NOTIFY_STREAM}, {'d', NOTIFY_MODULE}, {'i', NOTIFY_IMAGE},
+    {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_MISS}, {'n', NOTIFY_NEW},
+};
+enum { NOTIFY_ALL = (NOTIFY_IMAGE * 2 - 1) & ~(NOTIFY_KEYSPACE | NOTIFY_KEYEVENT) };
+
+static bool events_parse(struct span text, int64_t *out)
+{
+	unsigned events = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		size_t k = 0;
+		while (k < ARRAY_COUNT(event_letters) && event_letters[k].letter != (char)text.ptr[i])
+			k++;
+		if (k < ARRAY_COUNT(event_letters))
+			events |= event_letters[k].bit;
+		else if (text.ptr[i] == 'A')
+			events |= NOTIFY_ALL;
+		else
+			return false;
+	}
+	*out = events;
+	return true;
+}
+
+static void events_write(unsigned events, struct buf *out)
+{
+	bool all = (events & NOTIFY_ALL) == NOTIFY_ALL;
+	if (all)
+		buf_append_u8(out, 'A');
+	for (size_t k = 0; k < ARRAY_COUNT(event_letters); k++)
+		if ((events & event_letters[k].bit) && (!all || !(event_letters[k].bit & NOTIFY_ALL)))
+			buf_append_u8(out, (uint8_t)event_letters[k].letter);
+}
+
 static enum err setting_set_text(struct settings *settings, const struct setting *setting,
     struct span value, const char **why)
 {
@@ -181,6 +226,9 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
 		return setting_set_enum(setting, value, out, why);
 	case SETTING_TEXT:
 		return setting_set_text(settings, setting, value, why);
+	case SETTING_EVENTS:
+		*why = "Invalid event class character. Use 'Ag$lshzxeKEtmdni'.";
+		return events_parse(value, out) ? OK : ERR_INVALID;
 	case SETTING_INT:
 	case SETTING_BYTES:
 	case SETTING_OCTAL:
@@ -216,6 +264,9 @@ void settings_get(const struct settings *settings, const struct setting *setting
 	case SETTING_TEXT:
 		buf_append_text(out, at);
 		break;
+	case SETTING_EVENTS:
+		events_write((unsigned)*(const int64_t *)at, out);
+		break;
 	case SETTING_OCTAL:
 		buf_printf(out, "%llo", (unsigned long long)*(const int64_t *)at);
 		break;
@@ -238,6 +289,7 @@ bool settings_equal(const struct settings *a, const struct settings *b, const st
 	case SETTING_BYTES:
 	case SETTING_ENUM:
 	case SETTING_OCTAL:
+	case SETTING_EVENTS:
 		break;
 	}
 	return *(const int64_t *)left == *(const int64_t *)right;

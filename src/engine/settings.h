@@ -34,6 +34,8 @@ struct settings {
 	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
 	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
+	int64_t  checkpoint_interval_s;
+	uint64_t checkpoint_bytes;
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
 	char     open_at[SETTING_TEXT_MAX], rewind_to[SETTING_TEXT_MAX];
@@ -51,6 +53,10 @@ struct settings {
 	uint64_t worker_memory, worker_output;
 	/* search */
 	int64_t  search_slice_us, search_timeout_ms;
+	/* messages */
+	int64_t  notify_events;           /* NOTIFY_* of engine/pubsub.h */
+	uint64_t pubsub_limit, pubsub_soft_limit;
+	int64_t  pubsub_soft_seconds;
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
 	bool     hide_user_data_from_log;
@@ -58,7 +64,7 @@ struct settings {
 
 enum setting_kind {
 	SETTING_BOOL, SETTING_INT, SETTING_BYTES, SETTING_TEXT, SETTING_ENUM,
-	SETTING_OCTAL,
+	SETTING_OCTAL, SETTING_EVENTS,
 };
 
 enum {

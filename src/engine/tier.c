@@ -154,33 +154,73 @@ enum err tiers_delete_policy(struct engine *engine, struct span name, uint64_t *
 	return OK;
 }
 
-void tiers_setting(struct engine *engine, const struct record *record)
+static void policy_load(struct engine *engine, const char *name, struct span text,
+    struct place place)
 {
 	uint8_t scratch[POLICY_TEXT_MAX];
 	struct span words[32];
 	uint32_t count = 0;
 	const char *why;
 	struct policy policy = {0};
-	size_t prefix = sizeof(setting_prefix) - 1;
-	if (record->key.len <= prefix || record->key.len - prefix >= POLICY_NAME_MAX ||
-	    memcmp(record->key.ptr, setting_prefix, prefix) != 0)
-		return;
-	memcpy(policy.name, record->key.ptr + prefix, record->key.len - prefix);
-	if (record->value.len == 0) {
-		struct policy *old = policy_find(engine->tiers, policy.name);
-		if (old != NULL)
-			policy_remove(engine->tiers, old);
-		return;
-	}
-	if (record->value.len > sizeof(scratch) ||
-	    resp_split_words(record->value, scratch, words, ARRAY_COUNT(words), &count) != OK ||
+	snprintf(policy.name, sizeof(policy.name), "%s", name);
+	if (text.len > sizeof(scratch) ||
+	    resp_split_words(text, scratch, words, ARRAY_COUNT(words), &count) != OK ||
 	    policy_parse(&policy, words, count, &why) != OK) {
 		log_warning(
 		    engine->log, "tier policy %s cannot be read; it is ignored", policy.name);
 		return;
 	}
-	policy.place = record->place;
+	policy.place = place;
 	policy_install(engine->tiers, &policy);
+}
+
+void tiers_load_policy(struct engine *engine, struct span name, struct span text,
+    struct place place)
+{
+	char copy[POLICY_NAME_MAX] = "";
+	if (name.len >= sizeof(copy))
+		return;
+	memcpy(copy, name.ptr, name.len);
+	policy_load(engine, copy, text, place);
+}
+
+/* The policy's name out of the key of its SETTING. False: it is none. */
+static bool policy_name(const struct record *record, char out[POLICY_NAME_MAX])
+{
+	size_t prefix = sizeof(setting_prefix) - 1;
+	if (record->key.len <= prefix || record->key.len - prefix >= POLICY_NAME_MAX ||
+	    memcmp(record->key.ptr, setting_prefix, prefix) != 0)
+		return false;
+	memset(out, 0, POLICY_NAME_MAX);
+	memcpy(out, record->key.ptr + prefix, record->key.len - prefix);
+	return true;
+}
+
+void tiers_setting(struct engine *engine, const struct record *record)
+{
+	char name[POLICY_NAME_MAX];
+	if (!policy_name(record, name))
+		return;
+	if (record->value.len > 0) {
+		policy_load(engine, name, record->value, record->place);
+		return;
+	}
+	struct policy *old = policy_find(engine->tiers, name);
+	if (old != NULL)
+		policy_remove(engine->tiers, old);
+}
+
+bool tiers_setting_follow(struct engine *engine, const struct record *record)
+{
+	char name[POLICY_NAME_MAX];
+	if (record->value.len == 0 || !policy_name(record, name))
+		return false;
+	struct policy *policy = policy_find(engine->tiers, name);
+	if (policy == NULL || policy->place.segment == 0)
+		return false;
+	store_release(engine->store, policy->place);
+	policy->place = record->place;
+	return true;
 }
 
 bool tiers_setting_relocated(
@@ -611,6 +651,25 @@ static void pace_fired(struct io_timer *timer)
 	UNUSED(timer);                    /* the pass that follows goes on with the queue */
 }
 
+/* The platform's rule: warm after 30 days, cold after 90; nothing is deleted. */
+void tiers_set_default(struct engine *engine)
+{
+	struct policy policy = {
+		.name = "default", .warm_s = 30 * 86400, .cold_s = 90 * 86400, .delete_s = -1,
+	};
+	policy_install(engine->tiers, &policy);
+}
+
+void tiers_clear(struct engine *engine)
+{
+	struct list *policies = &engine->tiers->policies;
+	while (!list_is_empty(policies)) {
+		struct policy *policy = LIST_OF(policies->next, struct policy, link);
+		list_remove(&policy->link);
+		memory_free(&engine->memory.engine, policy, sizeof(*policy));
+	}
+}
+
 enum err tiers_new(struct engine *engine)
 {
 	struct tiers *tiers = memory_zalloc(&engine->memory.engine, sizeof(*tiers));
@@ -623,11 +682,7 @@ enum err tiers_new(struct engine *engine)
 	io_timer_init(&tiers->timer, periodic_fired, tiers);
 	io_timer_init(&tiers->pace, pace_fired, tiers);
 	engine->tiers = tiers;
-	/* The platform's rule: warm after 30 days, cold after 90; nothing is deleted. */
-	struct policy policy = {
-		.name = "default", .warm_s = 30 * 86400, .cold_s = 90 * 86400, .delete_s = -1,
-	};
-	policy_install(tiers, &policy);
+	tiers_set_default(engine);
 	return OK;
 }
 
@@ -645,11 +700,7 @@ void tiers_free(struct engine *engine)
 	io_timer_cancel(engine->io, &tiers->pace);
 	while (!list_is_empty(&tiers->queue))
 		move_end(LIST_OF(tiers->queue.next, struct tier_move, link), ERR_CANCELLED);
-	while (!list_is_empty(&tiers->policies)) {
-		struct policy *policy = LIST_OF(tiers->policies.next, struct policy, link);
-		list_remove(&policy->link);
-		memory_free(&engine->memory.engine, policy, sizeof(*policy));
-	}
+	tiers_clear(engine);
 	memory_free(&engine->memory.engine, tiers, sizeof(*tiers));
 	engine->tiers = NULL;
 }

@@ -67,6 +67,7 @@ struct chain *chain_add(struct store *store, struct place head, uint32_t count)
 	chain->next = *slot;
 	chain->head = head;
 	chain->refs = 1;
+	chain->settled = true;
 	chain->count = count;
 	*slot = chain;
 	store->chains->count++;
@@ -145,6 +146,36 @@ bool chain_part_moved(struct store *store, struct place from, struct place to)
 		}
 	}
 	return false;
+}
+
+struct chain *chain_next(const struct store *store, const struct chain *chain)
+{
+	uint32_t slot = 0;
+	if (chain != NULL) {
+		if (chain->next != NULL)
+			return chain->next;
+		slot = (uint32_t)(chain_slot(store, chain->head) - store->chains->slots) + 1;
+	}
+	for (; slot < CHAIN_SLOTS; slot++)
+		if (store->chains->slots[slot] != NULL)
+			return store->chains->slots[slot];
+	return NULL;
+}
+
+void chain_forget(struct store *store, struct chain *chain)
+{
+	struct chain **at = chain_at(store, chain->head);
+	ASSERT(*at == chain);
+	*at = chain->next;
+	store->chains->count--;
+	memory_free(store->memory, chain, chain_bytes(chain->count));
+}
+
+void chain_clear(struct store *store)
+{
+	struct chain *chain;
+	while ((chain = chain_next(store, NULL)) != NULL)
+		chain_forget(store, chain);
 }
 
 /* ---- Appending ---- */

@@ -6,6 +6,8 @@ struct chain {
 	struct chain *next;
 	struct place  head;
 	uint32_t      refs;               /* owners of the head */
+	bool          settled;            /* its parts are retained; false only while loading */
+	uint64_t      lsn;                /* of the head, while loading */
 	uint32_t      count;
 	struct place  parts[];
 };
@@ -21,3 +23,6 @@ void chain_rehead(struct store *store, struct place from, struct place to);
 bool chain_has_part(const struct store *store, struct place part);
 bool chain_part_moved(struct store *store, struct place from, struct place to);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
+struct chain *chain_next(const struct store *store, const struct chain *chain);   /* NULL: first */
+void chain_forget(struct store *store, struct chain *chain);  /* nobody's, its parts not retained */
+void chain_clear(struct store *store);                        /* all, likewise */

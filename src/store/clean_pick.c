@@ -32,6 +32,9 @@ struct clean_pins clean_pins(const struct store *store)
 		}
 	}
 	ASSERT(pins.first <= pins.second);
+	/* A checkpoint needs all marks that would be replayed on it. */
+	pins.first = min_u64(pins.first, checkpoint_keep_lsn(store));
+	pins.second = min_u64(pins.second, checkpoint_keep_lsn(store));
 	return pins;
 }
 

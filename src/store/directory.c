@@ -8,6 +8,7 @@ enum {
 	BUCKET_CHAINED = 0x80,            /* the last slot points to another bucket */
 	BUCKET_USED_MASK = 0x7f,
 	BUCKETS_MIN = 4,
+	BUCKET_FILL = 5,                  /* entries on average at which the table grows */
 	RANDOM_TRIES = 256,
 };
 
@@ -66,6 +67,18 @@ void directory_init(struct directory *directory, struct memory *memory, uint64_t
 {
 	*directory = (struct directory){.seed = seed, .memory = memory, .moved = NOT_GROWING};
 	heap_init(&directory->expiry, memory);
+}
+
+void directory_reserve(struct directory *directory, uint64_t count)
+{
+	struct directory_table *table = &directory->tables[0];
+	uint64_t buckets = BUCKETS_MIN;
+	ASSERT(table->buckets == NULL && directory->moved == NOT_GROWING);
+	if (count == 0)
+		return;
+	while (buckets * BUCKET_FILL < count)
+		buckets *= 2;
+	*table = (struct directory_table){buckets_new(directory, buckets), buckets - 1, 0};
 }
 
 static void free_one(void *ctx, struct entry *entry)
@@ -251,7 +264,7 @@ static void directory_grow(struct directory *directory)
 		table->mask = BUCKETS_MIN - 1;
 		return;
 	}
-	if (table->count < (table->mask + 1) * 5)
+	if (table->count < (table->mask + 1) * BUCKET_FILL)
 		return;
 	uint64_t count = (table->mask + 1) * 2;
 	directory->tables[1] =

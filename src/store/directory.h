@@ -29,6 +29,7 @@ enum {
 	ENTRY_VALUE_BLOCK = 8,    /* string: an own block, for values over ENTRY_INLINE_MAX */
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
+	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
 };
 
@@ -125,6 +126,8 @@ struct directory {
 };
 
 void directory_init(struct directory *directory, struct memory *memory, uint64_t seed);
+/* Of an empty one: so many entries are coming. */
+void directory_reserve(struct directory *directory, uint64_t count);
 void directory_fini(struct directory *directory);         /* frees every entry */
 
 static inline uint64_t directory_hash(const struct directory *directory, struct span key)

@@ -402,6 +402,11 @@ static void fail_read_done(struct io_op *op, int32_t result)
 		repair->batch->segment->failed = true;
 		repair->batch = NULL;
 		stream->failed = true;
+		if (store->state == ERR_READONLY) {       /* a write failed meanwhile */
+			fail_repair_free(store);
+			store_check_closed(store);
+			return;
+		}
 		fail_pump(stream);
 		return;
 	}

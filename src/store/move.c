@@ -295,6 +295,16 @@ void move_batch_failed(struct batch *batch, enum err err)
 	}
 }
 
+bool move_has_parts(const struct store *store)
+{
+	for (struct list *at = store->moves.next; at != &store->moves; at = at->next) {
+		const struct store_move *move = LIST_OF(at, struct store_move, link);
+		if (move->parts_done > 0)
+			return true;
+	}
+	return false;
+}
+
 void move_batch_rehomed(struct batch *batch, struct segment *from)
 {
 	for (struct list *at = batch->moves.next; at != &batch->moves; at = at->next) {

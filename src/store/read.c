@@ -187,6 +187,10 @@ static void read_try(struct store_read_state *state)
 	struct place place = state->read->place;
 	struct segment *segment = segment_find(store, place.segment);
 	uint64_t end = (uint64_t)place.offset * RECORD_ALIGN + place.bytes;
+	if (segment != NULL && segment->state == SEGMENT_LOST) {
+		read_defer(state, ERR_CORRUPT);
+		return;
+	}
 	if (segment == NULL || segment->fd < 0 || place.bytes < RECORD_HEADER ||
 	    end > segment->bytes) {
 		read_defer(state, ERR_NOTFOUND);

@@ -25,4 +25,5 @@ void move_pump(struct store *store);
 void move_run_deferred(struct store *store);
 void move_abandon(struct store *store);
 /* A copied part went to another place with its batch. */
+bool move_has_parts(const struct store *store);         /* a copy of a chain is half done */
 bool move_part_moved(struct store *store, struct place from, struct place to);

@@ -51,14 +51,19 @@ bool segment_is_dead(const struct store *store, const struct segment *segment)
 	if (!segment_is_dying(segment, &lsn) || !segment_may_go(store, segment, lsn))
 		return false;
 	ASSERT(segment->live_bytes == 0);
-	if (segment->marks == 0 || reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max)
+	if (segment->marks == 0)
+		return true;
+	/* A checkpoint may know of keys whose records are gone: their marks must be replayed. */
+	if (segment->mark_lsn_max >= checkpoint_keep_lsn(store))
+		return false;
+	if (reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max)
 		return true;
 	return segment->expires == 0 && !reclaim_marks_needed(store, segment);
 }
 
 static bool segment_is_reusable(const struct store *store, const struct segment *segment)
 {
-	ASSERT(segment->bytes > 0);
+	ASSERT(segment->bytes > 0 || segment->state == SEGMENT_LOST);
 	return !segment->failed && segment->bytes == store->options.segment_bytes;
 }
 

@@ -179,7 +179,7 @@ static void deliver_tell(struct recovery *recovery, const struct found *found,
 static void deliver_read_done(struct store_read *read, enum err err)
 {
 	struct recovery *recovery = read->ctx;
-	const struct found *found = &recovery->found[recovery->next];
+	const struct found *found = recovery->delivered;
 	ASSERT(recovery->reading);
 	recovery->reading = false;
 	if (err == OK) {
@@ -189,17 +189,25 @@ static void deliver_read_done(struct store_read *read, enum err err)
 		store_read_fini(read);
 		recovery_fail(recovery, err);
 		return;
+	} else if (recovery->phase == RECOVERY_LOAD) {
+		store_read_fini(read);
+		recover_give_up_load(recovery);
+		return;
 	} else {
 		bool readable = read->record.lsn == found->lsn;
 		deliver_corrupt(recovery, found, readable ? &read->record : NULL);
 	}
 	store_read_fini(read);
-	recovery->next++;
+	if (recovery->phase == RECOVERY_LOAD)
+		recovery->fetch_at++;
+	else
+		recovery->next++;
 	recovery_run(recovery);
 }
 
 static void deliver_by_read(struct recovery *recovery, const struct found *found)
 {
+	recovery->delivered = found;
 	recovery->reading = true;
 	recovery->read = (struct store_read){
 		.done = deliver_read_done,
@@ -219,14 +227,18 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 	if (!chain_table_check(table, body_bytes))
 		return false;
 	uint32_t count = (uint32_t)(table.len / CHAIN_ENTRY);
+	struct chain *chain = chain_find(store, head);
+	if (chain != NULL) {
+		chain->lsn = found->lsn;
+		chain->refs += recovery->phase == RECOVERY_DELIVER || !chain->settled;
+		return true;
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
 		if (part == NULL || part->type != RECORD_PART)
 			return false;
 	}
-	if (chain_find(store, head) != NULL)
-		return true;
-	struct chain *chain = chain_add(store, head, count);
+	chain = chain_add(store, head, count);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
 		chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
@@ -258,6 +270,10 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 	if (chained) {
 		record.flags &= (uint8_t)~RECORD_CHAINED;
 		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
+			if (recovery->has_manifest) {
+				recover_give_up_load(recovery);
+				return false;
+			}
 			/* A dead head may outlive its parts: a later record tells. */
 			log_verbose(recovery->store->log, "Record %llu lacks parts",
 			    (unsigned long long)found->lsn);
@@ -309,7 +325,8 @@ static bool deliver_one(struct recovery *recovery, const struct found *found)
 	struct segment *segment = segment_find(store, found->segment);
 	uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
 	ASSERT(segment != NULL);
-	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID)
+	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID ||
+	    found->type == RECORD_END)
 		return true;
 	bool wait = false;
 	if (found->head && deliver_from_footer(recovery, found, &wait))
@@ -354,12 +371,30 @@ static void deliver_note(struct recovery *recovery, const struct found *found)
 		segment_note_death(segment, 0);       /* nobody knows when */
 }
 
+bool recover_deliver_fetched(struct recovery *recovery)
+{
+	if (recovery->reading)
+		return false;
+	return deliver_one(recovery, &recovery->fetched);
+}
+
+/* Effects that the checkpoint holds are not told again; but VALUE and SETTING records are, for
+ * only the owner can tell which of them count. */
+static bool deliver_is_due(const struct recovery *recovery, const struct found *found)
+{
+	if (found->known)
+		return false;
+	return found->lsn >= recovery->replay_lsn || found->type == RECORD_VALUE ||
+	    found->type == RECORD_SETTING;
+}
+
 bool recover_deliver(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	if (recovery->reading)
 		return false;
-	if (recovery->next == 0) {
+	if (!recovery->noted) {
+		recovery->noted = true;
 		for (size_t i = 0; i < recovery->found_count; i++)
 			deliver_note(recovery, &recovery->found[i]);
 	}
@@ -368,7 +403,8 @@ bool recover_deliver(struct recovery *recovery)
 			io_timer_set(store->io, &recovery->timer, 0);
 			return false;
 		}
-		if (!deliver_one(recovery, &recovery->found[recovery->next]))
+		const struct found *found = &recovery->found[recovery->next];
+		if (deliver_is_due(recovery, found) && !deliver_one(recovery, found))
 			return false;
 		recovery->next++;
 	}

@@ -107,7 +107,11 @@ enum err recover_list(struct recovery *recovery)
 		if (err == OK)
 			err = io_list_directory(store->io, store->dir[tier], file_listed, &listing);
 	}
-	return err == OK ? recover_identity(recovery) : err;
+	if (err == OK)
+		err = recover_identity(recovery);
+	if (err == OK)
+		recover_manifests(recovery);
+	return err;
 }
 
 /* ---- One file after the other ---- */

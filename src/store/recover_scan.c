@@ -27,9 +27,15 @@ static void void_push(struct recovery *recovery, uint64_t from, uint64_t to)
 
 void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers)
 {
-	found_push(recovery, found);
+	const struct scanned *scanned = &recovery->scanned[recovery->at];
+	struct found one = *found;
+	ASSERT(scanned->segment->id == found->segment);
+	one.known = (uint64_t)found->offset * RECORD_ALIGN < scanned->covered;
+	found_push(recovery, &one);
 	if (found->type == RECORD_VOID)
 		void_push(recovery, refers, found->lsn);
+	if (found->type == RECORD_LINK && recovery->has_manifest)
+		recover_note_link(recovery, refers);
 }
 
 static void scan_found(struct recovery *recovery)
@@ -138,20 +144,30 @@ static void scan_begin(struct recovery *recovery, const struct scanned *scanned,
 	recovery->scanning = true;
 }
 
-bool recover_scan(struct recovery *recovery)
+static void scan_list(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
-	if (recovery->scanned == NULL && store->segment_count > 0) {
-		recovery->scanned_count = store->segment_count;
-		recovery->scanned =
-		    memory_zalloc(store->memory, store->segment_count * sizeof(*recovery->scanned));
-		for (uint32_t i = 0; i < store->segment_count; i++) {
-			recovery->scanned[i].segment = store->segments[i];
-			recovery->scanned[i].end = UINT64_MAX;
-		}
+	recovery->at = 0;
+	recovery->scanned_count = store->segment_count;
+	recovery->scanned =
+	    memory_zalloc(store->memory, store->segment_count * sizeof(*recovery->scanned));
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		recovery->scanned[i].segment = store->segments[i];
+		recovery->scanned[i].end = UINT64_MAX;
 	}
+	recover_classify(recovery);
+}
+
+bool recover_scan(struct recovery *recovery)
+{
+	/* Twice if the checkpoint turns out to be of no use. */
+	for (int tries = 0; recovery->scanned == NULL && tries < 2; tries++)
+		if (recovery->store->segment_count > 0)
+			scan_list(recovery);
 	for (; recovery->at < recovery->scanned_count; recovery->at++) {
 		struct scanned *scanned = &recovery->scanned[recovery->at];
+		if (scanned->skip)
+			continue;
 		if (!scanned->footer_tried) {
 			enum err err = recover_footer(recovery, scanned);
 			if (err == ERR_AGAIN)

@@ -184,6 +184,11 @@ void recover_sort(struct recovery *recovery)
 	struct store *store = recovery->store;
 	sort_drop_copies(recovery);
 	sort_apply_voids(recovery);
+	/* What a checkpoint proves to be durable no commit block needs to say; but only what one
+	 * says counts when segments are to go. */
+	uint64_t recorded = recovery->durable_lsn;
+	if (recovery->has_manifest)
+		recovery->durable_lsn = max_u64(recorded, recovery->manifest.header.last_lsn);
 	uint64_t cut = sort_find_cut(recovery);
 	uint64_t torn = 0;
 	for (size_t i = sort_lower(recovery, cut); i < recovery->found_count; i++) {
@@ -198,7 +203,7 @@ void recover_sort(struct recovery *recovery)
 	}
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
 	store->next_lsn = recovery->lsn_seen + 1;
-	store->recorded_lsn = min_u64(recovery->durable_lsn, cut - 1);
+	store->recorded_lsn = min_u64(recorded, cut - 1);
 	store->recorded_in = recovery->durable_lsn_in;
 	store->written_lsn = store->told_written = recovery->lsn_seen;
 	/* Until the VOID record is safe, commit blocks must not vouch for what it voids. */
@@ -210,6 +215,8 @@ enum err store_recovered_place(const struct store *store, uint64_t lsn, struct p
 	CHECK_OBJ(store, STORE_MAGIC);
 	ASSERT(store->recovery != NULL);
 	const struct found *found = recover_find(store->recovery, lsn);
+	if (found == NULL && recover_find_link(store->recovery, lsn, place))
+		return OK;
 	if (found == NULL || found->drop || found->type != RECORD_IMAGE)
 		return ERR_NOTFOUND;
 	*place = (struct place){found->segment, found->offset, found->bytes};

@@ -16,6 +16,8 @@ enum err recovery_start(struct store *store)
 	struct recovery *recovery = memory_zalloc(store->memory, sizeof(*recovery));
 	recovery->store = store;
 	recovery->started_us = io_clock_us(store->io);
+	recovery->load_fd = -1;
+	buf_init(&recovery->manifest_file, store->memory);
 	recovery->sector = memory_try_alloc_aligned(store->memory, SECTOR, SECTOR);
 	ASSERT(recovery->sector != NULL);
 	io_timer_init(&recovery->timer, recovery_wake, recovery);
@@ -51,6 +53,7 @@ void recovery_free(struct store *store)
 	memory_free(memory, recovery->file_path, recovery->file_path_bytes);
 	recover_footer_free(recovery);
 	recover_merge_free(recovery);
+	recover_load_free(recovery);
 	memory_free(memory, recovery->scanned,
 	    recovery->scanned_count * sizeof(*recovery->scanned));
 	memory_free(memory, recovery->found, recovery->found_cap * sizeof(*recovery->found));
@@ -198,6 +201,7 @@ static void recovery_finish(struct recovery *recovery)
 	recovery->stopped = true;
 	store->opened = true;
 	store->reclaim_due = true;
+	recover_count_lost(store);
 	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);
@@ -238,6 +242,8 @@ static bool recovery_step(struct recovery *recovery)
 			return false;
 		recover_sort(recovery);
 		return true;
+	case RECOVERY_LOAD:
+		return recover_load(recovery);
 	case RECOVERY_SEAL:
 		return recover_seal(recovery);
 	case RECOVERY_DELIVER:
@@ -301,6 +307,8 @@ void recovery_run(struct recovery *recovery)
 	recovery->running = true;
 	recovery_say(recovery);
 	while (recovery_step(recovery)) {
+		if (recovery->stopped)
+			break;
 		if (recovery->phase == RECOVERY_MAKE) {
 			recovery_finish(recovery);
 			return;

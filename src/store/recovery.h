@@ -20,6 +20,7 @@ enum recovery_phase {
 	RECOVERY_SALVAGE,
 	RECOVERY_VERIFY,
 	RECOVERY_SORT,
+	RECOVERY_LOAD,
 	RECOVERY_SEAL,
 	RECOVERY_DELIVER,
 	RECOVERY_MAKE,
@@ -34,6 +35,7 @@ struct found {
 	uint32_t flags : 8;
 	uint32_t mark : 1, drop : 1;
 	uint32_t head : 1;                /* its segment's footer holds the head */
+	uint32_t known : 1;               /* its effect is in the checkpoint: not told */
 };
 _Static_assert(sizeof(struct found) == 24, "one per record in memory");
 
@@ -50,9 +52,17 @@ struct scanned {
 	uint32_t        batches;
 	bool            sealed, salvaged;
 	bool            footer_tried, from_footer;
+	bool            skip;             /* a checkpoint holds all that is in it */
+	uint64_t        covered;          /* or what is in it up to here */
 	struct footer_ref *blocks;        /* of the footer */
 	uint32_t        block_count;
 	bool            used;             /* some record or commit block was found */
+};
+
+/* A LINK that is to be replayed names the image of this LSN. */
+struct link_body {
+	uint64_t     lsn;
+	struct place place;               /* segment 0: not seen among what was loaded */
 };
 
 /* Bytes of one segment around where we are. */
@@ -103,6 +113,21 @@ struct recovery {
 	bool              reading;
 	struct io_timer   timer;
 	bool              seal_synced;
+	struct buf        manifest_file;  /* recover_load.c, from here on */
+	struct manifest   manifest;
+	bool              has_manifest, load_begun, load_bad;
+	uint32_t          void_slots;     /* bit s: the manifest of slot s is to be removed */
+	uint64_t          replay_lsn;     /* 0: no checkpoint */
+	uint8_t           load_step;
+	int               load_fd;
+	struct chunk_reader *chunks;      /* recover_chunks.c; NULL: none are being read */
+	struct place     *fetches;        /* records to be told because a chunk lacks their body */
+	uint32_t          fetch_count, fetch_cap, fetch_at;
+	struct link_body *links;          /* by LSN once chunks are loaded */
+	uint32_t          link_count, link_cap;
+	bool              noted;          /* segments know what lies in them */
+	struct found      fetched;
+	const struct found *delivered;    /* by the read under way */
 	struct merge     *merge;          /* recover_merge.c */
 	uint64_t          said_us;        /* progress was logged last */
 	struct footer_reader *reader;     /* recover_footer.c */
@@ -118,6 +143,25 @@ struct span window_get(struct recovery *recovery, struct segment *segment, uint6
 /* recover_files.c: finds the segments. True when all are known. */
 MUST_CHECK enum err recover_list(struct recovery *recovery);
 bool recover_files(struct recovery *recovery);
+
+/* recover_load.c */
+void recover_manifests(struct recovery *recovery);
+void recover_classify(struct recovery *recovery);          /* scanned[] is new */
+bool recover_load(struct recovery *recovery);              /* true when the phase is over */
+void recover_note_link(struct recovery *recovery, uint64_t lsn);
+bool recover_find_link(const struct recovery *recovery, uint64_t lsn, struct place *place);
+/* Before opened(): says which records had been in segments that are gone. */
+void recover_count_lost(struct store *store);
+void recover_load_free(struct recovery *recovery);
+/* All over again, from the phase of scanning on, without a checkpoint. */
+void recover_restart(struct recovery *recovery);
+/* The same from within a phase, which ends with false. */
+void recover_give_up_load(struct recovery *recovery);
+
+/* recover_chunks.c: all chunks of the manifest, from load_fd, to the owner; then ... */
+void recover_chunks(struct recovery *recovery);
+void recover_chunks_over(struct recovery *recovery, bool bad);     /* recover_load.c */
+void recover_chunks_free(struct recovery *recovery);
 
 /* recover_scan.c: each true when the phase is over. */
 bool recover_scan(struct recovery *recovery);
@@ -163,3 +207,5 @@ const struct found *recover_find(const struct recovery *recovery, uint64_t lsn);
 /* recover_deliver.c */
 bool recover_seal(struct recovery *recovery);
 bool recover_deliver(struct recovery *recovery);
+/* Tells of recovery->fetched alone. True: told. False: bytes are being read. */
+bool recover_deliver_fetched(struct recovery *recovery);

@@ -14,6 +14,7 @@
 #include "store/batch.h"
 #include "store/chain.h"
 #include "store/chain_table.h"
+#include "store/checkpoint.h"
 #include "store/read.h"
 #include "store/footer.h"
 #include "store/scan.h"
@@ -40,6 +41,7 @@ enum segment_state {
 	SEGMENT_ACTIVE,
 	SEGMENT_SEALED,       /* nothing more is written to it */
 	SEGMENT_RETIRING,     /* being recycled or unlinked */
+	SEGMENT_LOST,         /* its file is missing, though a checkpoint names its records */
 };
 
 struct footer;
@@ -159,6 +161,8 @@ struct store {
 	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
 	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
+	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
+	bool                 in_group, in_transaction;      /* in_group: the last record continues */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
 	uint64_t             appended_seen;       /* appended_bytes at the last tick */
@@ -175,6 +179,7 @@ struct store {
 	uint32_t             retiring;
 	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
+	struct checkpoint    checkpoint;
 	struct cleaner      *cleaner;
 	struct void_range   *voids;               /* LSNs that were cut; for the cleaner */
 	uint32_t             void_count, void_cap;
@@ -210,16 +215,6 @@ static inline struct stamp segment_stamp(const struct segment *segment, uint64_t
 {
 	return (struct stamp){segment->id, segment->nonce, offset};
 }
-
-/* ---- footer_make.c ---- */
-/* The batch is durable: its records enter the footer, which is written with the seal. */
-void footer_note_durable(struct batch *batch);
-void footer_write(struct segment *segment, const struct commit_block *seal);
-void footer_drop(struct segment *segment);
-/* A record was added to a batch of this segment: room is kept for its item. */
-void footer_count(struct segment *segment, const struct record *record);
-/* Where the room for batches ends if `record` (or NULL) came too. */
-uint64_t footer_end_for(const struct segment *segment, const struct record *record);
 
 /* ---- maker.c ---- */
 void maker_init(struct store *store);
@@ -260,6 +255,9 @@ MUST_CHECK enum err stream_next_segment(struct stream *stream, uint32_t keep);
 void stream_end_segment(struct stream *stream);
 
 /* ---- commit.c: batches to the disk ---- */
+/* A record was appended. A batch that holds the end of a group keeps back the durability of the
+ * whole of it (group.c). */
+void group_note(struct store *store, const struct record *record);
 void commit_pump(struct stream *stream);
 void commit_advance(struct stream *stream);
 /* Something was written, or proven to be: acknowledge, and go on. */
@@ -298,3 +296,5 @@ MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
 void recovery_no_room(struct store *store);     /* it need not wait for more spares */
+
+#include "store/snapshot.h"

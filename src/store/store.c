@@ -71,6 +71,11 @@ enum err store_new(struct io *io, const struct store_options *options,
 	maker_init(store);
 	chain_init(store);
 	clean_init(store);
+	err = checkpoint_init(store);
+	if (err != OK) {
+		store_free(store);
+		return err;
+	}
 	*out = store;
 	return OK;
 }
@@ -99,6 +104,7 @@ static void store_teardown(struct store *store)
 	memory_free(store->memory, store->segments, store->segment_cap * sizeof(*store->segments));
 	maker_fini(store);
 	chain_fini(store);
+	checkpoint_fini(store);
 	memory_free(store->memory, store->voids, store->void_cap * sizeof(*store->voids));
 	DROP_OBJ(store, STORE_MAGIC);
 	memory_free(store->memory, store, sizeof(*store));
@@ -219,7 +225,7 @@ static enum err store_check_record(const struct store *store, const struct recor
 		return ERR_CLOSED;
 	if (store->state == ERR_READONLY)
 		return ERR_READONLY;
-	ASSERT(record->type > 0 && record->type < RECORD_PART);
+	ASSERT(record->type > 0 && (record->type < RECORD_PART || record->type == RECORD_END));
 	ASSERT(record->body == NULL || body_is_full(record->body));
 	ASSERT(record->body == NULL || record->value.len == 0);
 	if (record->key.len > KEY_BYTES_MAX || record->meta.len > META_BYTES_MAX)
@@ -304,6 +310,10 @@ enum err store_append(struct store *store, struct record *record)
 	record->lsn = store->next_lsn;
 	record->time_ms = io_wall_ms(store->io);
 	record->place = (struct place){0};
+	if (store->in_transaction)
+		record->flags |= RECORD_CONTINUES;
+	if (!store->in_group)
+		store->group_always = 0;
 	if (store_wants_chain(store, record))
 		err = chain_append(store, record);
 	else
@@ -311,6 +321,7 @@ enum err store_append(struct store *store, struct record *record)
 	if (err != OK)
 		return err;
 	store->next_lsn = record->lsn + 1;
+	group_note(store, record);
 	if (store->first_always == 0) {
 		if (record->sync == SYNC_ALWAYS)
 			store->first_always = record->lsn;
@@ -370,6 +381,7 @@ void store_flush(struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	for (int number = 0; number <= STREAM_WARM; number++)
 		commit_pump(&store->streams[number]);     /* the cleaner sends its own */
+	checkpoint_pump(store);
 }
 
 void store_sync(struct store *store)
@@ -389,6 +401,10 @@ void store_sync(struct store *store)
 	commit_pump(stream);
 }
 
+uint64_t store_appended_bytes(const struct store *store)
+{
+	return store->stats.appended_bytes;
+}
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
 uint64_t store_recorded_lsn(const struct store *store) { return store->recorded_lsn; }
@@ -445,7 +461,7 @@ static bool store_is_quiet(const struct store *store)
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
 	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
-	    clean_is_idle(store);
+	    clean_is_idle(store) && checkpoint_is_idle(store);
 }
 
 void store_check_closed(struct store *store)

@@ -31,6 +31,7 @@
 #include "store/body.h"
 
 struct store;
+struct store_load;
 
 enum record_type {
 	RECORD_IMAGE = 1,       /* key, metadata, body */
@@ -43,6 +44,7 @@ enum record_type {
 	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
+	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
 	RECORD_TYPE_COUNT
 };
 
@@ -101,6 +103,15 @@ struct store_events {
 	 * A record that asked for SYNC_EVERYSEC or SYNC_NO waits only for the SYNC_ALWAYS ones
 	 * before it: if there are none, store_written_lsn covers it as soon as it is appended. */
 	void (*durable)(void *ctx, uint64_t lsn);
+	/* Recovery from a checkpoint, before any recovered(): memory is empty and gets this seed;
+	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
+	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
+	void (*load_begin)(void *ctx, const struct store_load *load);
+	/* One chunk as it was handed over. ERR_CORRUPT: this checkpoint is of no use. */
+	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
+	enum err (*load_settings)(void *ctx, struct span bytes);
+	/* Memory is to be emptied, without a word to the store: recovery begins anew. */
+	void (*load_reset)(void *ctx);
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
 	 * to `to`; the store releases `from`. False: `to` is released. */
 	bool (*relocated)(void *ctx, const struct record *record, struct place from, struct place to);
@@ -125,6 +136,8 @@ struct store_options {
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
+	bool        from_log;               /* checkpoints are not used, and removed: they may know too
+	                                       much */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -157,6 +170,11 @@ void store_expect(struct store *store, uint64_t bytes);
  * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
 MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_group(struct store *store);
+/* The same where nobody knows how many records will come: whatever is appended up to
+ * store_end_transaction is one group, also what has groups of its own. Bounds as above. */
+MUST_CHECK enum err store_begin_transaction(
+    struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
+void store_end_transaction(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);
@@ -175,6 +193,7 @@ void store_sync(struct store *store);
  * owner has released them. */
 MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
 
+uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
 uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
@@ -256,6 +275,8 @@ struct store_stats {
 	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
+	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
+	uint64_t lost_records;
 	uint64_t footers_written, footers_read, footers_missing;
 	struct {
 		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */

@@ -3,17 +3,18 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE and IMG.TIER. The power is cut at a random step; the server starts again
- * on what the disk kept. For each client there must be a number j such that its keys look as
- * after all acknowledged commands and the first j of those that were not answered yet: an
- * acknowledged write is never lost, a deleted key never comes back, MSET and RENAME are whole.
- * And IMG.GET ... AT shows, of each of the last lives, what was known then.
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER and EXEC. The power is cut at a random step; the
+ * server starts again on what the disk kept. For each client there must be a number j such that
+ * its keys look as after all acknowledged commands and the first j of those that were not
+ * answered yet: an acknowledged write is never lost, a deleted key never comes back, MSET,
+ * RENAME and EXEC are whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.
  * --plant early tells the server not to wait for the disk, to see that it is found out.
  */
 #include "tests/sim/shadow.h"
 
+#include "engine/past_state.h"
 #include "io/sim.h"
 #include "server/server.h"
 
@@ -37,13 +38,22 @@ struct life {
 	struct sim_peer *peers[CLIENTS];
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
+	bool             damaged;         /* a checkpoint was said to be, or to name what is gone */
 	uint32_t         cuts;
 };
+
+static bool says(struct span text, struct span words)
+{
+	ASSERT(words.len > 0);
+	return text.len >= words.len && memmem(text.ptr, text.len, words.ptr, words.len) != NULL;
+}
 
 static void print_line(void *ctx, enum log_level level, struct span text)
 {
 	struct life *life = ctx;
 	UNUSED(level);
+	static const char damaged[] = "The checkpoint is damaged", lost[] = "is missing: ";
+	life->damaged = life->damaged || says(text, span_text(damaged)) || says(text, span_text(lost));
 	if (life->verbose)
 		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
 }
@@ -82,6 +92,9 @@ static void life_settings(struct life *life)
 	}
 	settings->batches_in_flight = 1 + (int64_t)random_below(&life->random, 4);
 	settings->batch_delay_ms = 1 + (int64_t)random_below(&life->random, 5);
+	/* Two lives of three write checkpoints, as fast as they can or now and then. */
+	settings->checkpoint_interval_s = 0;
+	settings->checkpoint_bytes = life->seed % 3 == 0 ? 0 : life->seed % 3 == 1 ? 1 : 100000;
 }
 
 /* Disks of three kinds: honest, failing (errors are told), lying. */
@@ -148,9 +161,12 @@ static bool life_check(struct life *life)
 				    (unsigned long long)life->seed, life->cuts, i, shadow->why);
 			return false;
 		}
-		/* LSNs behind it may yet be given to others, should the power go now. */
-		if (life->settings.history_window_s > 0)
-			shadow_note_moment(shadow, store_durable_lsn(life->server->engine->store));
+		/* LSNs behind it may yet be given to others, should the power go now. On the floor
+		 * nothing durable says yet that history is kept: all may be forgotten. */
+		const struct engine *engine = life->server->engine;
+		uint64_t durable_lsn = store_durable_lsn(engine->store);
+		if (life->settings.history_window_s > 0 && durable_lsn > engine->past->history.floor_lsn)
+			shadow_note_moment(shadow, durable_lsn);
 	}
 	return true;
 }
@@ -205,6 +221,11 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */
 			fprintf(stderr, "seed %llu, cut %u: does not start\n",
+			    (unsigned long long)seed, life.cuts);
+			return 1;
+		}
+		if (life.damaged && life.kind != SHADOW_LIES) {
+			fprintf(stderr, "seed %llu, cut %u: a disk that does not lie spoilt a checkpoint\n",
 			    (unsigned long long)seed, life.cuts);
 			return 1;
 		}

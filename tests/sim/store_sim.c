@@ -74,8 +74,13 @@ static void life_closed(void *ctx)
 }
 
 static const struct store_events life_events = {
-	owner_recovered, life_opened, owner_durable, owner_relocated, life_corrupt, life_state,
-	owner_is_live,
+	.recovered = owner_recovered,
+	.opened = life_opened,
+	.durable = owner_durable,
+	.relocated = owner_relocated,
+	.corrupt = life_corrupt,
+	.state = life_state,
+	.is_live = owner_is_live,
 };
 
 static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after)

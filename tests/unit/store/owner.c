@@ -157,13 +157,13 @@ void owner_wait(struct owner *owner)
 void owner_start(struct owner *owner, const struct owner_options *options)
 {
 	const struct store_events events = {
-	    owner_recovered,
-	    owner_opened,
-	    owner_durable,
-	    owner_relocated,
-	    owner_corrupt,
-	    owner_state,
-	    owner->no_cleaner ? NULL : owner_is_live,
+		.recovered = owner_recovered,
+		.opened = owner_opened,
+		.durable = owner_durable,
+		.relocated = owner_relocated,
+		.corrupt = owner_corrupt,
+		.state = owner_state,
+		.is_live = owner->no_cleaner ? NULL : owner_is_live,
 	};
 	if (owner->io == NULL) {
 		struct io_options io_options = {.log = &owner->log};

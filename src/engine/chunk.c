@@ -1,0 +1,271 @@
+/* engine/chunk.c: entries of the directories as bytes of a checkpoint, and back.
+ *
+ *   u8 type and what follows | key | lsn | access_s | [expiry]
+ *      image:  place of the body, body_lsn, created_s, since_ms, heat,
+ *              [place of the metadata, its lsn, since_s, since_ms]
+ *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
+ *
+ * The place of a shared body may be an old one: past_load.c knows better. The document in the
+ * search index is not kept: reindex.c makes it again from the metadata.
+ */
+#include "engine/apply.h"
+#include "engine/checkpoint.h"
+
+#include "engine/chunk.h"
+#include "engine/past_load.h"
+#include "engine/tier.h"
+
+enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64, CHUNK_SHARED = 128 };
+enum { ITEMS_AHEAD = 16 };
+
+/* ---- Out ---- */
+
+static uint8_t *put_image(uint8_t *at, const struct engine *engine, struct entry *entry)
+{
+	const struct entry_image *image = entry_image(entry);
+	const struct entry_meta *meta = entry_meta(entry);
+	at = put_place(at, past_body(engine, entry));
+	at = varint64_put(at, image->body_lsn);
+	at = varint64_put(at, image->created_s);
+	at = varint64_put(at, image->since_ms);
+	at = varint64_put(at, image->heat);
+	if (meta == NULL)
+		return at;
+	at = put_place(at, meta->place);
+	at = varint64_put(at, meta->lsn);
+	at = varint64_put(at, meta->since_s);
+	return varint64_put(at, meta->since_ms);
+}
+
+void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry)
+{
+	uint8_t head[8 + VARINT64_MAX], rest[16 * VARINT64_MAX], *at = rest;
+	struct span key = entry_key(entry), value = {0};
+	bool image = entry->type == ENTRY_IMAGE, fetch = entry_body(entry) != NULL;
+	uint64_t expire_ms = entry_expire_ms(entry);
+	head[0] = (uint8_t)(entry->type | (expire_ms != 0 ? CHUNK_EXPIRY : 0) |
+	    (fetch ? CHUNK_FETCH : 0));
+	if (image && entry_meta(entry) != NULL)
+		head[0] |= CHUNK_META;
+	if (image && (entry->flags & ENTRY_SHARED) != 0)
+		head[0] |= CHUNK_SHARED;
+	uint8_t *end = varint64_put(head + 1, key.len);
+	at = varint64_put(at, entry->lsn);
+	at = varint64_put(at, entry->access_s);
+	if (expire_ms != 0)
+		at = varint64_put(at, expire_ms);
+	if (image) {
+		at = put_image(at, engine, entry);
+	} else {
+		at = put_place(at, entry_value(entry)->place);
+		if (!fetch)
+			value = entry_string(entry);
+		at = varint64_put(at, value.len);
+	}
+	ASSERT((size_t)(at - rest) <= sizeof(rest));
+	buf_append(out, span_of(head, (size_t)(end - head)));
+	buf_append(out, key);
+	buf_append(out, span_of(rest, (size_t)(at - rest)));
+	buf_append(out, value);
+}
+
+/* ---- In ---- */
+
+struct chunk_item {
+	uint8_t      head;
+	struct span  key, value;
+	uint64_t     lsn, access_s, expire_ms, body_lsn, created_s, since_ms, heat;
+	uint64_t     meta_lsn, meta_s, meta_ms, hash;
+	struct place place, meta;
+};
+
+static bool take_item(struct span *in, struct chunk_item *out)
+{
+	*out = (struct chunk_item){0};
+	if (in->len == 0)
+		return false;
+	out->head = in->ptr[0];
+	*in = span_slice(*in, 1, in->len);
+	unsigned type = out->head & CHUNK_TYPE;
+	if (!take_bytes(in, KEY_BYTES_MAX, &out->key) || !varint64_take(in, &out->lsn) ||
+	    !varint64_take(in, &out->access_s))
+		return false;
+	if ((out->head & CHUNK_EXPIRY) != 0 && !varint64_take(in, &out->expire_ms))
+		return false;
+	if (!take_place(in, &out->place))
+		return false;
+	if (type == ENTRY_STRING)
+		return take_bytes(in, BODY_INLINE_MAX, &out->value);
+	if (type != ENTRY_IMAGE || !varint64_take(in, &out->body_lsn) ||
+	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->since_ms) ||
+	    !varint64_take(in, &out->heat) || out->body_lsn == 0 || out->place.segment == 0)
+		return false;
+	return (out->head & CHUNK_META) == 0 ||
+	    (take_place(in, &out->meta) && varint64_take(in, &out->meta_lsn) &&
+	    varint64_take(in, &out->meta_s) && varint64_take(in, &out->meta_ms));
+}
+
+static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_item *item)
+{
+	bool shared = (item->head & CHUNK_SHARED) != 0;
+	unsigned flags = (item->head & CHUNK_META) != 0 ? ENTRY_HAS_META : 0;
+	flags |= item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0;
+	if (shared)
+		past_load_shared(engine, item->body_lsn, item->place);
+	else
+		(void)store_adopt(engine->store, &item->place, item->body_lsn);
+	if ((flags & ENTRY_HAS_META) != 0)
+		(void)store_adopt(engine->store, &item->meta, item->meta_lsn);
+	struct entry *entry = entry_new_image(&engine->memory.values, item->key, flags);
+	if (shared) {
+		entry->flags |= ENTRY_SHARED;
+		item->place = (struct place){.bytes = item->place.bytes};
+	}
+	struct entry_image *image = entry_image(entry);
+	*image = (struct entry_image){
+		.body = item->place,
+		.docid = DOCID_NONE,
+		.created_s = (uint32_t)item->created_s,
+		.heat = (uint32_t)item->heat,
+	};
+	image->body_lsn = item->body_lsn & LSN_MASK;
+	image->since_ms = item->since_ms & 0xffff;
+	if ((flags & ENTRY_HAS_META) != 0) {
+		struct entry_meta *meta = entry_meta(entry);
+		*meta = (struct entry_meta){.place = item->meta, .since_s = (uint32_t)item->meta_s};
+		meta->lsn = item->meta_lsn & LSN_MASK;
+		meta->since_ms = item->meta_ms & 0xffff;
+	}
+	engine->images[db]++;
+	engine->unindexed[db]++;
+	return entry;
+}
+
+static struct entry *load_string(struct engine *engine, struct chunk_item *item)
+{
+	bool fetch = (item->head & CHUNK_FETCH) != 0;
+	(void)store_adopt(engine->store, &item->place, 0);
+	struct entry *entry = entry_new_string(&engine->memory.values, item->key,
+	    item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, item->value, NULL);
+	entry_value(entry)->place = item->place;
+	if (!fetch)
+		return entry;
+	entry->flags |= ENTRY_AWAITED;
+	engine->awaited++;
+	store_fetch(engine->store, item->place);
+	return entry;
+}
+
+static void load_item(struct engine *engine, uint8_t db, struct chunk_item *item)
+{
+	struct directory *directory = &engine->directories[db];
+	/* A table that grew while it was read may have shown a key twice. */
+	if (directory_find(directory, item->key, item->hash) != NULL)
+		return;
+	struct entry *entry = (item->head & CHUNK_TYPE) == ENTRY_IMAGE
+	    ? load_image(engine, db, item) : load_string(engine, item);
+	entry->lsn = item->lsn & LSN_MASK;
+	entry->access_s = (uint32_t)item->access_s;
+	if (item->expire_ms != 0)
+		entry_expiry(entry)->at_ms = item->expire_ms;
+	directory_insert(directory, entry, item->hash);
+}
+
+/* A few are taken at a time, so that their buckets are on the way when it is their turn. */
+enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span bytes)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (db == CHUNK_PAST)
+		return past_load_chunk(engine, count, bytes);
+	struct directory *directory = &engine->directories[db];
+	while (bytes.len > 0) {
+		struct chunk_item items[ITEMS_AHEAD];
+		uint32_t taken = 0;
+		for (; taken < ITEMS_AHEAD && bytes.len > 0; taken++, count--) {
+			struct chunk_item *item = &items[taken];
+			if (count == 0 || !take_item(&bytes, item))
+				return ERR_CORRUPT;
+			item->hash = directory_hash(directory, item->key);
+			directory_prefetch(directory, item->hash);
+		}
+		for (uint32_t i = 0; i < taken; i++)
+			load_item(engine, db, &items[i]);
+	}
+	return count == 0 ? OK : ERR_CORRUPT;
+}
+
+void engine_load_begin(void *ctx, const struct store_load *load)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->replay_lsn = load->replay_lsn;
+	/* What is not marked from here on is as in the slot that is loaded; the other slot is
+	 * void, and the store asks for all of it. */
+	memset(engine->marks, 0, sizeof(*engine->marks) * DATABASE_COUNT);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		ASSERT(directory_count(&engine->directories[db]) == 0);
+		directory_init(&engine->directories[db], &engine->memory.values, load->seed);
+		directory_reserve(&engine->directories[db], load->counts[db]);
+	}
+}
+
+void engine_load_reset(void *ctx)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	engine->replay_lsn = engine->awaited = 0;
+	memset(engine->marks, 0xff, sizeof(*engine->marks) * DATABASE_COUNT);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		directory_fini(&engine->directories[db]);
+		engine->images[db] = engine->unindexed[db] = 0;
+		if (engine->indexes[db] != NULL)
+			index_free(engine->indexes[db]);
+		engine->indexes[db] = NULL;
+	}
+	past_load_reset(engine);
+	tiers_clear(engine);
+	tiers_set_default(engine);
+}
+
+/* ---- Settings: the past's, and policies as {key, place, text} ---- */
+
+void chunk_write_settings(struct engine *engine, struct buf *out)
+{
+	past_dump_settings(engine, out);
+	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
+	     at = at->next) {
+		const struct policy *policy = LIST_OF(at, struct policy, link);
+		uint8_t head[8 * VARINT64_MAX];
+		struct buf text;
+		buf_init(&text, &engine->memory.engine);
+		policy_format(policy, &text);
+		struct span name = span_text(policy->name);
+		buf_append(out, span_of(head, (size_t)(varint64_put(head, name.len) - head)));
+		buf_append(out, name);
+		uint8_t *end = varint64_put(put_place(head, policy->place), text.len);
+		buf_append(out, span_of(head, (size_t)(end - head)));
+		buf_append(out, buf_span(&text));
+		buf_fini(&text);
+	}
+}
+
+enum err engine_load_settings(void *ctx, struct span bytes)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (past_load_settings(engine, &bytes) != OK)
+		return ERR_CORRUPT;
+	tiers_clear(engine);
+	while (bytes.len > 0) {
+		struct span name, text;
+		struct place place;
+		if (!take_bytes(&bytes, POLICY_NAME_MAX, &name) || !take_place(&bytes, &place) ||
+		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+			return ERR_CORRUPT;
+		(void)store_adopt(engine->store, &place, 0);
+		tiers_load_policy(engine, name, text, place);
+	}
+	past_load_decide(engine);
+	return OK;
+}

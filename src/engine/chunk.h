@@ -1,0 +1,39 @@
+/* engine/chunk.h: how places, byte strings and numbers stand in the chunks of a checkpoint.
+ *
+ * Numbers are varints, byte strings begin with their length, a place is three numbers.
+ */
+#pragma once
+#include "base/varint.h"
+#include "store/store.h"
+
+static inline uint8_t *put_place(uint8_t *at, struct place place)
+{
+	at = varint64_put(at, place.segment);
+	at = varint64_put(at, place.offset);
+	return varint64_put(at, place.bytes);
+}
+
+static inline MUST_CHECK bool take_u32(struct span *in, uint32_t *out)
+{
+	uint64_t value;
+	if (!varint64_take(in, &value) || value > UINT32_MAX)
+		return false;
+	*out = (uint32_t)value;
+	return true;
+}
+
+static inline MUST_CHECK bool take_place(struct span *in, struct place *out)
+{
+	return take_u32(in, &out->segment) && take_u32(in, &out->offset) &&
+	    take_u32(in, &out->bytes);
+}
+
+static inline MUST_CHECK bool take_bytes(struct span *in, uint64_t max, struct span *out)
+{
+	uint64_t len;
+	if (!varint64_take(in, &len) || len > max || len > in->len)
+		return false;
+	*out = span_slice(*in, 0, (size_t)len);
+	*in = span_slice(*in, (size_t)len, in->len);
+	return true;
+}

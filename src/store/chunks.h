@@ -1,0 +1,47 @@
+/* store/chunks.h: checkpoints, as the store's owner writes and loads them. Part of the folder's
+ * public face; see manifest.h for what is on disk, and store_events for the way back.
+ */
+#pragma once
+#include "store/store.h"
+
+/* Sets of chunks: one for each database, and one for what the owner keeps beside them. */
+enum { CHUNK_SETS = DATABASE_COUNT + 1 };
+
+/* What load_begin() is told. */
+struct store_load {
+	uint64_t seed;                      /* of the directories */
+	uint64_t replay_lsn;
+	uint64_t counts[CHUNK_SETS];        /* of what is in the chunks of each set */
+};
+
+/* One checkpoint being written; the owner's storage until done(). The owner takes its memory in
+ * chunks, 2^bits of each set (of a database: keys whose hash has the same lowest bits). It need
+ * not hand over a chunk that has not changed since it was last written to this slot. */
+struct store_checkpoint {
+	void   (*ready)(struct store_checkpoint *job);     /* the next chunk may be given, or the end */
+	void   (*done)(struct store_checkpoint *job, enum err err);
+	void    *ctx;
+	uint64_t seed;                      /* of the directories */
+	uint32_t slot;                      /* set by begin: 0 or 1 */
+};
+/* ready() follows, or done() with an error. ERR_BUSY, ERR_READONLY, ERR_CLOSED. */
+MUST_CHECK enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *job);
+/* In ready() and after it: this set has 2^bits chunks. True: what was written to this slot
+ * before still counts, chunk by chunk; false: every chunk must be given. */
+bool store_checkpoint_bits(struct store *store, uint8_t db, uint8_t bits);
+/* True: chunks are being written and ready() follows. False: give the next one at once. */
+bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
+    struct span bytes);
+/* All is given. done() follows once log, chunks and manifest are durable. */
+void store_checkpoint_finish(struct store *store, struct span settings);
+
+/* Inside load_chunk() and load_settings() only. A record is alive at *place, or where it went
+ * since; lsn 0: not known, it is not followed. True if it can be there; false: its segment
+ * is missing, and unless a later record tells of it, it is lost. */
+bool store_adopt(struct store *store, struct place *place, uint64_t lsn);
+/* Could the record be there, or where it went since? Changes nothing. */
+bool store_can_adopt(const struct store *store, struct place place, uint64_t lsn);
+/* Does a LINK that recovered() is going to tell of name this record? */
+bool store_is_linked(const struct store *store, uint64_t lsn);
+/* The value of the VALUE record at `place`, which was adopted, follows by recovered(). */
+void store_fetch(struct store *store, struct place place);

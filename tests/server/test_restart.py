@@ -1,0 +1,157 @@
+"""Checkpoints and restarts: SAVE, BGSAVE, LASTSAVE; kill -9; checkpoints, footers and segments
+that are damaged or missing. Whatever of it is gone, what the log holds comes back."""
+import glob
+import os
+import random
+import subprocess
+
+import pytest
+import redis
+from conftest import until
+from images import png
+
+
+def fill(client, count=3000, seed=1):
+    """Strings, deleted, expiring and long ones, images, edited, renamed and deleted ones, a policy."""
+    pick = random.Random(seed)
+    pipe = client.pipeline(transaction=False)
+    for i in range(count):
+        pipe.set(f"k{pick.randrange(count)}", pick.randbytes(pick.randrange(200)))
+        if i % 7 == 0:
+            pipe.delete(f"k{pick.randrange(count)}")
+        if i % 11 == 0:
+            pipe.expire(f"k{pick.randrange(count)}", 100000)
+    for i in range(40):
+        pipe.set(f"long{i}", pick.randbytes(20000 + 100 * i))
+        pipe.execute_command("IMG.PUT", f"img{i}", png(8 + i % 5, 8), "TITLE", f"seed{seed} title{i % 4}")
+        pipe.execute_command("IMG.EDIT", f"img{i // 2}", "TITLE", f"edited{i % 3}")
+    for i in range(0, 40, 8):
+        pipe.rename(f"img{i}", f"moved{i}")
+        pipe.delete(f"img{i + 1}")
+    pipe.execute_command("IMG.TIER", "POLICY", "SET", "p", "PREFIX", "img", "WARM", "90d")
+    pipe.execute()
+
+
+def state(client):
+    until(lambda: client.info("persistence")["async_loading"] == 0)
+    found = {}
+    for key in client.scan_iter(count=1000):
+        kind = client.type(key)
+        value = client.get(key) if kind == b"string" else (
+            client.execute_command("IMG.GET", key), client.execute_command("IMG.INFO", key, "title", "tier"))
+        found[key] = kind, value, client.pexpiretime(key)
+    for query in ("edited0", "edited1|title3", "*"):
+        found[query] = sorted(client.execute_command("IMG.SEARCH", query, "NOCONTENT", "LIMIT", 0, 1000)[1:])
+    found["policies"] = client.execute_command("IMG.TIER", "POLICY", "LIST")
+    return found
+
+
+def data(server, pattern):
+    return sorted(glob.glob(os.path.join(server.folder, "data", pattern)))
+
+
+def damage(path, where):
+    with open(path, "r+b") as file:
+        file.seek(where, os.SEEK_END if where < 0 else os.SEEK_SET)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0x40]))
+
+
+def test_save_bgsave_and_lastsave_answer_as_redis_does(server, client):
+    assert client.lastsave() is not None
+    client.set("a", "b")
+    assert client.info("persistence")["rdb_changes_since_last_save"] > 0
+    assert client.save() is True
+    info = client.info("persistence")
+    assert info["rdb_saves"] == 1 and info["rdb_changes_since_last_save"] == 0
+    assert info["rdb_last_bgsave_status"] == "ok" and info["rdb_bgsave_in_progress"] == 0
+    assert client.execute_command("LASTSAVE").timestamp() == info["rdb_last_save_time"]
+    assert client.bgsave() is True
+    until(lambda: client.info("persistence")["rdb_saves"] == 2)
+    assert client.execute_command("BGSAVE", "SCHEDULE") is True
+    with pytest.raises(redis.ResponseError, match="syntax"):
+        client.execute_command("BGSAVE", "NOW")
+    out = subprocess.run(["redis-cli", "-p", str(server.port), "SAVE"], capture_output=True, check=True)
+    assert out.stdout == b"OK\n"
+
+
+def test_checkpoint_spares_the_replay_of_what_it_holds(server, client):
+    fill(client)
+    client.save()
+    fill(client, 50, seed=2)
+    before = state(client)
+    server.kill()
+    server.start()
+    assert client.info("store")["recovered_records"] < 600
+    assert state(client) == before
+
+
+def test_clean_shutdown_leaves_nothing_to_replay(server, client):
+    fill(client)
+    before = state(client)
+    server.stop()
+    server.start()
+    assert client.info("store")["recovered_records"] <= 40      # the long values are read
+    assert state(client) == before
+
+
+@pytest.mark.parametrize("spoil", ["nothing", "manifests", "chunks", "files", "footers", "everything"])
+def test_state_is_the_same_from_checkpoint_footers_or_records(server, client, spoil):
+    fill(client)
+    client.save()
+    fill(client, 500, seed=3)
+    client.save()
+    fill(client, 300, seed=4)
+    before = state(client)
+    server.kill()
+    assert data(server, "manifest-?") and data(server, "checkpoint-?")
+    if spoil == "manifests":
+        for path in data(server, "manifest-?"):
+            os.unlink(path)
+    if spoil == "chunks":
+        for path in data(server, "checkpoint-?"):
+            damage(path, 100)
+    if spoil in ("files", "everything"):
+        for path in data(server, "checkpoint-?"):
+            os.unlink(path)
+    if spoil in ("footers", "everything"):
+        for path in data(server, "*.seg"):
+            damage(path, -8100)
+    server.start()
+    assert state(client) == before
+    server.kill()
+    server.start()
+    assert state(client) == before
+
+
+def test_second_checkpoint_writes_only_what_changed(server, client):
+    fill(client, 20000)
+    client.save()
+    client.save()
+    first = client.info("persistence")["checkpoint_bytes_written"]
+    client.set("one", "more")
+    client.save()
+    client.save()
+    written = client.info("persistence")["checkpoint_bytes_written"] - first
+    assert 0 < written < first / 10
+
+
+def test_lost_segment_is_named_and_its_images_are_corrupt(server, client):
+    for i in range(100):
+        client.execute_command("IMG.PUT", f"img{i}", png(8, 8) + os.urandom(100000))
+        client.set(f"k{i}", f"v{i}")
+    client.save()
+    server.kill()
+    os.unlink(data(server, "hot-*.seg")[0])
+    server.start()
+    assert all(client.get(f"k{i}") == b"v%d" % i for i in range(100))
+    lost = 0
+    for i in range(100):
+        try:
+            assert len(client.execute_command("IMG.GET", f"img{i}")) > 100000
+        except redis.ResponseError as error:
+            assert str(error).startswith("CORRUPT")
+            lost += 1
+    assert 0 < lost < 100
+    assert "is missing" in server.log()
