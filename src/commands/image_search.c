@@ -567,12 +567,8 @@ static bool prepare(struct call *call, struct search_job *job)
 		options.accept = in_keys;
 		options.accept_ctx = job->keys;
 	}
-	if (engine->indexes[job->task.db] == NULL) {
-		struct index_options index_options = {.hash_seed = random_next(&engine->random)};
-		engine->indexes[job->task.db] = index_new(&engine->memory.search, &index_options);
-	}
 	err = search_start(
-	    &job->task.search, engine->indexes[job->task.db], job->task.query, &options);
+	    &job->task.search, engine_index(engine, job->task.db), job->task.query, &options);
 	if (err == OK)
 		return true;
 	if (err == ERR_INVALID)

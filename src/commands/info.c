@@ -4,8 +4,8 @@
  */
 #include "commands/handlers.h"
 
+#include "engine/analysis.h"
 #include "engine/checkpoint.h"
-
 #include "engine/image.h"
 #include "engine/internal.h"
 
@@ -375,6 +375,7 @@ static void info_images(struct engine *engine, struct buf *out)
 	    (ull)engine->counters.not_modified, (ull)hot.bytes, (ull)hot.bodies, (ull)hot.hits,
 	    (ull)hot.misses, (ull)body_pool_used(engine->pool), (ull)engine->settings->body_memory);
 	image_service_stats(engine, out);
+	analysis_info(engine, out);
 }
 
 static void info_search(struct engine *engine, struct buf *out)

@@ -20,6 +20,7 @@
 #include "image/meta.h"
 #include "resp/reply.h"
 #include "search/search.h"
+#include "search/similar.h"
 #include "store/cache.h"
 #include "store/directory.h"
 
@@ -98,22 +99,23 @@ struct call {
 	const struct span    *argv;
 	struct body         **bodies;
 	uint64_t              hash;
-	bool                  has_hash;
+	bool                  has_hash, parked, failed;      /* by call_park; an error was written */
 	struct reply         *reply;
 	uint64_t              gate;       /* LSN that must be safe before the reply leaves */
 	struct slot          *slot;       /* set once deferred */
-	bool                  parked;     /* set by call_park */
-	bool                  failed;     /* an error reply was written */
+	struct slot_hook     *hook;       /* for that slot, or NULL */
 	bool                  may_wait;   /* a full log parks it instead of failing it */
 };
 
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
  * (slot->session is NULL then and nothing is sent). */
+struct slot_hook { void (*finishing)(struct slot_hook *hook, struct slot *slot); };
 struct slot {
-	uint32_t        magic, calls;     /* calls: whose replies it holds */
+	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
+	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
+	struct slot_hook *hook;           /* NULL, or who adds to the reply at its end */
 	struct list     link;
 	struct session *session;
-	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
 	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;
@@ -187,8 +189,7 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes;
-	uint64_t not_modified, cold_reads, output_limit_closes;
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes;
 };
 
 struct engine_events {
@@ -213,7 +214,9 @@ struct engine {
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
+	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct analyser       *analyser;  /* engine/analysis.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */

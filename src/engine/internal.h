@@ -78,6 +78,10 @@ struct image_meta;
 MUST_CHECK enum err engine_index_add(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
 
+/* pixels.c */
+/* Of this database; makes it, with who answers for its images' pixels. */
+struct index *engine_index(struct engine *engine, uint8_t db);
+
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
 

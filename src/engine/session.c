@@ -207,6 +207,7 @@ struct slot *call_defer(struct call *call, uint64_t reserve)
 	slot->calls = 1;
 	slot->gate = call->gate;
 	slot->reserved_bytes = reserve;
+	slot->hook = call->hook;
 	call->session->pending_bytes += reserve;
 	call->slot = slot;
 	call->reply = &slot->reply;
@@ -218,6 +219,8 @@ void slot_finish(struct slot *slot)
 	CHECK_OBJ(slot, SLOT_MAGIC);
 	ASSERT(slot->pending);
 	slot->pending = false;
+	if (slot->hook != NULL)
+		slot->hook->finishing(slot->hook, slot);
 	if (slot->session == NULL) {
 		slot_free(slot);
 		return;

@@ -82,6 +82,8 @@ const struct setting settings_table[] = {
 	INT("image-max-frames", image_max_frames, "300", 1, 100000, 0),
 	INT("image-max-ratio", image_max_ratio, "1100", 1, 1000000, 0),
 	INT("result-max-side", result_max_side, "8192", 1, 32768, 0),
+	BOOL("analysis", analysis, "yes", 0),
+	INT("analysis-concurrency", analysis_concurrency, "1", 1, 64, 0),
 	TEXT("worker-dir", worker_dir, "", SETTING_IMMUTABLE),
 	INT("workers", worker_count, "2", 1, 64, SETTING_IMMUTABLE),
 	INT("worker-queue", worker_queue, "256", 1, 65536, 0),

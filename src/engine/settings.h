@@ -51,6 +51,8 @@ struct settings {
 	char     worker_dir[SETTING_TEXT_MAX];
 	int64_t  worker_count, worker_queue, worker_deadline_ms, worker_jobs_max;
 	uint64_t worker_memory, worker_output;
+	bool     analysis;
+	int64_t  analysis_concurrency;
 	/* search */
 	int64_t  search_slice_us, search_timeout_ms;
 	/* messages */

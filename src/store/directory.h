@@ -31,6 +31,8 @@ enum {
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
 	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
+	ENTRY_UNSEEN = 256,       /* image: its pixels have not been analysed yet */
+	ENTRY_QUIET_META = 512,   /* image: its metadata record began no version of its own */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };
