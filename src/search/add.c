@@ -32,9 +32,10 @@ static void entry_push(struct index *index, uint32_t term, uint32_t position)
 	index->entries[index->entry_count++] = (uint64_t)term << 32 | position;
 }
 
-static void word_add(void *ctx, struct span word, uint32_t position)
+static void word_add(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct index_builder *builder = ctx;
+	UNUSED(source);
 	uint32_t at = builder->next + position;
 	if (at >= builder->end)
 		at = builder->end - 1;    /* far beyond any text that the server takes */

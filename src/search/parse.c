@@ -230,11 +230,12 @@ struct word_sink {
 	enum err       err;
 };
 
-static void word_emit(void *ctx, struct span word, uint32_t position)
+static void word_emit(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct word_sink *sink = ctx;
 	struct query *query = sink->parser->parse.query;
 	UNUSED(position);
+	UNUSED(source);
 	if (sink->err != OK)
 		return;
 	sink->err = parse_count_term(&sink->parser->parse);

@@ -199,6 +199,11 @@ void query_free(struct query *query);
 struct buf;
 void query_explain(const struct query *query, struct buf *out);
 
+/* Appends `text`, the value of `field`, with tags[0] before and tags[1] behind every word
+ * that the query asks for there. False if there was none. */
+MUST_CHECK bool query_highlight(const struct query *query, struct span field, struct span text,
+    const struct span tags[2], struct buf *out);
+
 /* ---- Searches ----------------------------------------------------------------------- */
 
 struct search;
@@ -275,6 +280,11 @@ struct search_profile {
 	uint64_t windows;                 /* of 4096 documents that were looked into */
 };
 void search_get_profile(const struct search *search, struct search_profile *profile);
+
+/* Appends the plan, one node a line in the order in which they are asked, indented by two
+ * blanks a level: words and how many documents have them (df), documents that a part may
+ * match (cost), the highest score it can add. Nothing once the search has ended. */
+void search_explain(const struct search *search, struct buf *out);
 
 /* At any time, also before the end. */
 void search_free(struct search *search);
