@@ -238,8 +238,9 @@ struct search_hit {
 	void    *owner;                   /* as of search_results */
 };
 
-/* Sorting by: a numeric or date field; a tag field (its first tag); title; an attribute
- * (as number if any document has it so, else date, else text). The search copies what it
+/* Sorting by: a numeric or date field; a tag field (its first tag); title (its first 10
+ * letters, or 5 of other alphabets, or 3 ideographs); an attribute (as number if any
+ * document has it so, else date, else text). The search copies what it
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
  * ERR_TOOLARGE: LIMIT, facets. ERR_INVALID: the field cannot be sorted by (caption,
