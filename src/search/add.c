@@ -32,9 +32,10 @@ static void entry_push(struct index *index, uint32_t term, uint32_t position)
 	index->entries[index->entry_count++] = (uint64_t)term << 32 | position;
 }
 
-static void word_add(void *ctx, struct span word, uint32_t position)
+static void word_add(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct index_builder *builder = ctx;
+	UNUSED(source);
 	uint32_t at = builder->next + position;
 	if (at >= builder->end)
 		at = builder->end - 1;    /* far beyond any text that the server takes */
@@ -297,13 +298,14 @@ static void field_add(struct index *index, const struct search_field *value, uin
 
 /* ---- The document --------------------------------------------------------------------- */
 
-static struct span title_fold(const struct search_field *fields, size_t count, uint8_t *folded)
+static uint64_t title_of(const struct search_field *fields, size_t count)
 {
+	uint8_t folded[SEARCH_TAG_BYTES_MAX];
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++)
 		if (fields[i].kind == SEARCH_TEXT && span_is(fields[i].name, "title"))
 			len = analyze_tag(fields[i].text, folded);
-	return span_of(folded, len < SEARCH_SORT_BYTES_MAX ? len : SEARCH_SORT_BYTES_MAX);
+	return title_key(span_of(folded, len));
 }
 
 /* Codes the columns of full windows, a field at each addition: there are never more
@@ -324,13 +326,12 @@ static void seal_one(struct index *index)
 enum err index_add(struct index *index, const struct search_field *fields, size_t count,
     void *owner, uint32_t *docid)
 {
-	uint8_t folded[SEARCH_TAG_BYTES_MAX];
 	CHECK_OBJ(index, INDEX_MAGIC);
 	ASSERT(count == 0 || fields != NULL);
 	if (index->docs.next == DOCID_NONE)
 		return ERR_FULL;
 	words_gather(index, fields, count);
-	*docid = docs_add(&index->docs, owner, index->entry_count, title_fold(fields, count, folded));
+	*docid = docs_add(&index->docs, owner, index->entry_count, title_of(fields, count));
 	words_append(index, *docid);
 	for (size_t i = 0; i < count; i++) {
 		if (fields[i].kind == SEARCH_ATTRIBUTE)
