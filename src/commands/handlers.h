@@ -69,6 +69,13 @@ void cmd_img_put(struct call *call);
 void cmd_img_restore(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_similar(struct call *call);
+<<<<<<< HEAD
+=======
+void cmd_img_suggest(struct call *call);
+void cmd_index_add(struct call *call);
+void cmd_index_del(struct call *call);
+void cmd_index_list(struct call *call);
+>>>>>>> similar
 void cmd_img_stats(struct call *call);
 void cmd_img_suggest(struct call *call);
 void cmd_img_verify(struct call *call);
