@@ -69,13 +69,6 @@ void cmd_img_put(struct call *call);
 void cmd_img_restore(struct call *call);
 void cmd_img_search(struct call *call);
 void cmd_img_similar(struct call *call);
-<<<<<<< HEAD
-=======
-void cmd_img_suggest(struct call *call);
-void cmd_index_add(struct call *call);
-void cmd_index_del(struct call *call);
-void cmd_index_list(struct call *call);
->>>>>>> similar
 void cmd_img_stats(struct call *call);
 void cmd_img_suggest(struct call *call);
 void cmd_img_verify(struct call *call);
@@ -83,6 +76,9 @@ void cmd_img_versions(struct call *call);
 void cmd_incr(struct call *call);
 void cmd_incrby(struct call *call);
 void cmd_incrbyfloat(struct call *call);
+void cmd_index_add(struct call *call);
+void cmd_index_del(struct call *call);
+void cmd_index_list(struct call *call);
 void cmd_info(struct call *call);
 void cmd_keys(struct call *call);
 void cmd_lastsave(struct call *call);
