@@ -22,6 +22,8 @@ static void append_flags(const struct session *session, struct buf *out)
 		buf_append_u8(out, 'U');
 	if (session->no_evict)
 		buf_append_u8(out, 'e');
+	if (!list_is_empty(&session->monitor_link))
+		buf_append_u8(out, 'O');
 	if (pubsub_listens(session))
 		buf_append_u8(out, 'P');
 	if (session->transaction != NULL && session->transaction->is_open)

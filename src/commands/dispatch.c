@@ -227,6 +227,9 @@ static void call_count(struct call *call, uint64_t took_us)
 	if (call->command == NULL)
 		return;
 	call->session->last_command = call->command;
+	if (UNLIKELY(!list_is_empty(&engine->monitors)) &&
+	    !(call->command->flags & (CMD_ADMIN | CMD_NO_AUTH)))
+		monitors_tell(call);
 	struct command_counters *counters = command_counters_of(engine, call->command);
 	counters->calls++;
 	counters->us += took_us;
@@ -236,6 +239,15 @@ static void call_count(struct call *call, uint64_t took_us)
 		    took_us);
 	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
 		slowlog_note(engine, call, took_us);
+}
+
+static bool execute(struct session *session, const struct request *request);
+
+/* One of EXEC's; these never wait. */
+static void execute_queued(struct session *session, const struct request *request)
+{
+	bool done = execute(session, request);
+	ASSERT(done);
 }
 
 /* False: it was parked. */
@@ -261,15 +273,13 @@ static bool execute(struct session *session, const struct request *request)
 	if (call.parked)
 		return false;
 	session->pressed_us = 0;
+	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run && !engine->in_exec) {
+		exec_run(session, execute_queued);
+		session->write_lsn = store_last_lsn(engine->store);
+	}
 	if (!queued)
 		call_count(&call, engine->clock_us - from_us);
 	return true;
-}
-
-static void execute_queued(struct session *session, const struct request *request)
-{
-	bool done = execute(session, request);
-	ASSERT(done);
 }
 
 bool command_execute(struct session *session, const struct request *request)
@@ -278,11 +288,6 @@ bool command_execute(struct session *session, const struct request *request)
 	struct engine *engine = session->engine;
 	engine->running = session;
 	bool done = execute(session, request);
-	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run) {
-		ASSERT(done);
-		exec_run(session, execute_queued);
-		session->write_lsn = store_last_lsn(engine->store);
-	}
 	engine->running = NULL;
 	if (UNLIKELY(session->subscriber != NULL))
 		pubsub_release(session);

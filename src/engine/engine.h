@@ -61,7 +61,8 @@ struct session {
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
-	uint64_t       pushed_bytes;      /* of messages in slots */
+	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
+	struct list    monitor_link;      /* MONITOR */
 	bool           overflowed;        /* too many messages wait: it is closed */
 	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
@@ -78,6 +79,8 @@ void session_fini(struct session *session);   /* slots still deferred live on wi
 void session_error(struct session *session, const char *text);
 /* Where a message goes that answers no command: behind all replies there are. */
 struct reply *session_push(struct session *session);
+/* A message was written there; `held_bytes` more wait elsewhere. Who does not read is closed. */
+void session_pushed(struct session *session, uint64_t held_bytes);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -231,6 +234,7 @@ struct engine {
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct list            monitors;  /* sessions that see every command */
 	struct list            watchers;  /* transactions with watched keys, */
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
 	struct { uint64_t bytes, lsn; } evicting;    /* that the log may still hold, up to lsn */
