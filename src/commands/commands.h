@@ -22,6 +22,8 @@ enum {
 	CMD_NEEDS_META = 1 << 16,         /* of images: their metadata is read first */
 	CMD_LISTENS = 1 << 17,            /* for those, too, that have subscribed in RESP2 */
 	CMD_PUBSUB = 1 << 18,
+	CMD_MAY_WRITE = 1 << 19,          /* waits for a pause of writes, too */
+	CMD_NO_PAUSE = 1 << 20,           /* waits for none */
 };
 
 enum {

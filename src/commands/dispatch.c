@@ -189,6 +189,9 @@ static void command_run(struct call *call)
 			command_counters_of(call->engine, call->command)->rejected++;
 		return;
 	}
+	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&
+	    call_is_paused(call, call->command->flags & (CMD_WRITE | CMD_MAY_WRITE)))
+		return;
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
 		if (call->engine->is_pressed && !call->engine->in_exec && call_wait_for_store(call))

@@ -143,6 +143,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->waits);
 	list_init(&engine->checks);
 	list_init(&engine->pressed);
+	pause_init(engine);
 	list_init(&engine->monitors);
 	list_init(&engine->watchers);
 	list_init(&engine->slowlog);

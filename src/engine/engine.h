@@ -143,6 +143,11 @@ struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
+/* True: the session was parked until the pause is over. `writes`: the command may. */
+bool call_is_paused(struct call *call, bool writes);
+void engine_pause(struct engine *engine, uint64_t ms, bool writes_only);
+void engine_unpause(struct engine *engine);
+
 /* An error reply, counted by its first word. */
 void call_error(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The reply for an enum err: -DISKFULL, -READONLY, -OVERLOADED, -TOOLARGE, -CORRUPT, ... */
@@ -202,6 +207,14 @@ struct engine_events {
 	uint16_t (*port)(void *ctx);
 };
 
+/* CLIENT PAUSE (pause.c). */
+struct pause {
+	bool            is_on, writes_only;
+	uint64_t        until_us;
+	struct list     sessions;         /* parked by it */
+	struct io_timer timer;
+};
+
 struct engine {
 	uint32_t               magic;
 	struct io             *io;
@@ -234,6 +247,7 @@ struct engine {
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct pause           pause;
 	struct list            monitors;  /* sessions that see every command */
 	struct list            watchers;  /* transactions with watched keys, */
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
