@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "engine/observe.h"
+#include "engine/pause.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
@@ -143,11 +144,6 @@ struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
-/* True: the session was parked until the pause is over. `writes`: the command may. */
-bool call_is_paused(struct call *call, bool writes);
-void engine_pause(struct engine *engine, uint64_t ms, bool writes_only);
-void engine_unpause(struct engine *engine);
-
 /* An error reply, counted by its first word. */
 void call_error(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The reply for an enum err: -DISKFULL, -READONLY, -OVERLOADED, -TOOLARGE, -CORRUPT, ... */
@@ -205,14 +201,6 @@ struct engine_events {
 	void (*setting_changed)(void *ctx, const struct setting *setting);
 	void (*disconnect)(void *ctx, struct session *session);
 	uint16_t (*port)(void *ctx);
-};
-
-/* CLIENT PAUSE (pause.c). */
-struct pause {
-	bool            is_on, writes_only;
-	uint64_t        until_us;
-	struct list     sessions;         /* parked by it */
-	struct io_timer timer;
 };
 
 struct engine {

@@ -27,9 +27,6 @@ static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_
 	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
 }
 
-/* pause.c */
-void pause_init(struct engine *engine);
-
 /* session.c */
 void sessions_unpress(struct engine *engine);
 

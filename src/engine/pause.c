@@ -1,6 +1,4 @@
-/* engine/pause.c: CLIENT PAUSE: sessions wait before their next command (all commands, or those
- * that may write) until the time is up or CLIENT UNPAUSE comes. Meanwhile no key expires or is
- * evicted, so that nothing changes. */
+/* engine/pause.c: see pause.h. */
 #include "engine/internal.h"
 
 static void pause_over(struct io_timer *timer)
@@ -12,7 +10,6 @@ void engine_pause(struct engine *engine, uint64_t ms, bool writes_only)
 {
 	struct pause *pause = &engine->pause;
 	uint64_t until_us = io_now_us(engine->io) + ms * 1000;
-	/* The longer and the stricter of two pauses holds, as in Redis. */
 	bool was_all = pause->is_on && !pause->writes_only;
 	if (!pause->is_on || until_us > pause->until_us)
 		pause->until_us = until_us;
