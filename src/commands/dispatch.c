@@ -4,6 +4,8 @@
 
 #include "commands/handlers.h"
 
+#include "engine/partly.h"
+
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
@@ -164,6 +166,35 @@ static bool command_is_allowed(struct call *call)
 	return true;
 }
 
+struct key_check {
+	struct call *call;
+	uint32_t     keys;
+	bool         waits;
+};
+
+static void key_check(void *ctx, uint32_t at)
+{
+	struct key_check *check = ctx;
+	check->keys++;
+	check->waits |= call_needs_key(check->call, check->call->argv[at]);
+}
+
+/* While not all is loaded: is what this command needs? False: it waits, or was refused. */
+static bool command_has_keys(struct call *call)
+{
+	struct key_check check = {.call = call};
+	const struct command *command = call->command;
+	if (command->flags & CMD_LOADING)
+		return true;
+	(void)command_keys(command, call->argc, key_check, &check);
+	if (call->failed)
+		return false;
+	bool all = check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0;
+	if (all || check.waits)
+		call_wait_for_load(call, all);
+	return !all && !check.waits;
+}
+
 static void command_run(struct call *call)
 {
 	if (!command_is_allowed(call)) {
@@ -171,6 +202,8 @@ static void command_run(struct call *call)
 			command_counters_of(call->engine, call->command)->rejected++;
 		return;
 	}
+	if (UNLIKELY(call->engine->partly) && !command_has_keys(call))
+		return;
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
 		if (call->engine->is_pressed && call_wait_for_store(call))

@@ -145,6 +145,7 @@ struct store {
 	char                *dir[TIER_COUNT];
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
 	bool                 opened, closing, closed, direct;
+	bool                 whole;               /* opened, and all that lives is known to live */
 	bool                 reclaim_due;         /* a segment may have died */
 	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
