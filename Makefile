@@ -167,13 +167,16 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
+$(BUILD)/bench/bench_search: LIBS += -lsqlite3
+
 $(BUILD)/bench-thumbnail: bench/vips/thumbnail.c
 	@echo "  LD $@"
 	@$(CC) -std=gnu17 -O2 -Wall -Wextra $< $$(pkg-config --cflags --libs vips) -o $@
 
 .PHONY: bench
-bench: all $(BENCHES) $(BUILD)/bench-thumbnail                                    ## every bench against its peer
+bench:                                                   ## every bench against its peer
 	utils/setup.sh build bench
+	$(MAKE) all $(BENCHES) $(BUILD)/bench-thumbnail
 	BUILD=$(BUILD) bench/run all
 
 bench-%: all $(BENCHES) $(BUILD)/bench-thumbnail                                  ## one of them

@@ -39,6 +39,20 @@ static bool transform(
 	return done;
 }
 
+static bool analyse(
+    const struct transform_plan *plan, struct span source, void **bytes, size_t *len)
+{
+	VipsImage *image = NULL;
+	struct image_analysis *analysis = g_new0(struct image_analysis, 1);
+	*bytes = analysis;
+	*len = sizeof(*analysis);
+	bool done = load_image(plan, source, &image) && scale_image(plan, &image) &&
+	    frame_image(plan, &image) && analyse_image(plan, &image, analysis);
+	if (image != NULL)
+		g_object_unref(image);
+	return done;
+}
+
 static void run(const struct worker_task *task, struct worker_answer *answer)
 {
 	struct transform_plan plan;
@@ -46,7 +60,9 @@ static void run(const struct worker_task *task, struct worker_answer *answer)
 	size_t len = 0;
 	memcpy(&plan, task->plan, sizeof(plan));
 	vips_error_clear();
-	if (!transform(&plan, task->source, &bytes, &len)) {
+	bool done = plan.task == TASK_ANALYSE ? analyse(&plan, task->source, &bytes, &len)
+	                                      : transform(&plan, task->source, &bytes, &len);
+	if (!done) {
 		answer->status = status_of_failure(&plan);
 		explain(answer);
 	} else if (len > task->result_bytes_max) {
@@ -153,6 +169,21 @@ static bool warm_up_colours(void)
 	return done;
 }
 
+static bool warm_up_analysis(void)
+{
+	void *bytes = NULL, *result = NULL;
+	size_t len = 0, result_len;
+	struct transform_plan plan;
+	const struct image_meta meta = {
+	    .format = IMAGE_PNG, .width = 64, .height = 64, .orientation = 6};
+	bool done = transform_analyse(&meta, &plan) == OK &&
+	    encode_sample(IMAGE_PNG, &bytes, &len) &&
+	    analyse(&plan, span_of(bytes, len), &result, &result_len);
+	g_free(result);
+	g_free(bytes);
+	return done;
+}
+
 static void drop_message(const gchar *domain, GLogLevelFlags level, const gchar *text, gpointer ctx)
 {
 	/* Warnings are about the image, which anyone may have sent: not for the server's log. */
@@ -172,7 +203,8 @@ static bool prepare(void)
 	    warm_up(IMAGE_WEBP, IMAGE_PNG, 1, GRAVITY_N) &&
 	    warm_up(IMAGE_AVIF, IMAGE_JPEG, 5, GRAVITY_SMART) &&
 	    warm_up(IMAGE_TIFF, IMAGE_JPEG, 1, GRAVITY_CENTRE) &&
-	    warm_up(IMAGE_GIF, IMAGE_PNG, 3, GRAVITY_CENTRE) && warm_up_colours();
+	    warm_up(IMAGE_GIF, IMAGE_PNG, 3, GRAVITY_CENTRE) && warm_up_colours() &&
+	    warm_up_analysis();
 	if (!done)
 		g_printerr("warming up: %s\n", vips_error_buffer());
 	return done;

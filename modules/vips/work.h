@@ -22,6 +22,9 @@ bool frame_image(const struct transform_plan *plan, VipsImage **image);
 /* Removes the metadata that STRIP names and encodes: *bytes is g_free's. */
 bool save_image(const struct transform_plan *plan, VipsImage **image, void **bytes, size_t *len);
 
+/* What the pixels say of the image, which is scaled and framed. */
+bool analyse_image(const struct transform_plan *plan, VipsImage **image, struct image_analysis *out);
+
 /* *image = next, releasing what was there. */
 static inline void replace_image(VipsImage **image, VipsImage *next)
 {

@@ -3,6 +3,8 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
 
 void cmd_client_id(struct call *call)
 {
@@ -20,6 +22,12 @@ static void append_flags(const struct session *session, struct buf *out)
 		buf_append_u8(out, 'U');
 	if (session->no_evict)
 		buf_append_u8(out, 'e');
+	if (pubsub_listens(session))
+		buf_append_u8(out, 'P');
+	if (session->transaction != NULL && session->transaction->is_open)
+		buf_append_u8(out, 'x');
+	if (session->transaction != NULL && session->transaction->is_stale)
+		buf_append_u8(out, 'd');
 	if (session->no_touch)
 		buf_append_u8(out, 'T');
 	if (out->len == before)
@@ -31,6 +39,7 @@ static void client_line(const struct session *session, struct buf *out)
 	const struct engine *engine = session->engine;
 	uint64_t now_us = io_now_us(engine->io);
 	const struct command *command = session->last_command;
+	const struct transaction *transaction = session->transaction;
 	buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=",
 	    (unsigned long long)session->id, session->address, session->local_address, session->fd,
 	    session->name, (unsigned long long)((now_us - session->created_us) / 1000000),
@@ -38,10 +47,14 @@ static void client_line(const struct session *session, struct buf *out)
 	append_flags(session, out);
 	uint64_t memory = sizeof(*session) + session->input_bytes + session->out.bytes.cap;
 	buf_printf(out,
-	    " db=%u sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=0"
+	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
 	    " user=default redir=-1 resp=%u lib-name=%s lib-ver=%s",
-	    session->db, (unsigned long long)session->input_bytes, session->out.bytes.len,
+	    session->db, pubsub_count(session, CHANNEL_PLAIN), pubsub_count(session, CHANNEL_PATTERN),
+	    pubsub_count(session, CHANNEL_SHARD),
+	    transaction != NULL && transaction->is_open ? (long long)transaction->count : -1LL,
+	    transaction != NULL ? transaction->watched_count : 0, (unsigned long long)session->input_bytes,
+	    (unsigned long long)(transaction != NULL ? transaction->bytes : 0), session->out.bytes.len,
 	    session->slot_count, session->out.bytes.cap, (unsigned long long)memory,
 	    command == NULL               ? "NULL"
 	        : command->parent != NULL ? command->parent
@@ -61,18 +74,29 @@ void cmd_client_info(struct call *call)
 	buf_fini(&text);
 }
 
-/* Every session here is of type "normal". */
-static bool parse_client_type(struct call *call, struct span word, bool *normal)
+enum client_type { CLIENT_ANY, CLIENT_NORMAL, CLIENT_PUBSUB, CLIENT_NONE };
+
+/* There are no masters and replicas among the sessions. */
+static bool parse_client_type(struct call *call, struct span word, enum client_type *type)
 {
-	static const char *const others[] = {"master", "replica", "slave", "pubsub"};
-	*normal = span_is(word, "normal");
-	for (size_t i = 0; !*normal && i < ARRAY_COUNT(others); i++)
-		if (span_is(word, others[i]))
+	static const struct { const char *name; enum client_type type; } names[] = {
+	    {"normal", CLIENT_NORMAL}, {"pubsub", CLIENT_PUBSUB}, {"master", CLIENT_NONE},
+	    {"replica", CLIENT_NONE}, {"slave", CLIENT_NONE}};
+	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+		if (span_is(word, names[i].name)) {
+			*type = names[i].type;
 			return true;
-	if (!*normal)
-		call_error(call, "ERR Unknown client type '%.*s'",
-		    (int)(word.len < 64 ? word.len : 64), (const char *)word.ptr);
-	return *normal;
+		}
+	}
+	call_error(call, "ERR Unknown client type '%.*s'", (int)(word.len < 64 ? word.len : 64),
+	    (const char *)word.ptr);
+	return false;
+}
+
+static bool client_is(const struct session *session, enum client_type type)
+{
+	return type == CLIENT_ANY ||
+	    type == (pubsub_listens(session) ? CLIENT_PUBSUB : CLIENT_NORMAL);
 }
 
 static bool id_is_listed(const struct call *call, uint32_t from, uint64_t id)
@@ -86,10 +110,11 @@ static bool id_is_listed(const struct call *call, uint32_t from, uint64_t id)
 
 void cmd_client_list(struct call *call)
 {
-	bool normal = true, by_id = false;
+	enum client_type type = CLIENT_ANY;
+	bool by_id = false;
 	int64_t value;
 	if (call->argc == 4 && span_is(call->argv[2], "TYPE")) {
-		if (!parse_client_type(call, call->argv[3], &normal))
+		if (!parse_client_type(call, call->argv[3], &type))
 			return;
 	} else if (call->argc > 3 && span_is(call->argv[2], "ID")) {
 		by_id = true;
@@ -106,9 +131,9 @@ void cmd_client_list(struct call *call)
 	struct buf text;
 	buf_init(&text, &call->engine->memory.replies);
 	struct list *head = &call->engine->sessions;
-	for (struct list *at = head->next; normal && at != head; at = at->next) {
+	for (struct list *at = head->next; at != head; at = at->next) {
 		struct session *session = LIST_OF(at, struct session, link);
-		if (!by_id || id_is_listed(call, 3, session->id))
+		if (client_is(session, type) && (!by_id || id_is_listed(call, 3, session->id)))
 			client_line(session, &text);
 	}
 	reply_verbatim(call->reply, buf_span(&text));
@@ -205,7 +230,8 @@ void cmd_client_reply(struct call *call)
 struct kill_filter {
 	struct span address, local_address, user;
 	uint64_t    id, age_s;
-	bool        normal, skip_me, has_age;
+	enum client_type type;
+	bool        skip_me, has_age;
 };
 
 static bool parse_kill_option(
@@ -226,7 +252,7 @@ static bool parse_kill_option(
 		filter->age_s = (uint64_t)number;
 		filter->has_age = true;
 	} else if (span_is(name, "TYPE")) {
-		return parse_client_type(call, value, &filter->normal);
+		return parse_client_type(call, value, &filter->type);
 	} else if (span_is(name, "ADDR")) {
 		filter->address = value;
 	} else if (span_is(name, "LADDR")) {
@@ -258,7 +284,7 @@ static bool kill_matches(const struct kill_filter *filter, const struct session 
 	if (filter->local_address.ptr != NULL &&
 	    !span_equal(filter->local_address, span_text(session->local_address)))
 		return false;
-	return filter->normal && (!filter->has_age || age_s >= filter->age_s);
+	return client_is(session, filter->type) && (!filter->has_age || age_s >= filter->age_s);
 }
 
 static int64_t kill_sessions(struct call *call, const struct kill_filter *filter)
@@ -283,7 +309,7 @@ static int64_t kill_sessions(struct call *call, const struct kill_filter *filter
 
 void cmd_client_kill(struct call *call)
 {
-	struct kill_filter filter = {.normal = true, .skip_me = true};
+	struct kill_filter filter = {.skip_me = true};
 	if (call->argc == 3) {
 		filter.address = call->argv[2];
 		filter.skip_me = false;

@@ -22,6 +22,8 @@ static const struct word flag_words[] = {
     {CMD_FAST, "fast"},
     {CMD_NO_AUTH, "no_auth"},
     {CMD_MOVABLEKEYS, "movablekeys"},
+    {CMD_NO_MULTI, "no_multi"},
+    {CMD_PUBSUB, "pubsub"},
 };
 
 static const struct word acl_words[] = {
@@ -35,6 +37,8 @@ static const struct word acl_words[] = {
     {ACL_DANGEROUS, "@dangerous"},
     {ACL_CONNECTION, "@connection"},
     {ACL_IMAGE, "@image"},
+    {ACL_TRANSACTION, "@transaction"},
+    {ACL_PUBSUB, "@pubsub"},
 };
 
 /* A command is in @fast or @slow, as its flags say. */

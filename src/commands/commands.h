@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 
 #define TINTYPE_VERSION "0.1.0"
+#define REPLY_OOM "OOM command not allowed when used memory > 'maxmemory'."
 #define REDIS_VERSION "7.2.4"             /* whose commands and replies are spoken */
 
 enum {
@@ -15,12 +16,21 @@ enum {
 	CMD_NOSCRIPT = 1 << 4, CMD_LOADING = 1 << 5, CMD_STALE = 1 << 6, CMD_FAST = 1 << 7,
 	CMD_NO_AUTH = 1 << 8, CMD_MOVABLEKEYS = 1 << 9, CMD_CONTAINER = 1 << 10,
 	CMD_SKIP_SLOWLOG = 1 << 11, CMD_POOL_BODY = 1 << 12,
+	CMD_NOT_QUEUED = 1 << 13,         /* runs at once, also after MULTI */
+	CMD_NO_MULTI = 1 << 14,           /* refused after MULTI */
+	CMD_GROWS = 1 << 15,              /* writes what was there again, and more */
+	CMD_NEEDS_META = 1 << 16,         /* of images: their metadata is read first */
+	CMD_LISTENS = 1 << 17,            /* for those, too, that have subscribed in RESP2 */
+	CMD_PUBSUB = 1 << 18,
+	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
+	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
 };
 
 enum {
 	ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_STRING = 1 << 3,
 	ACL_ADMIN = 1 << 4, ACL_FAST = 1 << 5, ACL_SLOW = 1 << 6, ACL_DANGEROUS = 1 << 7,
-	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9,
+	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9, ACL_TRANSACTION = 1 << 10,
+	ACL_PUBSUB = 1 << 11,
 };
 
 struct command {
@@ -52,6 +62,13 @@ const struct command *command_find(
 /* Runs one request: checks everything that stands in the table, then the command. False:
  * the session was parked and the request must run again. */
 bool command_execute(struct session *session, const struct request *request);
+
+/* Everything that can refuse a command before it runs. False: an error was replied. */
+bool command_is_allowed(struct call *call);
+/* In place of the command, after MULTI (multi.c). */
+void multi_queue(struct call *call);
+/* The commands that EXEC announced, each through `execute`. */
+void exec_run(struct session *session, void (*execute)(struct session *, const struct request *));
 
 /* Is argument `at` of this command the data of an image (received into the shared pool)? */
 bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);

@@ -1,5 +1,7 @@
 /* commands/connection.c: the commands that a client begins with. */
 #include "commands/handlers.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
 
 #include "base/number.h"
 
@@ -9,10 +11,15 @@ void cmd_ping(struct call *call)
 		call_error(call, "ERR wrong number of arguments for 'ping' command");
 		return;
 	}
-	if (call->argc == 2)
+	if (call->session->resp == 2 && pubsub_listens(call->session)) {
+		reply_array(call->reply, 2);
+		reply_text(call->reply, "pong");
+		reply_bulk(call->reply, call->argc == 2 ? call->argv[1] : span_text(""));
+	} else if (call->argc == 2) {
 		reply_bulk(call->reply, call->argv[1]);
-	else
+	} else {
 		reply_status(call->reply, "PONG");
+	}
 }
 
 void cmd_echo(struct call *call)
@@ -181,6 +188,8 @@ void cmd_quit(struct call *call)
 void cmd_reset(struct call *call)
 {
 	struct session *session = call->session;
+	transaction_drop(session);
+	pubsub_drop(session);
 	session->db = 0;
 	session->resp = call->reply->resp = 2;
 	session->authenticated = call->engine->settings->requirepass[0] == 0;

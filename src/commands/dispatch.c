@@ -3,9 +3,12 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
-
+#include "engine/evict.h"
 #include "engine/partly.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
@@ -130,8 +133,14 @@ static bool arity_fits(const struct command *command, uint32_t argc)
 	                           : argc >= (uint32_t)-command->arity;
 }
 
-/* Everything that can refuse a command before it runs. True: it may run. */
-static bool command_is_allowed(struct call *call)
+/* A RESP2 connection that has subscribed cannot tell replies from messages. */
+static bool session_only_listens(const struct session *session)
+{
+	return UNLIKELY(session->subscriber != NULL) && session->resp == 2 &&
+	    pubsub_listens(session);
+}
+
+bool command_is_allowed(struct call *call)
 {
 	const struct command *command = call->command;
 	struct engine *engine = call->engine;
@@ -141,6 +150,13 @@ static bool command_is_allowed(struct call *call)
 	}
 	if (command == NULL) {
 		reply_unknown(call);
+		return false;
+	}
+	if (session_only_listens(call->session) && !(command->flags & CMD_LISTENS)) {
+		call_error(call,
+		    "ERR Can't execute '%s%s%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET "
+		    "are allowed in this context", command->parent != NULL ? command->parent : "",
+		    command->parent != NULL ? "|" : "", command->name);
 		return false;
 	}
 	if (!arity_fits(command, call->argc)) {
@@ -159,8 +175,9 @@ static bool command_is_allowed(struct call *call)
 		call_error(call, "ERR the server is shutting down");
 		return false;
 	}
-	if ((command->flags & CMD_DENYOOM) && !engine_has_memory(engine)) {
-		call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+	/* The keys of an EXEC were made room for before its first command. */
+	if (!engine->in_exec && !engine_make_room(engine) && (command->flags & CMD_DENYOOM)) {
+		call_error(call, "%s", REPLY_OOM);
 		return false;
 	}
 	return true;
@@ -184,15 +201,29 @@ static bool command_has_keys(struct call *call)
 {
 	struct key_check check = {.call = call};
 	const struct command *command = call->command;
-	if (command->flags & CMD_LOADING)
+	bool all = (command->flags & (CMD_WHOLE | CMD_INDEX)) != 0;
+	if (call->engine->in_exec || (!all && (command->flags & CMD_LOADING) != 0))
 		return true;
 	(void)command_keys(command, call->argc, key_check, &check);
 	if (call->failed)
 		return false;
-	bool all = check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0;
+	if (check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0)
+		all = true;
 	if (all || check.waits)
 		call_wait_for_load(call, all);
 	return !all && !check.waits;
+}
+
+/* After a start from a checkpoint, documents are made again in the background. */
+static bool index_is_made(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	uint8_t db = call->session->db;
+	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+		return true;
+	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
+	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);
+	return false;
 }
 
 static void command_run(struct call *call)
@@ -204,9 +235,11 @@ static void command_run(struct call *call)
 	}
 	if (UNLIKELY(call->engine->partly) && !command_has_keys(call))
 		return;
+	if ((call->command->flags & CMD_INDEX) != 0 && !index_is_made(call))
+		return;
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
-		if (call->engine->is_pressed && call_wait_for_store(call))
+		if (call->engine->is_pressed && !call->engine->in_exec && call_wait_for_store(call))
 			return;
 	}
 	uint64_t lsn = store_last_lsn(call->engine->store);
@@ -226,42 +259,84 @@ static void session_after(struct session *session, enum session_reply_mode befor
 	}
 }
 
-bool command_execute(struct session *session, const struct request *request)
+static bool is_queued(const struct session *session, const struct command *command)
+{
+	const struct transaction *transaction = session->transaction;
+	if (transaction == NULL || !transaction->is_open || session->engine->in_exec)
+		return false;
+	return command == NULL || (command->flags & CMD_NOT_QUEUED) == 0;
+}
+
+static void call_count(struct call *call, uint64_t took_us)
+{
+	struct engine *engine = call->engine;
+	call->session->commands++;
+	engine->counters.commands++;
+	if (call->command == NULL)
+		return;
+	call->session->last_command = call->command;
+	struct command_counters *counters = command_counters_of(engine, call->command);
+	counters->calls++;
+	counters->us += took_us;
+	counters->failed += call->failed;
+	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
+		latency_note(engine, (call->command->flags & CMD_FAST) ? "fast-command" : "command",
+		    took_us);
+	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
+		slowlog_note(engine, call, took_us);
+}
+
+/* False: it was parked. */
+static bool execute(struct session *session, const struct request *request)
 {
 	struct engine *engine = session->engine;
 	struct call call = {
 		.engine = engine, .session = session, .argc = request->argc, .argv = request->argv,
 		.bodies = request->bodies, .hash = request->hash, .has_hash = request->has_hash,
 	};
-	enum session_reply_mode mode = session->reply_mode;
 	ASSERT(request->argc > 0);
 	call.command = session->last_command;
 	if (call.command == NULL || call.command->parent != NULL ||
 	    (call.command->flags & CMD_CONTAINER) || !span_is(call.argv[0], call.command->name))
 		call.command = command_find(engine, call.argv, call.argc);
 	uint64_t from_us = engine->clock_us;
-	call_execute(&call, command_run);
+	/* Should the store fail, EXEC's header stays, and each element becomes an error. */
+	if (UNLIKELY(session->transaction != NULL) && call.command != NULL && call.command->run == cmd_exec)
+		session->new_slot = true;
+	bool queued = UNLIKELY(session->transaction != NULL) && is_queued(session, call.command);
+	call_execute(&call, queued ? multi_queue : command_run);
 	engine->clock_us = io_clock_us(engine->io);
-	uint64_t took_us = engine->clock_us - from_us;
 	if (call.parked)
 		return false;
 	session->pressed_us = 0;
-	session_after(session, mode);
-	session->commands++;
-	engine->counters.commands++;
-	if (call.command == NULL)
-		return true;
-	session->last_command = call.command;
-	struct command_counters *counters = command_counters_of(engine, call.command);
-	counters->calls++;
-	counters->us += took_us;
-	counters->failed += call.failed;
-	if (UNLIKELY(took_us >= 1000 && engine->settings->latency_monitor_threshold > 0))
-		latency_note(
-		    engine, (call.command->flags & CMD_FAST) ? "fast-command" : "command", took_us);
-	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
-		slowlog_note(engine, &call, took_us);
+	if (!queued)
+		call_count(&call, engine->clock_us - from_us);
 	return true;
+}
+
+static void execute_queued(struct session *session, const struct request *request)
+{
+	bool done = execute(session, request);
+	ASSERT(done);
+}
+
+bool command_execute(struct session *session, const struct request *request)
+{
+	enum session_reply_mode mode = session->reply_mode;
+	struct engine *engine = session->engine;
+	engine->running = session;
+	bool done = execute(session, request);
+	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run) {
+		ASSERT(done);
+		exec_run(session, execute_queued);
+		session->write_lsn = store_last_lsn(engine->store);
+	}
+	engine->running = NULL;
+	if (UNLIKELY(session->subscriber != NULL))
+		pubsub_release(session);
+	if (done)
+		session_after(session, mode);
+	return done;
 }
 
 bool command_keys(
@@ -311,6 +386,16 @@ void cmd_help(struct call *call)
 void reply_syntax_error(struct call *call)
 {
 	call_error(call, "ERR syntax error");
+}
+
+void reply_subcommand_syntax(struct call *call)
+{
+	char upper[NAME_MAX_BYTES + 1] = "";
+	struct span sub = call->argv[1];
+	for (size_t i = 0; call->command->parent[i] != 0 && i < NAME_MAX_BYTES; i++)
+		upper[i] = (char)toupper((unsigned char)call->command->parent[i]);
+	call_error(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+	    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 }
 
 void reply_wrong_type(struct call *call)

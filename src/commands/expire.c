@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 
 bool expiry_to_ms(struct call *call, int64_t value, bool seconds, bool relative, int64_t *at_ms)
 {
@@ -116,15 +117,14 @@ static void expire_generic(struct call *call, bool seconds, bool relative)
 		reply_int(call->reply, 0);
 		return;
 	}
-	enum err err;
-	if (at_ms <= (int64_t)engine_now_ms(call->engine))
-		err = call_delete(call, entry);
-	else
-		err = call_expire(call, &entry, at_ms);
-	if (err != OK)
+	bool over = at_ms <= (int64_t)engine_now_ms(call->engine);
+	enum err err = over ? call_delete(call, entry) : call_expire(call, &entry, at_ms);
+	if (err != OK) {
 		call_fail(call, err, call->argv[1]);
-	else
-		reply_int(call->reply, 1);
+		return;
+	}
+	call_notify(call, NOTIFY_GENERIC, over ? "del" : "expire", call->argv[1]);
+	reply_int(call->reply, 1);
 }
 
 void cmd_expire(struct call *call)
@@ -194,8 +194,10 @@ void cmd_persist(struct call *call)
 		return;
 	}
 	enum err err = call_expire(call, &entry, 0);
-	if (err != OK)
+	if (err != OK) {
 		call_fail(call, err, call->argv[1]);
-	else
-		reply_int(call->reply, 1);
+		return;
+	}
+	call_notify(call, NOTIFY_GENERIC, "persist", call->argv[1]);
+	reply_int(call->reply, 1);
 }

@@ -41,6 +41,50 @@ bool reply_info_field(struct reply *reply, struct span name, const struct info_s
 bool reply_search_field(struct reply *reply, struct span name, const struct info_source *source);
 void info_source_of_entry(struct engine *engine, struct entry *entry, struct info_source *source);
 
+/* The perceptual hash of the image at this key. False: a reply was written: nil, -WRONGTYPE, or
+ * -NOHASH if there is none (yet). */
+bool image_phash(struct call *call, struct span key, uint8_t hash[PHASH_BYTES]);
+
+/* A query of which a command sees every match (image_scan.c): it runs in slices and replies at
+ * its end. Embedded first in the command's own job. */
+struct image_scan {
+	struct engine     *engine;
+	struct call       *call;          /* NULL once deferred */
+	struct slot       *slot;
+	struct search_task task;
+	uint8_t            db, resp;
+	/* the command's: */
+	search_visit      *visit;         /* its ctx is the scan; sets task.err to end it */
+	enum err         (*work)(struct image_scan *scan, const struct search_budget *budget);
+	void             (*reply)(struct image_scan *scan, struct reply *reply);
+	/* An error that the command knows better; NULL: the usual text. */
+	const char      *(*explain)(struct image_scan *scan, enum err err);
+	void             (*free)(struct image_scan *scan);
+};
+struct image_scan_words {
+	struct span               query;
+	uint64_t                  timeout_ms;     /* 0: none */
+	const struct query_param *params;
+	size_t                    param_count;
+	bool                      with_scores;
+	bool                      no_query;       /* nothing to visit: only work() runs */
+};
+/* The caller has filled visit, work (may be NULL), reply, explain (may be NULL) and free, which
+ * runs at the end, whatever happens. */
+void image_scan_run(
+    struct call *call, struct image_scan *scan, const struct image_scan_words *words);
+/* IMG.SUGGEST with the prefix at argv[at] and options behind it; FT.SUGGET has more of them. */
+void image_suggest_run(struct call *call, uint32_t at, bool ft);
+enum { IMAGE_PARAMS_MAX = 64 };
+/* IMG.AGGREGATE with the query at argv[query]; `ft`: the reply is FT.AGGREGATE's. */
+void image_aggregate_run(struct call *call, uint32_t query, bool ft);
+/* ft_search.c. The index of FT commands: false: an error was replied. */
+bool ft_index_is_known(struct call *call, struct span name);
+/* FT.SEARCH with the query at argv[query] and its words behind it. */
+void ft_search_run(struct call *call, uint32_t query);
+/* The error text for how a search ended. */
+const char *search_error_text(enum err err);
+
 /* TIER's word. False: an error was replied (cold, or no warm tier). */
 bool parse_tier(struct call *call, struct span word, enum tier *tier);
 /* The image just put shall go to another tier soon; nothing is replied. */

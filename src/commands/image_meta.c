@@ -182,6 +182,9 @@ const char *const info_fields[] = {
     "exposure",
     "focal",
     "location",
+    "palette",
+    "phash",
+    "placeholder",
     "versions",
 };
 const size_t info_field_count = ARRAY_COUNT(info_fields);
@@ -251,6 +254,62 @@ static bool reply_photo_field(struct reply *reply, struct span name, const struc
 	    field_number(reply, meta->has & IMAGE_HAS_FOCAL, meta->focal_mm);
 }
 
+/* {"#rrggbb", name, percent} each, the most frequent first. */
+static void field_palette(struct reply *reply, const struct image_analysis *analysis)
+{
+	char hex[8];
+	reply_array(reply, analysis->palette_count);
+	for (uint32_t i = 0; i < analysis->palette_count; i++) {
+		const struct image_colour *colour = &analysis->palette[i];
+		snprintf(hex, sizeof(hex), "#%02x%02x%02x", colour->red, colour->green, colour->blue);
+		reply_array(reply, 3);
+		reply_text(reply, hex);
+		reply_text(reply,
+		    colour_name(colour_of(colour->red, colour->green, colour->blue)));
+		reply_int(reply, colour->percent);
+	}
+}
+
+static void field_base64(struct reply *reply, struct span bytes)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char text[(PLACEHOLDER_MAX + 2) / 3 * 4];
+	size_t len = 0;
+	ASSERT(bytes.len <= PLACEHOLDER_MAX);
+	for (size_t i = 0; i < bytes.len; i += 3) {
+		uint32_t three = 0;
+		for (size_t k = 0; k < 3; k++)
+			three = three << 8 | (i + k < bytes.len ? bytes.ptr[i + k] : 0U);
+		for (size_t k = 0; k < 4; k++)
+			text[len++] =
+			    i + k > bytes.len ? '=' : digits[three >> (18 - 6 * k) & 63];
+	}
+	reply_bulk(reply, span_of(text, len));
+}
+
+/* What the pixels say, once they were looked at. */
+static bool reply_pixel_field(struct reply *reply, struct span name, const struct image_meta *meta)
+{
+	const struct image_analysis *analysis = &meta->analysis;
+	char hex[2 * PHASH_BYTES];
+	if (analysis->state != ANALYSIS_DONE)
+		return false;
+	if (span_is(name, "palette")) {
+		field_palette(reply, analysis);
+		return true;
+	}
+	if (span_is(name, "placeholder")) {
+		field_base64(reply, span_of(analysis->placeholder, analysis->placeholder_bytes));
+		return true;
+	}
+	if (!span_is(name, "phash") || !analysis_has_phash(analysis))
+		return false;
+	phash_format(analysis->phash, hex);
+	reply_bulk(reply, span_of(hex, sizeof(hex)));
+	return true;
+}
+
 static bool field_int(struct reply *reply, int64_t value)
 {
 	reply_int(reply, value);
@@ -304,7 +363,7 @@ bool reply_info_field(struct reply *reply, struct span name, const struct info_s
 		field_attrs(reply, meta);
 		return true;
 	}
-	return reply_photo_field(reply, name, meta);
+	return reply_pixel_field(reply, name, meta) || reply_photo_field(reply, name, meta);
 }
 
 /* ---- Fields in search results: flat text, as FT.SEARCH shows a hash ---- */
@@ -320,6 +379,25 @@ static void search_tags(struct reply *reply, const struct image_meta *meta)
 	}
 	reply_bulk(reply, buf_span(&text));
 	buf_fini(&text);
+}
+
+/* The names that @palette finds. */
+static bool search_palette(struct reply *reply, const struct image_meta *meta)
+{
+	uint32_t mask = palette_mask(&meta->analysis);
+	struct buf text;
+	buf_init(&text, reply->bytes.memory);
+	for (unsigned i = 0; i < COLOUR_NAMES; i++) {
+		if (!(mask >> i & 1))
+			continue;
+		if (text.len > 0)
+			buf_append_u8(&text, ',');
+		buf_append_text(&text, colour_name(i));
+	}
+	if (mask != 0)
+		reply_bulk(reply, buf_span(&text));
+	buf_fini(&text);
+	return mask != 0;
 }
 
 static void search_number(struct reply *reply, double value)
@@ -381,6 +459,8 @@ bool reply_search_field(struct reply *reply, struct span name, const struct info
 	image_displayed_size(meta, &width, &height);
 	if (search_number_field(reply, name, source))
 		return true;
+	if (span_is(name, "palette"))
+		return search_palette(reply, meta);
 	if (span_is(name, "location"))
 		return search_location(reply, meta);
 	if (span_is(name, "orientation"))
@@ -394,7 +474,7 @@ bool reply_search_field(struct reply *reply, struct span name, const struct info
 		if (span_equal(meta->attrs[i].name, name))
 			return field_text(reply, meta->attrs[i].value);
 	static const char *const texts[] = {
-	    "etag", "format", "tier", "title", "caption", "camera", "lens"};
+	    "etag", "format", "tier", "title", "caption", "camera", "lens", "phash", "placeholder"};
 	for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
 		if (span_is(name, texts[i]))
 			return reply_info_field(reply, name, source);

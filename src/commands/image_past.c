@@ -7,6 +7,7 @@
 
 #include "base/date.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 
 enum { VERSIONS_DEFAULT = 100, VERSIONS_MAX = 10000 };
 
@@ -262,10 +263,12 @@ static void restore_found(struct call *call, const struct past_found *found)
 	if (found->state != VERSION_CURRENT)
 		err = call_restore_image(call, key, &found->ref, body_span(encoded));
 	digest_hex(&meta.etag, hex);
-	if (err != OK)
+	if (err != OK) {
 		call_fail(call, err, key);
-	else
+	} else {
+		call_notify(call, NOTIFY_IMAGE, "img.restore", key);
 		reply_bulk(call->reply, span_of(hex, sizeof(hex)));
+	}
 	body_unref(encoded);
 }
 

@@ -2,6 +2,7 @@
 #include "commands/image.h"
 
 #include "image/probe.h"
+#include "engine/pubsub.h"
 
 struct put_words {
 	bool    nx, xx, keep_ttl, has_expiry, has_tier;
@@ -151,6 +152,7 @@ static void put_image(
 	} else {
 		digest_hex(&body->digest, hex);
 		reply_bulk(call->reply, span_of(hex, sizeof(hex)));
+		call_notify(call, NOTIFY_IMAGE, "img.put", call->argv[1]);
 	}
 	body_unref(body);
 	if (err == OK && words->has_tier && words->tier != TIER_HOT)
@@ -412,10 +414,12 @@ void cmd_img_edit(struct call *call)
 	}
 	if (err == OK) {
 		err = call_edit_image(call, entry, &meta);
-		if (err == OK)
-			reply_int(call->reply, 1);
-		else
+		if (err != OK) {
 			call_fail(call, err, call->argv[1]);
+		} else {
+			call_notify(call, NOTIFY_IMAGE, "img.edit", call->argv[1]);
+			reply_int(call->reply, 1);
+		}
 	}
 	body_unref(body);
 }

@@ -567,16 +567,14 @@ static bool prepare(struct call *call, struct search_job *job)
 		options.accept = in_keys;
 		options.accept_ctx = job->keys;
 	}
-	if (engine->indexes[job->task.db] == NULL) {
-		struct index_options index_options = {.hash_seed = random_next(&engine->random)};
-		engine->indexes[job->task.db] = index_new(&engine->memory.search, &index_options);
-	}
 	err = search_start(
-	    &job->task.search, engine->indexes[job->task.db], job->task.query, &options);
+	    &job->task.search, engine_index(engine, job->task.db), job->task.query, &options);
 	if (err == OK)
 		return true;
 	if (err == ERR_INVALID)
-		call_error(call, "ERR this field cannot be sorted by");
+		call_error(call, "ERR this field cannot be sorted by, or counted");
+	else if (err == ERR_UNSUPPORTED)
+		call_error(call, "ERR perceptual hashes and colours are not kept here");
 	else
 		call_fail(call, err, (struct span){0});
 	return false;
@@ -585,14 +583,6 @@ static bool prepare(struct call *call, struct search_job *job)
 void cmd_img_search(struct call *call)
 {
 	struct search_words words = {.count = SEARCH_FAST};
-	struct engine *engine = call->engine;
-	uint8_t db = call->session->db;
-	if (engine->reindex != NULL && engine->unindexed[db] > engine->unsearchable[db]) {
-		call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
-		    (unsigned long long)engine->unindexed[db],
-		    (unsigned long long)engine->images[db]);
-		return;
-	}
 	if (!parse_search(call, &words))
 		return;
 	struct search_job *job = job_new(call, &words);

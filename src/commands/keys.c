@@ -4,6 +4,8 @@
 #include "base/arith.h"
 #include "base/glob.h"
 #include "base/number.h"
+#include "engine/evict.h"
+#include "engine/pubsub.h"
 
 void cmd_del(struct call *call)
 {
@@ -18,6 +20,7 @@ void cmd_del(struct call *call)
 			return;
 		}
 		count++;
+		call_notify(call, NOTIFY_GENERIC, "del", call->argv[i]);
 	}
 	reply_int(call->reply, count);
 }
@@ -72,9 +75,16 @@ static void rename_generic(struct call *call, bool only_new)
 		reply_int(call->reply, 0);
 		return;
 	}
+	bool replaces = !same && call_lookup_quiet(call, call->argv[2]) != NULL;
 	enum err err = same ? OK : call_rename(call, from, call->argv[2]);
 	if (err == ERR_AGAIN && call->parked)
 		return;
+	if (err == OK && !same) {
+		if (replaces)                 /* to Redis, it was deleted first */
+			call_notify(call, NOTIFY_NEW, "new", call->argv[2]);
+		call_notify(call, NOTIFY_GENERIC, "rename_from", call->argv[1]);
+		call_notify(call, NOTIFY_GENERIC, "rename_to", call->argv[2]);
+	}
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
 	else if (only_new)
@@ -148,6 +158,10 @@ void cmd_copy(struct call *call)
 	enum err err = call_copy(call, from, call->argv[2], db);
 	if (err == ERR_AGAIN && call->parked)
 		return;
+	if (err == OK && taken)
+		notify(call->engine, NOTIFY_NEW, "new", db, call->argv[2]);
+	if (err == OK)
+		notify(call->engine, NOTIFY_GENERIC, "copy_to", db, call->argv[2]);
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
 	else
@@ -339,7 +353,10 @@ void cmd_object_encoding(struct call *call)
 
 void cmd_object_freq(struct call *call)
 {
-	if (object_entry(call) != NULL)
+	struct entry *entry = object_entry(call);
+	if (entry != NULL && evict_counts_use(call->engine) && entry->type == ENTRY_STRING)
+		reply_int(call->reply, evict_frequency(call->engine, entry));
+	else if (entry != NULL)
 		call_error(call,
 		    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
 		    "Please note that when switching between policies at runtime LRU and LFU data "
@@ -351,6 +368,13 @@ void cmd_object_idletime(struct call *call)
 	struct entry *entry = object_entry(call);
 	if (entry == NULL)
 		return;
+	if (evict_counts_use(call->engine) && entry->type == ENTRY_STRING) {
+		call_error(call,
+		    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
+		    "when switching between policies at runtime LRU and LFU data will take some time to "
+		    "adjust.");
+		return;
+	}
 	int64_t idle_s = (int64_t)(engine_now_ms(call->engine) / 1000) - entry->access_s;
 	reply_int(call->reply, idle_s < 0 ? 0 : idle_s);
 }

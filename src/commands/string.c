@@ -5,6 +5,7 @@
 #include "base/arith.h"
 #include "base/number.h"
 #include "commands/string.h"
+#include "engine/pubsub.h"
 
 static void body_release(void *owner)
 {
@@ -33,12 +34,21 @@ static struct body *arg_body(const struct call *call, uint32_t at)
 	return call->bodies == NULL ? NULL : call->bodies[at];
 }
 
+static void notify_set(struct call *call, struct span key, const struct string_options *options)
+{
+	call_notify(call, NOTIFY_STRING, "set", key);
+	if (options->expire_ms != 0)
+		call_notify(call, NOTIFY_GENERIC, "expire", key);
+}
+
 bool set_arg(struct call *call, uint32_t key, uint32_t value, const struct string_options *options)
 {
 	enum err err = call_set_string(
 	    call, call->argv[key], call->argv[value], arg_body(call, value), options);
-	if (err == OK)
+	if (err == OK) {
+		notify_set(call, call->argv[key], options);
 		return true;
+	}
 	call_fail(call, err, call->argv[key]);
 	return false;
 }
@@ -94,7 +104,8 @@ void cmd_set(struct call *call)
 		return;
 	struct entry *entry = NULL;
 	if (words.nx || words.xx || words.get) {
-		entry = call_lookup_write(call, call->argv[1]);
+		entry = words.get ? call_lookup_read(call, call->argv[1])
+		                  : call_lookup_write(call, call->argv[1]);
 		if (words.get && !string_entry(call, entry))
 			return;
 	}
@@ -120,9 +131,11 @@ void cmd_set(struct call *call)
 		if (words.get)
 			reply_cut(call->reply, before, refs);
 		call_fail(call, err, call->argv[1]);
-	} else if (!words.get) {
-		reply_ok(call->reply);
+		return;
 	}
+	if (!words.get)
+		reply_ok(call->reply);
+	notify_set(call, call->argv[1], &options);
 }
 
 void cmd_setnx(struct call *call)
@@ -164,7 +177,7 @@ void cmd_psetex(struct call *call)
 void cmd_getset(struct call *call)
 {
 	struct string_options options = {0};
-	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	struct entry *entry = call_lookup_read(call, call->argv[1]);
 	if (!string_entry(call, entry))
 		return;
 	size_t bytes = call->reply->bytes.len;
@@ -178,12 +191,14 @@ void cmd_getset(struct call *call)
 	if (err != OK) {
 		reply_cut(call->reply, bytes, refs);
 		call_fail(call, err, call->argv[1]);
+		return;
 	}
+	notify_set(call, call->argv[1], &options);
 }
 
 void cmd_getdel(struct call *call)
 {
-	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	struct entry *entry = call_lookup_read(call, call->argv[1]);
 	if (entry == NULL) {
 		reply_null(call->reply);
 		return;
@@ -197,7 +212,9 @@ void cmd_getdel(struct call *call)
 	if (err != OK) {
 		reply_cut(call->reply, bytes, refs);
 		call_fail(call, err, call->argv[1]);
+		return;
 	}
+	call_notify(call, NOTIFY_GENERIC, "del", call->argv[1]);
 }
 
 /* What GETEX is to do with the deadline: leave it, clear it, or set it. */
@@ -226,7 +243,7 @@ void cmd_getex(struct call *call)
 	int64_t at_ms;
 	if (!parse_getex(call, &change, &at_ms))
 		return;
-	struct entry *entry = call_lookup_write(call, call->argv[1]);
+	struct entry *entry = call_lookup_read(call, call->argv[1]);
 	if (entry == NULL) {
 		reply_null(call->reply);
 		return;
@@ -237,13 +254,19 @@ void cmd_getex(struct call *call)
 	uint32_t refs = call->reply->ref_count;
 	reply_string(call, entry);
 	enum err err = OK;
-	if (change && at_ms != 0 && (uint64_t)at_ms <= engine_now_ms(call->engine))
+	const char *event = NULL;
+	if (change && at_ms != 0 && (uint64_t)at_ms <= engine_now_ms(call->engine)) {
 		err = call_delete(call, entry);
-	else if (change && (at_ms != 0 || entry_expire_ms(entry) != 0))
+		event = "del";
+	} else if (change && (at_ms != 0 || entry_expire_ms(entry) != 0)) {
 		err = call_expire(call, &entry, at_ms);
+		event = at_ms != 0 ? "expire" : "persist";
+	}
 	if (err != OK) {
 		reply_cut(call->reply, bytes, refs);
 		call_fail(call, err, call->argv[1]);
+	} else if (event != NULL) {
+		call_notify(call, NOTIFY_GENERIC, event, call->argv[1]);
 	}
 }
 

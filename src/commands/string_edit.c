@@ -4,17 +4,20 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool set_value(struct call *call, struct span value)
+static bool set_value(struct call *call, struct span value, const char *event)
 {
 	struct string_options options = {.keep_expiry = true};
 	enum err err = call_set_string(call, call->argv[1], value, NULL, &options);
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
+	else
+		call_notify(call, NOTIFY_STRING, event, call->argv[1]);
 	return err == OK;
 }
 
@@ -33,7 +36,7 @@ static void incr_by(struct call *call, int64_t by)
 		call_error(call, "ERR increment or decrement would overflow");
 		return;
 	}
-	if (set_value(call, span_of(text, number_format_i64(value, text))))
+	if (set_value(call, span_of(text, number_format_i64(value, text)), "incrby"))
 		reply_int(call->reply, value);
 }
 
@@ -111,7 +114,7 @@ void cmd_incrbyfloat(struct call *call)
 		return;
 	}
 	struct span result = span_of(text, format_long_double(value, text, sizeof(text)));
-	if (set_value(call, result))
+	if (set_value(call, result, "incrbyfloat"))
 		reply_bulk(call->reply, result);
 }
 
@@ -149,15 +152,21 @@ void cmd_append(struct call *call)
 	if (!string_entry(call, entry))
 		return;
 	if (entry == NULL) {
-		if (set_arg(call, 1, 2, &options))
-			reply_int(call->reply, (int64_t)more.len);
+		struct body *body = call->bodies == NULL ? NULL : call->bodies[2];
+		enum err err = call_set_string(call, call->argv[1], more, body, &options);
+		if (err != OK) {
+			call_fail(call, err, call->argv[1]);
+			return;
+		}
+		call_notify(call, NOTIFY_STRING, "append", call->argv[1]);
+		reply_int(call->reply, (int64_t)more.len);
 		return;
 	}
 	uint64_t old_len = entry_string(entry).len;
 	struct buf value = value_copy(call, entry, old_len + more.len, &ok);
 	if (ok && more.len > 0)
 		memcpy(value.ptr + old_len, more.ptr, more.len);
-	if (ok && (more.len == 0 || set_value(call, buf_span(&value))))
+	if (ok && (more.len == 0 || set_value(call, buf_span(&value), "append")))
 		reply_int(call->reply, (int64_t)value.len);
 	buf_fini(&value);
 }
@@ -224,7 +233,7 @@ void cmd_setrange(struct call *call)
 	struct buf value = value_copy(call, entry, max_u64(need, len), &ok);
 	if (ok)
 		memcpy(value.ptr + offset, part.ptr, part.len);
-	if (ok && set_value(call, buf_span(&value)))
+	if (ok && set_value(call, buf_span(&value), "setrange"))
 		reply_int(call->reply, (int64_t)value.len);
 	buf_fini(&value);
 }

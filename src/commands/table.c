@@ -12,6 +12,15 @@
 #define N CMD_NO_AUTH
 #define C CMD_CONTAINER
 #define NS CMD_NOSCRIPT
+#define X CMD_INDEX
+#define Q CMD_NOT_QUEUED
+#define NM CMD_NO_MULTI
+#define G CMD_GROWS
+#define GM (CMD_GROWS | CMD_NEEDS_META)
+#define TX ACL_TRANSACTION
+#define PS ACL_PUBSUB
+#define P CMD_PUBSUB
+#define LI CMD_LISTENS
 
 #define KEY_R (ACL_KEYSPACE | ACL_READ)
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
@@ -24,13 +33,13 @@
 
 const struct command commands_table[] = {
 /*	name, parent, handler, arity, flags, acl, first, last, step, group, since, syntax, summary */
-	{"ping", NULL, cmd_ping, -1, F, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
+	{"ping", NULL, cmd_ping, -1, F | LI, CONN, 0, 0, 0, "connection", "1.0.0", "[message]", "Returns the server's liveliness response."},
 	{"echo", NULL, cmd_echo, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "message", "Returns the given string."},
 	{"auth", NULL, cmd_auth, -2, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection."},
 	{"hello", NULL, cmd_hello, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.0.0", "[protover [AUTH username password] [SETNAME clientname]]", "Handshakes with the server."},
 	{"select", NULL, cmd_select, 2, F | L, CONN, 0, 0, 0, "connection", "1.0.0", "index", "Changes the selected database."},
-	{"quit", NULL, cmd_quit, -1, F | L | N | NS, CONN, 0, 0, 0, "connection", "1.0.0", "", "Closes the connection."},
-	{"reset", NULL, cmd_reset, 1, F | L | N | NS, CONN, 0, 0, 0, "connection", "6.2.0", "", "Resets the connection."},
+	{"quit", NULL, cmd_quit, -1, F | L | N | NS | Q | LI, CONN, 0, 0, 0, "connection", "1.0.0", "", "Closes the connection."},
+	{"reset", NULL, cmd_reset, 1, F | L | N | NS | Q | LI, CONN, 0, 0, 0, "connection", "6.2.0", "", "Resets the connection."},
 	{"client", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "connection", "2.4.0", "", "A container for client connection commands."},
 	{"id", "client", cmd_client_id, 2, L | NS, CONN, 0, 0, 0, "connection", "5.0.0", "", "Returns the unique client ID of the connection."},
 	{"info", "client", cmd_client_info, 2, L | NS, CONN, 0, 0, 0, "connection", "6.2.0", "", "Returns information about the connection."},
@@ -62,10 +71,10 @@ const struct command commands_table[] = {
 	{"time", NULL, cmd_time, 1, F | L, 0, 0, 0, 0, "server", "2.6.0", "", "Returns the server time."},
 	{"flushdb", NULL, cmd_flushdb, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from the current database."},
 	{"flushall", NULL, cmd_flushall, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from all databases."},
-	{"save", NULL, cmd_save, 1, A | NS, ADM, 0, 0, 0, "server", "1.0.0", "", "Writes a checkpoint and replies when it is durable; other clients are served meanwhile."},
+	{"save", NULL, cmd_save, 1, A | NS | NM, ADM, 0, 0, 0, "server", "1.0.0", "", "Writes a checkpoint and replies when it is durable; other clients are served meanwhile."},
 	{"bgsave", NULL, cmd_bgsave, -1, A | NS, ADM, 0, 0, 0, "server", "1.0.0", "[SCHEDULE]", "Starts to write a checkpoint in the background."},
 	{"lastsave", NULL, cmd_lastsave, 1, F | L, ACL_ADMIN | ACL_FAST | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "", "Returns the Unix time of the last checkpoint."},
-	{"shutdown", NULL, cmd_shutdown, -1, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "[NOSAVE|SAVE] [NOW] [FORCE]", "Makes the log durable and shuts down the server."},
+	{"shutdown", NULL, cmd_shutdown, -1, A | L | NS | NM, ADM, 0, 0, 0, "server", "1.0.0", "[NOSAVE|SAVE] [NOW] [FORCE]", "Makes the log durable and shuts down the server."},
 	{"slowlog", NULL, cmd_container, -2, C | L, ACL_SLOW, 0, 0, 0, "server", "2.2.12", "", "A container for slow log commands."},
 	{"get", "slowlog", cmd_slowlog_get, -2, A | L, ADM, 0, 0, 0, "server", "2.2.12", "[count]", "Returns the slow log's entries."},
 	{"len", "slowlog", cmd_slowlog_len, 2, A | L, ADM, 0, 0, 0, "server", "2.2.12", "", "Returns the number of entries in the slow log."},
@@ -95,9 +104,9 @@ const struct command commands_table[] = {
 	{"expiretime", NULL, cmd_expiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix timestamp."},
 	{"pexpiretime", NULL, cmd_pexpiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix milliseconds timestamp."},
 	{"persist", NULL, cmd_persist, 2, W | F, KEY_W, 1, 1, 1, "generic", "2.2.0", "key", "Removes the expiration time of a key."},
-	{"rename", NULL, cmd_rename, 3, W, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
-	{"renamenx", NULL, cmd_renamenx, 3, W | F, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
-	{"copy", NULL, cmd_copy, -3, W | M, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
+	{"rename", NULL, cmd_rename, 3, W | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
+	{"renamenx", NULL, cmd_renamenx, 3, W | F | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
+	{"copy", NULL, cmd_copy, -3, W | M | GM, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
 	{"scan", NULL, cmd_scan, -2, R, KEY_R, 0, 0, 0, "generic", "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database."},
 	{"keys", NULL, cmd_keys, 2, R, KEY_R | ACL_DANGEROUS, 0, 0, 0, "generic", "1.0.0", "pattern", "Returns all key names that match a pattern."},
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
@@ -118,27 +127,60 @@ const struct command commands_table[] = {
 	{"mget", NULL, cmd_mget, -2, R | F, STR_R, 1, -1, 1, "string", "1.0.0", "key [key ...]", "Returns the string values of one or more keys."},
 	{"mset", NULL, cmd_mset, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Creates or modifies the string values of one or more keys, all or none."},
 	{"msetnx", NULL, cmd_msetnx, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Sets one or more keys only when all keys don't exist."},
-	{"incr", NULL, cmd_incr, 2, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
-	{"decr", NULL, cmd_decr, 2, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
-	{"incrby", NULL, cmd_incrby, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
-	{"decrby", NULL, cmd_decrby, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
-	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, W | M | F, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
-	{"append", NULL, cmd_append, 3, W | M | F, STR_W, 1, 1, 1, "string", "2.0.0", "key value", "Appends a string to the value of a key."},
+	{"incr", NULL, cmd_incr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
+	{"decr", NULL, cmd_decr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
+	{"incrby", NULL, cmd_incrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
+	{"decrby", NULL, cmd_decrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
+	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
+	{"append", NULL, cmd_append, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.0.0", "key value", "Appends a string to the value of a key."},
 	{"strlen", NULL, cmd_strlen, 2, R | F, STR_R, 1, 1, 1, "string", "2.2.0", "key", "Returns the length of a string value."},
 	{"getrange", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "2.4.0", "key start end", "Returns a substring of the string stored at a key."},
 	{"substr", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "1.0.0", "key start end", "Returns a substring from a string value."},
-	{"setrange", NULL, cmd_setrange, 4, W | M, STR_W, 1, 1, 1, "string", "2.2.0", "key offset value", "Overwrites a part of a string value with another by an offset."},
+	{"setrange", NULL, cmd_setrange, 4, W | M | G, STR_W, 1, 1, 1, "string", "2.2.0", "key offset value", "Overwrites a part of a string value with another by an offset."},
 	{"setex", NULL, cmd_setex, 4, W | M, STR_W, 1, 1, 1, "string", "2.0.0", "key seconds value", "Sets the string value and expiration time of a key."},
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
 
+	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
+	{"psubscribe", NULL, cmd_psubscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns."},
+	{"ssubscribe", NULL, cmd_ssubscribe, -2, P | L | NS | LI, PS, 1, -1, 1, "pubsub", "7.0.0", "shardchannel [shardchannel ...]", "Listens for messages published to shard channels."},
+	{"unsubscribe", NULL, cmd_unsubscribe, -1, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "[channel [channel ...]]", "Stops listening to messages posted to channels."},
+	{"punsubscribe", NULL, cmd_punsubscribe, -1, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "[pattern [pattern ...]]", "Stops listening to messages published to channels that match one or more patterns."},
+	{"sunsubscribe", NULL, cmd_sunsubscribe, -1, P | L | NS | LI, PS, 1, -1, 1, "pubsub", "7.0.0", "[shardchannel [shardchannel ...]]", "Stops listening to messages posted to shard channels."},
+	{"publish", NULL, cmd_publish, 3, P | L | F, PS, 0, 0, 0, "pubsub", "2.0.0", "channel message", "Posts a message to a channel."},
+	{"spublish", NULL, cmd_spublish, 3, P | L | F, PS, 1, 1, 1, "pubsub", "7.0.0", "shardchannel message", "Posts a message to a shard channel."},
+	{"pubsub", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "pubsub", "2.8.0", "", "A container for Pub/Sub commands."},
+	{"channels", "pubsub", cmd_pubsub_channels, -2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "[pattern]", "Returns the active channels."},
+	{"numsub", "pubsub", cmd_pubsub_numsub, -2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "[channel [channel ...]]", "Returns a count of subscribers to channels."},
+	{"numpat", "pubsub", cmd_pubsub_numpat, 2, P | L, PS, 0, 0, 0, "pubsub", "2.8.0", "", "Returns a count of unique pattern subscriptions."},
+	{"shardchannels", "pubsub", cmd_pubsub_shardchannels, -2, P | L, PS, 0, 0, 0, "pubsub", "7.0.0", "[pattern]", "Returns the active shard channels."},
+	{"shardnumsub", "pubsub", cmd_pubsub_shardnumsub, -2, P | L, PS, 0, 0, 0, "pubsub", "7.0.0", "[shardchannel [shardchannel ...]]", "Returns the count of subscribers of shard channels."},
+	{"help", "pubsub", cmd_help, 2, L, PS, 0, 0, 0, "pubsub", "6.2.0", "", "Returns helpful text about the different subcommands."},
+
+	{"multi", NULL, cmd_multi, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "1.2.0", "", "Starts a transaction."},
+	{"exec", NULL, cmd_exec, 1, L | NS | Q | CMD_SKIP_SLOWLOG | CMD_WHOLE, TX, 0, 0, 0, "transactions", "1.2.0", "", "Executes all commands in a transaction."},
+	{"discard", NULL, cmd_discard, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "2.0.0", "", "Discards a transaction."},
+	{"watch", NULL, cmd_watch, -2, F | L | NS | Q, TX, 1, -1, 1, "transactions", "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction."},
+	{"unwatch", NULL, cmd_unwatch, 1, F | L | NS, TX, 0, 0, 0, "transactions", "2.2.0", "", "Forgets about watched keys of a transaction."},
+
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
-	{"img.edit", NULL, cmd_img_edit, -3, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
-	{"img.search", NULL, cmd_img_search, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.edit", NULL, cmd_img_edit, -3, W | M | GM, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
+	{"img.search", NULL, cmd_img_search, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.aggregate", NULL, cmd_img_aggregate, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [LOAD n @f [AS name]...] [APPLY expr AS name]... [FILTER expr]... [GROUPBY n @f... [REDUCE function n arg... [AS name]]...]... [SORTBY n @f [ASC|DESC]... [MAX n]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...]", "Groups, counts and calculates over the images that a query finds."},
+	{"img.similar", NULL, cmd_img_similar, -2, R | X, IMG_R, 1, 1, 1, "image", "0.1.0", "key [MAXDIST d] [LIMIT offset n] [DIHEDRAL]", "Lists the images that look like one, nearest first, with their distances."},
+	{"img.suggest", NULL, cmd_img_suggest, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "prefix [FUZZY] [MAX n] [WITHSCORES]", "Completes words and tags as somebody types them, the most frequent first."},
+	{"ft.search", NULL, cmd_ft_search, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query [NOCONTENT] [VERBATIM] [NOSTOPWORDS] [WITHSCORES] [FILTER f min max]... [GEOFILTER f lon lat radius unit]... [INKEYS n k...] [INFIELDS n f...] [RETURN n f [AS name]...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...] [DIALECT d]", "Searches the images of the selected database, under the name that RediSearch has for it."},
+	{"ft.aggregate", NULL, cmd_ft_aggregate, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "IMG.AGGREGATE, under the name that RediSearch has for it."},
+	{"ft.info", NULL, cmd_ft_info, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images", "Returns the fields and figures of the index."},
+	{"ft._list", NULL, cmd_ft_list, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the indexes: there is one, images."},
+	{"ft.tagvals", NULL, cmd_ft_tagvals, 3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images field", "Returns the distinct values of a tag field or attribute."},
+	{"ft.explain", NULL, cmd_ft_explain, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "Returns the parsed query as a tree."},
+	{"ft.profile", NULL, cmd_ft_profile, -5, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images SEARCH|AGGREGATE [LIMITED] QUERY query ...", "Runs a query and says what it took."},
+	{"ft.sugget", NULL, cmd_ft_sugget, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images prefix [FUZZY] [WITHSCORES] [WITHPAYLOADS] [MAX n]", "IMG.SUGGEST, under the name that RediSearch has for it."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
-	{"img.restore", NULL, cmd_img_restore, -4, W | M, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
+	{"img.restore", NULL, cmd_img_restore, -4, W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},

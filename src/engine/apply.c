@@ -4,6 +4,7 @@
  */
 #include "engine/internal.h"
 
+#include "engine/analysis.h"
 #include "engine/apply.h"
 #include "image/meta.h"
 
@@ -47,6 +48,7 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	struct entry_image *image = entry_image(entry);
 	document_leave(engine, db, image->docid);
+	analysis_forget(engine, db, entry);
 	ASSERT(engine->images[db] > 0);
 	engine->images[db]--;
 }
@@ -76,6 +78,8 @@ static void entry_install(struct engine *engine, const struct target *target,
 	engine_touch(engine, target->db, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
+		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
+			notify(engine, NOTIFY_NEW, "new", target->db, target->key);
 		return;
 	}
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
@@ -90,6 +94,8 @@ struct entry *apply_string(
 {
 	bool has_expiry = record->expire_ms != 0;
 	struct entry *entry = target->entry;
+	bool counts = evict_counts_use(engine);
+	uint32_t access = counts ? evict_first_use(engine, entry) : 0;
 	if (entry != NULL && entry->type == ENTRY_STRING && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
@@ -104,6 +110,8 @@ struct entry *apply_string(
 	}
 	entry_value(entry)->place = record->place;
 	entry_stamp(entry, record);
+	if (counts)
+		entry->access_s = access;
 	return entry;
 }
 
@@ -117,9 +125,10 @@ static enum err image_enter(
 		return err;
 	entry_image(entry)->created_s = (uint32_t)(meta.created_ms / 1000);
 	err = engine_index_add(engine, db, entry, &meta);
-	if (err == OK)
-		dedupe_note(engine, db, entry, &meta.etag);
-	return err;
+	if (err != OK)
+		return err;
+	dedupe_note(engine, db, entry, &meta.etag);
+	return OK;
 }
 
 enum err apply_image(
@@ -145,12 +154,44 @@ enum err apply_image(
 	return OK;
 }
 
+/* The metadata record of a version takes the place of the one before it; the version is the same,
+ * and so is its document. */
+static enum err apply_quiet_meta(
+    struct engine *engine, const struct target *target, const struct record *record)
+{
+	struct entry *entry = target->entry;
+	struct image_meta meta;
+	enum err err = image_meta_decode(record->meta, &meta);
+	if (err != OK)
+		return err;
+	if (entry_meta(entry) != NULL)
+		store_release(engine->store, entry_meta(entry)->place);
+	entry->flags |= ENTRY_QUIET_META;
+	entry = directory_add_meta(&engine->directories[target->db], entry, target->hash);
+	engine_entry_moved(engine, target->db, entry);
+	entry_meta(entry)->place = record->place;
+	entry_meta(entry)->lsn = record->lsn & LSN_MASK;
+	entry_set_lsn(entry, record->lsn);
+	engine_touch(engine, target->db, target->hash);
+	analysis_note(engine, target->db, entry, &meta);
+	return OK;
+}
+
+/* Is it a quiet one, and the version one whose metadata its body's record has? */
+static bool meta_is_quiet(struct entry *entry, const struct record *record)
+{
+	bool plain = entry_meta(entry) == NULL || (entry->flags & ENTRY_QUIET_META) != 0;
+	return plain && !(entry->flags & ENTRY_SHARED) && image_meta_is_quiet(record->meta);
+}
+
 enum err apply_meta(struct engine *engine, const struct target *target, const struct record *record)
 {
 	struct entry *entry = target->entry;
 	if (entry == NULL || entry->type != ENTRY_IMAGE ||
 	    entry_image(entry)->body_lsn != record->refers)
 		return ERR_NOTFOUND; /* it describes an image that this key no longer names */
+	if (meta_is_quiet(entry, record))
+		return apply_quiet_meta(engine, target, record);
 	uint32_t old_docid = entry_image(entry)->docid;
 	enum err err = image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
@@ -159,6 +200,7 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	engine_touch(engine, target->db, target->hash);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
+	entry->flags &= ~(uint64_t)ENTRY_QUIET_META & 0xfff;
 	entry = directory_add_meta(&engine->directories[target->db], entry, target->hash);
 	engine_entry_moved(engine, target->db, entry);
 	struct entry_meta *meta = entry_meta(entry);
@@ -229,6 +271,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	struct flush_walk walk = {
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
+	watch_flushed(engine, db);
 	directory_step(directory, 0xffffffff);
 	do
 		cursor = directory_scan(directory, cursor, flush_retire, &walk);
@@ -237,9 +280,12 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 		searches_cancel_db(engine, db);
 		index_free(engine->indexes[db]);
 		engine->indexes[db] = NULL;
+		similar_free(engine->similars[db]);
+		engine->similars[db] = NULL;
 	}
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
+	analysis_forget_db(engine, db);
 	directory_fini(directory);
 }
 

@@ -9,13 +9,18 @@
  * search index is not kept: reindex.c makes it again from the metadata.
  */
 #include "engine/apply.h"
+#include "engine/analysis.h"
 #include "engine/checkpoint.h"
 
 #include "engine/chunk.h"
 #include "engine/past_load.h"
 #include "engine/tier.h"
 
-enum { CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_FETCH = 64, CHUNK_SHARED = 128 };
+enum {
+	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,
+	CHUNK_FETCH = 64,                 /* string: its value is read from its record */
+	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
+};
 enum { ITEMS_AHEAD = 16 };
 
 /* ---- Out ---- */
@@ -47,6 +52,8 @@ void chunk_write_entry(const struct engine *engine, struct buf *out, struct entr
 	    (fetch ? CHUNK_FETCH : 0));
 	if (image && entry_meta(entry) != NULL)
 		head[0] |= CHUNK_META;
+	if (image && (entry->flags & ENTRY_QUIET_META) != 0)
+		head[0] |= CHUNK_QUIET;
 	if (image && (entry->flags & ENTRY_SHARED) != 0)
 		head[0] |= CHUNK_SHARED;
 	uint8_t *end = varint64_put(head + 1, key.len);
@@ -123,6 +130,8 @@ static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_
 	if ((flags & ENTRY_HAS_META) != 0)
 		load_own(engine, &item->meta, item->meta_lsn);
 	struct entry *entry = entry_new_image(&engine->memory.values, item->key, flags);
+	if ((item->head & CHUNK_QUIET) != 0)
+		entry->flags |= ENTRY_QUIET_META;
 	if (shared) {
 		entry->flags |= ENTRY_SHARED;
 		item->place = (struct place){.bytes = item->place.bytes};
@@ -238,6 +247,9 @@ void engine_load_reset(void *ctx)
 		if (engine->indexes[db] != NULL)
 			index_free(engine->indexes[db]);
 		engine->indexes[db] = NULL;
+		similar_free(engine->similars[db]);
+		engine->similars[db] = NULL;
+		analysis_forget_db(engine, (uint8_t)db);
 	}
 	past_load_reset(engine);
 	tiers_clear(engine);

@@ -37,6 +37,19 @@ static bool twin_place(struct engine *engine, const struct twin *twin, struct pl
 	return true;
 }
 
+/* The newest metadata of an image with that body, if it is of today. */
+static void twin_meta(const struct engine *engine, const struct twin *twin, struct image_ref *out)
+{
+	const struct index *index = engine->indexes[twin->db];
+	struct entry *entry = index == NULL ? NULL : index_owner(index, twin->docid);
+	struct image_ref ref;
+	if (entry == NULL || entry_image(entry)->body_lsn != twin->lsn)
+		return;
+	image_ref_of(engine, entry, &ref);
+	out->meta_lsn = ref.meta_lsn;
+	out->meta = ref.meta;
+}
+
 static bool twin_is_alive(void *ctx, const struct twin *twin)
 {
 	struct place place;
@@ -139,6 +152,7 @@ enum err call_find_twin(struct call *call, struct body *body, struct image_ref *
 	*out = (struct image_ref){.body_lsn = twin->lsn, .meta_lsn = twin->lsn};
 	bool found = twin_place(engine, twin, &out->body);
 	ASSERT(found);
+	twin_meta(engine, twin, out);
 	struct body *cached = image_cached(engine, out);
 	if (cached != NULL) {
 		bool same = same_bytes(cached, body);
@@ -148,6 +162,8 @@ enum err call_find_twin(struct call *call, struct body *body, struct image_ref *
 	}
 	if (known)
 		return known_lsn == twin->lsn ? OK : ERR_NOTFOUND;
+	if (engine->in_exec)
+		return ERR_NOTFOUND;          /* it cannot wait for the comparison: stored twice */
 	check_start(call, body, out);
 	return ERR_AGAIN;
 }

@@ -1,4 +1,5 @@
 /* engine/document.c: an image's metadata as a document of the search index. */
+#include "engine/analysis.h"
 #include "engine/image.h"
 
 #include "base/number.h"
@@ -79,10 +80,7 @@ enum err engine_index_add(
 {
 	struct document document;
 	document.count = 0;
-	if (engine->indexes[db] == NULL) {
-		struct index_options options = {.hash_seed = random_next(&engine->random)};
-		engine->indexes[db] = index_new(&engine->memory.search, &options);
-	}
+	struct index *index = engine_index(engine, db);
 	add_text(&document, "title", SEARCH_TEXT, meta->title);
 	add_text(&document, "caption", SEARCH_TEXT, meta->caption);
 	for (uint32_t i = 0; i < meta->tag_count; i++)
@@ -96,6 +94,9 @@ enum err engine_index_add(
 		field->name = meta->attrs[i].name;
 		field->text = meta->attrs[i].value;
 	}
-	return index_add(engine->indexes[db], document.fields, document.count, entry,
+	enum err err = index_add(index, document.fields, document.count, entry,
 	    &entry_image(entry)->docid);
+	if (err == OK)
+		analysis_note(engine, db, entry, meta);
+	return err;
 }

@@ -1,8 +1,8 @@
 /* engine/engine.c: birth, the pass, and death of the engine. */
 #include "engine/internal.h"
 
+#include "engine/analysis.h"
 #include "engine/checkpoint.h"
-
 #include "engine/tier.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
@@ -148,6 +148,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->pressed);
 	list_init(&engine->awaiting);
 	list_init(&engine->awaiting_all);
+	list_init(&engine->watchers);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
 	random_init(&engine->random, seed);
@@ -161,6 +162,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		err = engine_new_store(engine);
 	dedupe_new(engine);
 	scrub_new(engine);
+	analysis_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -187,6 +189,7 @@ static bool engine_work(struct engine *engine)
 	bool more = tiers_step(engine);
 	more |= past_step(engine);
 	more |= scrub_step(engine);
+	more |= analysis_step(engine);
 	return more;
 }
 
@@ -217,10 +220,14 @@ bool engine_pass(struct engine *engine)
 	return more;
 }
 
-/* One slice of sweeping for an index that has enough to reclaim. */
+/* One slice of sweeping for an index that has enough to reclaim, or of building its tables of
+ * hashes. */
 bool indexes_sweep(struct engine *engine)
 {
 	struct search_budget budget = {.units = 8};
+	for (unsigned i = 0; i < DATABASE_COUNT; i++)
+		if (engine->similars[i] != NULL && similar_step_is_due(engine->similars[i]))
+			return similar_step(engine->similars[i], &budget) == ERR_AGAIN;
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		if (engine->indexes[i] != NULL && index_sweep_is_due(engine->indexes[i]))
 			return index_sweep(engine->indexes[i], &budget) == ERR_AGAIN;
@@ -289,9 +296,11 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 void engine_free(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
+	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
 	checks_cancel(engine);
 	image_service_free(engine);
+	analysis_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
@@ -301,6 +310,7 @@ void engine_free(struct engine *engine)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
 		if (engine->indexes[i] != NULL)
 			index_free(engine->indexes[i]);
+		similar_free(engine->similars[i]);
 		directory_fini(&engine->directories[i]);
 	}
 	slowlog_clear(engine);
@@ -322,5 +332,6 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	body_cache_set_budget(engine->hot, engine->settings->hot_memory);
 	body_cache_set_budget(engine->metas, engine->settings->meta_memory);
 	image_service_configure(engine);
+	analysis_wake(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }

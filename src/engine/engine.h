@@ -15,10 +15,12 @@
 #pragma once
 #include "base/hash.h"
 #include "base/random.h"
+#include "engine/observe.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
 #include "search/search.h"
+#include "search/similar.h"
 #include "store/cache.h"
 #include "store/directory.h"
 
@@ -29,7 +31,6 @@ struct command;
 /* ---- Sessions: a connection as commands see it ----------------------------------------- */
 
 enum session_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP };
-enum { SESSION_TEXT_MAX = 128 };
 
 struct session_ops {
 	void (*ready)(struct session *session);     /* it has bytes to send */
@@ -56,8 +57,13 @@ struct session {
 	struct reply   out;               /* ready to be sent */
 	struct list    slots;             /* struct slot, in order; what is behind `out` */
 	uint32_t       slot_count;
+	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
+	uint64_t       pushed_bytes;      /* of messages in slots */
+	bool           overflowed;        /* too many messages wait: it is closed */
+	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
@@ -70,6 +76,8 @@ void session_init(struct session *session, struct engine *engine, const struct s
 void session_fini(struct session *session);   /* slots still deferred live on without it */
 /* An error reply that answers no command (protocol errors), behind all earlier replies. */
 void session_error(struct session *session, const char *text);
+/* Where a message goes that answers no command: behind all replies there are. */
+struct reply *session_push(struct session *session);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -91,22 +99,23 @@ struct call {
 	const struct span    *argv;
 	struct body         **bodies;
 	uint64_t              hash;
-	bool                  has_hash;
+	bool                  has_hash, parked, failed;      /* by call_park; an error was written */
 	struct reply         *reply;
 	uint64_t              gate;       /* LSN that must be safe before the reply leaves */
 	struct slot          *slot;       /* set once deferred */
-	bool                  parked;     /* set by call_park */
-	bool                  failed;     /* an error reply was written */
+	struct slot_hook     *hook;       /* for that slot, or NULL */
 	bool                  may_wait;   /* a full log parks it instead of failing it */
 };
 
 /* A reply to come. Its owner calls slot_finish exactly once, also when the session is gone
  * (slot->session is NULL then and nothing is sent). */
+struct slot_hook { void (*finishing)(struct slot_hook *hook, struct slot *slot); };
 struct slot {
-	uint32_t        magic, calls;     /* calls: whose replies it holds */
+	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
+	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
+	struct slot_hook *hook;           /* NULL, or who adds to the reply at its end */
 	struct list     link;
 	struct session *session;
-	bool            pending;
 	uint64_t        gate, pass, reserved_bytes;
 	struct reply    reply;
 	struct engine  *engine;
@@ -126,6 +135,8 @@ void engine_unpark(struct session *session);
 bool call_wait_for_store(struct call *call);
 /* Request of the parked command, borrowed until parked_free. */
 struct parked;
+/* A copy of the call's request. */
+struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
@@ -166,8 +177,6 @@ MUST_CHECK enum err call_rename(struct call *call, struct entry *from, struct sp
 MUST_CHECK enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* db: or RECORD_ALL_DBS. */
 MUST_CHECK enum err call_flush(struct call *call, uint8_t db);
-/* May this command that needs memory run? -OOM otherwise. */
-bool engine_has_memory(struct engine *engine);
 uint64_t engine_used_memory(const struct engine *engine);
 
 /* ---- The engine -------------------------------------------------------------------------------- */
@@ -178,31 +187,7 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes;
-	uint64_t not_modified, cold_reads;
-};
-
-struct slow_entry {
-	uint64_t    id, duration_us;
-	int64_t     time_s;
-	uint32_t    argc;
-	struct span argv[16];             /* copies, cut as Redis cuts them */
-	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
-	uint64_t    bytes;                /* allocated */
-};
-
-struct error_count {
-	char     code[24];
-	uint64_t count;
-};
-
-/* LATENCY: spikes of one event, newest last. */
-enum { LATENCY_SAMPLES = 160 };
-struct latency_event {
-	char     name[24];                /* empty: free */
-	uint32_t max_ms;
-	uint32_t count;                   /* samples ever; the last LATENCY_SAMPLES are kept */
-	struct { uint32_t time_s, ms; } samples[LATENCY_SAMPLES];
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys;
 };
 
 struct engine_events {
@@ -227,7 +212,9 @@ struct engine {
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
+	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
+	struct analyser       *analyser;  /* engine/analysis.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
@@ -242,6 +229,12 @@ struct engine {
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits, awaiting, awaiting_all;        /* sessions that wait */
+	struct list            watchers;  /* transactions with watched keys, */
+	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
+	struct { uint64_t bytes, lsn; } evicting;    /* that the log may still hold, up to lsn */
+	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
+	struct session        *running;   /* whose command is being executed, or NULL */
+	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
@@ -279,15 +272,6 @@ bool engine_pass(struct engine *engine);
 
 /* After a CONFIG SET. */
 void engine_setting_changed(struct engine *engine, const struct setting *setting);
-
-/* ---- Slow commands and latency spikes ---- */
-void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
-void slowlog_clear(struct engine *engine);
-const struct slow_entry *slowlog_from_newest(
-    const struct engine *engine, uint32_t skip); /* NULL at the end */
-/* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
-void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
-uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */
 
 static inline struct directory *call_directory(struct call *call)
 {

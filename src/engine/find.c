@@ -7,6 +7,17 @@ static uint64_t search_clock(void *ctx)
 	return io_clock_us(ctx);
 }
 
+static enum err task_slice(struct search_task *task, const struct search_budget *budget)
+{
+	if (task->searched)
+		return task->work(task, budget);
+	enum err err = search_step(task->search, budget);
+	if (task->err != OK)
+		return task->err;
+	task->searched = err == OK;
+	return err == OK && task->work != NULL ? ERR_AGAIN : err;
+}
+
 static enum err task_step(struct search_task *task)
 {
 	struct engine *engine = task->engine;
@@ -15,7 +26,7 @@ static enum err task_step(struct search_task *task)
 		.clock_us = search_clock, .ctx = engine->io,
 		.deadline_us = from_us + (uint64_t)engine->settings->search_slice_us,
 	};
-	enum err err = search_step(task->search, &budget);
+	enum err err = task_slice(task, &budget);
 	uint64_t now_us = io_clock_us(engine->io);
 	task->worked_us += now_us - from_us;
 	engine->counters.search_slices++;

@@ -1,4 +1,5 @@
 /* engine/image.c: storing images and getting their bytes back. */
+#include "engine/analysis.h"
 #include "engine/apply.h"
 #include "engine/image.h"
 
@@ -62,6 +63,8 @@ enum err call_put_image(struct call *call, struct span key, const struct image_p
 	buf_init(&encoded, &engine->memory.images);
 	target.entry = directory_find(call_directory(call), key, target.hash);
 	err = image_meta_encode(put->meta, &encoded);
+	if (err == OK && twin != NULL)
+		analysis_copy(engine, twin, &encoded);
 	struct record record = put_record(engine, put, twin);
 	record.db = target.db;
 	record.key = key;
@@ -157,7 +160,7 @@ static void body_read_done(struct store_read *read, enum err err)
 		read->record.body = NULL;
 		if (body == NULL)
 			err = ERR_CORRUPT;
-		else
+		else if (!load->once)
 			hot_put(load->engine, load->lsn, body);
 	}
 	store_read_fini(read);

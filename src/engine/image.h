@@ -24,6 +24,7 @@ struct body *image_cached(struct engine *engine, const struct image_ref *ref);
 /* Reads them from disk: done() gets a reference with OK. */
 struct body_load {
 	struct engine    *engine;
+	bool              once;           /* not kept: it will not be asked for again soon */
 	struct store_read read;
 	uint64_t          lsn;
 	void            (*done)(struct body_load *load, enum err err, struct body *body);
@@ -48,6 +49,10 @@ struct body *derivative_cached(struct engine *engine, const struct digest *key);
  * ERR_OVERLOADED: too many wait. ERR_UNSUPPORTED: no worker program is installed. */
 MUST_CHECK enum err derivative_make(struct engine *engine, const struct image_ref *ref,
     const struct transform_plan *plan, const struct digest *key, struct derivation *derivation);
+/* A job of the background, for analysis.c. ERR_UNSUPPORTED, ERR_OVERLOADED. */
+struct worker_job;
+MUST_CHECK enum err image_service_analyse(struct engine *engine, struct worker_job *job);
+bool image_service_works(const struct engine *engine);
 void image_service_stats(struct engine *engine, struct buf *out);
 
 /* ---- Searches (find.c) ---- */
@@ -59,6 +64,10 @@ struct search_task {
 	struct query  *query;
 	uint8_t        db;
 	uint64_t       started_us, deadline_us, worked_us;      /* deadline 0: none */
+	/* NULL, or what is left to do when the search has ended, in slices too (ERR_AGAIN). */
+	enum err     (*work)(struct search_task *task, const struct search_budget *budget);
+	enum err       err;               /* set by who visits the matches: the task ends with it */
+	bool           searched;
 	void         (*done)(struct search_task *task, enum err err);   /* ERR_TIMEOUT, ... */
 	void          *ctx;
 };

@@ -1,7 +1,10 @@
 /* engine/internal.h: what the files of this folder share and nobody else sees. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/evict.h"
 #include "engine/past.h"
+#include "engine/pubsub.h"
+#include "engine/transaction.h"
 #include "store/chunks.h"
 
 #include <stdarg.h>
@@ -12,6 +15,14 @@ enum { ENGINE_MAGIC = 0x454e474e };
 
 /* The key's entry changed: the next checkpoint of either slot writes it. */
 static inline void engine_touch(struct engine *engine, uint8_t db, uint64_t hash)
+{
+	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
+	if (UNLIKELY(engine->watch_filter != NULL))
+		watch_touched(engine, db, hash);
+}
+
+/* The same where only the place of a record changed. */
+static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_t hash)
 {
 	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
 }
@@ -67,6 +78,10 @@ void loads_cancel(struct engine *engine);
 struct image_meta;
 MUST_CHECK enum err engine_index_add(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
+
+/* pixels.c */
+/* Of this database; makes it, with who answers for its images' pixels. */
+struct index *engine_index(struct engine *engine, uint8_t db);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);

@@ -57,20 +57,28 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	    UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
 		uint64_t lsn;
 		/* A tombstone that the log refuses is written by the expiry timer later. */
-		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK)
+		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK) {
 			engine->counters.expired_keys++;
+			call_notify(call, NOTIFY_EXPIRED, "expired", key);
+		}
 		entry = NULL;
 	}
 	if (kind == LOOKUP_READ) {
-		if (entry == NULL)
-			engine->counters.misses++;
-		else
+		if (entry != NULL) {
 			engine->counters.hits++;
+		} else {
+			engine->counters.misses++;
+			call_notify(call, NOTIFY_MISS, "keymiss", key);
+		}
 	}
 	if (entry == NULL)
 		return NULL;
-	if (kind != LOOKUP_QUIET && !call->session->no_touch)
-		entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
+	if (kind != LOOKUP_QUIET && !call->session->no_touch) {
+		if (UNLIKELY(evict_counts_use(engine)) && entry->type == ENTRY_STRING)
+			evict_note_use(engine, entry);
+		else
+			entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
+	}
 	if (entry->lsn > store_written_lsn(engine->store))
 		call_gate(call, entry->type, entry->lsn);
 	return entry;
@@ -358,21 +366,35 @@ enum err call_flush(struct call *call, uint8_t db)
 	return OK;
 }
 
+static bool expire_one(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	uint64_t lsn, hash = directory_hash(&engine->directories[db], entry_key(entry));
+	bool told = (engine->settings->notify_events & NOTIFY_EXPIRED) != 0;
+	struct buf key;
+	buf_init(&key, &engine->memory.engine);
+	if (told)
+		buf_append(&key, entry_key(entry));
+	bool done = engine_delete(engine, db, entry, hash, &lsn) == OK;
+	engine->counters.expired_keys += done;
+	if (done && told)
+		notify(engine, NOTIFY_EXPIRED, "expired", db, buf_span(&key));
+	buf_fini(&key);
+	return done;
+}
+
 /* Active expiry: a bounded number of keys whose time has come, each pass. */
 void engine_expire_some(struct engine *engine)
 {
 	enum { EXPIRE_PER_PASS = 64 };
-	uint64_t now_ms = engine_now_ms(engine), lsn;
+	uint64_t now_ms = engine_now_ms(engine);
 	for (unsigned db = 0, done = 0; db < DATABASE_COUNT; db++) {
 		struct directory *directory = &engine->directories[db];
 		for (; done < EXPIRE_PER_PASS; done++) {
 			struct entry *entry = directory_expired(directory, now_ms);
 			if (entry == NULL)
 				break;
-			uint64_t hash = directory_hash(directory, entry_key(entry));
-			if (engine_delete(engine, (uint8_t)db, entry, hash, &lsn) != OK)
+			if (!expire_one(engine, (uint8_t)db, entry))
 				return;       /* the log is full: reads hide the key all the same */
-			engine->counters.expired_keys++;
 		}
 	}
 }
@@ -389,10 +411,4 @@ uint64_t engine_used_memory(const struct engine *engine)
 	if (engine->server_memory != NULL)
 		used += engine->server_memory->bytes;
 	return used;
-}
-
-bool engine_has_memory(struct engine *engine)
-{
-	uint64_t limit = engine->settings->maxmemory;
-	return limit == 0 || engine_used_memory(engine) <= limit;
 }

@@ -81,6 +81,8 @@ enum err call_metadata(struct call *call, const struct image_ref *ref, struct bo
 		return OK;
 	if (err != OK)
 		return err;
+	if (engine->in_exec)
+		return ERR_OVERLOADED;        /* it was read, and did not stay in the cache */
 	struct metadata_load *load = memory_zalloc(&engine->memory.engine, sizeof(*load));
 	load->session = call->session;
 	load->done = parked_load_done;

@@ -221,6 +221,19 @@ static void past_add(struct past *past, uint8_t db, struct entry *entry,
 	}
 }
 
+/* The metadata record goes to the past with its version, unless it began none: that version is
+ * known again as its body's record has it. */
+static void meta_give(struct past *past, struct entry *entry)
+{
+	const struct entry_meta *meta = entry_meta(entry);
+	if (meta == NULL)
+		return;
+	if (entry->flags & ENTRY_QUIET_META)
+		store_release(past->engine->store, meta->place);
+	else
+		held_give(past, meta->lsn, meta->place);
+}
+
 /* A checkpoint knew what this ended, or the window is closed. */
 static bool ending_is_dropped(struct past *past, uint8_t db, struct entry *entry,
     const struct ending *ending)
@@ -261,8 +274,7 @@ void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const s
 	} else {
 		held_give(past, image->body_lsn, image->body);
 	}
-	if (meta != NULL)
-		held_give(past, meta->lsn, meta->place);
+	meta_give(past, entry);
 	past_add(past, db, entry, ending);
 }
 
@@ -278,8 +290,7 @@ void past_retire_meta(
 		return;
 	}
 	held_share(past, image->body_lsn, image->body, false, false);
-	if (meta != NULL)
-		held_give(past, meta->lsn, meta->place);
+	meta_give(past, entry);
 	past_add(past, db, entry, ending);
 }
 

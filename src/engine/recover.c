@@ -251,7 +251,7 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
 	if (place == NULL || !place_equal(*place, from))
 		return followed;
-	engine_touch(engine, record->db,
+	engine_touch_place(engine, record->db,
 	    directory_hash(&engine->directories[record->db], record->key));
 	*place = to;
 	return true;

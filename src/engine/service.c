@@ -140,6 +140,7 @@ enum err image_service_new(struct engine *engine)
 	    .program = program,
 	    .workers = (uint32_t)settings->worker_count,
 	    .queue_max = (uint32_t)settings->worker_queue,
+	    .background_max = (uint32_t)settings->analysis_concurrency,
 	    .deadline_us = (uint64_t)settings->worker_deadline_ms * 1000,
 	    .memory_bytes_max = settings->worker_memory,
 	    .output_bytes_max = settings->worker_output,
@@ -167,6 +168,22 @@ void image_service_configure(struct engine *engine)
 		worker_pool_configure(engine->service->workers, (uint32_t)settings->worker_queue,
 		    (uint64_t)settings->worker_deadline_ms * 1000,
 		    (uint32_t)settings->worker_jobs_max);
+	if (engine->service->workers != NULL)
+		worker_pool_set_background(
+		    engine->service->workers, (uint32_t)settings->analysis_concurrency);
+}
+
+enum err image_service_analyse(struct engine *engine, struct worker_job *job)
+{
+	if (engine->service->workers == NULL)
+		return ERR_UNSUPPORTED;
+	job->background = true;
+	return worker_pool_submit(engine->service->workers, job);
+}
+
+bool image_service_works(const struct engine *engine)
+{
+	return engine->service != NULL && engine->service->workers != NULL;
 }
 
 uint64_t image_service_shrink(struct engine *engine, uint64_t bytes)

@@ -53,6 +53,8 @@ void session_fini(struct session *session)
 	}
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
+	transaction_drop(session);
+	pubsub_drop(session);
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
@@ -91,6 +93,21 @@ static void slot_give_up(struct slot *slot)
 		engine_error(slot->engine, &slot->reply, text);
 }
 
+struct reply *session_push(struct session *session)
+{
+	if (list_is_empty(&session->slots)) {
+		session->out.resp = session->resp;
+		return &session->out;
+	}
+	struct slot *slot = LIST_OF(session->slots.prev, struct slot, link);
+	if (!slot->pushes) {
+		slot = slot_new(session);
+		slot->pushes = true;
+	}
+	slot->reply.resp = session->resp;
+	return &slot->reply;
+}
+
 void session_flush(struct session *session)
 {
 	const struct store *store = session->engine->store;
@@ -122,8 +139,8 @@ static struct slot *call_slot(struct call *call)
 	if (list_is_empty(&session->slots))
 		return NULL;
 	struct slot *last = LIST_OF(session->slots.prev, struct slot, link);
-	if (!last->pending && last->pass == call->engine->counters.passes &&
-	    last->reply.resp == session->resp)
+	if (!session->new_slot && !last->pending && !last->pushes &&
+	    last->pass == call->engine->counters.passes && last->reply.resp == session->resp)
 		return last;
 	return slot_new(session);
 }
@@ -150,6 +167,7 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 {
 	struct session *session = call->session;
 	struct slot *slot = call_slot(call);
+	session->new_slot = false;
 	struct reply *reply = slot != NULL ? &slot->reply : &session->out;
 	size_t bytes = reply->bytes.len;
 	uint32_t refs = reply->ref_count;
@@ -189,6 +207,7 @@ struct slot *call_defer(struct call *call, uint64_t reserve)
 	slot->calls = 1;
 	slot->gate = call->gate;
 	slot->reserved_bytes = reserve;
+	slot->hook = call->hook;
 	call->session->pending_bytes += reserve;
 	call->slot = slot;
 	call->reply = &slot->reply;
@@ -200,6 +219,8 @@ void slot_finish(struct slot *slot)
 	CHECK_OBJ(slot, SLOT_MAGIC);
 	ASSERT(slot->pending);
 	slot->pending = false;
+	if (slot->hook != NULL)
+		slot->hook->finishing(slot->hook, slot);
 	if (slot->session == NULL) {
 		slot_free(slot);
 		return;
@@ -211,16 +232,11 @@ void slot_finish(struct slot *slot)
 	session_flush(slot->session);
 }
 
-void call_park(struct call *call)
+struct parked *parked_new(const struct call *call)
 {
 	struct engine *engine = call->engine;
-	struct session *session = call->session;
 	size_t bytes =
 	    sizeof(struct parked) + call->argc * (sizeof(struct span) + sizeof(struct body *));
-	if (session->parked != NULL) {         /* it ran again and must wait once more */
-		call->parked = true;
-		return;
-	}
 	for (uint32_t i = 0; i < call->argc; i++)
 		if (call->bodies == NULL || call->bodies[i] == NULL)
 			bytes += call->argv[i].len;
@@ -241,7 +257,14 @@ void call_park(struct call *call)
 		parked->argv[i] = span_of(text, arg.len);
 		text += arg.len;
 	}
-	session->parked = parked;
+	return parked;
+}
+
+void call_park(struct call *call)
+{
+	ASSERT(!call->engine->in_exec);
+	if (call->session->parked == NULL)        /* else it ran again and must wait once more */
+		call->session->parked = parked_new(call);
 	call->parked = true;
 }
 
@@ -256,6 +279,8 @@ bool call_wait_for_store(struct call *call)
 	enum { PRESSED_US_MAX = 10000000 };
 	struct session *session = call->session;
 	uint64_t now_us = io_now_us(call->engine->io);
+	if (call->engine->in_exec)
+		return false;
 	if (session->pressed_us == 0)
 		session->pressed_us = now_us;
 	if (now_us - session->pressed_us > PRESSED_US_MAX) {

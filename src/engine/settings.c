@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/number.h"
+#include "engine/pubsub.h"
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
 static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
-static const char *const words_policy[] = {"noeviction", NULL};
+static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
+    "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
 #define AT(field) offsetof(struct settings, field)
 #define BOOL(name, field, initial, flags) {name, SETTING_BOOL, flags, AT(field), initial, 0, 1, NULL}
@@ -46,7 +48,10 @@ const struct setting settings_table[] = {
 	INT("databases", databases, "16", DATABASE_COUNT, DATABASE_COUNT, SETTING_FIXED),
 	BOOL("daemonize", daemonize, "no", SETTING_FIXED),
 	BYTES("maxmemory", maxmemory, "0", 0, INT64_MAX, 0),
-	ENUM("maxmemory-policy", maxmemory_policy, "noeviction", words_policy, SETTING_FIXED),
+	ENUM("maxmemory-policy", maxmemory_policy, "noeviction", words_policy, 0),
+	INT("maxmemory-samples", maxmemory_samples, "5", 1, 64, 0),
+	INT("lfu-log-factor", lfu_log_factor, "10", 0, 1000000, 0),
+	INT("lfu-decay-time", lfu_decay_time, "1", 0, 1000000, 0),
 	TEXT("save", save, "", SETTING_FIXED),
 	BOOL("appendonly", appendonly, "yes", SETTING_FIXED),
 
@@ -82,6 +87,8 @@ const struct setting settings_table[] = {
 	INT("image-max-frames", image_max_frames, "300", 1, 100000, 0),
 	INT("image-max-ratio", image_max_ratio, "1100", 1, 1000000, 0),
 	INT("result-max-side", result_max_side, "8192", 1, 32768, 0),
+	BOOL("analysis", analysis, "yes", 0),
+	INT("analysis-concurrency", analysis_concurrency, "1", 1, 64, 0),
 	TEXT("worker-dir", worker_dir, "", SETTING_IMMUTABLE),
 	INT("workers", worker_count, "2", 1, 64, SETTING_IMMUTABLE),
 	INT("worker-queue", worker_queue, "256", 1, 65536, 0),
@@ -92,6 +99,11 @@ const struct setting settings_table[] = {
 
 	INT("search-slice", search_slice_us, "250", 50, 10000, 0),
 	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
+
+	{"notify-keyspace-events", SETTING_EVENTS, 0, AT(notify_events), "", 0, 0, NULL},
+	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, 64 * GIB, 0),
+	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, 64 * GIB, 0),
+	INT("pubsub-output-soft-seconds", pubsub_soft_seconds, "60", 0, 86400, 0),
 
 	INT("slowlog-log-slower-than", slowlog_log_slower_than, "10000", -1, INT64_MAX, 0),
 	INT("slowlog-max-len", slowlog_max_len, "128", 0, 100000, 0),
@@ -128,7 +140,8 @@ static enum err setting_set_enum(const struct setting *setting, struct span valu
 	else if (setting->words == words_backend)
 		*why = "argument(s) must be one of the following: auto, io_uring, epoll";
 	else if (setting->words == words_policy)
-		*why = "this version evicts nothing: noeviction is the one policy";
+		*why = "argument(s) must be one of the following: noeviction, allkeys-lru, allkeys-lfu, "
+		       "allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl";
 	return ERR_INVALID;
 }
 
@@ -151,6 +164,43 @@ static bool setting_number(const struct setting *setting, struct span value, int
 		*out = *out * 8 + (value.ptr[i] - '0');
 	}
 	return value.len > 0;
+}
+
+/* Redis's letters, and `i` for images. `A` stands for all but m and n. */
+static const struct { char letter; unsigned bit; } event_letters[] = {
+    {'g', NOTIFY_GENERIC}, {'$', NOTIFY_STRING}, {'l', NOTIFY_LIST}, {'s', NOTIFY_SET},
+    {'h', NOTIFY_HASH}, {'z', NOTIFY_ZSET}, {'x', NOTIFY_EXPIRED}, {'e', NOTIFY_EVICTED},
+    {'t', NOTIFY_STREAM}, {'d', NOTIFY_MODULE}, {'i', NOTIFY_IMAGE},
+    {'K', NOTIFY_KEYSPACE}, {'E', NOTIFY_KEYEVENT}, {'m', NOTIFY_MISS}, {'n', NOTIFY_NEW},
+};
+enum { NOTIFY_ALL = (NOTIFY_IMAGE * 2 - 1) & ~(NOTIFY_KEYSPACE | NOTIFY_KEYEVENT) };
+
+static bool events_parse(struct span text, int64_t *out)
+{
+	unsigned events = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		size_t k = 0;
+		while (k < ARRAY_COUNT(event_letters) && event_letters[k].letter != (char)text.ptr[i])
+			k++;
+		if (k < ARRAY_COUNT(event_letters))
+			events |= event_letters[k].bit;
+		else if (text.ptr[i] == 'A')
+			events |= NOTIFY_ALL;
+		else
+			return false;
+	}
+	*out = events;
+	return true;
+}
+
+static void events_write(unsigned events, struct buf *out)
+{
+	bool all = (events & NOTIFY_ALL) == NOTIFY_ALL;
+	if (all)
+		buf_append_u8(out, 'A');
+	for (size_t k = 0; k < ARRAY_COUNT(event_letters); k++)
+		if ((events & event_letters[k].bit) && (!all || !(event_letters[k].bit & NOTIFY_ALL)))
+			buf_append_u8(out, (uint8_t)event_letters[k].letter);
 }
 
 static enum err setting_set_text(struct settings *settings, const struct setting *setting,
@@ -184,6 +234,9 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
 		return setting_set_enum(setting, value, out, why);
 	case SETTING_TEXT:
 		return setting_set_text(settings, setting, value, why);
+	case SETTING_EVENTS:
+		*why = "Invalid event class character. Use 'Ag$lshzxeKEtmdni'.";
+		return events_parse(value, out) ? OK : ERR_INVALID;
 	case SETTING_INT:
 	case SETTING_BYTES:
 	case SETTING_OCTAL:
@@ -219,6 +272,9 @@ void settings_get(const struct settings *settings, const struct setting *setting
 	case SETTING_TEXT:
 		buf_append_text(out, at);
 		break;
+	case SETTING_EVENTS:
+		events_write((unsigned)*(const int64_t *)at, out);
+		break;
 	case SETTING_OCTAL:
 		buf_printf(out, "%llo", (unsigned long long)*(const int64_t *)at);
 		break;
@@ -227,6 +283,13 @@ void settings_get(const struct settings *settings, const struct setting *setting
 		buf_printf(out, "%lld", (long long)*(const int64_t *)at);
 		break;
 	}
+}
+
+const char *settings_word(const struct settings *settings, const char *name)
+{
+	const struct setting *setting = settings_find(span_text(name));
+	ASSERT(setting != NULL && setting->kind == SETTING_ENUM);
+	return setting->words[*(const int64_t *)setting_at(settings, setting)];
 }
 
 bool settings_equal(const struct settings *a, const struct settings *b, const struct setting *setting)
@@ -241,6 +304,7 @@ bool settings_equal(const struct settings *a, const struct settings *b, const st
 	case SETTING_BYTES:
 	case SETTING_ENUM:
 	case SETTING_OCTAL:
+	case SETTING_EVENTS:
 		break;
 	}
 	return *(const int64_t *)left == *(const int64_t *)right;

@@ -26,7 +26,7 @@ struct settings {
 	int64_t  loglevel, databases;
 	bool     daemonize;
 	uint64_t maxmemory;
-	int64_t  maxmemory_policy;
+	int64_t  maxmemory_policy, maxmemory_samples, lfu_log_factor, lfu_decay_time;
 	char     save[SETTING_TEXT_MAX];
 	bool     appendonly;
 	/* store */
@@ -52,8 +52,14 @@ struct settings {
 	char     worker_dir[SETTING_TEXT_MAX];
 	int64_t  worker_count, worker_queue, worker_deadline_ms, worker_jobs_max;
 	uint64_t worker_memory, worker_output;
+	bool     analysis;
+	int64_t  analysis_concurrency;
 	/* search */
 	int64_t  search_slice_us, search_timeout_ms;
+	/* messages */
+	int64_t  notify_events;           /* NOTIFY_* of engine/pubsub.h */
+	uint64_t pubsub_limit, pubsub_soft_limit;
+	int64_t  pubsub_soft_seconds;
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
 	bool     hide_user_data_from_log;
@@ -61,7 +67,7 @@ struct settings {
 
 enum setting_kind {
 	SETTING_BOOL, SETTING_INT, SETTING_BYTES, SETTING_TEXT, SETTING_ENUM,
-	SETTING_OCTAL,
+	SETTING_OCTAL, SETTING_EVENTS,
 };
 
 enum {
@@ -92,6 +98,9 @@ MUST_CHECK enum err settings_set(struct settings *settings, const struct setting
 /* Appends the value as text. */
 void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out);
 
+/* The word that an ENUM setting of this name stands at. */
+const char *settings_word(const struct settings *settings, const char *name);
+
 /* Do both hold the same value of this setting? */
 bool settings_equal(
     const struct settings *a, const struct settings *b, const struct setting *setting);
@@ -105,4 +114,3 @@ MUST_CHECK enum err settings_parse(
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out);
 
 enum { IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL };
-enum { POLICY_NOEVICTION };

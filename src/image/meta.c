@@ -28,6 +28,8 @@ enum meta_tag {
 	TAG_ATTR,
 	TAG_CREATED,
 	TAG_ALPHA,
+	TAG_ANALYSIS,
+	TAG_QUIET,
 };
 
 static const struct { const char *name, *mime; } formats[IMAGE_FORMAT_COUNT] = {
@@ -147,6 +149,21 @@ static void put_attr(struct buf *out, const struct image_attr *attr)
 	buf_append(out, attr->value);
 }
 
+void image_meta_mark_quiet(struct buf *encoded)
+{
+	put_number(encoded, TAG_QUIET, 1);
+}
+
+void image_meta_add_analysis(const struct image_analysis *analysis, struct buf *encoded)
+{
+	struct buf bytes;
+	buf_init(&bytes, encoded->memory);
+	analysis_encode(analysis, &bytes);
+	ASSERT(bytes.len <= ANALYSIS_ENCODED_MAX);
+	put_bytes(encoded, TAG_ANALYSIS, buf_span(&bytes));
+	buf_fini(&bytes);
+}
+
 enum err image_meta_encode(const struct image_meta *meta, struct buf *out)
 {
 	size_t from = out->len;
@@ -171,6 +188,8 @@ enum err image_meta_encode(const struct image_meta *meta, struct buf *out)
 		put_text(out, TAG_TAG, meta->tags[i]);
 	for (uint32_t i = 0; i < meta->attr_count; i++)
 		put_attr(out, &meta->attrs[i]);
+	if (meta->analysis.state != ANALYSIS_NONE)
+		image_meta_add_analysis(&meta->analysis, out);
 	return out->len - from > META_BYTES_MAX ? ERR_TOOLARGE : OK;
 }
 
@@ -302,6 +321,11 @@ static bool decode_field(struct image_meta *meta, uint8_t tag, struct span field
 	case TAG_ALPHA:
 		meta->alpha = number != 0;
 		return true;
+	case TAG_ANALYSIS:
+		return analysis_decode(field, &meta->analysis) == OK;
+	case TAG_QUIET:
+		meta->quiet = number != 0;
+		return true;
 	case TAG_BYTES:
 		meta->bytes = number;
 		return field.len <= 8;
@@ -341,4 +365,22 @@ enum err image_meta_decode(struct span bytes, struct image_meta *out)
 		bytes = span_slice(bytes, (size_t)len, bytes.len);
 	}
 	return OK;
+}
+
+bool image_meta_is_quiet(struct span encoded)
+{
+	bool quiet = false;
+	if (encoded.len < 1 || encoded.ptr[0] != META_VERSION)
+		return false;
+	encoded = span_slice(encoded, 1, encoded.len);
+	while (encoded.len > 0) {
+		uint64_t len;
+		uint8_t tag = encoded.ptr[0];
+		encoded = span_slice(encoded, 1, encoded.len);
+		if (!take_varint(&encoded, &len) || len > encoded.len)
+			return false;
+		quiet |= tag == TAG_QUIET;
+		encoded = span_slice(encoded, (size_t)len, encoded.len);
+	}
+	return quiet;
 }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "image/analysis.h"
 
 enum image_format {
 	IMAGE_UNKNOWN, IMAGE_JPEG, IMAGE_PNG, IMAGE_GIF, IMAGE_WEBP, IMAGE_AVIF, IMAGE_HEIF,
@@ -45,6 +46,9 @@ struct image_meta {
 	double   lon, lat;                /* degrees */
 	double   focal_mm, aperture, exposure_s, iso;
 	struct span camera, lens;
+	/* from the pixels, some time after the bytes came */
+	struct image_analysis analysis;
+	bool     quiet;                   /* see image_meta_mark_quiet */
 	/* from the client */
 	struct span title, caption;
 	uint32_t tag_count, attr_count;
@@ -58,5 +62,12 @@ void image_displayed_size(const struct image_meta *meta, uint32_t *width, uint32
 
 /* Appends the encoding. ERR_TOOLARGE: over META_BYTES_MAX. */
 MUST_CHECK enum err image_meta_encode(const struct image_meta *meta, struct buf *out);
+/* Marks an encoding as the same version of the image as the one before it, which only knows
+ * more of its pixels. Not kept by decode and encode. */
+void image_meta_mark_quiet(struct buf *encoded);
+/* Is it marked? What cannot be read is not. */
+bool image_meta_is_quiet(struct span encoded);
+/* Adds an analysis to an encoding that has none. */
+void image_meta_add_analysis(const struct image_analysis *analysis, struct buf *encoded);
 /* Spans point into `bytes`. ERR_CORRUPT on anything that encode cannot have written. */
 MUST_CHECK enum err image_meta_decode(struct span bytes, struct image_meta *out);

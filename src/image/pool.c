@@ -59,16 +59,45 @@ void pool_job_end(struct worker_pool *pool, struct worker_job *job, enum err err
 
 static struct worker_job *take_queued(struct worker_pool *pool)
 {
-	struct worker_job *job = LIST_OF(pool->queue.next, struct worker_job, link);
+	bool first = pool->queued > 0;
+	struct list *queue = first ? &pool->queue : &pool->background;
+	struct worker_job *job = LIST_OF(queue->next, struct worker_job, link);
+	ASSERT(!list_is_empty(queue));
 	list_remove(&job->link);
-	pool->queued--;
+	if (first)
+		pool->queued--;
+	else
+		pool->background_queued--;
 	return job;
+}
+
+static uint32_t background_max(const struct worker_pool *pool)
+{
+	return pool->options.background_max > 0 ? pool->options.background_max : 1;
+}
+
+static uint32_t background_running(const struct worker_pool *pool)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < pool->process_count; i++)
+		count += state_runs(pool->processes[i].state) &&
+		    pool->processes[i].job != NULL && pool->processes[i].job->background;
+	return count;
+}
+
+/* Jobs that may be given out now. */
+static uint32_t jobs_ready(const struct worker_pool *pool)
+{
+	uint32_t runs = background_running(pool), most = background_max(pool);
+	uint32_t room = runs < most ? most - runs : 0;
+	return pool->queued + (uint32_t)min_u64(pool->background_queued, room);
 }
 
 static void fail_queued(struct worker_pool *pool, enum err err, const char *why)
 {
 	/* Only those that are there now: a callback may submit again. */
-	for (uint32_t count = pool->queued; count > 0 && pool->queued > 0; count--) {
+	uint32_t count = pool->queued + pool->background_queued;
+	for (; count > 0 && pool->queued + pool->background_queued > 0; count--) {
 		struct worker_job *job = take_queued(pool);
 		snprintf(job->why, sizeof(job->why), "%s", why);
 		pool_job_end(pool, job, err);
@@ -87,7 +116,7 @@ static void start_missing(struct worker_pool *pool)
 {
 	uint32_t runs = count_processes(pool, state_runs);
 	uint32_t lives = count_processes(pool, state_lives);
-	uint64_t wanted = min_u64((uint64_t)runs + pool->queued + 1, pool->process_count);
+	uint64_t wanted = min_u64((uint64_t)runs + jobs_ready(pool) + 1, pool->process_count);
 	if (lives >= wanted || io_timer_is_set(&pool->retry))
 		return;
 	if (pool->start_failures > 0) {
@@ -123,7 +152,7 @@ static void recycle_old(struct worker_pool *pool)
 static void dispatch(struct worker_pool *pool)
 {
 	uint32_t runs = count_processes(pool, state_runs);
-	for (uint32_t i = 0; i < pool->process_count && pool->queued > 0; i++) {
+	for (uint32_t i = 0; i < pool->process_count && jobs_ready(pool) > 0; i++) {
 		struct process *process = &pool->processes[i];
 		if (process->state != PROCESS_IDLE || process->sending ||
 		    runs == pool->options.workers)
@@ -139,8 +168,8 @@ static void pool_turn(struct io_timer *timer)
 	CHECK_OBJ(pool, POOL_MAGIC);
 	if (pool->closing) {
 		fail_queued(pool, ERR_CANCELLED, "the server is closing");
-		if (pool->queued == 0 && count_processes(pool, state_is_used) == 0 &&
-		    pool->closed != NULL) {
+		if (pool->queued + pool->background_queued == 0 &&
+		    count_processes(pool, state_is_used) == 0 && pool->closed != NULL) {
 			void (*closed)(void *ctx) = pool->closed;
 			pool->closed = NULL;
 			io_timer_cancel(pool->io, &pool->kick);
@@ -191,6 +220,7 @@ enum err worker_pool_new(
 	for (uint32_t i = 0; i < pool->process_count; i++)
 		pool->processes[i].pool = pool;
 	list_init(&pool->queue);
+	list_init(&pool->background);
 	io_timer_init(&pool->kick, pool_turn, pool);
 	io_timer_init(&pool->retry, retry_fired, pool);
 	enum err err = process_start(&pool->processes[0]);
@@ -221,7 +251,7 @@ void worker_pool_free(struct worker_pool *pool)
 	if (pool == NULL)
 		return;
 	DROP_OBJ(pool, POOL_MAGIC);
-	ASSERT(pool->queued == 0);
+	ASSERT(pool->queued + pool->background_queued == 0);
 	ASSERT(count_processes(pool, state_is_used) == 0);
 	io_timer_cancel(pool->io, &pool->kick);
 	io_timer_cancel(pool->io, &pool->retry);
@@ -239,14 +269,18 @@ enum err worker_pool_submit(struct worker_pool *pool, struct worker_job *job)
 	ASSERT(body_is_full(job->source));
 	if (pool->closing)
 		return ERR_CANCELLED;
-	if (pool->queued >= pool->options.queue_max)
+	if ((job->background ? pool->background_queued : pool->queued) >= pool->options.queue_max)
 		return ERR_OVERLOADED;
 	job->magic = JOB_MAGIC;
 	job->result = NULL;
 	job->why[0] = 0;
 	job->submitted_us = io_clock_us(pool->io);
-	list_append(&pool->queue, &job->link);
-	pool->queued++;
+	job->given = false;
+	list_append(job->background ? &pool->background : &pool->queue, &job->link);
+	if (job->background)
+		pool->background_queued++;
+	else
+		pool->queued++;
 	pool_kick(pool);
 	return OK;
 }
@@ -260,6 +294,7 @@ void worker_pool_get_stats(const struct worker_pool *pool, struct worker_pool_st
 	for (uint32_t i = 0; i < pool->process_count; i++)
 		out->idle += pool->processes[i].state == PROCESS_IDLE;
 	out->queued = pool->queued;
+	out->background_queued = pool->background_queued;
 }
 
 void worker_pool_configure(
@@ -269,4 +304,12 @@ void worker_pool_configure(
 	pool->options.queue_max = queue_max;
 	pool->options.deadline_us = deadline_us;
 	pool->options.jobs_max = jobs_max;
+}
+
+void worker_pool_set_background(struct worker_pool *pool, uint32_t most)
+{
+	CHECK_OBJ(pool, POOL_MAGIC);
+	ASSERT(most > 0);
+	pool->options.background_max = most;
+	pool_kick(pool);
 }

@@ -16,6 +16,7 @@ struct worker_pool_options {
 	const char *program;              /* path of tintype-vips */
 	uint32_t    workers;              /* that run jobs at the same time; one spare besides */
 	uint32_t    queue_max;            /* jobs that wait; more are ERR_OVERLOADED */
+	uint32_t    background_max;       /* background jobs at the same time; 0: one */
 	uint64_t    deadline_us;
 	uint64_t    memory_bytes_max;     /* of one worker */
 	uint64_t    output_bytes_max;     /* of one result */
@@ -38,6 +39,7 @@ struct worker_job {
 	/* The caller's storage; filled before submit: */
 	struct body *source;              /* a body of the body pool; the job holds a reference */
 	struct transform_plan plan;
+	bool         background;          /* waits until nobody else does, see background_max */
 	/* The result: on OK one reference to a body in `result` (the callee's), and what it is. */
 	void (*done)(struct worker_job *job, enum err err);
 	void *ctx;
@@ -46,16 +48,18 @@ struct worker_job {
 	enum image_format format;
 	char         why[96];             /* on error: a short English reason */
 	uint64_t     submitted_us, worker_us;
+	bool         given;               /* a worker had it: an error may be the source's doing */
 };
 
 /* done() follows, never from within. ERR_OVERLOADED: the queue is full. */
 MUST_CHECK enum err worker_pool_submit(struct worker_pool *pool, struct worker_job *job);
 
 struct worker_pool_stats {
-	uint32_t running, idle, queued;
+	uint32_t running, idle, queued, background_queued;
 	uint64_t jobs, failures, crashes, timeouts, nonsense, spawned, worker_us_total;
 };
 void worker_pool_get_stats(const struct worker_pool *pool, struct worker_pool_stats *out);
 /* Deadline and limits from changed settings. */
 void worker_pool_configure(struct worker_pool *pool, uint32_t queue_max, uint64_t deadline_us,
     uint32_t jobs_max);
+void worker_pool_set_background(struct worker_pool *pool, uint32_t background_max);

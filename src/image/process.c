@@ -133,6 +133,13 @@ static bool is_ordered(const struct process *process)
 	char why[PROBE_WHY_BYTES];
 	struct image_meta meta;
 	const struct transform_plan *plan = &process->job->plan;
+	if (plan->task == TASK_ANALYSE) {
+		struct image_analysis analysis;
+		if (process->result->len != sizeof(analysis))
+			return false;
+		memcpy(&analysis, process->result->ptr, sizeof(analysis));
+		return analysis_is_sound(&analysis);
+	}
 	return image_probe(body_span(process->result), &no_limits, scratch, &meta, why) == OK &&
 	    meta.format == (enum image_format)plan->target_format && meta.width == plan->width &&
 	    meta.height == plan->height;
@@ -143,7 +150,7 @@ static void job_done(struct process *process)
 	struct worker_pool *pool = process->pool;
 	struct worker_job *job = process->job;
 	if (!is_ordered(process)) {
-		nonsense(process, "the worker's answer is not the image that was ordered");
+		nonsense(process, "the worker's answer is not what was ordered");
 		return;
 	}
 	/* A large result leaves the arena large: give it back. */
@@ -180,7 +187,8 @@ static void take_result(struct process *process, const struct worker_message *me
 	struct worker_pool *pool = process->pool;
 	const struct transform_plan *plan = &process->job->plan;
 	uint64_t bytes = message->result.bytes;
-	if (bytes == 0 || bytes > pool->options.output_bytes_max ||
+	bool fits = plan->task != TASK_ANALYSE || bytes == sizeof(struct image_analysis);
+	if (!fits || bytes == 0 || bytes > pool->options.output_bytes_max ||
 	    bytes > process->arena.bytes - WORKER_NOTE_BYTES ||
 	    message->result.width != plan->width || message->result.height != plan->height ||
 	    message->result.format != plan->target_format) {
@@ -324,6 +332,7 @@ void process_give(struct process *process, struct worker_job *job)
 	_Static_assert(sizeof(job->plan) <= WORKER_NOTE_BYTES, "the plan fits the note");
 	memcpy(process->arena.ptr, &job->plan, sizeof(job->plan));
 	process->job = job;
+	job->given = true;
 	process->number = ++pool->numbers;
 	process->started_us = io_clock_us(pool->io);
 	process->state = PROCESS_BUSY;

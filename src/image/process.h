@@ -43,6 +43,8 @@ struct worker_pool {
 	uint32_t                   process_count;
 	struct list                queue;         /* struct worker_job */
 	uint32_t                   queued;
+	struct list                background;    /* the same, of jobs that can wait */
+	uint32_t                   background_queued;
 	uint64_t                   numbers;       /* jobs given out so far */
 	uint32_t                   start_failures;        /* in a row */
 	struct io_timer            retry;         /* the next start, after failures */

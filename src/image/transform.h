@@ -71,7 +71,11 @@ uint32_t transform_accept(struct span header);
  * No padding, so that its bytes are the key of the derivative and the worker's order:
  * decode; take the crop; resample it to scaled_*; turn; cut or pad to width x height around
  * gravity; encode. */
-enum { TRANSFORM_VERSION = 1 };
+enum { TRANSFORM_VERSION = 2 };
+enum transform_task {
+	TASK_TRANSFORM,
+	TASK_ANALYSE,                     /* the result is a struct image_analysis instead */
+};
 struct transform_plan {
 	uint32_t version;                 /* of the worker's code: old derivatives die with it */
 	uint32_t source_format;
@@ -82,7 +86,7 @@ struct transform_plan {
 	uint32_t width, height;           /* of the result */
 	uint32_t gravity;                 /* where cut or pad differ from the scaled size; else 0 */
 	uint32_t target_format, quality, strip;
-	uint32_t spare;                   /* 0 */
+	uint32_t task;                    /* enum transform_task */
 };
 _Static_assert(sizeof(struct transform_plan) == 18 * sizeof(uint32_t), "no padding in a key");
 
@@ -91,6 +95,9 @@ _Static_assert(sizeof(struct transform_plan) == 18 * sizeof(uint32_t), "no paddi
 MUST_CHECK enum err transform_resolve(const struct transform *transform,
     const struct image_meta *meta, uint64_t side_max, struct transform_plan *out, char *why,
     size_t why_bytes);
+
+/* The order to analyse this image. ERR_UNSUPPORTED: no worker decodes its format. */
+MUST_CHECK enum err transform_analyse(const struct image_meta *meta, struct transform_plan *out);
 
 /* The key of the derivative of the image with this content. */
 struct digest transform_key(const struct transform_plan *plan, const struct digest *etag);

@@ -4,6 +4,7 @@
  * their lists, one posting a term. Tags, columns and presence follow, field by field.
  */
 #include "search/analyze.h"
+#include "search/block.h"
 #include "search/index.h"
 
 #include "base/date.h"
@@ -49,15 +50,6 @@ static void text_range(uint8_t mask, uint32_t *base, uint32_t *end)
 	case FIELD_CAPTION: *base = POSITION_CAPTION; *end = POSITION_TAGS; break;
 	default: *base = POSITION_TAGS; *end = 2 * POSITION_TAGS; break;
 	}
-}
-
-static uint8_t position_field(uint32_t position)
-{
-	if (position < POSITION_CAMERA)
-		return FIELD_TITLE;
-	if (position < POSITION_CAPTION)
-		return FIELD_CAMERA;
-	return position < POSITION_TAGS ? FIELD_CAPTION : FIELD_TAGS;
 }
 
 /* Whether fields[at] is the last of a name that may stand only once. */
@@ -132,6 +124,22 @@ static void entries_sort(uint64_t *entries, uint32_t count)
 	}
 }
 
+/* One more position of a word. Of too many, the last one of each field is kept, so that
+ * none is forgotten. */
+static uint32_t position_add(uint32_t positions[POSTING_TF_MAX], uint32_t tf, uint32_t position)
+{
+	if (tf < POSTING_TF_MAX) {
+		positions[tf] = position;
+		return tf + 1;
+	}
+	if (position_field(position) == position_field(positions[tf - 1]))
+		return tf;
+	for (uint32_t i = tf - BLOCK_FIELDS; i + 1 < tf; i++)
+		positions[i] = positions[i + 1];
+	positions[tf - 1] = position;
+	return tf;
+}
+
 static void words_append(struct index *index, uint32_t docid)
 {
 	uint32_t positions[POSTING_TF_MAX];
@@ -139,14 +147,9 @@ static void words_append(struct index *index, uint32_t docid)
 	entries_sort(entries, index->entry_count);
 	for (uint32_t at = 0; at < index->entry_count;) {
 		uint32_t id = (uint32_t)(entries[at] >> 32), tf = 0;
-		uint8_t mask = 0;
-		for (; at < index->entry_count && entries[at] >> 32 == id; at++) {
-			uint32_t position = (uint32_t)entries[at];
-			mask |= position_field(position);
-			if (tf < POSTING_TF_MAX)
-				positions[tf++] = position;
-		}
-		struct posting posting = {docid, (uint8_t)tf, mask, positions};
+		for (; at < index->entry_count && entries[at] >> 32 == id; at++)
+			tf = position_add(positions, tf, (uint32_t)entries[at]);
+		struct posting posting = {docid, (uint8_t)tf, positions};
 		postings_append(&dict_term(&index->dict, id)->list, &index->postings_memory,
 		    &index->docs, &posting);
 		index->postings++;
@@ -165,7 +168,7 @@ static void words_append(struct index *index, uint32_t docid)
 static void plain_append(struct index *index, struct term *term, uint32_t docid)
 {
 	struct postings *list = &term->list;
-	struct posting posting = {docid, 1, FIELD_TAGS, NULL};
+	struct posting posting = {docid, 1, NULL};
 	bool again = list->tail_count > 0 ? list->tail_last == docid
 	    : list->block_count > 0 && list->skips[list->block_count - 1].last == docid;
 	if (again)
@@ -182,11 +185,11 @@ static void tag_add(struct index *index, uint32_t id, struct span text, uint32_t
 	if (len == 0)
 		return;
 	struct term *term = dict_add(&index->dict, (uint16_t)(id + 1), span_of(folded, len));
+	if (term->ordinal == ORDINAL_NONE)
+		term->ordinal = tags_add_term(&field->tags, term->id);
 	plain_append(index, term, docid);
 	plain_append(index, field->present, docid);
-	if (field->tagged != docid)
-		column_put(&field->tag_ids, docid, term->id);
-	field->tagged = docid;
+	tags_put(&field->tags, docid, term->ordinal);
 }
 
 static bool is_iso_date(struct span text, int64_t *ms)
@@ -270,9 +273,7 @@ static void seal_one(struct index *index)
 		return;
 	struct field *field = index->fields[index->seal_field++];
 	bool is_dead = docs_window(&index->docs, index->seal_window) == NULL;
-	column_seal(&field->numbers, index->seal_window, is_dead);
-	column_seal(&field->dates, index->seal_window, is_dead);
-	column_seal(&field->tag_ids, index->seal_window, is_dead);
+	field_seal(field, index->seal_window, is_dead);
 	if (index->seal_field < index->field_count)
 		return;
 	index->seal_field = 0;

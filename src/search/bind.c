@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { DRIVER_RARITY = 64 };
+enum { DRIVER_RARITY = 32, DRIVER_RARITY_PRUNED = 4 };
 
 /* ---- Terms ------------------------------------------------------------------------------ */
 
@@ -27,7 +27,10 @@ static void node_weigh(struct search *search, struct node *node)
 		double df = term_df(node->cursors[i].term);
 		df = df < docs ? df : docs;
 		double idf = log(1 + (docs - df + 0.5) / (df + 0.5));
-		node->cursors[i].weight = (float)(idf * (index->k1 + 1));
+		struct cursor *cursor = &node->cursors[i];
+		cursor->weight = (float)(idf * (index->k1 + 1));
+		cursor->bound = best_bound(search, cursor->weight, &cursor->term->list.best);
+		node->bound += cursor->bound;
 	}
 }
 
@@ -133,7 +136,26 @@ static void bind_field(struct search *search, const struct query *query,
 		node_set_terms(search, node, &node->field->present, 1);
 }
 
-static void bind_leaf(struct search *search, const struct query *query,
+static enum err bind_outside(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	const struct search_provider *provider = &search->index->provider;
+	struct search_leaf leaf = {.kind = from->leaf, .distance = from->distance,
+	    .name_count = from->item_count};
+	if (provider->open == NULL)
+		return ERR_UNSUPPORTED;
+	ASSERT(from->item_count <= SEARCH_NAMES_MAX);
+	memcpy(leaf.hash, from->hash, sizeof(leaf.hash));
+	for (uint32_t i = 0; i < from->item_count; i++)
+		leaf.names[i] = query_span(query, query->items[from->first_item + i].text);
+	enum err err = provider->open(provider->ctx, &leaf, &node->outside, &node->cost);
+	if (err != OK)
+		node->outside = NULL;
+	search->phase = PHASE_EXPAND;
+	return err;
+}
+
+static enum err bind_leaf(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
 	*node = (struct node){.kind = from->kind, .mask = from->mask, .depth = 1,
@@ -147,6 +169,7 @@ static void bind_leaf(struct search *search, const struct query *query,
 		bind_words(search, query, from, node);
 		break;
 	case QUERY_PREFIX:
+		node->bound = 1;
 		node->space = SPACE_WORDS;
 		bind_union(search, query, node);
 		break;
@@ -159,13 +182,34 @@ static void bind_leaf(struct search *search, const struct query *query,
 	case QUERY_RANGE: case QUERY_GEO: case QUERY_MISSING:
 		bind_field(search, query, from, node);
 		break;
+	case QUERY_OUTSIDE:
+		return bind_outside(search, query, from, node);
 	default:
 		node->cost = search->index->docs.live_count;
 		break;
 	}
+	return OK;
 }
 
-/* Children into search->order: cheapest first under AND; what only adds scores last. */
+/* a is asked before b: the cheaper one under AND, under OR what may score higher. */
+static bool child_is_before(enum query_kind kind, const struct node *a, const struct node *b)
+{
+	return kind == QUERY_AND ? a->cost < b->cost : kind == QUERY_OR && a->bound > b->bound;
+}
+
+/* Sums up what children can add, the node's and from each child on. */
+static void bind_bounds(struct search *search, struct node *node)
+{
+	float sum = 0;
+	for (uint32_t i = node->child_count; i-- > 0;) {
+		struct node *child = &search->nodes[search->order[node->first_child + i]];
+		sum += child->bound;
+		child->rest = sum;
+	}
+	node->bound = node->kind == QUERY_NOT ? 0 : sum;
+}
+
+/* Children into search->order, and what follows from them. */
 static void bind_children(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
@@ -176,8 +220,8 @@ static void bind_children(struct search *search, const struct query *query,
 	     child = query->nodes[child].next) {
 		uint64_t cost = search->nodes[child].cost;
 		uint32_t at = search->order_count++;
-		for (; node->kind == QUERY_AND && at > node->first_child &&
-		    search->nodes[search->order[at - 1]].cost > cost; at--)
+		for (; at > node->first_child && child_is_before(node->kind, &search->nodes[child],
+		    &search->nodes[search->order[at - 1]]); at--)
 			search->order[at] = search->order[at - 1];
 		search->order[at] = child;
 		least = cost < least ? cost : least;
@@ -186,6 +230,7 @@ static void bind_children(struct search *search, const struct query *query,
 			node->depth = search->nodes[child].depth + 1;
 	}
 	ASSERT(search->order_count - node->first_child == node->child_count);
+	bind_bounds(search, node);
 	if (node->kind == QUERY_AND)
 		node->cost = least;
 	else if (node->kind == QUERY_OR)
@@ -224,6 +269,9 @@ static void bind_roles(struct search *search)
 		node->scores = node->scores && any;
 	}
 	search->scoring = root->scores;
+	search->slack = root->bound < SCORE_EXACT ? 1 : 1.0001f;
+	for (uint32_t i = 0; i < search->node_count && !search->scoring; i++)
+		search->nodes[i].bound = search->nodes[i].rest = 0;
 }
 
 static void bind_norms(struct search *search)
@@ -235,11 +283,7 @@ static void bind_norms(struct search *search)
 		mean = 1;
 	search->norm_base = (float)(index->k1 * (1 - index->b));
 	search->norm_slope = (float)(index->k1 * index->b / mean);
-	for (uint32_t i = 0; i < RUN_LENGTHS; i++)
-		search->norms[i] = search->norm_base + search->norm_slope * (float)i;
-	search->inverse_tf[0] = 0;
-	for (uint32_t i = 1; i <= POSTING_TF_MAX; i++)
-		search->inverse_tf[i] = 1 / (float)i;
+	search->inverse_tf = index->inverse_tf;
 }
 
 /* A total that needs no counting. */
@@ -282,13 +326,22 @@ static void bind_driver(struct search *search)
 		}
 	}
 	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
+	/* Candidates that need not all be counted are soon dropped by their scores. */
+	uint64_t rarity = search->scoring && search->options.count != SEARCH_EXACT &&
+	    !search->shows_all ? DRIVER_RARITY_PRUNED : DRIVER_RARITY;
 	search->lists = search->driver != NULL &&
-	    (alone || least * DRIVER_RARITY <= search->index->docs.live_count);
+	    (alone || least * rarity <= search->index->docs.live_count);
+	search->driver_run = CURSOR_NO_RUN;
+	for (uint32_t i = 0; i < search->node_count && search->lists; i++) {
+		const struct node *node = &search->nodes[i];
+		if (node->kind == QUERY_TERM && node->cursors == search->driver)
+			search->driver_scores = node->scores && node->mask == FIELD_ANY;
+	}
 	if (search->lists)
 		search->words = PACK_COUNT / 64;
 }
 
-void search_bind(struct search *search, const struct query *query)
+enum err search_bind(struct search *search, const struct query *query)
 {
 	CHECK_OBJ(query, QUERY_MAGIC);
 	ASSERT(query->root == query->node_count - 1);
@@ -296,20 +349,29 @@ void search_bind(struct search *search, const struct query *query)
 	search->root = query->root;
 	search->nodes = memory_zalloc(search->memory, query->node_count * sizeof(*search->nodes));
 	search->order = memory_zalloc(search->memory, query->node_count * sizeof(*search->order));
+	bind_norms(search);
 	for (uint32_t i = 0; i < query->node_count; i++) {
-		bind_leaf(search, query, &query->nodes[i], &search->nodes[i]);
+		enum err err = bind_leaf(search, query, &query->nodes[i], &search->nodes[i]);
+		if (err != OK)
+			return err;
 		if (query->nodes[i].child_count > 0)
 			bind_children(search, query, &query->nodes[i], &search->nodes[i]);
 	}
-	search->frame_cap = search->nodes[search->root].depth;
+	search->frame_cap = search_root(search)->depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
 	bind_driver(search);
-	bind_norms(search);
 	bind_total(search);
+	return OK;
 }
 
 /* ---- Sorting ------------------------------------------------------------------------------ */
+
+static void hold_ordinals(struct search *search)
+{
+	search->index->ordinal_users += !search->holds_ordinals;
+	search->holds_ordinals = true;
+}
 
 enum err search_bind_sort(struct search *search)
 {
@@ -337,7 +399,7 @@ enum err search_bind_sort(struct search *search)
 		search->sort_column = &field->dates;
 	} else {
 		top->sort = SORT_TAG;
-		search->sort_column = &field->tag_ids;
+		hold_ordinals(search);
 	}
 	return OK;
 }

@@ -5,17 +5,23 @@
 #include "search/varint.h"
 
 void posting_batch_add(
-    struct posting_batch *batch, struct posting_run *run, const struct docs *live)
+    struct posting_batch *batch, const struct posting_run *run, const struct docs *live)
 {
 	ASSERT(batch->count + run->count <= BATCH_MAX);
+	ASSERT(run->part == PART_POSITIONS);
 	for (uint32_t i = 0; i < run->count; i++) {
 		if (live != NULL && !docs_is_live(live, run->docids[i]))
 			continue;
 		uint32_t at = batch->count++;
 		batch->docids[at] = run->docids[i];
 		batch->tfs[at] = run->tfs[i];
-		batch->masks[at] = run->masks[i];
-		batch->positions[at] = posting_run_bytes(run, i);
+		batch->positions[at] = run->positions[i];
+		batch->rests[at] = (struct span){0};
+		if (run->tfs[i] > 1 && !batch->plain) {
+			const uint8_t *from = run->bytes + run->rests[i];
+			batch->rests[at] = span_of(
+			    from, (size_t)(varint_skip(from, run->tfs[i] - 1u) - from));
+		}
 	}
 }
 
@@ -23,77 +29,76 @@ static void skip_bounds(const struct posting_batch *batch, const struct docs *do
     struct posting_skip *skip)
 {
 	skip->last = batch->docids[batch->count - 1];
-	skip->tf_max = 1;
-	skip->length_single = skip->length_top = skip->length_between = UINT8_MAX;
+	posting_best_init(&skip->best);
 	for (uint32_t i = 0; i < batch->count; i++)
-		if (batch->tfs[i] > skip->tf_max)
-			skip->tf_max = batch->tfs[i];
-	for (uint32_t i = 0; i < batch->count; i++) {
-		uint32_t length = docs_length(docs, batch->docids[i]);
-		uint8_t *least = batch->tfs[i] == 1 ? &skip->length_single
-		    : batch->tfs[i] == skip->tf_max ? &skip->length_top : &skip->length_between;
-		if (length < *least)
-			*least = (uint8_t)length;
-	}
+		posting_best_add(
+		    &skip->best, batch->tfs[i], docs_length(docs, batch->docids[i]));
 }
 
 struct block_plan {
-	uint32_t gaps[PACK_COUNT], tfs[PACK_COUNT], masks[PACK_COUNT];
-	uint8_t  delta_bits, tf_bits, mask;
-	size_t   position_bytes, bytes;
+	uint32_t gaps[PACK_COUNT], tfs[PACK_COUNT], fields[PACK_COUNT], positions[PACK_COUNT];
+	uint8_t  delta_bits, tf_bits, position_bits, field;
+	size_t   bytes;
 };
 
-static void block_plan(const struct posting_batch *batch, bool plain, struct block_plan *plan)
+static void block_plan(const struct posting_batch *batch, struct block_plan *plan)
 {
+	size_t rest_bytes = 0;
 	memset(plan, 0, sizeof(*plan));
-	plan->mask = batch->masks[0];
+	plan->field = batch->plain ? 0 : (uint8_t)position_field(batch->positions[0]);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		ASSERT(i == 0 || batch->docids[i] > batch->docids[i - 1]);
 		plan->gaps[i] = i == 0 ? 0 : batch->docids[i] - batch->docids[i - 1] - 1;
+		if (batch->plain)
+			continue;
 		plan->tfs[i] = batch->tfs[i] - 1u;
-		plan->masks[i] = batch->masks[i];
-		if (batch->masks[i] != plan->mask)
-			plan->mask = 0;
-		plan->position_bytes += batch->positions[i].len;
+		plan->fields[i] = position_field(batch->positions[i]);
+		plan->positions[i] = batch->positions[i] - position_base(plan->fields[i]);
+		if (plan->fields[i] != plan->field)
+			plan->field = BLOCK_FIELDS;
+		rest_bytes += batch->rests[i].len;
 	}
 	plan->delta_bits = (uint8_t)pack_width(plan->gaps);
-	plan->tf_bits = plain ? 0 : (uint8_t)pack_width(plan->tfs);
-	size_t words = 4 * ((size_t)plan->delta_bits + plan->tf_bits);
-	if (plan->mask == 0)
-		words += 4 * BLOCK_MASK_BITS;
-	plan->bytes = sizeof(struct posting_block) + 4 * words + plan->position_bytes;
+	plan->tf_bits = (uint8_t)pack_width(plan->tfs);
+	plan->position_bits = (uint8_t)pack_width(plan->positions);
+	size_t words = 4 * ((size_t)plan->delta_bits + plan->tf_bits + plan->position_bits);
+	if (plan->field == BLOCK_FIELDS)
+		words += 4 * BLOCK_FIELD_BITS;
+	plan->bytes = sizeof(struct posting_block) + 4 * words + rest_bytes;
+}
+
+static uint32_t *block_pack(uint32_t *words, const uint32_t values[PACK_COUNT], unsigned bits)
+{
+	pack_encode(values, bits, words);
+	return words + 4 * (size_t)bits;
 }
 
 struct posting_skip block_encode(const struct posting_batch *batch, struct memory *memory,
-    const struct docs *docs, bool plain)
+    const struct docs *docs)
 {
 	struct block_plan plan;
 	struct posting_skip skip;
 	ASSERT(batch->count > 0);
 	ASSERT(batch->count <= PACK_COUNT);
-	block_plan(batch, plain, &plan);
+	block_plan(batch, &plan);
 	struct posting_block *block = memory_alloc(memory, plan.bytes);
 	block->first = batch->docids[0];
 	block->bytes = (uint32_t)plan.bytes;
 	block->count = (uint8_t)batch->count;
 	block->delta_bits = plan.delta_bits;
-	block->tf_bits = plan.tf_bits;
-	block->mask = plan.mask;
-	uint32_t *words = block->words;
-	pack_encode(plan.gaps, plan.delta_bits, words);
-	words += 4 * plan.delta_bits;
-	pack_encode(plan.tfs, plan.tf_bits, words);
-	words += 4 * plan.tf_bits;
-	if (plan.mask == 0) {
-		pack_encode(plan.masks, BLOCK_MASK_BITS, words);
-		words += 4 * BLOCK_MASK_BITS;
-	}
+	block->shape = (uint8_t)(plan.tf_bits << 4 | plan.field);
+	block->position_bits = plan.position_bits;
+	uint32_t *words = block_pack(block->words, plan.gaps, plan.delta_bits);
+	words = block_pack(words, plan.tfs, plan.tf_bits);
+	if (plan.field == BLOCK_FIELDS)
+		words = block_pack(words, plan.fields, BLOCK_FIELD_BITS);
+	words = block_pack(words, plan.positions, plan.position_bits);
 	uint8_t *out = (uint8_t *)words;
 	for (uint32_t i = 0; i < batch->count; i++) {
-		if (batch->positions[i].len == 0)
+		if (batch->rests[i].len == 0)
 			continue;
-		memcpy(out, batch->positions[i].ptr, batch->positions[i].len);
-		out += batch->positions[i].len;
+		memcpy(out, batch->rests[i].ptr, batch->rests[i].len);
+		out += batch->rests[i].len;
 	}
 	ASSERT(out == (uint8_t *)block + plan.bytes);
 	skip_bounds(batch, docs, &skip);
@@ -123,11 +128,12 @@ static uint32_t run_dead(const struct posting_run *run, const struct docs *docs)
 static bool sweep_merge(struct list_sweep *sweep, struct posting_batch *batch, uint32_t live)
 {
 	struct posting_run before;
+	before.part = PART_NONE;
 	if (sweep->write == 0)
 		return false;
 	if (sweep->list->skips[sweep->write - 1].block->count + live > PACK_COUNT)
 		return false;
-	postings_load(sweep->list, sweep->write - 1, false, &before);
+	postings_load(sweep->list, sweep->write - 1, PART_POSITIONS, &before);
 	uint32_t dead = run_dead(&before, sweep->docs);
 	sweep->dead -= dead < sweep->dead ? dead : sweep->dead;
 	sweep->list->count -= dead;
@@ -148,7 +154,9 @@ static void sweep_block(struct list_sweep *sweep)
 	struct posting_batch batch;
 	struct posting_skip skip = list->skips[sweep->read];
 	batch.count = 0;
-	postings_load(list, sweep->read, true, &run);
+	batch.plain = list->plain;
+	run.part = PART_NONE;
+	postings_load(list, sweep->read, PART_DOCIDS, &run);
 	uint32_t dead = run_dead(&run, sweep->docs), live = run.count - dead;
 	sweep->read++;
 	if (dead == 0 || (live > 0 && dead * 4 < run.count)) {
@@ -159,12 +167,12 @@ static void sweep_block(struct list_sweep *sweep)
 	list->count -= dead;
 	list->version++;
 	if (live > 0) {
-		postings_load(list, sweep->read - 1, false, &run);
+		postings_load(list, sweep->read - 1, PART_POSITIONS, &run);
 		bool merged = sweep_merge(sweep, &batch, live);
 		posting_batch_add(&batch, &run, sweep->docs);
 		ASSERT(batch.count > 0);
 		struct posting_skip packed =
-		    block_encode(&batch, sweep->memory, sweep->docs, list->plain);
+		    block_encode(&batch, sweep->memory, sweep->docs);
 		if (merged)
 			sweep_free_block(sweep, list->skips[--sweep->write].block);
 		list->skips[sweep->write++] = packed;
@@ -177,9 +185,11 @@ static void sweep_tail(struct list_sweep *sweep)
 	struct postings *list = sweep->list, packed = {.plain = list->plain};
 	struct posting_run run;
 	struct posting_batch batch;
-	uint8_t head[2 * VARINT_MAX];
+	uint8_t head[TAIL_HEAD_MAX];
 	batch.count = 0;
-	postings_load(list, list->block_count, false, &run);
+	batch.plain = list->plain;
+	run.part = PART_NONE;
+	postings_load(list, list->block_count, PART_POSITIONS, &run);
 	uint32_t dead = run_dead(&run, sweep->docs);
 	if (dead == 0)
 		return;
@@ -187,14 +197,14 @@ static void sweep_tail(struct list_sweep *sweep)
 	packed.tail_cap = list->tail_len + VARINT_MAX;
 	packed.tail = memory_alloc(sweep->memory, packed.tail_cap);
 	for (uint32_t i = 0; i < batch.count; i++) {
-		struct posting posting = {batch.docids[i], batch.tfs[i], batch.masks[i], NULL};
+		struct posting posting = {batch.docids[i], batch.tfs[i], &batch.positions[i]};
 		size_t len = (size_t)(tail_put(&packed, head, &posting) - head);
-		ASSERT(packed.tail_len + len + batch.positions[i].len <= packed.tail_cap);
+		ASSERT(packed.tail_len + len + batch.rests[i].len <= packed.tail_cap);
 		memcpy(packed.tail + packed.tail_len, head, len);
-		if (batch.positions[i].len > 0)
-			memcpy(packed.tail + packed.tail_len + len, batch.positions[i].ptr,
-			    batch.positions[i].len);
-		packed.tail_len += (uint32_t)(len + batch.positions[i].len);
+		if (batch.rests[i].len > 0)
+			memcpy(packed.tail + packed.tail_len + len, batch.rests[i].ptr,
+			    batch.rests[i].len);
+		packed.tail_len += (uint32_t)(len + batch.rests[i].len);
 		packed.tail_first = packed.tail_count == 0 ? posting.docid : packed.tail_first;
 		packed.tail_last = posting.docid;
 		packed.tail_count++;

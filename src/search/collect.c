@@ -1,6 +1,8 @@
 /* search/collect.c: the matches of a window are counted and offered to the results. */
 #include "search/run.h"
 
+#include <math.h>
+
 enum { COLLECT_UNIT = 256 };
 
 static void scores_clear(struct search *search)
@@ -32,7 +34,7 @@ static void entry_fill(const struct search *search, struct entry *entry)
 {
 	const struct index *index = search->index;
 	struct span text = {0};
-	double id;
+	uint32_t ordinal;
 	entry->missing = false;
 	entry->text_len = 0;
 	switch (search->top.sort) {
@@ -46,8 +48,9 @@ static void entry_fill(const struct search *search, struct entry *entry)
 		text = docs_title(&index->docs, entry->docid);
 		break;
 	case SORT_TAG:
-		if (column_get(search->sort_column, entry->docid, &id)) {
-			const struct term *term = dict_term(&index->dict, (uint32_t)id);
+		if (tags_get(&search->sort_field->tags, entry->docid, &ordinal, 1) > 0) {
+			const struct term *term =
+			    index_tag_term(index, search->sort_field, ordinal);
 			ASSERT(term != NULL);
 			text = term_text(term);
 		}
@@ -76,39 +79,132 @@ static void document_offer(struct search *search, uint32_t slot)
 	top_offer(top, &entry);
 }
 
-/* Does no match have to be looked at? */
-static bool only_counts(const struct search *search)
-{
-	const struct top *top = &search->top;
-	if (search->options.accept != NULL)
-		return false;
-	return top->cap == 0 || (top->sort == SORT_SCORE && !search->scoring && top_is_full(top));
-}
-
-static void matches_count(struct search *search)
-{
-	for (uint32_t word = 0; word < search->words; word++) {
-		if (!search->total_is_known)
-			search->total += (uint32_t)__builtin_popcountll(search->matches[word]);
-		search->matches[word] = 0;
-	}
-}
-
 static void match_take(struct search *search, uint32_t slot)
 {
-	const struct search_options *options = &search->options;
-	if (options->accept != NULL && !options->accept(options->accept_ctx,
-	    index_owner(search->index, search_docid(search, slot))))
-		return;
 	if (!search->total_is_known)
 		search->total++;
 	document_offer(search, slot);
 }
 
+/* ---- Filters and visitors -------------------------------------------------------------- */
+
+/* The highest match below search->shown, which becomes it; DOCID_NONE if there is none. */
+static uint32_t slot_before(struct search *search)
+{
+	uint32_t word = search->shown / 64;
+	uint64_t bits = search->shown % 64 == 0
+	    ? 0 : search->matches[word] & ~(~0ULL << search->shown % 64);
+	while (bits == 0) {
+		if (word == 0)
+			return DOCID_NONE;
+		bits = search->matches[--word];
+	}
+	search->shown = word * 64 + 63 - (uint32_t)__builtin_clzll(bits);
+	return search->shown;
+}
+
+bool window_accept(struct search *search)
+{
+	const struct search_options *options = &search->options;
+	for (uint32_t left = COLLECT_UNIT; left > 0; left--) {
+		uint32_t slot = slot_before(search);
+		if (slot == DOCID_NONE)
+			return true;
+		void *owner = index_owner(search->index, search_docid(search, slot));
+		if (owner == NULL || !options->accept(options->accept_ctx, owner))
+			search->matches[slot / 64] &= ~(1ULL << (slot % 64));
+	}
+	return false;
+}
+
+bool window_visit(struct search *search)
+{
+	uint32_t docids[SEARCH_VISIT_MAX];
+	float scores[SEARCH_VISIT_MAX];
+	size_t count = 0;
+	const struct search_options *options = &search->options;
+	while (count < SEARCH_VISIT_MAX) {
+		uint32_t slot = slot_before(search);
+		if (slot == DOCID_NONE)
+			break;
+		docids[count] = search_docid(search, slot);
+		scores[count++] = search->scoring ? search->scores[slot] : 0;
+	}
+	if (count > 0)
+		options->visit(
+		    options->visit_ctx, docids, search->scoring ? scores : NULL, count);
+	return count < SEARCH_VISIT_MAX;
+}
+
+/* ---- Narrowing -------------------------------------------------------------------------- */
+
+static void narrow_by_score(struct search *search, float worst)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		const float *scores = search->scores + word * 64;
+		uint64_t better = 0;
+		if (search->matches[word] == 0)
+			continue;
+		if (__builtin_popcountll(search->matches[word]) > 16) {
+			for (uint32_t i = 0; i < 64; i++)
+				better |= (uint64_t)(scores[i] > worst) << i;
+			search->matches[word] &= better;
+			continue;
+		}
+		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
+			if (!(scores[__builtin_ctzll(bits)] > worst))
+				search->matches[word] &= ~(bits & -bits);
+	}
+}
+
+/* Equal keys do not count: what is there already is newer. */
+static void narrow_by_number(struct search *search, const struct entry *worst)
+{
+	double low = -INFINITY, high = INFINITY;
+	if (search->lists)
+		return;
+	if (search->sort_column == NULL) {
+		memset(search->matches, 0, sizeof(search->matches));
+		return;
+	}
+	if (!worst->missing && search->top.descending)
+		low = nextafter(worst->number, INFINITY);
+	else if (!worst->missing)
+		high = nextafter(worst->number, -INFINITY);
+	column_filter(search->sort_column, search->window, low, high, search->matches);
+}
+
+void matches_narrow(struct search *search)
+{
+	const struct top *top = &search->top;
+	if (!top_is_full(top))
+		return;
+	uint64_t before = 0, after = 0;
+	for (uint32_t word = 0; word < search->words; word++)
+		before += (uint32_t)__builtin_popcountll(search->matches[word]);
+	if (top->cap == 0)
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+	else if (top->sort == SORT_SCORE && search->scoring)
+		narrow_by_score(search, top->entries[0].score);
+	else if (top->sort == SORT_SCORE)
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+	else if (top->sort == SORT_NUMBER)
+		narrow_by_number(search, &top->entries[0]);
+	for (uint32_t word = 0; word < search->words; word++)
+		after += (uint32_t)__builtin_popcountll(search->matches[word]);
+	if (!search->total_is_known)
+		search->total += before - after;
+}
+
+/* ---- The results ------------------------------------------------------------------------ */
+
 /* Drops matches that were removed since the last slice. */
-static void matches_check(struct search *search)
+void matches_check(struct search *search)
 {
 	const struct docs *docs = &search->index->docs;
+	if (search->removed == search->index->removed)
+		return;
+	search->removed = search->index->removed;
 	if (!search->lists) {
 		const struct doc_window *window = docs_window(docs, search->window);
 		ASSERT(window != NULL);
@@ -128,13 +224,9 @@ static void matches_check(struct search *search)
 bool window_collect(struct search *search)
 {
 	uint32_t left = COLLECT_UNIT;
-	matches_check(search);
+	matches_narrow(search);
 	for (uint32_t word = search->words; word-- > 0;) {
 		while (search->matches[word] != 0) {
-			if (only_counts(search)) {
-				matches_count(search);
-				break;
-			}
 			if (left-- == 0)
 				return false;
 			uint32_t bit = 63 - (uint32_t)__builtin_clzll(search->matches[word]);

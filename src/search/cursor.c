@@ -1,14 +1,17 @@
 /* search/cursor.c: see cursor.h. */
 #include "search/cursor.h"
 
+enum { PLACE_STEPS = 16 };
+
 void cursor_init(struct cursor *cursor, struct term *term)
 {
 	ASSERT(term != NULL);
 	cursor->term = term;
-	cursor->weight = 0;
+	cursor->weight = cursor->bound = 0;
+	cursor->place = 0;
 	cursor->version = term->list.version;
 	cursor->run_at = CURSOR_NO_RUN;
-	cursor->whole = false;
+	cursor->run.part = PART_NONE;
 	term->pins++;
 }
 
@@ -27,15 +30,13 @@ static void cursor_check(struct cursor *cursor)
 	cursor->run_at = CURSOR_NO_RUN;
 }
 
-void cursor_load(struct cursor *cursor, uint32_t at, bool docids_only)
+void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part)
 {
 	cursor_check(cursor);
-	if (cursor->run_at == at && (cursor->whole || docids_only))
-		return;
-	postings_load(&cursor->term->list, at, docids_only, &cursor->run);
+	if (cursor->run_at != at)
+		cursor->run.part = PART_NONE;
 	cursor->run_at = at;
-	/* The tail is always decoded whole. */
-	cursor->whole = !docids_only || at == cursor->term->list.block_count;
+	postings_load(&cursor->term->list, at, part, &cursor->run);
 }
 
 uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
@@ -84,6 +85,21 @@ uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid)
 	return low;
 }
 
+uint32_t cursor_place(struct cursor *cursor, uint32_t docid)
+{
+	const struct posting_run *run = &cursor->run;
+	uint32_t at = cursor->place < run->count ? cursor->place : 0;
+	if (run->docids[at] > docid)
+		at = 0;
+	uint32_t end = at + PLACE_STEPS < run->count ? at + PLACE_STEPS : run->count;
+	while (at < end && run->docids[at] < docid)
+		at++;
+	if (at == end && end < run->count)
+		at = cursor_run_find(run, docid);
+	cursor->place = at;
+	return at;
+}
+
 uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
 {
 	const struct postings *list = &cursor->term->list;
@@ -92,7 +108,7 @@ uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
 	if (at < postings_run_count(list)) {
 		postings_bounds(list, at, &first, &last);
 		if (first < limit) {
-			cursor_load(cursor, at, true);
+			cursor_load(cursor, at, PART_DOCIDS);
 			uint32_t place = cursor_run_find(&cursor->run, limit);
 			if (place > 0)
 				return cursor->run.docids[place - 1];
@@ -104,12 +120,13 @@ uint32_t cursor_before(struct cursor *cursor, uint32_t limit)
 	return last;
 }
 
-bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place)
+bool cursor_at(
+    struct cursor *cursor, uint32_t docid, enum posting_part part, uint32_t *place)
 {
 	uint32_t at = cursor_find(cursor, docid);
 	if (at == postings_run_count(&cursor->term->list))
 		return false;
-	cursor_load(cursor, at, false);
-	*place = cursor_run_find(&cursor->run, docid);
+	cursor_load(cursor, at, part);
+	*place = cursor_place(cursor, docid);
 	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
 }

@@ -12,17 +12,18 @@ enum { CURSOR_NO_RUN = 0xffffffff };
 struct cursor {
 	struct term *term;
 	float        weight;              /* idf * (k1 + 1) */
+	float        bound;               /* highest score in the list */
+	uint32_t     place;               /* in the run, where the last probe ended */
 	uint32_t     version;
 	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
-	bool         whole;               /* decoded with tf, masks and positions */
 	struct posting_run run;
 };
 
 void cursor_init(struct cursor *cursor, struct term *term);      /* pins */
 void cursor_fini(struct cursor *cursor);                         /* unpins */
 
-/* Decodes run `at` if it is not the one decoded already. */
-void cursor_load(struct cursor *cursor, uint32_t at, bool docids_only);
+/* Decodes run `at` as far as `part`, if it is not the one decoded already. */
+void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part);
 
 /* The first run that has a posting >= docid; the run count if none. */
 uint32_t cursor_find(struct cursor *cursor, uint32_t docid);
@@ -33,5 +34,9 @@ uint32_t cursor_before(struct cursor *cursor, uint32_t limit);
 /* The first place in the run whose id is >= docid; the count if none. */
 uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid);
 
-/* Place of docid in its run, which is then decoded whole; false if it is not there. */
-MUST_CHECK bool cursor_at(struct cursor *cursor, uint32_t docid, uint32_t *place);
+/* The same in the decoded run; quick when docids ascend from call to call. */
+uint32_t cursor_place(struct cursor *cursor, uint32_t docid);
+
+/* Place of docid in its run, which is then decoded; false if it is not there. */
+MUST_CHECK bool cursor_at(
+    struct cursor *cursor, uint32_t docid, enum posting_part part, uint32_t *place);

@@ -306,6 +306,7 @@ struct term *dict_add(struct dict *dict, uint16_t space, struct span text)
 	postings_init(&term->list, space != SPACE_WORDS);
 	term->hash = hash;
 	term->pins = 0;
+	term->ordinal = ORDINAL_NONE;
 	term->key = memory_alloc(dict->memory, key.len);
 	term->key_len = (uint16_t)key.len;
 	memcpy(term->key, key.ptr, key.len);

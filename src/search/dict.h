@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "search/postings.h"
+#include "search/tags.h"
 
 enum {
 	SPACE_WORDS = 0,                  /* words of title, caption, tags and camera */
@@ -25,6 +26,7 @@ struct term {
 	uint32_t        hash;
 	uint32_t        pins;
 	uint32_t        id;
+	uint32_t        ordinal;          /* of a tag: in its field's tags; else ORDINAL_NONE */
 	uint16_t        key_len;
 };
 
@@ -80,6 +82,11 @@ static inline struct term *dict_term(const struct dict *dict, uint32_t id)
 static inline struct span term_text(const struct term *term)
 {
 	return span_of(term->key + DICT_SPACE_BYTES, term->key_len - DICT_SPACE_BYTES);
+}
+
+static inline uint16_t term_space(const struct term *term)
+{
+	return (uint16_t)(term->key[0] << 8 | term->key[1]);
 }
 
 /* Walks the sorted view; void when a term was added or dropped since. */

@@ -119,3 +119,18 @@ struct span docs_title(const struct docs *docs, uint32_t docid)
 	uint32_t from = slot == 0 ? 0 : window->title_ends[slot - 1];
 	return span_of(window->titles + from, window->title_ends[slot] - from);
 }
+
+void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths)
+{
+	for (uint32_t i = 0; i < count;) {
+		uint32_t at = docids[i] >> WINDOW_SHIFT;
+		const struct doc_window *window = docs_window(docs, at);
+		/* As a rule all of them are in one window. */
+		uint32_t end = docids[count - 1] >> WINDOW_SHIFT == at ? count : i + 1;
+		while (end < count && docids[end] >> WINDOW_SHIFT == at)
+			end++;
+		for (; i < end; i++)
+			lengths[i] = window == NULL
+			    ? 0 : (float)window->lengths[docids[i] % WINDOW_DOCS];
+	}
+}

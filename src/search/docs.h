@@ -65,5 +65,8 @@ static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
 	return window == NULL ? 0 : window->lengths[docid % WINDOW_DOCS];
 }
 
+/* Of ascending ids. */
+void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths);
+
 /* Empty if there is none. Borrowed until the next change. */
 struct span docs_title(const struct docs *docs, uint32_t docid);

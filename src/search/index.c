@@ -29,10 +29,9 @@ static struct field *field_new(struct index *index, uint8_t kinds, uint8_t text_
 	index->fields[id] = field;
 	field->kinds = kinds;
 	field->text_mask = text_mask;
-	field->tagged = DOCID_NONE;
 	column_init(&field->numbers, &index->columns_memory);
 	column_init(&field->dates, &index->columns_memory);
-	column_init(&field->tag_ids, &index->columns_memory);
+	tags_init(&field->tags, &index->columns_memory);
 	if ((kinds & (KIND_TAG | KIND_TEXT)) != 0) {
 		field->present =
 		    dict_add(&index->dict, (uint16_t)(SPACE_PRESENT | id), (struct span){0});
@@ -53,6 +52,8 @@ struct index *index_new(struct memory *memory, const struct index_options *optio
 	index->memory = memory;
 	index->k1 = usual ? 1.2 : options->k1;
 	index->b = usual ? 0.75 : options->b;
+	for (uint32_t i = 1; i <= POSTING_TF_MAX; i++)
+		index->inverse_tf[i] = 1 / (float)i;
 	docs_init(&index->docs, &index->documents_memory);
 	struct memory *terms = &index->dictionary_memory, *lists = &index->postings_memory;
 	dict_init(&index->dict, terms, lists, options->hash_seed);
@@ -76,7 +77,7 @@ void index_free(struct index *index)
 		struct field *field = index->fields[id];
 		column_fini(&field->numbers);
 		column_fini(&field->dates);
-		column_fini(&field->tag_ids);
+		tags_fini(&field->tags);
 		memory_free(&index->columns_memory, field, sizeof(*field));
 	}
 	memory_free(
@@ -119,6 +120,77 @@ struct field *index_field_add(struct index *index, struct span name, uint32_t *i
 	return field_new(index, KIND_ATTRIBUTE, 0);
 }
 
+void field_seal(struct field *field, uint32_t window, bool is_dead)
+{
+	column_seal(&field->numbers, window, is_dead);
+	column_seal(&field->dates, window, is_dead);
+	tags_seal(&field->tags, window, is_dead);
+}
+
+struct term *index_tag_term(const struct index *index, const struct field *field, uint32_t ordinal)
+{
+	uint32_t id = ordinal < field->tags.term_count ? field->tags.terms[ordinal] : DICT_NONE;
+	if (id >= index->dict.id_end)
+		return NULL;
+	struct term *term = dict_term(&index->dict, id);
+	return term != NULL && term->ordinal == ordinal ? term : NULL;
+}
+
+void index_set_provider(struct index *index, const struct search_provider *provider)
+{
+	CHECK_OBJ(index, INDEX_MAGIC);
+	ASSERT(provider->open != NULL);
+	index->provider = *provider;
+}
+
+/* ---- Values ----------------------------------------------------------------------------- */
+
+struct field *index_find_field(struct index *index, struct span name)
+{
+	uint32_t id;
+	CHECK_OBJ(index, INDEX_MAGIC);
+	return index_field(index, name, &id);
+}
+
+bool index_get_number(const struct field *field, uint32_t docid, double *number)
+{
+	return (field->kinds & KIND_GEO) == 0 && column_get(&field->numbers, docid, number);
+}
+
+bool index_get_date(const struct field *field, uint32_t docid, int64_t *ms)
+{
+	double value;
+	if ((field->kinds & KIND_GEO) != 0 || !column_get(&field->dates, docid, &value))
+		return false;
+	*ms = (int64_t)value;
+	return true;
+}
+
+bool index_get_place(const struct field *field, uint32_t docid, double *lon, double *lat)
+{
+	return (field->kinds & KIND_GEO) != 0 && column_get(&field->numbers, docid, lon) &&
+	    column_get(&field->dates, docid, lat);
+}
+
+uint32_t index_get_tags(const struct field *field, uint32_t docid, uint32_t *ordinals, uint32_t cap)
+{
+	return tags_get(&field->tags, docid, ordinals, cap);
+}
+
+uint32_t index_tag_end(const struct field *field)
+{
+	return field->tags.term_count;
+}
+
+struct span index_tag_text(
+    const struct index *index, const struct field *field, uint32_t ordinal, uint64_t *docs)
+{
+	const struct term *term = index_tag_term(index, field, ordinal);
+	if (docs != NULL)
+		*docs = term == NULL ? 0 : term_df(term);
+	return term == NULL ? (struct span){0} : term_text(term);
+}
+
 double geo_round(double degrees)
 {
 	return nearbyint(degrees * 1e7) / 1e7;
@@ -140,13 +212,12 @@ void index_remove(struct index *index, uint32_t docid)
 	if (!docs_remove(&index->docs, docid))
 		return;
 	index->removed++;
+	if (index->provider.remove != NULL)
+		index->provider.remove(index->provider.ctx, docid);
 	uint32_t window = docid >> WINDOW_SHIFT;
 	if (docs_window(&index->docs, window) == NULL) {
-		for (uint32_t id = 0; id < index->field_count; id++) {
-			column_seal(&index->fields[id]->numbers, window, true);
-			column_seal(&index->fields[id]->dates, window, true);
-			column_seal(&index->fields[id]->tag_ids, window, true);
-		}
+		for (uint32_t id = 0; id < index->field_count; id++)
+			field_seal(index->fields[id], window, true);
 	}
 	index_settle(index);
 }

@@ -12,11 +12,10 @@ enum { INDEX_MAGIC = 0x58444e49, ENTRIES_KEPT = 4096 };
 
 struct field {
 	uint8_t       kinds, text_mask;
-	uint32_t      tagged;             /* last id that entered tag_ids */
 	struct term  *present;            /* pinned; NULL where a column tells presence */
 	struct column numbers;            /* or longitude */
 	struct column dates;              /* or latitude */
-	struct column tag_ids;            /* the term of the first tag, for sorting */
+	struct tags   tags;               /* of each document */
 };
 
 struct index_sweep {
@@ -32,6 +31,7 @@ struct index {
 	uint64_t       settled;           /* bytes carried over to it */
 	struct memory  documents_memory, postings_memory, dictionary_memory, columns_memory;
 	double         k1, b;
+	float          inverse_tf[POSTING_TF_MAX + 1];       /* 1 / tf */
 	struct docs    docs;
 	struct dict    dict;
 	struct dict    names;             /* field names; term ids are field ids */
@@ -42,6 +42,8 @@ struct index {
 	uint64_t       removed;           /* documents, ever */
 	uint64_t       removed_swept;
 	uint32_t       searches;          /* under way */
+	uint32_t       ordinal_users;     /* of these, those that hold ordinals of tags */
+	struct search_provider provider;  /* all NULL: none */
 	uint32_t       seal_window, seal_field;
 	uint64_t      *entries;           /* scratch: words of one document */
 	uint32_t       entry_count, entry_cap;
@@ -52,6 +54,12 @@ void index_settle(struct index *index);
 
 /* NULL if no document has had it. */
 struct field *index_field(struct index *index, struct span name, uint32_t *id);
+
+/* The tag that an ordinal stands for; NULL if it is not in use. */
+struct term *index_tag_term(const struct index *index, const struct field *field, uint32_t ordinal);
+
+/* Codes what has filled up in a window, or frees it. */
+void field_seal(struct field *field, uint32_t window, bool is_dead);
 
 /* Makes it. NULL, counted, for a bad name or over SEARCH_FIELDS_MAX. */
 struct field *index_field_add(struct index *index, struct span name, uint32_t *id);

@@ -5,7 +5,7 @@
 
 #define EARTH_RADIUS_M 6372797.560856 /* as Redis has it */
 
-enum { BOUND_RUNS_MAX = 40 };           /* a window has at most 34 */
+enum { FEW = 16 };                      /* candidates that are asked for one by one */
 
 static bool bit_get(const uint64_t *bits, uint32_t at)
 {
@@ -39,49 +39,43 @@ static void bits_and(uint64_t *to, const uint64_t *from)
 
 /* ---- Scores ---------------------------------------------------------------------------- */
 
-/* Highest score in run `at`. */
+float best_bound(const struct search *search, float weight, const struct posting_best *best)
+{
+	float bound = term_score(search, weight, 1, best->length_single);
+	if (best->tf_max > 1)
+		bound = fmaxf(bound, term_score(search, weight, best->tf_max, best->length_top));
+	if (best->tf_max > 2)
+		bound = fmaxf(bound, term_score(search, weight, (uint8_t)(best->tf_max - 1),
+		    best->length_between));
+	return bound;
+}
+
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
 {
 	const struct postings *list = &cursor->term->list;
 	if (at >= list->block_count)
-		return cursor->weight;    /* the tail keeps no bounds */
-	const struct posting_skip *skip = &list->skips[at];
-	float bound = term_score(search, cursor->weight, 1, skip->length_single);
-	if (skip->tf_max > 1)
-		bound = fmaxf(
-		    bound, term_score(search, cursor->weight, skip->tf_max, skip->length_top));
-	if (skip->tf_max > 2)
-		bound = fmaxf(bound, term_score(search, cursor->weight, (uint8_t)(skip->tf_max - 1),
-		    skip->length_between));
-	return bound;
+		return cursor->bound;     /* the tail keeps no bounds of its own */
+	return best_bound(search, cursor->weight, &list->skips[at].best);
 }
 
-static float cursor_bound(struct search *search, struct cursor *cursor)
+void run_scores(const struct search *search, const struct posting_run *run, float weight,
+    float scores[PACK_COUNT])
 {
-	uint32_t count = postings_run_count(&cursor->term->list), first, last;
-	float bound = 0;
-	for (uint32_t at = cursor_find(cursor, search->low), runs = 0; at < count; at++, runs++) {
-		postings_bounds(&cursor->term->list, at, &first, &last);
-		if (first > search->high)
-			break;
-		if (runs == BOUND_RUNS_MAX)
-			return cursor->weight;
-		bound = fmaxf(bound, run_bound(search, cursor, at));
-	}
-	return bound;
-}
-
-float leaf_bound(struct search *search, struct node *node)
-{
-	float bound = 0;
-	if (!node->scores)
-		return 0;
-	if (node->kind == QUERY_PREFIX)
-		return 1;
-	if (node->kind == QUERY_TERM || node->kind == QUERY_PHRASE)
-		for (uint32_t i = 0; i < node->cursor_count; i++)
-			bound += cursor_bound(search, &node->cursors[i]);
-	return bound;
+	float lengths[PACK_COUNT], inverse[PACK_COUNT];
+	const float base = search->norm_base, slope = search->norm_slope;
+	ASSERT(run->part >= PART_TFS);
+	docs_lengths(&search->index->docs, run->docids, run->count, lengths);
+	for (uint32_t i = 0; i < run->count; i++)
+		inverse[i] = search->inverse_tf[run->tfs[i]];
+	for (uint32_t i = run->count; i < PACK_COUNT; i++)
+		lengths[i] = inverse[i] = 0;
+	/* As term_score, to the bit; without branches, for vectors. */
+	for (uint32_t i = 0; i < PACK_COUNT; i++)
+		scores[i] = weight / (1 + (base + slope * lengths[i]) * inverse[i]);
+	for (uint32_t i = 0; i < PACK_COUNT && weight < 127; i++)
+		scores[i] = (scores[i] + 384) - 384;
+	for (uint32_t i = 0; i < run->count && weight >= 127; i++)
+		scores[i] = score_round(scores[i]);
 }
 
 /* ---- Words ----------------------------------------------------------------------------- */
@@ -123,7 +117,8 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 {
 	const struct postings *list = &cursor->term->list;
 	uint32_t count = postings_run_count(list), first, last;
-	bool whole = range->scores || range->mask != FIELD_ANY;
+	enum posting_part part = range->mask != FIELD_ANY ? PART_POSITIONS
+	    : range->scores ? PART_TFS : PART_DOCIDS;
 	for (uint32_t at = cursor_find(cursor, range->low); at < count; at++) {
 		postings_bounds(list, at, &first, &last);
 		if (first > range->high)
@@ -135,9 +130,11 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 		if (range->prunes &&
 		    is_hopeless(search, run_bound(search, cursor, at) + range->others)) {
 			search->skipped = true;
+			search->blocks_skipped++;
 			continue;
 		}
-		cursor_load(cursor, at, !whole);
+		search->blocks_read++;
+		cursor_load(cursor, at, part);
 		run_match(search, cursor, range, mask, out);
 	}
 }
@@ -150,8 +147,7 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 	struct run_range range = window_range(search, node);
 	range.scores = scores;
 	range.prunes = search->prunes && scores;
-	/* A little more than the difference, which loses digits. */
-	range.others = search->bound * 1.00001f - node->bound;
+	range.others = bound_of_others(search, node->bound);
 	if (node->cursor_count > 0)
 		cursor_match(search, &node->cursors[0], &range, mask, out);
 	memcpy(mask, out, sizeof(out));
@@ -159,67 +155,7 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 
 /* ---- Phrases --------------------------------------------------------------------------- */
 
-static uint8_t field_of(uint32_t position)
-{
-	if (position < POSITION_CAMERA)
-		return FIELD_TITLE;
-	if (position < POSITION_CAPTION)
-		return FIELD_CAMERA;
-	return position < POSITION_TAGS ? FIELD_CAPTION : FIELD_TAGS;
-}
-
-/* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
-static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
-    uint32_t next_count)
-{
-	uint32_t kept = 0;
-	for (uint32_t i = 0, j = 0; i < count && j < next_count;) {
-		if (next[j] < at[i] + 1) {
-			j++;
-		} else if (next[j] > at[i] + 1) {
-			i++;
-		} else {
-			at[kept++] = next[j++];
-			i++;
-		}
-	}
-	return kept;
-}
-
-bool phrase_at(struct node *node, uint32_t docid)
-{
-	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (!cursor_at(cursor, docid, &place))
-			return false;
-		uint32_t found = posting_run_positions(&cursor->run, place, next);
-		if (i > 0) {
-			count = phrase_follow(at, count, next, found);
-		} else {
-			for (uint32_t j = 0; j < found; j++)
-				if ((field_of(next[j]) & node->mask) != 0)
-					at[count++] = next[j];
-		}
-		if (count == 0)
-			return false;
-	}
-	return true;
-}
-
-void phrase_score(struct search *search, struct node *node, uint32_t slot)
-{
-	uint32_t docid = search_docid(search, slot);
-	uint32_t length = docs_length(&search->index->docs, docid), place;
-	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (cursor_at(cursor, docid, &place))
-			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
-	}
-	add_score(search, slot, score);
-}
-
+/* Documents that have all words, first; then each of them. */
 static void phrase_match(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	struct run_range range = window_range(search, node);
@@ -231,15 +167,7 @@ static void phrase_match(struct search *search, struct node *node, bool scores, 
 		cursor_match(search, &node->cursors[i], &range, mask, out);
 		memcpy(mask, out, sizeof(out));
 	}
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
-			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			if (!phrase_at(node, range.low + slot))
-				mask[word] &= ~(1ULL << (slot % 64));
-			else if (scores)
-				phrase_score(search, node, slot);
-		}
-	}
+	leaf_match_list(search, node, scores, mask);
 }
 
 /* ---- Prefixes, tags -------------------------------------------------------------------- */
@@ -306,6 +234,20 @@ static void geo_latitudes(const struct node *node, double *low, double *high)
 	*high = node->lat + reach;
 }
 
+/* Longitudes that it can reach; false near the poles and across the date line. */
+static bool geo_longitudes(const struct node *node, double *low, double *high)
+{
+	double angle = node->radius_m / EARTH_RADIUS_M;
+	double edge = fabs(radians(node->lat)) + angle;
+	if (!(edge < M_PI / 2 - 1e-3))
+		return false;
+	/* The meridian that touches the circle: sin(reach) = sin(angle) / cos(latitude). */
+	double reach = asin(fmin(1, sin(angle) / cos(radians(node->lat)))) * (180 / M_PI) + 1e-6;
+	*low = node->lon - reach;
+	*high = node->lon + reach;
+	return *low > -180 && *high < 180;
+}
+
 static void geo_match(struct search *search, struct node *node, uint64_t *mask)
 {
 	double low, high, lon, lat;
@@ -315,6 +257,8 @@ static void geo_match(struct search *search, struct node *node, uint64_t *mask)
 	}
 	geo_latitudes(node, &low, &high);
 	column_filter(&node->field->dates, search->window, low, high, mask);
+	if (geo_longitudes(node, &low, &high))
+		column_filter(&node->field->numbers, search->window, low, high, mask);
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -349,9 +293,21 @@ static void missing_match(struct search *search, struct node *node, uint64_t *ma
 
 /* ---- All kinds --------------------------------------------------------------------------- */
 
+static bool is_sparse(const uint64_t *mask)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < WINDOW_WORDS && count <= FEW; i++)
+		count += (uint32_t)__builtin_popcountll(mask[i]);
+	return count <= FEW;
+}
+
 void leaf_match(struct search *search, struct node *node, bool scores,
     uint64_t mask[WINDOW_WORDS])
 {
+	if (is_sparse(mask)) {
+		leaf_match_list(search, node, scores, mask);
+		return;
+	}
 	switch (node->kind) {
 	case QUERY_ALL: break;
 	case QUERY_TERM: term_match(search, node, scores, mask); break;
@@ -360,6 +316,9 @@ void leaf_match(struct search *search, struct node *node, bool scores,
 	case QUERY_RANGE: range_match(search, node, mask); break;
 	case QUERY_GEO: geo_match(search, node, mask); break;
 	case QUERY_MISSING: missing_match(search, node, mask); break;
+	case QUERY_OUTSIDE:
+		search->index->provider.filter(node->outside, search->window, mask);
+		break;
 	default: ASSERT(node->kind == QUERY_ALL);
 	}
 }
@@ -413,7 +372,7 @@ uint32_t leaf_before(struct search *search, struct node *node, uint32_t window)
 {
 	UNUSED(search);
 	switch (node->kind) {
-	case QUERY_ALL: case QUERY_MISSING:
+	case QUERY_ALL: case QUERY_MISSING: case QUERY_OUTSIDE:
 		return window == 0 ? DOCID_NONE : window - 1;
 	case QUERY_RANGE: case QUERY_GEO:
 		return node->field == NULL ? DOCID_NONE : range_before(node, window);

@@ -7,22 +7,42 @@
 
 #include <math.h>
 
-enum { LIST_PASSES = 32 };
+enum { LIST_PASSES = 128, TAGS_FEW = 32 };
 
 /* ---- The next batch ---------------------------------------------------------------------- */
 
-/* Candidates of the decoded run: live and below. */
+/* Candidates of the decoded run: live, below what is done, and not hopeless. */
 static void list_gather(struct search *search, const struct posting_run *run)
 {
 	struct frame *frame = &search->frames[0];
-	uint32_t count = 0;
+	const struct cursor *cursor = search->driver;
+	const struct docs *docs = &search->index->docs;
+	float scores[PACK_COUNT], need = -1;
+	uint8_t kept[PACK_COUNT];
+	uint32_t count = 0, left = 0;
+	if (search->driver_scores) {
+		run_scores(search, run, cursor->weight, scores);
+		if (search->prunes)
+			need = search->threshold - bound_of_others(search, cursor->bound);
+	} else {
+		memset(scores, 0, sizeof(scores));
+	}
+	if (search->slack > 1)
+		need -= need > 0 ? need * (search->slack - 1) : 0;
+	for (uint32_t i = 0; i < run->count; i++) {
+		kept[left] = (uint8_t)i;
+		left += scores[i] > need && run->docids[i] < search->below;
+	}
+	search->skipped |= search->prunes && left < run->count;
 	frame->mask[0] = frame->mask[1] = 0;
-	for (uint32_t i = 0; i < run->count && run->docids[i] < search->below; i++) {
-		if (!docs_is_live(&search->index->docs, run->docids[i]))
+	for (uint32_t i = 0; i < left; i++) {
+		uint32_t docid = run->docids[kept[i]];
+		if (!docs_is_live(docs, docid))
 			continue;
+		if (search->driver_scores)
+			add_score(search, count, scores[kept[i]]);
 		frame->mask[count / 64] |= 1ULL << (count % 64);
-		search->places[count] = (uint8_t)i;
-		search->docids[count++] = run->docids[i];
+		search->docids[count++] = docid;
 	}
 	if (count == 0)
 		return;
@@ -30,27 +50,49 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	search->high = search->docids[count - 1];
 }
 
+/* The run to do next, or that many as there are when all are done. */
+static uint32_t list_run(const struct search *search)
+{
+	struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
+	uint32_t count = postings_run_count(list);
+	if (search->below == 0 || count == 0)
+		return count;
+	if (search->driver_run != CURSOR_NO_RUN && search->driver_version == list->version)
+		return search->driver_run == 0 ? count : search->driver_run - 1;
+	uint32_t at = postings_find(list, search->below - 1, 0, count);
+	return at < count ? at : count - 1;
+}
+
 enum window_state list_next(struct search *search)
 {
 	struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
 	uint32_t first, last;
+	bool prunes = search_prunes(search);
+	float others = bound_of_others(search, cursor->bound);
+	if (prunes && is_hopeless(search, search_root(search)->bound)) {
+		search->skipped = true;
+		return WINDOW_END;
+	}
 	for (int passes = LIST_PASSES; passes > 0; passes--) {
-		uint32_t docid = cursor_before(cursor, search->below);
-		if (docid == DOCID_NONE)
+		uint32_t at = list_run(search);
+		if (at == postings_run_count(list))
 			return WINDOW_END;
-		uint32_t at = cursor_find(cursor, docid);
-		postings_bounds(&cursor->term->list, at, &first, &last);
+		postings_bounds(list, at, &first, &last);
 		search->low = first;
-		search->high = docid;
-		if (window_is_hopeless(search)) {
+		search->high = last < search->below ? last : search->below - 1;
+		search->driver_run = at;
+		search->driver_version = list->version;
+		if (search->prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
 			search->skipped = true;
+			search->blocks_skipped++;
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, !search->scoring);
+		cursor_load(cursor, at, search->driver_scores ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
-		search->driver_run = at;
-		search->driver_version = cursor->term->list.version;
+		search->blocks_read++;
 		search->below = first;
 		if ((search->frames[0].mask[0] | search->frames[0].mask[1]) == 0)
 			continue;
@@ -64,7 +106,7 @@ enum window_state list_next(struct search *search)
 
 struct term_probe {
 	uint8_t mask;                     /* FIELD_* */
-	bool    whole;                    /* needs tf or masks */
+	enum posting_part part;           /* that it needs */
 	bool    prunes;
 	float   others;
 };
@@ -80,14 +122,18 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	postings_bounds(list, at, &first, &last);
 	if (docid < first)
 		return false;
-	if (probe->prunes && is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
+	if (probe->prunes && cursor->run_at != at &&
+	    is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
 		search->skipped = true;
+		search->blocks_skipped++;
 		return false;
 	}
-	cursor_load(cursor, at, !probe->whole);
-	*place = cursor_run_find(&cursor->run, docid);
+	search->blocks_read += cursor->run_at != at;
+	cursor_load(cursor, at, PART_DOCIDS);
+	*place = cursor_place(cursor, docid);
 	if (*place == cursor->run.count || cursor->run.docids[*place] != docid)
 		return false;
+	cursor_load(cursor, at, probe->part);
 	return probe->mask == FIELD_ANY || (cursor->run.masks[*place] & probe->mask) != 0;
 }
 
@@ -95,50 +141,154 @@ static void term_add_score(struct search *search, const struct cursor *cursor, u
     uint32_t place)
 {
 	add_score(search, slot, term_score(search, cursor->weight, cursor->run.tfs[place],
-	    docs_length(&search->index->docs, search->docids[slot])));
+	    docs_length(&search->index->docs, search_docid(search, slot))));
 }
 
-/* The driver's own leaf: every candidate comes from its run, if that is still there. */
-static bool is_driver_run(const struct search *search, const struct node *node)
+static enum posting_part part_for(const struct node *node, bool scores)
 {
-	const struct cursor *cursor = search->driver;
-	return cursor == node->cursors && node->mask == FIELD_ANY && cursor->whole &&
-	    cursor->run_at == search->driver_run &&
-	    cursor->term->list.version == search->driver_version;
+	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
 }
 
-static bool term_has(struct search *search, struct node *node, uint32_t slot, bool scores)
+static void term_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
-	uint32_t docid = search->docids[slot], place;
-	struct term_probe probe = {.mask = node->mask, .whole = scores || node->mask != FIELD_ANY,
-	    .prunes = search->prunes && scores,
-	    .others = search->bound * 1.00001f - node->bound};
-	if (node->cursor_count == 0)
-		return false;
 	struct cursor *cursor = &node->cursors[0];
-	if (is_driver_run(search, node))
-		place = search->places[slot];
-	else if (!cursor_has(search, cursor, docid, &probe, &place))
-		return false;
-	if (scores)
-		term_add_score(search, cursor, slot, place);
-	return true;
+	struct term_probe probe = {.mask = node->mask, .part = part_for(node, scores),
+	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
+	uint32_t place;
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t docid = search_docid(search, slot);
+			if (!cursor_has(search, cursor, docid, &probe, &place))
+				mask[word] &= ~(1ULL << (slot % 64));
+			else if (scores)
+				term_add_score(search, cursor, slot, place);
+		}
+	}
+}
+
+/* The driver's own leaf: every candidate comes from it, with its score. */
+static bool is_driver(const struct search *search, const struct node *node)
+{
+	return search->lists && search->driver == node->cursors && node->kind == QUERY_TERM &&
+	    node->mask == FIELD_ANY;
+}
+
+/* The tags of a document tell whether it has one of a few. */
+static bool tags_have(const struct node *node, uint32_t docid, bool *known)
+{
+	uint32_t ordinals[TAGS_FEW];
+	uint32_t count = tags_get(&node->field->tags, docid, ordinals, TAGS_FEW);
+	*known = count <= TAGS_FEW;
+	for (uint32_t i = 0; i < count && *known; i++)
+		for (uint32_t j = 0; j < node->cursor_count; j++)
+			if (ordinals[i] == node->cursors[j].term->ordinal)
+				return true;
+	return false;
 }
 
 static bool union_has(struct search *search, struct node *node, uint32_t docid)
 {
-	struct term_probe probe = {.mask = node->mask, .whole = node->mask != FIELD_ANY};
+	struct term_probe probe = {.mask = node->mask, .part = part_for(node, false)};
+	bool known = false;
 	uint32_t place, slot = docid % WINDOW_DOCS, window = docid >> WINDOW_SHIFT;
 	if (node->wide != NULL) {
 		const uint64_t *page =
 		    window < node->wide->page_count ? node->wide->pages[window] : NULL;
 		return page != NULL && (page[slot / 64] >> (slot % 64) & 1) != 0;
 	}
+	if (node->kind == QUERY_TAG && node->cursor_count > 0) {
+		bool has = tags_have(node, docid, &known);
+		if (known)
+			return has;
+	}
 	for (uint32_t i = 0; i < node->cursor_count; i++)
 		if (cursor_has(search, &node->cursors[i], docid, &probe, &place))
 			return true;
 	return false;
 }
+
+/* ---- Phrases ---- */
+
+/* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
+static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
+    uint32_t next_count)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0, j = 0; i < count && j < next_count;) {
+		if (next[j] < at[i] + 1) {
+			j++;
+		} else if (next[j] > at[i] + 1) {
+			i++;
+		} else {
+			at[kept++] = next[j++];
+			i++;
+		}
+	}
+	return kept;
+}
+
+/* Do the words, all of which are in the document, stand side by side? */
+static bool phrase_at(struct node *node, uint32_t docid)
+{
+	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		struct cursor *cursor = &node->cursors[i];
+		if (!cursor_at(cursor, docid, PART_POSITIONS, &place))
+			return false;
+		uint32_t found = posting_run_positions(&cursor->run, place, next);
+		if (i > 0) {
+			count = phrase_follow(at, count, next, found);
+		} else {
+			for (uint32_t j = 0; j < found; j++)
+				if ((1u << position_field(next[j]) & node->mask) != 0)
+					at[count++] = next[j];
+		}
+		if (count == 0)
+			return false;
+	}
+	return true;
+}
+
+/* Of a document that has all words. */
+static float phrase_score(struct search *search, struct node *node, uint32_t docid)
+{
+	uint32_t length = docs_length(&search->index->docs, docid), place;
+	float score = 0;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		struct cursor *cursor = &node->cursors[i];
+		if (cursor_at(cursor, docid, PART_TFS, &place))
+			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
+	}
+	return score;
+}
+
+/* Positions are looked at last: they cost most. */
+static bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool scores)
+{
+	uint32_t docid = search_docid(search, slot), place;
+	float score = 0;
+	for (uint32_t i = 0; i < node->cursor_count; i++)
+		if (!cursor_at(&node->cursors[i], docid, PART_DOCIDS, &place))
+			return false;
+	if (node->cursor_count == 0)
+		return false;
+	if (scores) {
+		score = phrase_score(search, node, docid);
+		if (search->prunes &&
+		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
+			search->skipped = true;
+			return false;
+		}
+	}
+	if (!phrase_at(node, docid))
+		return false;
+	if (scores)
+		add_score(search, slot, score);
+	return true;
+}
+
+/* ---- Others ---- */
 
 static bool range_has(const struct node *node, uint32_t docid)
 {
@@ -173,16 +323,10 @@ static bool field_is_missing(struct search *search, struct node *node, uint32_t 
 
 static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bool scores)
 {
-	uint32_t docid = search->docids[slot];
+	uint32_t docid = search_docid(search, slot);
 	switch (node->kind) {
-	case QUERY_TERM:
-		return term_has(search, node, slot, scores);
 	case QUERY_PHRASE:
-		if (node->cursor_count == 0 || !phrase_at(node, docid))
-			return false;
-		if (scores)
-			phrase_score(search, node, slot);
-		return true;
+		return phrase_has(search, node, slot, scores);
 	case QUERY_PREFIX: case QUERY_TAG:
 		if (!union_has(search, node, docid))
 			return false;
@@ -195,6 +339,8 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 		return geo_has(node, docid);
 	case QUERY_MISSING:
 		return field_is_missing(search, node, docid);
+	case QUERY_OUTSIDE:
+		return search->index->provider.has(node->outside, docid);
 	default:
 		ASSERT(node->kind == QUERY_ALL);
 		return true;
@@ -203,6 +349,18 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
+	if (node->kind == QUERY_TERM && node->cursor_count == 0) {
+		memset(mask, 0, search->words * sizeof(*mask));
+		return;
+	}
+	if (is_driver(search, node)) {
+		ASSERT(scores == search->driver_scores);
+		return;
+	}
+	if (node->kind == QUERY_TERM) {
+		term_match_list(search, node, scores, mask);
+		return;
+	}
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

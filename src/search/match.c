@@ -28,18 +28,43 @@ static uint32_t or_before(const struct search *search, const struct node *node)
 	uint32_t before = DOCID_NONE;
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		const struct node *child = &search->nodes[search->order[node->first_child + i]];
+		if (child->sleeps)
+			break;
 		if (child->before != DOCID_NONE && (before == DOCID_NONE || child->before > before))
 			before = child->before;
 	}
 	return before;
 }
 
+/* Can a document that has neither a child of this OR before this one, nor more of the query
+ * than there is, enter the results? If not, the child and those after it need be asked
+ * only about documents found already. */
+static bool child_is_weak(const struct search *search, const struct node *node,
+    const struct node *child)
+{
+	return search->prunes && node->must &&
+	    is_hopeless(search, child->rest + bound_of_others(search, node->bound));
+}
+
+/* Which words of an OR that every result has need not be sought any more? */
+static void or_rest(struct search *search, const struct node *node)
+{
+	for (uint32_t i = 0; i < node->child_count; i++) {
+		struct node *child = &search->nodes[search->order[node->first_child + i]];
+		child->sleeps = child_is_weak(search, node, child);
+		search->skipped |= child->sleeps;
+	}
+}
+
 /* The greatest window below `window` that may hold a match; DOCID_NONE if none. */
 static uint32_t search_before(struct search *search, uint32_t window)
 {
+	for (uint32_t i = 0; i < search->node_count && search->prunes; i++)
+		if (search->nodes[i].kind == QUERY_OR && search->nodes[i].must)
+			or_rest(search, &search->nodes[i]);
 	for (uint32_t i = 0; i < search->node_count; i++) {
 		struct node *node = &search->nodes[i];
-		if (!node->drives)
+		if (!node->drives || node->sleeps)
 			continue;
 		if (node->kind == QUERY_NOT || node->kind == QUERY_OPTIONAL)
 			node->before = window == 0 ? DOCID_NONE : window - 1;
@@ -56,24 +81,11 @@ static uint32_t search_before(struct search *search, uint32_t window)
 /* May results be left uncounted from here on? */
 static bool may_skip(const struct search *search)
 {
-	if (!top_is_full(&search->top))
+	if (search->shows_all || !top_is_full(&search->top))
 		return false;
 	if (search->total_is_known || search->options.count == SEARCH_NONE)
 		return true;
 	return search->options.count == SEARCH_FAST && search->total >= SEARCH_COUNT_FAST;
-}
-
-static bool score_is_hopeless(struct search *search)
-{
-	search->prunes = true;
-	search->bound = 0;
-	search->threshold = search->top.cap == 0 ? 3e38f : search->top.entries[0].score;
-	for (uint32_t i = 0; i < search->node_count && search->scoring; i++) {
-		struct node *node = &search->nodes[i];
-		node->bound = is_leaf(node) ? leaf_bound(search, node) : 0;
-		search->bound += node->bound;
-	}
-	return is_hopeless(search, search->bound);
 }
 
 /* Can nothing in this window come before the worst result by the sort field? */
@@ -94,14 +106,12 @@ static bool key_is_hopeless(const struct search *search)
 	return top->descending ? high <= worst->number : low >= worst->number;
 }
 
-bool window_is_hopeless(struct search *search)
+bool search_prunes(struct search *search)
 {
-	search->prunes = false;
-	if (!may_skip(search))
-		return false;
-	if (search->top.sort == SORT_SCORE)
-		return score_is_hopeless(search);
-	return key_is_hopeless(search);
+	search->prunes = search->top.sort == SORT_SCORE && may_skip(search);
+	if (search->prunes)
+		search->threshold = search->top.cap == 0 ? 3e38f : search->top.entries[0].score;
+	return search->prunes;
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -133,6 +143,10 @@ static void window_begin(struct search *search, const struct doc_window *docs)
 enum window_state window_next(struct search *search)
 {
 	uint32_t passes = search->node_count < PASS_NODES ? PASS_NODES / search->node_count : 1;
+	if (search_prunes(search) && is_hopeless(search, search_root(search)->bound)) {
+		search->skipped = true;
+		return WINDOW_END;
+	}
 	for (; passes > 0; passes--) {
 		uint32_t window = search_before(search, search->window);
 		if (window == DOCID_NONE)
@@ -144,11 +158,12 @@ enum window_state window_next(struct search *search)
 		const struct doc_window *docs = docs_window(&search->index->docs, window);
 		if (docs == NULL || docs->live_count == 0)
 			continue;
-		if (window_is_hopeless(search)) {
+		if (search->top.sort != SORT_SCORE && may_skip(search) && key_is_hopeless(search)) {
 			search->skipped = true;
 			continue;
 		}
 		window_begin(search, docs);
+		search->windows++;
 		return WINDOW_FOUND;
 	}
 	return WINDOW_PASSED;
@@ -210,15 +225,50 @@ static bool frame_is_done(const struct search *search, struct frame *frame,
 	return frame->child == node->child_count;
 }
 
-static void frame_push(struct search *search, const struct frame *frame, const struct node *node)
+/* Drops candidates whose score so far is too low for all that can still come. */
+static void mask_prune(struct search *search, uint64_t *mask, float rest)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		uint64_t dropped = 0;
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (is_hopeless(search, search->scores[slot] + rest))
+				dropped |= bits & -bits;
+		}
+		mask[word] &= ~dropped;
+		search->skipped |= dropped != 0;
+	}
+}
+
+/* Before a child is asked: fewer candidates, if the results are full already. True when the
+ * child need be asked only about what an OR has found. */
+static bool frame_prune(struct search *search, struct frame *frame, const struct node *node)
+{
+	const struct node *child = frame_child(search, frame);
+	float rest = child->rest + bound_of_others(search, node->bound);
+	if (!search->prunes || !node->must || frame->child == 0 || frame->quiet)
+		return false;
+	if (node->kind == QUERY_AND)
+		mask_prune(search, frame->mask, rest);
+	else if (node->kind == QUERY_OR && child_is_weak(search, node, child))
+		mask_prune(search, frame->found, rest);
+	else
+		return false;
+	search->skipped |= node->kind == QUERY_OR;
+	return node->kind == QUERY_OR;
+}
+
+static void frame_push(struct search *search, struct frame *frame, const struct node *node)
 {
 	ASSERT(search->frame_count < search->frame_cap);
+	bool narrow = frame_prune(search, frame, node);
 	struct frame *above = &search->frames[search->frame_count++];
 	above->node = search->order[node->first_child + frame->child];
 	above->child = 0;
 	above->quiet = frame->quiet || node->kind == QUERY_NOT || (node->guarded && !frame->again);
 	above->again = false;
-	memcpy(above->mask, frame->mask, search->words * sizeof(*above->mask));
+	memcpy(above->mask, narrow ? frame->found : frame->mask,
+	    search->words * sizeof(*above->mask));
 	/* What an OR has found need not be found again, unless for its score. */
 	if (node->kind == QUERY_OR && (frame->quiet || !node->scores))
 		for (uint32_t i = 0; i < search->words; i++)

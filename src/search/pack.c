@@ -47,16 +47,15 @@ void pack_encode(const uint32_t in[PACK_COUNT], unsigned width, uint32_t *out)
 	ASSERT(used == 0);
 }
 
-void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
+/* With `width` constant, the compiler makes straight code of shifts by constants. */
+static inline __attribute__((always_inline)) void decode(
+    const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
 {
-	ASSERT(width <= 32);
-	if (width == 0) {
-		memset(out, 0, PACK_COUNT * sizeof(*out));
-		return;
-	}
-	uint32_t mask = (uint32_t)((1ULL << width) - 1);
+	const uint32_t bits = (uint32_t)((1ULL << width) - 1);
+	const lanes mask = {bits, bits, bits, bits};
 	lanes word = lanes_load(in);
 	unsigned used = 0;
+#pragma GCC unroll 32
 	for (int row = 0; row < PACK_COUNT / 4; row++) {
 		lanes value = word >> used;
 		used += width;
@@ -70,5 +69,45 @@ void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
 				value |= word << (width - used);
 		}
 		lanes_store(out + 4 * row, value & mask);
+	}
+}
+
+#define DECODE(width) case width: decode(in, width, out); break;
+
+void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT])
+{
+	switch (width) {
+	case 0: memset(out, 0, PACK_COUNT * sizeof(*out)); break;
+	DECODE(1) DECODE(2) DECODE(3) DECODE(4) DECODE(5) DECODE(6) DECODE(7) DECODE(8)
+	DECODE(9) DECODE(10) DECODE(11) DECODE(12) DECODE(13) DECODE(14) DECODE(15) DECODE(16)
+	DECODE(17) DECODE(18) DECODE(19) DECODE(20) DECODE(21) DECODE(22) DECODE(23) DECODE(24)
+	DECODE(25) DECODE(26) DECODE(27) DECODE(28) DECODE(29) DECODE(30) DECODE(31) DECODE(32)
+	default: ASSERT(width <= 32);
+	}
+}
+
+uint32_t pack_get(const uint32_t *in, unsigned width, uint32_t at)
+{
+	ASSERT(at < PACK_COUNT);
+	if (width == 0)
+		return 0;
+	uint32_t bit = at / 4 * width, word = bit / 32 * 4 + at % 4, shift = bit % 32;
+	uint64_t value = in[word] >> shift;
+	if (shift + width > 32)
+		value |= (uint64_t)in[word + 4] << (32 - shift);
+	return (uint32_t)(value & ((1ULL << width) - 1));
+}
+
+void pack_sum(uint32_t values[PACK_COUNT], uint32_t first)
+{
+	const lanes one = {1, 1, 1, 1}, none = {0, 0, 0, 0};
+	lanes before = {first - 1, first - 1, first - 1, first - 1};
+	for (int row = 0; row < PACK_COUNT / 4; row++) {
+		lanes value = lanes_load(values + 4 * row) + one;
+		value += __builtin_shufflevector(none, value, 3, 4, 5, 6);
+		value += __builtin_shufflevector(none, value, 2, 3, 4, 5);
+		value += before;
+		lanes_store(values + 4 * row, value);
+		before = __builtin_shufflevector(value, value, 3, 3, 3, 3);
 	}
 }

@@ -13,4 +13,10 @@ enum { PACK_COUNT = 128 };
 unsigned pack_width(const uint32_t in[PACK_COUNT]);
 
 void pack_encode(const uint32_t in[PACK_COUNT], unsigned width, uint32_t *out);
+/* Number `at` alone. */
+uint32_t pack_get(const uint32_t *in, unsigned width, uint32_t at);
+
+/* In place: gaps less one into ascending numbers from `first`, whose own gap is 0. */
+void pack_sum(uint32_t values[PACK_COUNT], uint32_t first);
+
 void pack_decode(const uint32_t *in, unsigned width, uint32_t out[PACK_COUNT]);

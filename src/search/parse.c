@@ -422,7 +422,12 @@ static enum err take_missing(struct parser *parser)
 	if (parse_peek(parse) != ')')
 		return parse_syntax(parse, parse->at);
 	parse->at++;
-	uint32_t node = query_add_node(parse->query, QUERY_MISSING);
+	struct span name = buf_span(&parser->raw);
+	bool near = span_is(name, "phash"), palette = span_is(name, "palette");
+	uint32_t node = query_add_node(
+	    parse->query, near || palette ? QUERY_OUTSIDE : QUERY_MISSING);
+	parse->query->nodes[node].leaf =
+	    near ? SEARCH_LEAF_NEAR_MISSING : SEARCH_LEAF_PALETTE_MISSING;
 	parse->query->nodes[node].field = query_add_text(parse->query, buf_span(&parser->raw));
 	unit_end(parser, node);
 	return OK;
@@ -469,8 +474,6 @@ static enum err take_field(struct parser *parser)
 	if (err != OK)
 		return err;
 	struct span name = buf_span(&parser->raw);
-	if (span_is(name, "phash"))
-		return unsupported(parser, "Search by @phash is");
 	int byte = parse_peek(parse);
 	if (byte == '[' || byte == '{') {
 		if (count > 1)

@@ -131,6 +131,47 @@ static enum err parse_geo(struct parse *parse, const struct range_part *parts, u
 	return OK;
 }
 
+static int hex_digit(uint8_t byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return byte - '0';
+	byte |= 0x20;
+	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+/* [64 hexadecimal digits, bits that may differ] */
+static enum err parse_near(struct parse *parse, uint32_t *out)
+{
+	struct range_part parts[RANGE_PARTS_MAX];
+	uint32_t count;
+	int64_t distance;
+	size_t start = parse->at;
+	enum err err = range_split(parse, parts, &count);
+	if (err != OK)
+		return err;
+	if (count != 2 || parts[0].exclusive || parts[1].exclusive)
+		return parse_syntax(parse, start);
+	uint32_t id = query_add_node(parse->query, QUERY_OUTSIDE);
+	struct query_node *node = &parse->query->nodes[id];
+	node->leaf = SEARCH_LEAF_NEAR;
+	bool good = parts[0].text.len == 2 * SEARCH_HASH_BYTES;
+	for (size_t i = 0; good && i < SEARCH_HASH_BYTES; i++) {
+		int high = hex_digit(parts[0].text.ptr[2 * i]);
+		int low = hex_digit(parts[0].text.ptr[2 * i + 1]);
+		good = high >= 0 && low >= 0;
+		node->hash[i] = (uint8_t)(high << 4 | low);
+	}
+	if (!good)
+		return parse_fail(parse, ERR_INVALID, parts[0].offset,
+		    "A perceptual hash is %d hexadecimal digits", 2 * SEARCH_HASH_BYTES);
+	if (!number_parse_range(parts[1].text, 0, SEARCH_HASH_BITS, &distance))
+		return parse_fail(parse, ERR_INVALID, parts[1].offset,
+		    "A distance is 0 to %d bits", SEARCH_HASH_BITS);
+	node->distance = (uint32_t)distance;
+	*out = id;
+	return OK;
+}
+
 static enum err parse_bounds(struct parse *parse, const struct range_part parts[2],
     uint8_t kinds, struct query_node *node)
 {
@@ -162,6 +203,8 @@ enum err parse_range(struct parse *parse, struct span name, uint32_t *out)
 	uint8_t kinds = schema_kinds(name);
 	ASSERT(parse_peek(parse) == '[');
 	enum err err = parse_count_term(parse);
+	if (err == OK && span_is(name, "phash"))
+		return parse_near(parse, out);
 	if (err == OK)
 		err = range_split(parse, parts, &count);
 	if (err != OK)
@@ -235,6 +278,8 @@ static enum err tag_item(struct parse *parse, struct buf *raw, uint32_t node)
 	size_t len = analyze_tag(buf_span(raw), folded);
 	if (len == 0)
 		return parse_syntax(parse, start);
+	if (prefix && parse->query->nodes[node].kind == QUERY_OUTSIDE)
+		return parse_fail(parse, ERR_INVALID, start, "A colour has no prefix");
 	if (prefix && analyze_length(span_of(folded, len)) < 2)
 		return parse_fail(
 		    parse, ERR_INVALID, start, "A prefix needs at least 2 characters");
@@ -247,10 +292,12 @@ enum err parse_tags(struct parse *parse, struct span name, uint32_t *out)
 	struct buf raw;
 	enum err err = OK;
 	ASSERT(parse_peek(parse) == '{');
-	if ((schema_kinds(name) & KIND_TAG) == 0)
+	bool palette = span_is(name, "palette");
+	if ((schema_kinds(name) & KIND_TAG) == 0 || span_is(name, "phash"))
 		return parse_fail(parse, ERR_INVALID, parse->at, "Field `%.*s` is not a tag field",
 		    (int)name.len, (const char *)name.ptr);
-	uint32_t node = query_add_node(parse->query, QUERY_TAG);
+	uint32_t node = query_add_node(parse->query, palette ? QUERY_OUTSIDE : QUERY_TAG);
+	parse->query->nodes[node].leaf = SEARCH_LEAF_PALETTE;
 	parse->query->nodes[node].field = query_add_text(parse->query, name);
 	*out = node;
 	buf_init(&raw, parse->query->memory);
@@ -259,6 +306,9 @@ enum err parse_tags(struct parse *parse, struct span name, uint32_t *out)
 		err = tag_item(parse, &raw, node);
 	} while (err == OK && parse_peek(parse) == '|');
 	buf_fini(&raw);
+	if (err == OK && palette && parse->query->nodes[node].item_count > SEARCH_NAMES_MAX)
+		err = parse_fail(parse, ERR_TOOLARGE, parse->at, "More than %d colours",
+		    SEARCH_NAMES_MAX);
 	parse->at++;                      /* '}' */
 	return err;
 }

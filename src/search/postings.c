@@ -7,6 +7,29 @@
 void postings_init(struct postings *list, bool plain)
 {
 	*list = (struct postings){.plain = plain};
+	posting_best_init(&list->best);
+}
+
+void posting_best_init(struct posting_best *best)
+{
+	*best = (struct posting_best){1, UINT8_MAX, UINT8_MAX, UINT8_MAX};
+}
+
+void posting_best_add(struct posting_best *best, uint8_t tf, uint32_t length)
+{
+	uint8_t least = length < UINT8_MAX ? (uint8_t)length : UINT8_MAX;
+	uint8_t *of = &best->length_between;
+	if (tf > best->tf_max) {          /* what was highest is now between */
+		if (best->tf_max > 1 && best->length_top < best->length_between)
+			best->length_between = best->length_top;
+		best->tf_max = tf;
+		best->length_top = least;
+	}
+	if (tf == 1)
+		of = &best->length_single;
+	else if (tf == best->tf_max)
+		of = &best->length_top;
+	*of = least < *of ? least : *of;
 }
 
 void postings_fini(struct postings *list, struct memory *memory)
@@ -18,16 +41,6 @@ void postings_fini(struct postings *list, struct memory *memory)
 	if (list->tail != NULL)
 		memory_free(memory, list->tail, list->tail_cap);
 	postings_init(list, list->plain);
-}
-
-uint32_t position_base(uint8_t mask)
-{
-	switch (mask & -mask) {
-	case FIELD_TITLE: return POSITION_TITLE;
-	case FIELD_CAMERA: return POSITION_CAMERA;
-	case FIELD_CAPTION: return POSITION_CAPTION;
-	default: return POSITION_TAGS;
-	}
 }
 
 /* ---- Appending ---------------------------------------------------------------------- */
@@ -42,28 +55,30 @@ static void tail_reserve(struct postings *list, struct memory *memory, uint32_t 
 	list->tail_cap = cap;
 }
 
-/* Writes gap, tf and mask of one posting; positions follow. */
 uint8_t *tail_put(const struct postings *list, uint8_t *out, const struct posting *posting)
 {
-	uint32_t gap = list->tail_count == 0 ? 0 : posting->docid - list->tail_last;
-	out = varint_put(out, gap);
-	if (!list->plain)
-		out = varint_put(out, (uint32_t)(posting->tf - 1) << 4 | posting->mask);
-	return out;
+	out = varint_put(out, list->tail_count == 0 ? 0 : posting->docid - list->tail_last);
+	if (list->plain)
+		return out;
+	uint32_t field = position_field(posting->positions[0]);
+	uint32_t position = posting->positions[0] - position_base(field);
+	if (posting->tf == 1 && position <= TAIL_POSITION_MAX) {
+		*out++ = (uint8_t)(field << 5 | position);
+		return out;
+	}
+	*out++ = (uint8_t)(0x80 | field << 5);
+	out = varint_put(out, posting->tf);
+	return varint_put(out, position);
 }
 
 static void tail_append(struct postings *list, struct memory *memory,
     const struct posting *posting)
 {
-	uint8_t bytes[(POSTING_TF_MAX + 2) * VARINT_MAX];
+	uint8_t bytes[TAIL_HEAD_MAX + POSTING_TF_MAX * VARINT_MAX];
 	uint8_t *out = tail_put(list, bytes, posting);
-	if (!list->plain) {
-		uint32_t before = position_base(posting->mask);
-		for (uint32_t i = 0; i < posting->tf; i++) {
-			ASSERT(posting->positions[i] >= before);
-			out = varint_put(out, posting->positions[i] - before);
-			before = posting->positions[i];
-		}
+	for (uint32_t i = 1; i < posting->tf && !list->plain; i++) {
+		ASSERT(posting->positions[i] >= posting->positions[i - 1]);
+		out = varint_put(out, posting->positions[i] - posting->positions[i - 1]);
 	}
 	uint32_t len = (uint32_t)(out - bytes);
 	tail_reserve(list, memory, len);
@@ -92,9 +107,11 @@ static void tail_seal(struct postings *list, struct memory *memory, const struct
 	struct posting_batch batch;
 	ASSERT(list->tail_count == PACK_COUNT);
 	batch.count = 0;
-	postings_load(list, list->block_count, false, &run);
+	batch.plain = list->plain;
+	run.part = PART_NONE;
+	postings_load(list, list->block_count, PART_POSITIONS, &run);
 	posting_batch_add(&batch, &run, NULL);
-	skip_push(list, memory, block_encode(&batch, memory, docs, list->plain));
+	skip_push(list, memory, block_encode(&batch, memory, docs));
 	memory_free(memory, list->tail, list->tail_cap);
 	list->tail = NULL;
 	list->tail_len = list->tail_cap = 0;
@@ -104,10 +121,11 @@ static void tail_seal(struct postings *list, struct memory *memory, const struct
 void postings_append(struct postings *list, struct memory *memory, const struct docs *docs,
     const struct posting *posting)
 {
-	ASSERT(list->plain || (posting->tf > 0 && posting->mask != 0));
-	ASSERT(posting->mask <= FIELD_ANY);
+	ASSERT(posting->tf > 0);
+	ASSERT(list->plain || posting->positions != NULL);
 	ASSERT(list->tail_count == 0 || posting->docid > list->tail_last);
 	tail_append(list, memory, posting);
+	posting_best_add(&list->best, posting->tf, docs_length(docs, posting->docid));
 	if (list->tail_count == PACK_COUNT)
 		tail_seal(list, memory, docs);
 	list->count++;
@@ -146,114 +164,133 @@ void postings_bounds(const struct postings *list, uint32_t at, uint32_t *first, 
 
 /* ---- Decoding ----------------------------------------------------------------------- */
 
+/* The rest of posting i is at `in`: its fields into the mask. Returns its end. */
+static const uint8_t *rest_load(struct posting_run *run, uint32_t i, const uint8_t *in)
+{
+	uint32_t position = run->positions[i], gap;
+	run->rests[i] = (uint32_t)(in - run->bytes);
+	for (uint32_t at = 1; at < run->tfs[i]; at++) {
+		in = varint_get(in, &gap);
+		position += gap;
+		run->masks[i] |= (uint8_t)(1 << position_field(position));
+	}
+	return in;
+}
+
+static const uint8_t *tail_load_one(struct posting_run *run, uint32_t i, const uint8_t *in)
+{
+	uint32_t head = *in++, tf = 1, position = head & TAIL_POSITION_MAX, field = head >> 5 & 3;
+	if (head >= 0x80) {
+		in = varint_get(in, &tf);
+		in = varint_get(in, &position);
+	}
+	run->tfs[i] = (uint8_t)tf;
+	run->masks[i] = (uint8_t)(1 << field);
+	run->positions[i] = position_base(field) + position;
+	return tf > 1 ? rest_load(run, i, in) : in;
+}
+
 static void tail_load(const struct postings *list, struct posting_run *run)
 {
-	const uint8_t *in = list->tail, *end = in + list->tail_len;
-	uint32_t docid = list->tail_first, gap, value;
-	run->start = run->cursor = in;
-	run->end = end;
-	run->at = 0;
-	run->is_tail = true;
+	const uint8_t *in = list->tail;
+	uint32_t docid = list->tail_first, gap;
+	run->bytes = in;
 	run->count = list->tail_count;
+	run->part = PART_POSITIONS;
+	if (list->plain) {
+		memset(run->tfs, 1, sizeof(run->tfs));
+		memset(run->masks, FIELD_TAGS, sizeof(run->masks));
+	}
 	for (uint32_t i = 0; i < list->tail_count; i++) {
 		in = varint_get(in, &gap);
 		docid += gap;
 		run->docids[i] = docid;
-		run->tfs[i] = 1;
-		run->masks[i] = FIELD_TAGS;
-		if (list->plain)
-			continue;
-		in = varint_get(in, &value);
-		run->tfs[i] = (uint8_t)((value >> 4) + 1);
-		run->masks[i] = value & FIELD_ANY;
-		in = varint_skip(in, run->tfs[i]);
+		if (!list->plain)
+			in = tail_load_one(run, i, in);
 	}
-	ASSERT(in == end);
+	ASSERT(in == list->tail + list->tail_len);
 }
 
-static void narrow(const uint32_t in[PACK_COUNT], uint8_t add, uint8_t out[PACK_COUNT])
+static void block_load_docids(const struct posting_block *block, struct posting_run *run)
 {
-	for (int i = 0; i < PACK_COUNT; i++)
-		out[i] = (uint8_t)(in[i] + add);
-}
-
-static void block_load(const struct posting_block *block, bool docids_only,
-    struct posting_run *run)
-{
-	const uint32_t *words = block->words;
-	uint32_t values[PACK_COUNT];
-	pack_decode(words, block->delta_bits, run->docids);
-	uint32_t docid = block->first - 1;
-	for (int i = 0; i < PACK_COUNT; i++) {
-		docid += run->docids[i] + 1;
-		run->docids[i] = docid;
-	}
+	pack_decode(block->words, block->delta_bits, run->docids);
+	pack_sum(run->docids, block->first);
 	run->count = block->count;
-	run->is_tail = false;
-	run->at = 0;
-	run->start = run->cursor = run->end = NULL;
-	if (docids_only)
-		return;
-	words += 4 * block->delta_bits;
-	if (block->tf_bits == 0) {
+	run->part = PART_DOCIDS;
+}
+
+static void block_load_tfs(const struct posting_block *block, struct posting_run *run)
+{
+	uint32_t values[PACK_COUNT];
+	if (block_tf_bits(block) == 0) {
 		memset(run->tfs, 1, sizeof(run->tfs));
 	} else {
-		pack_decode(words, block->tf_bits, values);
-		narrow(values, 1, run->tfs);
-		words += 4 * block->tf_bits;
+		pack_decode(block->words + 4 * block->delta_bits, block_tf_bits(block), values);
+		for (int i = 0; i < PACK_COUNT; i++)
+			run->tfs[i] = (uint8_t)(values[i] + 1);
 	}
-	if (block->mask != 0) {
-		memset(run->masks, block->mask, sizeof(run->masks));
-	} else {
-		pack_decode(words, BLOCK_MASK_BITS, values);
-		narrow(values, 0, run->masks);
-		words += 4 * BLOCK_MASK_BITS;
-	}
-	run->start = run->cursor = (const uint8_t *)words;
-	run->end = (const uint8_t *)block + block->bytes;
+	run->part = PART_TFS;
 }
 
-void postings_load(const struct postings *list, uint32_t at, bool docids_only,
+static void block_load_positions(const struct posting_block *block, bool plain,
+    struct posting_run *run)
+{
+	const uint32_t *words = block->words + 4 * ((size_t)block->delta_bits + block_tf_bits(block));
+	uint32_t fields[PACK_COUNT];
+	run->part = PART_POSITIONS;
+	if (plain) {
+		memset(run->masks, FIELD_TAGS, sizeof(run->masks));
+		return;
+	}
+	if (block_field(block) == BLOCK_FIELDS) {
+		pack_decode(words, BLOCK_FIELD_BITS, fields);
+		words += 4 * BLOCK_FIELD_BITS;
+	}
+	pack_decode(words, block->position_bits, run->positions);
+	words += 4 * block->position_bits;
+	for (uint32_t i = 0; i < block->count; i++) {
+		uint32_t field = block_field(block) == BLOCK_FIELDS ? fields[i] : block_field(block);
+		run->masks[i] = (uint8_t)(1 << field);
+		run->positions[i] += position_base(field);
+	}
+	const uint8_t *in = run->bytes = (const uint8_t *)words;
+	if (block_tf_bits(block) == 0)
+		return;
+	for (uint32_t i = 0; i < block->count; i++)
+		if (run->tfs[i] > 1)
+			in = rest_load(run, i, in);
+	ASSERT(in == (const uint8_t *)block + block->bytes);
+}
+
+void postings_load(const struct postings *list, uint32_t at, enum posting_part part,
     struct posting_run *run)
 {
 	ASSERT(at < postings_run_count(list));
-	run->plain = list->plain;
-	if (at == list->block_count)
+	if (run->part >= part)
+		return;
+	if (at == list->block_count) {
 		tail_load(list, run);
-	else
-		block_load(list->skips[at].block, docids_only, run);
-}
-
-/* Moves the cursor to the first position of posting i. */
-static const uint8_t *run_seek(struct posting_run *run, uint32_t i)
-{
-	if (i < run->at) {
-		run->at = 0;
-		run->cursor = run->start;
+		return;
 	}
-	for (; run->at < i; run->at++)
-		run->cursor =
-		    varint_skip(run->cursor, run->tfs[run->at] + (run->is_tail ? 2u : 0u));
-	ASSERT(run->cursor <= run->end);
-	return run->is_tail ? varint_skip(run->cursor, 2) : run->cursor;
+	const struct posting_block *block = list->skips[at].block;
+	if (run->part < PART_DOCIDS)
+		block_load_docids(block, run);
+	if (part >= PART_TFS && run->part < PART_TFS)
+		block_load_tfs(block, run);
+	if (part >= PART_POSITIONS)
+		block_load_positions(block, list->plain, run);
 }
 
-struct span posting_run_bytes(struct posting_run *run, uint32_t i)
+uint32_t posting_run_positions(
+    const struct posting_run *run, uint32_t i, uint32_t out[POSTING_TF_MAX])
 {
-	if (run->plain)
-		return (struct span){0};
-	const uint8_t *from = run_seek(run, i);
-	return span_of(from, (size_t)(varint_skip(from, run->tfs[i]) - from));
-}
-
-uint32_t posting_run_positions(struct posting_run *run, uint32_t i, uint32_t out[POSTING_TF_MAX])
-{
-	ASSERT(!run->plain);
 	ASSERT(i < run->count);
-	ASSERT(run->start != NULL);
-	const uint8_t *in = run_seek(run, i);
-	uint32_t position = position_base(run->masks[i]), gap;
-	for (uint32_t at = 0; at < run->tfs[i]; at++) {
+	ASSERT(run->part == PART_POSITIONS);
+	uint32_t position = out[0] = run->positions[i], gap;
+	if (run->tfs[i] == 1)
+		return 1;
+	const uint8_t *in = run->bytes + run->rests[i];
+	for (uint32_t at = 1; at < run->tfs[i]; at++) {
 		in = varint_get(in, &gap);
 		position += gap;
 		out[at] = position;

@@ -7,11 +7,15 @@
  * rest. Lengths and frequencies are kept rather than a score, so that idf and mean length
  * may drift.
  *
+ * A posting has a first position, told by its field (two bits) and the distance from the
+ * field's base, and for tf > 1 the gaps to the others as varints, its rest. Which fields
+ * it is in follows from the positions.
+ *
  * Block: struct posting_block, then 4 * delta_bits words of (gap - 1), 4 * tf_bits words
- * of (tf - 1), 16 words of field masks if they differ (mask is 0), then the positions as
- * bytes. Tail: for each posting gap, (tf - 1) << 4 | mask, positions; all varints.
- * Positions of one posting: the first from the base of its lowest field, then gaps.
- * A plain list (tags) has no tf, mask and positions.
+ * of (tf - 1), 8 words of first fields if they differ, 4 * position_bits words of first
+ * positions, then the rests. Tail: for each posting the gap as a varint, then one byte
+ * field << 5 | position where tf is 1 and position below 32; else 0x80 | field << 5, tf and
+ * position as varints, and the rest. A plain list (tags) has docids alone.
  *
  * `version` changes with every change; who keeps decoded postings compares it.
  */
@@ -33,16 +37,22 @@ enum {
 struct posting_block {
 	uint32_t first;
 	uint32_t bytes;                   /* of the whole block */
-	uint8_t  count, delta_bits, tf_bits, mask;
+	uint8_t  count, delta_bits, position_bits;
+	uint8_t  shape;                   /* tf_bits << 4 | field (0 to 3, 4: they differ) */
 	uint32_t words[];
 };
 _Static_assert(sizeof(struct posting_block) == 12, "block header");
 
+/* Bounds the scores of some postings. */
+struct posting_best {
+	uint8_t tf_max;
+	/* Shortest lengths with tf 1, tf_max, and tf between; 255 also for longer, or none. */
+	uint8_t length_single, length_top, length_between;
+};
+
 struct posting_skip {
 	uint32_t last;
-	uint8_t  tf_max;
-	/* Shortest lengths with tf 1, tf_max, and tf between; 255 also for longer, or none. */
-	uint8_t  length_single, length_top, length_between;
+	struct posting_best best;
 	struct posting_block *block;
 };
 _Static_assert(sizeof(struct posting_skip) == 16, "skip entry");
@@ -56,27 +66,30 @@ struct postings {
 	uint32_t count;                   /* postings, dead ones included */
 	uint32_t dead;                    /* dead ones among them, as of the last sweep */
 	uint32_t version;
+	struct posting_best best;         /* of all, also of some that are gone */
 	uint8_t  tail_count;
 	bool     plain;
 };
 
 struct posting {
 	uint32_t docid;                   /* above all before */
-	uint8_t  tf, mask;
+	uint8_t  tf;
 	const uint32_t *positions;        /* tf of them, ascending */
 };
+
+/* How much of a run is decoded: each includes those before it. The tail always is whole. */
+enum posting_part { PART_NONE, PART_DOCIDS, PART_TFS, PART_POSITIONS };
 
 /* Decoded postings of one block or of the tail. */
 struct posting_run {
 	uint32_t docids[PACK_COUNT];
 	uint8_t  tfs[PACK_COUNT];
-	uint8_t  masks[PACK_COUNT];
+	uint8_t  masks[PACK_COUNT];       /* FIELD_*; of PART_POSITIONS, as all below */
+	uint32_t positions[PACK_COUNT];   /* the first one */
+	uint32_t rests[PACK_COUNT];       /* where in `bytes` those after it are, if tf > 1 */
+	const uint8_t *bytes;             /* in the list */
 	uint32_t count;
-	bool     plain;
-	/* For positions: bytes at which posting `at` begins, and the end of all. */
-	const uint8_t *cursor, *start, *end;
-	uint32_t at;
-	bool     is_tail;
+	enum posting_part part;
 };
 
 void postings_init(struct postings *list, bool plain);
@@ -99,14 +112,30 @@ uint32_t postings_find(const struct postings *list, uint32_t docid, uint32_t fro
 /* Every id of run `at` is within [first, last]; the first may be lower than the truth. */
 void postings_bounds(const struct postings *list, uint32_t at, uint32_t *first, uint32_t *last);
 
-/* Docids alone, or all. The run refers into the list for positions. */
-void postings_load(const struct postings *list, uint32_t at, bool docids_only,
+/* Decodes what `run` lacks of `part`; its own part tells what it has of this run. */
+void postings_load(const struct postings *list, uint32_t at, enum posting_part part,
     struct posting_run *run);
 
-/* Positions of posting i, at most POSTING_TF_MAX; returns how many. Ascending calls on one
- * run are cheap. */
-uint32_t posting_run_positions(struct posting_run *run, uint32_t i,
+/* Positions of posting i, at most POSTING_TF_MAX; returns how many. */
+uint32_t posting_run_positions(const struct posting_run *run, uint32_t i,
     uint32_t out[POSTING_TF_MAX]);
+
+/* None yet; one more. */
+void posting_best_init(struct posting_best *best);
+void posting_best_add(struct posting_best *best, uint8_t tf, uint32_t length);
+
+/* 0 to 3, as the bits of FIELD_*. */
+static inline uint32_t position_field(uint32_t position)
+{
+	return (position >= POSITION_CAMERA) + (position >= POSITION_CAPTION) +
+	    (position >= POSITION_TAGS);
+}
+
+static inline uint32_t position_base(uint32_t field)
+{
+	return field == 0 ? POSITION_TITLE : field == 1 ? POSITION_CAMERA
+	    : field == 2 ? POSITION_CAPTION : POSITION_TAGS;
+}
 
 /* Re-packs from run `*at` on without dead postings, merging small blocks; stops after
  * `runs` runs with *at where to go on and true, or at the end with false. The list is

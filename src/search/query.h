@@ -17,6 +17,7 @@ enum query_kind {
 	QUERY_RANGE,                      /* numbers and/or dates, bounds inclusive */
 	QUERY_GEO,
 	QUERY_MISSING,
+	QUERY_OUTSIDE,                    /* what search_provider answers */
 	QUERY_AND, QUERY_OR,              /* two children or more */
 	QUERY_NOT, QUERY_OPTIONAL,        /* one child */
 };
@@ -40,6 +41,9 @@ struct query_node {
 	double            low, high;                 /* numbers */
 	double            date_low, date_high;
 	double            lon, lat, radius_m;
+	enum search_leaf_kind leaf;       /* QUERY_OUTSIDE */
+	uint32_t          distance;
+	uint8_t           hash[SEARCH_HASH_BYTES];
 };
 
 struct query {

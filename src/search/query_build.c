@@ -94,6 +94,21 @@ uint32_t query_join(struct query *query, enum query_kind kind, const struct quer
 	return node;
 }
 
+void query_and_near(
+    struct query *query, const uint8_t hash[SEARCH_HASH_BYTES], uint32_t distance)
+{
+	struct query_list list = {0};
+	CHECK_OBJ(query, QUERY_MAGIC);
+	ASSERT(distance <= SEARCH_HASH_BITS);
+	uint32_t node = query_add_node(query, QUERY_OUTSIDE);
+	query->nodes[node].leaf = SEARCH_LEAF_NEAR;
+	query->nodes[node].distance = distance;
+	memcpy(query->nodes[node].hash, hash, SEARCH_HASH_BYTES);
+	query_list_push(query, &list, query->root);
+	query_list_push(query, &list, node);
+	query->root = query_join(query, QUERY_AND, &list);
+}
+
 /* ---- Printing ------------------------------------------------------------------------- */
 
 static void explain_mask(uint8_t mask, struct buf *out)
@@ -133,11 +148,34 @@ static void explain_field(const struct query *query, const struct query_node *no
 	buf_append_text(out, ":");
 }
 
+static void explain_outside(const struct query *query, const struct query_node *node,
+    struct buf *out)
+{
+	switch (node->leaf) {
+	case SEARCH_LEAF_NEAR:
+		buf_append_text(out, "NEAR ");
+		for (int i = 0; i < SEARCH_HASH_BYTES; i++)
+			buf_printf(out, "%02x", node->hash[i]);
+		buf_printf(out, " %u", node->distance);
+		break;
+	case SEARCH_LEAF_PALETTE:
+		buf_append_text(out, "PALETTE ");
+		explain_items(query, node, "|", out);
+		break;
+	case SEARCH_LEAF_NEAR_MISSING:
+		buf_append_text(out, "MISSING @phash");
+		break;
+	case SEARCH_LEAF_PALETTE_MISSING:
+		buf_append_text(out, "MISSING @palette");
+		break;
+	}
+}
+
 static void explain_node(const struct query *query, const struct query_node *node,
     struct buf *out)
 {
 	static const char *const names[] = {"ALL", "TERM ", "PHRASE ", "PREFIX ", "TAG ", "RANGE ",
-	    "GEO ", "MISSING ", "AND", "OR", "NOT", "OPTIONAL"};
+	    "GEO ", "MISSING ", "", "AND", "OR", "NOT", "OPTIONAL"};
 	buf_append_text(out, names[node->kind]);
 	switch (node->kind) {
 	case QUERY_TERM: case QUERY_PHRASE: case QUERY_PREFIX:
@@ -163,6 +201,9 @@ static void explain_node(const struct query *query, const struct query_node *nod
 		break;
 	case QUERY_MISSING:
 		explain_field(query, node, out);
+		break;
+	case QUERY_OUTSIDE:
+		explain_outside(query, node, out);
 		break;
 	default:
 		break;

@@ -12,16 +12,19 @@
  * run of them, at most 128 candidates, and the bitmaps have two words instead of 64
  * (lists.c). "Slot" is the place of a document in its window or batch.
  *
- * Where no exact total is wanted, a window or block whose best possible score cannot enter
- * the results is passed over (block-max pruning: Ding and Suel, "Faster top-k document
- * retrieval using block-max indexes", 2011).
+ * Where no exact total is wanted, what cannot enter the results is passed over: a block
+ * whose best possible score is too low (Ding and Suel, "Faster top-k document retrieval
+ * using block-max indexes", 2011); a document whose score so far is, with all that the
+ * parts still to come can add; and in an OR the words that cannot lift a document into the
+ * results by themselves are asked only about documents that others found (Turtle and
+ * Flood, "Query evaluation: strategies and optimizations", 1995: MAXSCORE).
  */
 #pragma once
 #include "search/cursor.h"
 #include "search/index.h"
 #include "search/query.h"
 
-enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16, RUN_LENGTHS = 256 };
+enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
 /* Union of many terms: one bit a document, in pages of a window. */
 struct wide {
@@ -48,12 +51,16 @@ struct node {
 	uint32_t       depth;             /* of its tree: 1 for a leaf */
 	uint64_t       cost;              /* documents it may match, about */
 	uint32_t       before;            /* for window_next */
-	float          bound;             /* highest score it can add in this window */
+	float          bound;             /* highest score that it and what is below can add */
+	float          rest;              /* sum of this bound and those of siblings after it */
+	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
 	struct cursor *cursors;
 	uint32_t       cursor_count;
 	struct wide   *wide;
+	void          *outside;           /* the provider's; QUERY_OUTSIDE */
+	bool           outside_ready;
 	uint32_t       first_item, item_count;
 	double         low, high, date_low, date_high;
 	double         lon, lat, radius_m;
@@ -90,7 +97,24 @@ struct top {
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
 
 enum search_phase {
-	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_COLLECT, PHASE_SORT, PHASE_DONE
+	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
+	PHASE_SORT, PHASE_FACETS, PHASE_DONE
+};
+
+/* Numbers and dates are counted in a hash table, tags by ordinal. */
+struct facet_cell {
+	double   number;
+	uint64_t docs;                    /* 0: empty */
+};
+
+struct facet {
+	const struct field  *field;       /* NULL: no document has it */
+	const struct column *column;      /* NULL: tags */
+	uint32_t          *counts;
+	struct facet_cell *cells;
+	uint32_t           cell_count, cell_used, end;       /* of counts, or of cells: a power of two */
+	struct search_facet_value best[SEARCH_FACET_VALUES];
+	uint32_t           best_count, scanned;
 };
 
 struct search {
@@ -107,7 +131,7 @@ struct search {
 	uint32_t        low, high;        /* ids of this window or batch lie between */
 	uint32_t        words;            /* of its bitmaps */
 	uint32_t        docids[PACK_COUNT];          /* lists: the candidates, ascending */
-	uint8_t         places[PACK_COUNT];          /* and where in the driver's run */
+	bool            driver_scores;    /* its leaf does: batches begin with its scores */
 	uint32_t        driver_run, driver_version;  /* that run, while the list is unchanged */
 	struct query *texts; /* items and bytes of the query, if expansions need them */
 	struct node    *nodes;
@@ -119,22 +143,29 @@ struct search {
 	struct frame   *frames;
 	uint32_t        frame_count, frame_cap;
 	bool            scoring;
-	float           bound;            /* of the window: sum over its nodes */
 	float           threshold;        /* scores up to it cannot enter any more */
 	bool            prunes;           /* now */
+	float           slack;            /* 1, or more where sums are not exact */
+	struct facet   *facets;
+	uint32_t        facet_count, facet_at;       /* at work on */
+	size_t          facet_bytes;
+	uint32_t        shown;            /* slots from here on are accepted, or visited */
+	bool            holds_ordinals;   /* counted in index->ordinal_users */
+	bool            shows_all;        /* no match may be passed over */
 	struct field   *sort_field;       /* NULL: no document has it */
 	const struct column *sort_column;
 	struct top      top;
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
+	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
+	uint64_t        removed;          /* index->removed when matches were checked */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];
-	float           norms[RUN_LENGTHS];          /* k1 * (1 - b + b * length / mean) */
-	float           inverse_tf[POSTING_TF_MAX + 1];
-	float           norm_base, norm_slope;
+	const float    *inverse_tf;       /* of the index */
+	float           norm_base, norm_slope;       /* k1 * (1 - b + b * length / mean) */
 };
 
 static inline uint32_t search_docid(const struct search *search, uint32_t slot)
@@ -142,13 +173,23 @@ static inline uint32_t search_docid(const struct search *search, uint32_t slot)
 	return search->lists ? search->docids[slot] : (search->window << WINDOW_SHIFT) + slot;
 }
 
+/* Scores are whole multiples of 2^-15, so that sums below SCORE_EXACT are exact in any
+ * order: bounds hold to the last bit, and equal ones are known to be equal. */
+#define SCORE_EXACT 256.0f
+
+static inline float score_round(float score)
+{
+	const float magic = 384;          /* the last bit of a float there counts 2^-15 */
+	float sum = score + magic;
+	return score < 127 ? sum - magic : score;
+}
+
 /* Rises with tf and falls with length also as floats are rounded, so that bounds hold. */
 static inline float term_score(const struct search *search, float weight, uint8_t tf,
     uint32_t length)
 {
-	float norm = length < RUN_LENGTHS ? search->norms[length]
-	    : search->norm_base + search->norm_slope * (float)length;
-	return weight / (1 + norm * search->inverse_tf[tf]);
+	float norm = search->norm_base + search->norm_slope * (float)length;
+	return score_round(weight / (1 + norm * search->inverse_tf[tf]));
 }
 
 static inline void add_score(struct search *search, uint32_t slot, float score)
@@ -157,10 +198,21 @@ static inline void add_score(struct search *search, uint32_t slot, float score)
 	search->touched[slot / 64] |= 1ULL << (slot % 64);
 }
 
-/* Is this score too low to enter the results, also when sums are rounded differently? */
+/* Is this score too low to enter the results? What comes later loses against its equals. */
 static inline bool is_hopeless(const struct search *search, float bound)
 {
-	return bound * 1.0001f <= search->threshold;
+	return bound * search->slack <= search->threshold;
+}
+
+static inline const struct node *search_root(const struct search *search)
+{
+	return &search->nodes[search->root];
+}
+
+/* All that parts of the query other than one of this bound can add. */
+static inline float bound_of_others(const struct search *search, float bound)
+{
+	return search_root(search)->bound * search->slack - bound;
 }
 
 /* ---- leaf.c ---------------------------------------------------------------------------- */
@@ -172,17 +224,19 @@ void leaf_match(struct search *search, struct node *node, bool scores,
 /* The greatest window below `window` in which the leaf may match anything, or DOCID_NONE. */
 uint32_t leaf_before(struct search *search, struct node *node, uint32_t window);
 
-/* Highest score that the leaf can add in this window or batch; that of one run. */
-float leaf_bound(struct search *search, struct node *node);
+/* Highest score within these limits; that of one run. */
+float best_bound(const struct search *search, float weight, const struct posting_best *best);
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at);
 
-bool phrase_at(struct node *node, uint32_t docid);
-void phrase_score(struct search *search, struct node *node, uint32_t slot);
 double geo_distance(double lon1, double lat1, double lon2, double lat2);
+
+/* Of all postings of a run decoded to PART_TFS. */
+void run_scores(const struct search *search, const struct posting_run *run, float weight,
+    float scores[PACK_COUNT]);
 
 /* ---- lists.c --------------------------------------------------------------------------- */
 
-/* As leaf_match and window_next, for batches. */
+/* As leaf_match, each candidate on its own, in batches and windows; window_next for batches. */
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
 
@@ -201,10 +255,19 @@ MUST_CHECK bool top_sort(struct top *top);
 /* a comes before b in the results. */
 bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
 
+/* ---- facet.c --------------------------------------------------------------------------- */
+
+MUST_CHECK enum err facets_init(struct search *search);
+void facets_free(struct search *search);
+/* Counts the matches of this window in one facet. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
+MUST_CHECK enum err facet_add_window(struct search *search, struct facet *facet);
+/* Looks through some counts for the best; true when through all. */
+MUST_CHECK bool facet_choose(struct search *search, struct facet *facet);
+
 /* ---- bind.c ---------------------------------------------------------------------------- */
 
 /* Makes nodes, cursors, order and frames of search from the query. */
-void search_bind(struct search *search, const struct query *query);
+MUST_CHECK enum err search_bind(struct search *search, const struct query *query);
 MUST_CHECK enum err search_bind_sort(struct search *search);
 
 /* ---- match.c --------------------------------------------------------------------------- */
@@ -221,8 +284,16 @@ MUST_CHECK bool window_match(struct search *search);
 /* Counts and offers some matches; true when all are (collect.c). */
 MUST_CHECK bool window_collect(struct search *search);
 
+/* Clears what is not accepted; shows the rest to the visitor; some of it, true when all. */
+MUST_CHECK bool window_accept(struct search *search);
+MUST_CHECK bool window_visit(struct search *search);
+
+void matches_check(struct search *search);
+/* Counts, and drops, matches that come after the worst result by the sort key. */
+void matches_narrow(struct search *search);
+
 /* Gives up what was found in this window: all of its documents are gone. */
 void window_abandon(struct search *search);
 
-/* Can nothing in this window or batch enter the results? Prepares pruning within it. */
-bool window_is_hopeless(struct search *search);
+/* May matches go uncounted from here on? Sets `threshold` and `prunes` for what follows. */
+bool search_prunes(struct search *search);

@@ -14,6 +14,8 @@ static void search_release(struct search *search)
 			    node->cursor_count * sizeof(*node->cursors));
 		if (node->wide != NULL)
 			wide_free(search, node->wide);
+		if (node->outside != NULL)
+			search->index->provider.close(node->outside);
 	}
 	memory_free(search->memory, search->nodes, search->node_count * sizeof(*search->nodes));
 	memory_free(search->memory, search->order, search->node_count * sizeof(*search->order));
@@ -30,6 +32,8 @@ void search_free(struct search *search)
 {
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	search_release(search);
+	facets_free(search);
+	search->index->ordinal_users -= search->holds_ordinals;
 	if (search->hits != NULL)
 		memory_free(
 		    search->memory, search->hits, search->options.limit * sizeof(*search->hits));
@@ -58,7 +62,12 @@ static void search_init(struct search *search, struct index *index,
 	search->below = search->limit;
 	search->window = docs_window_count(&index->docs);
 	search->words = WINDOW_WORDS;
-	search->scoring = options->sort_field.len == 0 || options->with_scores;
+	bool ranks = options->sort_field.len == 0 && options->offset + options->limit > 0;
+	search->scoring = ranks || options->with_scores || options->visit != NULL;
+	search->removed = index->removed;
+	search->shows_all = options->visit != NULL || options->facet_count > 0;
+	search->holds_ordinals = search->shows_all;
+	index->ordinal_users += search->holds_ordinals;
 	index->searches++;
 }
 
@@ -74,28 +83,45 @@ enum err search_start(struct search **out, struct index *index, const struct que
 	struct search *search = memory_alloc(index->memory, sizeof(*search));
 	search_init(search, index, options);
 	enum err err = search_bind_sort(search);
+	if (err == OK)
+		err = facets_init(search);
 	if (err != OK) {
 		search_free(search);
 		return err;
 	}
 	search->options.sort_field = (struct span){0};   /* the caller's bytes; not needed again */
+	search->options.facets = NULL;
 	search->top.cap = options->limit == 0 ? 0 : (uint32_t)wanted;
 	if (search->top.cap > 0)
 		search->top.entries = memory_alloc(search->memory,
 		    search->top.cap * sizeof(*search->top.entries));
-	search_bind(search, query);
+	err = search_bind(search, query);
+	if (err != OK) {
+		search_free(search);
+		return err;
+	}
 	if (search->scoring)
 		memset(search->scores, 0, sizeof(search->scores));
 	*out = search;
 	return OK;
 }
 
-static enum err step_expand(struct search *search)
+static enum err step_outside(
+    struct search *search, struct node *node, const struct search_budget *budget)
+{
+	enum err err = search->index->provider.step(node->outside, budget);
+	node->outside_ready = err == OK;
+	return err == ERR_AGAIN ? OK : err;
+}
+
+static enum err step_expand(struct search *search, const struct search_budget *budget)
 {
 	while (search->expanding < search->node_count) {
 		struct node *node = &search->nodes[search->expanding];
 		if (node->wide != NULL && !node->wide->is_done)
 			return wide_step(search, node);
+		if (node->outside != NULL && !node->outside_ready)
+			return step_outside(search, node, budget);
 		search->expanding++;
 	}
 	search->phase = PHASE_WINDOW;
@@ -117,26 +143,68 @@ static void step_window(struct search *search)
 	}
 }
 
+/* The matches of a window are known: who is to see them before they are collected? */
+static enum search_phase phase_after_match(struct search *search)
+{
+	matches_check(search);            /* some may have gone since the window began */
+	search->shown = search->words * 64;
+	search->facet_at = 0;
+	return search->options.accept != NULL ? PHASE_ACCEPT : PHASE_SHOW;
+}
+
+/* One facet, or some documents for the visitor. */
+static enum err step_show(struct search *search)
+{
+	if (search->facet_at < search->facet_count)
+		return facet_add_window(search, &search->facets[search->facet_at++]);
+	if (search->options.visit == NULL || window_visit(search))
+		search->phase = PHASE_COLLECT;
+	return OK;
+}
+
+static void step_facets(struct search *search)
+{
+	while (search->facet_at < search->facet_count) {
+		if (!facet_choose(search, &search->facets[search->facet_at]))
+			return;
+		search->facet_at++;
+	}
+	search->phase = PHASE_DONE;
+}
+
 /* One unit. */
-static enum err search_unit(struct search *search)
+static enum err search_unit(struct search *search, const struct search_budget *budget)
 {
 	switch (search->phase) {
 	case PHASE_EXPAND:
-		return step_expand(search);
+		return step_expand(search, budget);
+	case PHASE_ACCEPT:
+		if (!window_accept(search))
+			break;
+		search->shown = search->words * 64;
+		search->phase = PHASE_SHOW;
+		break;
+	case PHASE_SHOW:
+		return step_show(search);
 	case PHASE_WINDOW:
 		step_window(search);
 		break;
 	case PHASE_MATCH:
 		if (window_match(search))
-			search->phase = PHASE_COLLECT;
+			search->phase = phase_after_match(search);
 		break;
 	case PHASE_COLLECT:
 		if (window_collect(search))
 			search->phase = PHASE_WINDOW;
 		break;
 	case PHASE_SORT:
-		if (top_sort(&search->top))
-			search->phase = PHASE_DONE;
+		if (!top_sort(&search->top))
+			break;
+		search->facet_at = 0;
+		search->phase = PHASE_FACETS;
+		break;
+	case PHASE_FACETS:
+		step_facets(search);
 		break;
 	case PHASE_DONE:
 		break;
@@ -148,14 +216,18 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 {
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	ASSERT(budget != NULL);
-	bool in_window = search->phase == PHASE_MATCH || search->phase == PHASE_COLLECT;
-	if (in_window && !search->lists &&
-	    docs_window(&search->index->docs, search->window) == NULL) {
-		window_abandon(search);
-		search->phase = PHASE_WINDOW;
+	if (search->phase >= PHASE_MATCH && search->phase <= PHASE_COLLECT) {
+		if (!search->lists &&
+		    docs_window(&search->index->docs, search->window) == NULL) {
+			window_abandon(search);
+			search->phase = PHASE_WINDOW;
+		} else if (search->phase != PHASE_MATCH) {
+			matches_check(search);
+		}
 	}
 	for (uint64_t spent = 1; search->phase != PHASE_DONE; spent++) {
-		enum err err = search_unit(search);
+		enum err err = search_unit(search, budget);
+		search->units++;
 		if (err != OK) {
 			search_release(search);
 			search->top.count = 0;
@@ -166,6 +238,13 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 			return ERR_AGAIN;
 	}
 	return OK;
+}
+
+void search_get_profile(const struct search *search, struct search_profile *profile)
+{
+	CHECK_OBJ(search, SEARCH_MAGIC);
+	*profile = (struct search_profile){search->units, search->blocks_read,
+	    search->blocks_skipped, search->windows};
 }
 
 void search_get_results(struct search *search, struct search_results *results)

@@ -49,6 +49,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/span.h"
+#include "search/outside.h"
 
 enum {
 	SEARCH_TERM_BYTES_MAX = 64,       /* of one word; the rest is cut */
@@ -57,7 +58,10 @@ enum {
 	SEARCH_FIELDS_MAX = 4096,         /* built-in fields and attribute names in one index */
 	SEARCH_COUNT_FAST = 1000,         /* COUNT FAST counts exactly up to here */
 	SEARCH_ERROR_BYTES = 160,
-	SEARCH_MEMORY_MAX = 64 << 20,     /* for the wide prefixes of one search */
+	SEARCH_MEMORY_MAX = 64 << 20,     /* for the wide prefixes and facets of one search */
+	SEARCH_VISIT_MAX = 256,
+	SEARCH_FACETS_MAX = 16,
+	SEARCH_FACET_VALUES = 10,
 };
 
 /* ---- The index ---------------------------------------------------------------------- */
@@ -114,6 +118,33 @@ struct index_stats {
 	uint64_t sweeps;                  /* passes ended */
 };
 void index_get_stats(const struct index *index, struct index_stats *stats);
+
+/* ---- Values of a document ------------------------------------------------------------- */
+
+/* Text is not kept; its owner has it. All below are void after the next change. */
+struct field;
+
+enum { FIELD_TAGS_MAX = 65535 };          /* that are kept of one document and field */
+
+/* NULL if no document has had it. */
+struct field *index_find_field(struct index *index, struct span name);
+
+/* False if the document has none, or the field is of another kind. */
+MUST_CHECK bool index_get_number(const struct field *field, uint32_t docid, double *number);
+MUST_CHECK bool index_get_date(const struct field *field, uint32_t docid, int64_t *ms);
+MUST_CHECK bool index_get_place(const struct field *field, uint32_t docid, double *lon, double *lat);
+
+/* The distinct tags of a document, in order of arrival, as ordinals: small numbers that
+ * stand for the tags of one field. Returns how many there are; fills at most `cap`. */
+uint32_t index_get_tags(const struct field *field, uint32_t docid, uint32_t *ordinals, uint32_t cap);
+
+/* Every ordinal is less. */
+uint32_t index_tag_end(const struct field *field);
+
+/* Folded; empty for an ordinal that is not in use. *docs: how many have it, dead ones
+ * included until the sweep meets them. `docs` may be NULL. */
+struct span index_tag_text(
+    const struct index *index, const struct field *field, uint32_t ordinal, uint64_t *docs);
 
 /* ---- Time slices -------------------------------------------------------------------- */
 
@@ -178,6 +209,10 @@ enum search_count {
 	SEARCH_NONE,                      /* no total; the fastest */
 };
 
+/* Every match that is accepted, once, newest first, at most SEARCH_VISIT_MAX a call, during
+ * search_step. `scores` is NULL where nothing scores. The callee must not change the index. */
+typedef void search_visit(void *ctx, const uint32_t *docids, const float *scores, size_t count);
+
 struct search_options {
 	uint64_t    offset, limit;        /* offset + limit <= SEARCH_LIMIT_MAX; 0 0 only counts */
 	struct span sort_field;           /* empty: by score */
@@ -186,6 +221,10 @@ struct search_options {
 	enum search_count count;
 	bool      (*accept)(void *ctx, void *owner);     /* NULL, or a filter such as INKEYS */
 	void       *accept_ctx;
+	search_visit *visit;              /* NULL, or who is shown every match */
+	void       *visit_ctx;
+	const struct span *facets;        /* fields; the search copies what it needs */
+	size_t      facet_count;          /* at most SEARCH_FACETS_MAX */
 };
 
 struct search_hit {
@@ -198,7 +237,9 @@ struct search_hit {
  * (as number if any document has it so, else date, else text). The search copies what it
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
- * ERR_TOOLARGE: LIMIT. ERR_INVALID: the field cannot be sorted by (caption, location). */
+ * ERR_TOOLARGE: LIMIT, facets. ERR_INVALID: the field cannot be sorted by (caption,
+ * location), or counted as a facet (those and title), or a colour is none.
+ * ERR_UNSUPPORTED: a leaf without its provider. */
 MUST_CHECK enum err search_start(struct search **out, struct index *index,
     const struct query *query, const struct search_options *options);
 
@@ -215,6 +256,25 @@ struct search_results {
 
 /* After search_step returned OK. Documents removed since are left out of the hits. */
 void search_get_results(struct search *search, struct search_results *results);
+
+/* The commonest values of facet field `at` over all matches, commonest first, among equals
+ * in order of the value; at most SEARCH_FACET_VALUES. Counts are exact whatever `count`
+ * says. Returns how many; borrowed until search_free or the next change of the index. */
+struct search_facet_value {
+	struct span text;                 /* folded tag; empty for a number or date */
+	double      number;
+	uint64_t    docs;
+};
+size_t search_get_facet(
+    struct search *search, size_t at, const struct search_facet_value **values);
+
+/* What the search did so far. */
+struct search_profile {
+	uint64_t units;                   /* see search_budget */
+	uint64_t blocks_read, blocks_skipped;     /* of postings; skipped by their bounds */
+	uint64_t windows;                 /* of 4096 documents that were looked into */
+};
+void search_get_profile(const struct search *search, struct search_profile *profile);
 
 /* At any time, also before the end. */
 void search_free(struct search *search);

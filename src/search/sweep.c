@@ -15,6 +15,21 @@ bool index_sweep_is_due(const struct index *index)
 	return index->sweep.active || (dead > 0 && dead * 8 >= index->docs.live_count + dead);
 }
 
+/* Drops an empty term, unless somebody holds it or, of a tag, ordinals. */
+static void sweep_drop(struct index *index, struct term *term)
+{
+	if (term->list.count > 0 || term->pins > 0)
+		return;
+	if (term->ordinal != ORDINAL_NONE) {
+		uint32_t id = term_space(term) - 1u;
+		ASSERT(id < index->field_count);
+		if (index->ordinal_users > 0)
+			return;
+		tags_drop_term(&index->fields[id]->tags, term->ordinal);
+	}
+	dict_drop(&index->dict, term);
+}
+
 /* A few runs of one term. */
 static void sweep_term(struct index *index, struct term *term)
 {
@@ -31,8 +46,7 @@ static void sweep_term(struct index *index, struct term *term)
 		return;
 	}
 	term->list.dead = sweep->dead < term->list.count ? sweep->dead : term->list.count;
-	if (term->list.count == 0 && term->pins == 0)
-		dict_drop(&index->dict, term);
+	sweep_drop(index, term);
 	sweep->term++;
 	sweep->run = sweep->dead = 0;
 }

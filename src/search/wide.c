@@ -66,7 +66,7 @@ static enum err wide_add_term(struct search *search, struct node *node, uint32_t
 			wide->has_cursor = false;
 			return OK;
 		}
-		cursor_load(cursor, at, node->mask == FIELD_ANY);
+		cursor_load(cursor, at, node->mask == FIELD_ANY ? PART_DOCIDS : PART_POSITIONS);
 		enum err err = wide_add_run(search, node, cursor);
 		if (err != OK)
 			return err;

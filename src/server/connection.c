@@ -127,6 +127,10 @@ static bool connection_is_drained(const struct connection *connection)
 void connection_send(struct connection *connection)
 {
 	struct session *session = &connection->session;
+	if (session->overflowed) {
+		connection_close(connection);
+		return;
+	}
 	if (session->closing || connection->send_busy)
 		return;
 	if (reply_is_empty(&session->out)) {

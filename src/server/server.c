@@ -2,6 +2,7 @@
 #include "server/connection.h"
 
 #include "commands/commands.h"
+#include "engine/pubsub.h"
 #include "engine/image.h"
 
 enum { SERVER_MAGIC = 0x53455256, TICK_US = 100000, TICKS_PER_SECOND = 10 };
@@ -92,7 +93,8 @@ static void close_idle(struct server *server)
 		at = at->next;
 		if (!connection->session.closing &&
 		    now_us - connection->session.active_us > limit_us &&
-		    list_is_empty(&connection->session.slots))
+		    list_is_empty(&connection->session.slots) &&
+		    !pubsub_listens(&connection->session))
 			connection_close(connection);
 	}
 }

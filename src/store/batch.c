@@ -156,7 +156,8 @@ static void batch_note(struct batch *batch, const struct record *record, bool is
 	if (is_move)
 		return;
 	ASSERT(record->lsn > batch->new_lsn);
-	batch->new_lsn = record->lsn;
+	if ((record->flags & RECORD_CONTINUES) == 0)
+		batch->new_lsn = record->lsn;
 	if (record->sync == SYNC_ALWAYS && batch->always_lsn == 0)
 		batch->always_lsn = record->lsn;
 	if (record->sync == SYNC_EVERYSEC)

@@ -53,7 +53,7 @@ struct batch {
 	uint64_t            offset;           /* in the segment; whole sectors */
 	uint64_t            bytes;            /* so far; whole sectors once closed */
 	uint64_t            first_lsn, last_lsn;      /* of all records; 0: none */
-	uint64_t            new_lsn;          /* largest that is no copy; 0: none */
+	uint64_t            new_lsn;          /* largest that ends a group and is no copy; 0: none */
 	uint64_t            always_lsn;       /* first that waits for the disk; 0: none */
 	uint64_t            recorded_lsn;     /* the durable LSN in its commit block */
 	uint32_t            count;

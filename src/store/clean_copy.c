@@ -35,6 +35,10 @@ bool clean_is_needed(struct cleaner *cleaner)
 		return false;
 	if (header->type == RECORD_PART)
 		return chain_has_part(store, clean_place(cleaner));
+	if (header->type == RECORD_END) {     /* what it ended is on the disk for long */
+		cleaner->done.marks_dropped++;
+		return false;
+	}
 	record_from_view(&cleaner->scan.view, &record);
 	if (record_is_mark(header->type, header->body_bytes)) {
 		bool needed = header->type == RECORD_EXPIRE

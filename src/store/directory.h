@@ -31,6 +31,8 @@ enum {
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
 	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
+	ENTRY_UNSEEN = 256,       /* image: its pixels have not been analysed yet */
+	ENTRY_QUIET_META = 512,   /* image: its metadata record began no version of its own */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };
@@ -160,6 +162,9 @@ struct entry *directory_expire(struct directory *directory, struct entry *entry,
 struct entry *directory_add_meta(struct directory *directory, struct entry *entry, uint64_t hash);
 /* The entry whose deadline is first, if that is <= now_ms; else NULL. */
 struct entry *directory_expired(const struct directory *directory, uint64_t now_ms);
+
+/* One of those with a deadline, by its place in the heap: at < expiry.count. */
+struct entry *directory_expiring(const struct directory *directory, uint32_t at);
 
 /* Calls `each` for the entries of one cursor position; returns the next cursor, 0 at the
  * end. `each` must not change the directory. */

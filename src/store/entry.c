@@ -69,15 +69,21 @@ struct entry_value *entry_value(struct entry *entry)
 	return (struct entry_value *)(void *)entry_payload(entry);
 }
 
+/* The metadata record that began the version; NULL: its body's record did. */
+static struct entry_meta *entry_version_meta(struct entry *entry)
+{
+	return entry->flags & ENTRY_QUIET_META ? NULL : entry_meta(entry);
+}
+
 uint64_t entry_version_lsn(struct entry *entry)
 {
-	const struct entry_meta *meta = entry_meta(entry);
+	const struct entry_meta *meta = entry_version_meta(entry);
 	return meta != NULL ? meta->lsn : entry_image(entry)->body_lsn;
 }
 
 int64_t entry_since_ms(struct entry *entry)
 {
-	const struct entry_meta *meta = entry_meta(entry);
+	const struct entry_meta *meta = entry_version_meta(entry);
 	const struct entry_image *image = entry_image(entry);
 	if (meta != NULL)
 		return (int64_t)meta->since_s * 1000 + meta->since_ms;
@@ -86,7 +92,7 @@ int64_t entry_since_ms(struct entry *entry)
 
 void entry_set_since(struct entry *entry, int64_t time_ms)
 {
-	struct entry_meta *meta = entry_meta(entry);
+	struct entry_meta *meta = entry_version_meta(entry);
 	struct entry_image *image = entry_image(entry);
 	if (meta != NULL) {
 		meta->since_s = (uint32_t)(time_ms / 1000);

@@ -11,11 +11,25 @@ static uint64_t group_bytes(uint32_t records, uint64_t bytes)
 	    8 * (uint64_t)SECTOR;
 }
 
+void group_note(struct store *store, const struct record *record)
+{
+	struct batch *batch = store->streams[TIER_HOT].open;
+	ASSERT(batch != NULL && batch->count > 0);
+	store->in_group = (record->flags & RECORD_CONTINUES) != 0;
+	if (store->group_always == 0 && record->sync == SYNC_ALWAYS)
+		store->group_always = record->lsn;
+	if (store->group_always != 0 &&
+	    (batch->always_lsn == 0 || batch->always_lsn > store->group_always))
+		batch->always_lsn = store->group_always;
+}
+
 enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
 	struct stream *stream = &store->streams[TIER_HOT];
 	uint32_t spares;
+	if (store->in_transaction)
+		return OK;                    /* it made room for this, too */
 	ASSERT(stream->batch_limit == STREAM_BATCHES);
 	if (store->state != OK)
 		return store->state;
@@ -41,6 +55,35 @@ enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodie
 void store_end_group(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
+	if (store->in_transaction)
+		return;
 	ASSERT(store->streams[TIER_HOT].batch_limit == GROUP_BATCHES);
 	store->streams[TIER_HOT].batch_limit = STREAM_BATCHES;
+}
+
+enum err store_begin_transaction(
+    struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes)
+{
+	ASSERT(!store->in_transaction);
+	enum err err = store_begin_group(store, records + 1, bodies, bytes);
+	if (err != OK)
+		return err;
+	store->in_transaction = true;
+	return OK;
+}
+
+void store_end_transaction(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(store->in_transaction);
+	store->in_transaction = false;
+	if (store->in_group) {
+		struct record end = {
+		    .type = RECORD_END,
+		    .sync = store->group_always != 0 ? SYNC_ALWAYS : SYNC_EVERYSEC,
+		};
+		enum err err = store_append(store, &end);
+		ASSERT(err == OK || store->state == ERR_READONLY);
+	}
+	store_end_group(store);
 }

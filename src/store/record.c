@@ -142,6 +142,7 @@ bool record_is_mark(uint8_t type, uint32_t body_bytes)
 	case RECORD_EXPIRE:
 	case RECORD_FLUSH:
 	case RECORD_VOID:
+	case RECORD_END:
 		return true;
 	case RECORD_SETTING:
 		return body_bytes == 0;
@@ -154,5 +155,6 @@ bool record_may_use_reserve(uint8_t type)
 {
 	ASSERT(type < RECORD_TYPE_COUNT);
 	return type == RECORD_DELETE || type == RECORD_EXPIRE || type == RECORD_FLUSH ||
-	    type == RECORD_META || type == RECORD_SETTING || type == RECORD_VOID;
+	    type == RECORD_META || type == RECORD_SETTING || type == RECORD_VOID ||
+	    type == RECORD_END;
 }

@@ -343,7 +343,8 @@ static bool deliver_one(struct recovery *recovery, const struct found *found)
 	struct segment *segment = segment_find(store, found->segment);
 	uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
 	ASSERT(segment != NULL);
-	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID)
+	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID ||
+	    found->type == RECORD_END)
 		return true;
 	bool wait = false;
 	if (found->head && deliver_from_footer(recovery, found, &wait))

@@ -144,8 +144,7 @@ struct store {
 	struct store_id      id;
 	char                *dir[TIER_COUNT];
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
-	bool                 opened, closing, closed, direct;
-	bool                 whole;               /* opened, and all that lives is known to live */
+	bool                 opened, closing, closed, direct, whole;      /* whole: all that lives is known */
 	bool                 reclaim_due;         /* a segment may have died */
 	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);
@@ -162,6 +161,8 @@ struct store {
 	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
 	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
+	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
+	bool                 in_group, in_transaction;      /* in_group: the last record continues */
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
 	uint64_t             sync_lsn;            /* store_sync asked up to here */
 	uint64_t             appended_seen;       /* appended_bytes at the last tick */
@@ -254,6 +255,9 @@ MUST_CHECK enum err stream_next_segment(struct stream *stream, uint32_t keep);
 void stream_end_segment(struct stream *stream);
 
 /* ---- commit.c: batches to the disk ---- */
+/* A record was appended. A batch that holds the end of a group keeps back the durability of the
+ * whole of it (group.c). */
+void group_note(struct store *store, const struct record *record);
 void commit_pump(struct stream *stream);
 void commit_advance(struct stream *stream);
 /* Something was written, or proven to be: acknowledge, and go on. */

@@ -225,7 +225,7 @@ static enum err store_check_record(const struct store *store, const struct recor
 		return ERR_CLOSED;
 	if (store->state == ERR_READONLY)
 		return ERR_READONLY;
-	ASSERT(record->type > 0 && record->type < RECORD_PART);
+	ASSERT(record->type > 0 && (record->type < RECORD_PART || record->type == RECORD_END));
 	ASSERT(record->body == NULL || body_is_full(record->body));
 	ASSERT(record->body == NULL || record->value.len == 0);
 	if (record->key.len > KEY_BYTES_MAX || record->meta.len > META_BYTES_MAX)
@@ -310,6 +310,10 @@ enum err store_append(struct store *store, struct record *record)
 	record->lsn = store->next_lsn;
 	record->time_ms = io_wall_ms(store->io);
 	record->place = (struct place){0};
+	if (store->in_transaction)
+		record->flags |= RECORD_CONTINUES;
+	if (!store->in_group)
+		store->group_always = 0;
 	if (store_wants_chain(store, record))
 		err = chain_append(store, record);
 	else
@@ -317,6 +321,7 @@ enum err store_append(struct store *store, struct record *record)
 	if (err != OK)
 		return err;
 	store->next_lsn = record->lsn + 1;
+	group_note(store, record);
 	if (store->first_always == 0) {
 		if (record->sync == SYNC_ALWAYS)
 			store->first_always = record->lsn;

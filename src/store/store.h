@@ -44,6 +44,7 @@ enum record_type {
 	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
+	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
 	RECORD_TYPE_COUNT
 };
 
@@ -106,14 +107,12 @@ struct store_events {
 	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
 	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
 	void (*load_begin)(void *ctx, const struct store_load *load);
-	/* One chunk as it was handed over; the sets behind those of databases come first, then the
-	 * settings. ERR_CORRUPT: this checkpoint is of no use. */
+	/* One chunk as it was handed over: first those of no database, then the settings, then the
+	 * rest. ERR_CORRUPT: this checkpoint is of no use. */
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
-	/* Before a record of this key is told, its chunk is loaded. */
 	uint64_t (*key_hash)(void *ctx, uint8_t db, struct span key);
-	/* After opened(): more chunks are there; or all that can be had. */
-	void (*loaded)(void *ctx, bool all);
+	void (*loaded)(void *ctx, bool all);    /* after opened(): more chunks are there; or all */
 	/* Memory is to be emptied, without a word to the store: recovery begins anew. */
 	void (*load_reset)(void *ctx);
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
@@ -140,8 +139,7 @@ struct store_options {
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
-	uint64_t    load_bytes_first;       /* a checkpoint with more in its chunks is loaded after
-	                                       opened(); 0: none is */
+	uint64_t    load_bytes_first;       /* larger checkpoints are loaded after opened(); 0: none */
 	bool        from_log;               /* checkpoints are not used, and removed: they may know too
 	                                       much */
 	struct body_pool *pool;             /* where image bodies are read into */
@@ -176,6 +174,11 @@ void store_expect(struct store *store, uint64_t bytes);
  * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
 MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_group(struct store *store);
+/* The same where nobody knows how many records will come: whatever is appended up to
+ * store_end_transaction is one group, also what has groups of its own. Bounds as above. */
+MUST_CHECK enum err store_begin_transaction(
+    struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
+void store_end_transaction(struct store *store);
 /* So much waits for the disk, or for a segment being made, that an append of ordinary size may
  * be refused with ERR_OVERLOADED. False when waiting would not help (disk full, read-only). */
 bool store_is_pressed(const struct store *store);

@@ -1,8 +1,9 @@
 /* tests/fuzz/fuzz_worker_reply.c: any behaviour of a worker program, in the simulated machine.
  *
  * The input is a script for the worker: each step is a byte that says what, and bytes that say
- * how. Whatever it does, every job ends exactly once, with an image that was ordered or with
- * an error and a reason, and nothing is left behind.
+ * how. Whatever it does, every job ends exactly once, with what was ordered (an image, or in the
+ * second job, which is one of the background, an analysis) or with an error and a reason, and
+ * nothing is left behind.
  */
 #include "image/probe.h"
 #include "image/process.h"
@@ -32,6 +33,17 @@ static const struct transform_plan plan = {
     .width = 3,
     .height = 2,
     .target_format = IMAGE_BMP,
+};
+
+static const struct transform_plan analysis_plan = {
+    .version = TRANSFORM_VERSION,
+    .source_format = IMAGE_PNG,
+    .source_width = 3,
+    .source_height = 3,
+    .width = ANALYSIS_SIDE,
+    .height = ANALYSIS_SIDE,
+    .target_format = IMAGE_PNG,
+    .task = TASK_ANALYSE,
 };
 
 /* A bitmap of 3 x 2: the smallest format to write by hand. */
@@ -84,6 +96,17 @@ static void answer(struct script *script)
 		result.result.why_bytes = how;
 	}
 	memcpy(script->arena + WORKER_NOTE_BYTES, good, sizeof(good));
+	if (how % 8 == 6) {
+		struct image_analysis analysis = {.version = ANALYSIS_VERSION,
+		    .state = ANALYSIS_DONE, .quality = 70, .palette_count = how / 8 % 8,
+		    .placeholder_bytes = how / 4};
+		for (unsigned i = 0; i < PALETTE_MAX; i++)
+			analysis.palette[i].percent = (uint8_t)(40 - how / 16 * i);
+		memcpy(script->arena + WORKER_NOTE_BYTES, &analysis, sizeof(analysis));
+		result.result.bytes = sizeof(analysis);
+		result.result.width = result.result.height = ANALYSIS_SIDE;
+		result.result.format = IMAGE_PNG;
+	}
 	say(script, result);
 }
 
@@ -142,8 +165,17 @@ static void job_done(struct worker_job *job, enum err err)
 	script->ended++;
 	expect((err == OK) == (job->result != NULL));
 	expect(err == OK || job->why[0] != 0);
-	if (err == OK)
+	if (err == OK && job->plan.task == TASK_ANALYSE) {
+		struct image_analysis analysis;
+		struct buf kept = {0};
+		expect(job->result->len == sizeof(analysis));
+		memcpy(&analysis, job->result->ptr, sizeof(analysis));
+		analysis_encode(&analysis, &kept);
+		expect(analysis_decode(buf_span(&kept), &analysis) == OK);
+		buf_fini(&kept);
+	} else if (err == OK) {
 		expect(image_sniff(body_span(job->result)) == IMAGE_BMP);
+	}
 	body_unref(job->result);
 }
 
@@ -186,7 +218,8 @@ static void run(
 	body_advance(source, 10);
 	for (unsigned i = 0; i < JOBS; i++) {
 		jobs[i] = (struct worker_job){
-		    .source = source, .plan = plan, .done = job_done, .ctx = script};
+		    .source = source, .plan = i == 1 ? analysis_plan : plan, .background = i == 1,
+		    .done = job_done, .ctx = script};
 		expect(worker_pool_submit(pool, &jobs[i]) == OK);
 	}
 	unsigned pass = 0;

@@ -153,6 +153,10 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		if (value->kind == SHADOW_IMAGE)
 			value->title = op->content;
 		break;
+	case DO_EXEC:
+		*value = string;
+		*other = (struct shadow_value){.kind = SHADOW_IMAGE, .content = op->content2};
+		break;
 	case DO_RESTORE:
 		other = value;
 		if (shadow->moments[op->moment].state.keys[op->key].kind == SHADOW_IMAGE)
@@ -165,6 +169,19 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 	remember(shadow, other);
 }
 
+/* A string and an image, in one transaction. */
+static void exec_write(struct shadow *shadow, const struct shadow_op *op, struct buf *out)
+{
+	put_head(out, 1, "MULTI");
+	put_head(out, 3, "SET");
+	put_key(shadow, out, op->key);
+	put_content(shadow, out, op->content, false);
+	put_head(out, 3, "IMG.PUT");
+	put_key(shadow, out, op->other);
+	put_content(shadow, out, op->content2, true);
+	put_head(out, 1, "EXEC");
+}
+
 static void op_write(struct shadow *shadow, const struct shadow_op *op, struct buf *out)
 {
 	static const struct { const char *name; uint32_t words; } verbs[] = {
@@ -172,6 +189,10 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 	    [DO_MSET] = {"MSET", 5}, [DO_RENAME] = {"RENAME", 3}, [DO_PUT] = {"IMG.PUT", 3},
 	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_RESTORE] = {"IMG.RESTORE", 5}, [DO_TIER] = {"IMG.TIER", 4}};
 	char title[32];
+	if (op->verb == DO_EXEC) {
+		exec_write(shadow, op, out);
+		return;
+	}
 	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
 	if (op->verb == DO_TIER) {
 		put_word(out, SPAN_LIT("SET"));
@@ -216,6 +237,8 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		/* A few images, alike for all clients, so that bytes are shared all the time. */
 		if (op->verb == DO_PUT)
 			op->content = 1 + random_below(random, IMAGES);
+		if (op->verb == DO_EXEC)
+			op->content2 = 1 + random_below(random, IMAGES);
 		/* Appended pieces are all alike, so that it does not matter which were refused. */
 		if (op->verb == DO_APPEND)
 			op->content = append_content(shadow);
@@ -223,6 +246,7 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		op_apply(shadow, op, &state);
 	}
 	shadow->pending = count;
+	shadow->exec_replies = 0;
 }
 
 /* ---- Answers ---- */
@@ -254,6 +278,35 @@ static bool begins_with(struct span text, const char *start)
 	return span_equal(span_slice(text, 0, strlen(start)), span_text(start));
 }
 
+/* One of the replies to a transaction: OK, QUEUED twice, an array of two, and these. False:
+ * more are to come. An element that is refused for want of room must not be. */
+static bool exec_answered(struct shadow *shadow, char *kind, struct span *content)
+{
+	enum { HEADER = 3, REPLIES = 6 };
+	uint32_t at = shadow->exec_replies++;
+	if (at == 0)
+		shadow->exec_unsafe = false;
+	if (at < HEADER && *kind == '-') {        /* shares a slot with one whose record was lost */
+		ASSERT(begins_with(*content, "READONLY"));
+		shadow->exec_unsafe = true;
+		return false;
+	}
+	if (at == HEADER && *kind == '-') {
+		shadow->exec_replies = 0;     /* refused as a whole */
+		return true;
+	}
+	if (at > HEADER && *kind == '-') {
+		ASSERT(begins_with(*content, "READONLY"));
+		shadow->exec_unsafe = true;
+	}
+	if (at + 1 < REPLIES)
+		return false;
+	shadow->exec_replies = 0;
+	*kind = shadow->exec_unsafe ? '-' : '+';
+	*content = shadow->exec_unsafe ? SPAN_LIT("READONLY") : SPAN_LIT("OK");
+	return true;
+}
+
 void shadow_answered(struct shadow *shadow, struct buf *in)
 {
 	char kind;
@@ -262,6 +315,10 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	while (shadow->uncertain < shadow->pending &&
 	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		uint32_t at = shadow->uncertain;
+		if (shadow->ops[at].verb == DO_EXEC && !exec_answered(shadow, &kind, &content)) {
+			buf_consume(in, len);
+			continue;
+		}
 		/* The disk failed for good under a waiting command: it may have come through. */
 		if (kind == '-' && begins_with(content, "READONLY")) {
 			shadow->uncertain++;

@@ -23,7 +23,9 @@ struct shadow_state {
 	struct shadow_value keys[SHADOW_KEYS];
 };
 
-enum shadow_verb { DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_TIER };
+enum shadow_verb {
+	DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_EXEC, DO_TIER
+};
 
 struct shadow_op {
 	uint8_t  verb, key, other;
@@ -52,6 +54,8 @@ struct shadow {
 	struct shadow_op    ops[SHADOW_PENDING];          /* under way */
 	uint32_t            pending, uncertain;           /* uncertain: answered -READONLY; the first */
 	struct shadow_seen  seen[SHADOW_KEYS];
+	uint32_t            exec_replies;                 /* had of the EXEC at hand, */
+	bool                exec_unsafe;                  /* one of them -READONLY */
 	uint32_t            token;                        /* of the answers to shadow_ask */
 	struct shadow_moment moments[SHADOW_MOMENTS];
 	uint32_t            moment_count;

@@ -41,7 +41,7 @@ static size_t word_text(int word, char *out)
 }
 
 /* "tag3" or "big tag4". */
-static size_t tag_text(int tag, char *out)
+size_t model_tag_text(int tag, char *out)
 {
 	return (size_t)sprintf(out, tag % 2 == 0 ? "big tag%d" : "tag%d", tag);
 }
@@ -108,7 +108,7 @@ struct model_doc *model_add(struct model *model, struct index *index)
 	for (uint32_t i = 0; i < doc->tag_count; i++)
 		fields[count++] = (struct search_field){.name = SPAN_LIT("tags"),
 		    .kind = SEARCH_TAG,
-		    .text = span_of(tags[i], tag_text(doc->tags[i], tags[i]))};
+		    .text = span_of(tags[i], model_tag_text(doc->tags[i], tags[i]))};
 	if (doc->camera >= 0)
 		fields[count++] = (struct search_field){.name = SPAN_LIT("camera"),
 		    .kind = SEARCH_TAG,
@@ -309,7 +309,7 @@ static void print_leaf(const struct model_node *node, struct buf *out)
 		break;
 	case M_TAG:
 		for (int i = 0; i < node->item_count; i++) {
-			text[tag_text(node->items[i], text)] = 0;
+			text[model_tag_text(node->items[i], text)] = 0;
 			if (node->prefix[i])
 				text[3] = 0;
 			buf_printf(out, "%s%s%s", i == 0 ? "@tags:{" : "|", text,
@@ -484,9 +484,9 @@ static bool has_tag(const struct model_doc *doc, const struct model_node *node)
 {
 	char have[32], want[32];
 	for (uint32_t i = 0; i < doc->tag_count; i++) {
-		have[tag_text(doc->tags[i], have)] = 0;
+		have[model_tag_text(doc->tags[i], have)] = 0;
 		for (int j = 0; j < node->item_count; j++) {
-			want[tag_text(node->items[j], want)] = 0;
+			want[model_tag_text(node->items[j], want)] = 0;
 			if (node->prefix[j] ? strncmp(have, want, 3) == 0 : strcmp(have, want) == 0)
 				return true;
 		}

@@ -64,6 +64,8 @@ bool model_remove(struct model *model, struct index *index);
 void model_query_random(struct model *model, struct model_query *query);
 void model_query_print(const struct model_query *query, struct buf *out);
 
+size_t model_tag_text(int tag, char *out);
+
 struct model_hit {
 	const struct model_doc *doc;
 	double score;

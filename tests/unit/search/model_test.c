@@ -14,7 +14,8 @@ struct fixture {
 	struct buf       text;
 	struct model_query query;
 	struct model_hit *hits;
-	uint32_t         hit_count;
+	uint32_t         hit_count, seen;
+	bool             odd_only;
 };
 
 static const struct search_budget endless = {0};
@@ -133,10 +134,108 @@ static void check_total(struct fixture *f, const struct search_results *results)
 		cr_assert_leq(results->total, f->hit_count);
 }
 
+/* ---- Facets, visitors -------------------------------------------------------------------- */
+
+static void see(void *ctx, const uint32_t *docids, const float *scores, size_t count)
+{
+	struct fixture *f = ctx;
+	for (size_t i = 0; i < count; i++) {
+		cr_assert_lt(f->seen, f->hit_count, "more are shown than match");
+		const struct model_hit *truth = &f->hits[f->seen++];     /* newest first */
+		cr_assert_eq(docids[i], truth->doc->docid, "%.*s", (int)f->text.len,
+		    (char *)f->text.ptr);
+		if (scores != NULL)
+			cr_assert(near(truth->score, scores[i]));
+		cr_assert(!f->odd_only || docids[i] % 2 == 1);
+	}
+}
+
+static bool is_odd(void *ctx, void *owner)
+{
+	const struct fixture *f = ctx;
+	return f->model.docs[(uintptr_t)owner - 1].docid % 2 == 1;
+}
+
+static bool doc_has_tag(const struct model_doc *doc, const char *text)
+{
+	char own[32];
+	for (uint32_t i = 0; i < doc->tag_count; i++) {
+		own[model_tag_text(doc->tags[i], own)] = 0;
+		if (strcmp(own, text) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* How many hits have the value; tags and widths. */
+static uint64_t facet_truth(const struct fixture *f, size_t at,
+    const struct search_facet_value *value)
+{
+	uint64_t docs = 0;
+	char text[64] = {0};
+	memcpy(text, value->text.ptr == NULL ? (const void *)"" : value->text.ptr, value->text.len);
+	for (uint32_t i = 0; i < f->hit_count; i++)
+		docs += at == 0 ? doc_has_tag(f->hits[i].doc, text)
+		                : f->hits[i].doc->width == (int)value->number;
+	return docs;
+}
+
+static void check_facets(struct fixture *f, struct search *search)
+{
+	for (size_t at = 0; at < 2; at++) {
+		const struct search_facet_value *values;
+		size_t count = search_get_facet(search, at, &values);
+		uint64_t sum = 0, all = 0;
+		cr_assert_leq(count, SEARCH_FACET_VALUES);
+		for (size_t i = 0; i < count; i++) {
+			cr_assert_eq(values[i].docs, facet_truth(f, at, &values[i]), "%.*s",
+			    (int)f->text.len, (char *)f->text.ptr);
+			cr_assert(i == 0 || values[i].docs <= values[i - 1].docs);
+			sum += values[i].docs;
+		}
+		for (uint32_t i = 0; i < f->hit_count; i++)
+			all += f->hits[i].doc->width >= 0;
+		cr_assert(at == 0 || count == SEARCH_FACET_VALUES || sum == all);
+	}
+}
+
+static void keep_odd(struct fixture *f)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < f->hit_count; i++)
+		if (f->hits[i].doc->docid % 2 == 1)
+			f->hits[kept++] = f->hits[i];
+	f->hit_count = kept;
+}
+
+static void check_shown(struct fixture *f, uint64_t units)
+{
+	static const struct span fields[] = {SPAN_LIT("tags"), SPAN_LIT("width")};
+	struct search_results results;
+	struct search_options options = {.limit = 10, .facets = fields, .facet_count = 2,
+	    .visit = see, .visit_ctx = f};
+	f->odd_only = random_below(&f->model.random, 2) == 0;
+	if (f->odd_only) {
+		keep_odd(f);
+		options.accept = is_odd;
+		options.accept_ctx = f;
+	}
+	f->seen = 0;
+	struct search *search = run(f, &options, units);
+	cr_assert_eq(f->seen, f->hit_count);
+	search_get_results(search, &results);
+	cr_assert(results.total_is_exact);
+	check_total(f, &results);
+	check_facets(f, search);
+	search_free(search);
+}
+
 static void check_query(struct fixture *f, uint64_t units)
 {
 	struct search_options options = {.limit = 10, .count = SEARCH_EXACT};
 	struct search_results results;
+	random_query(f);
+	check_shown(f, units);
 	random_query(f);
 	struct search *search = run(f, &options, units);
 	search_get_results(search, &results);

@@ -256,7 +256,7 @@ Test(query, what_comes_later_is_named)
 	refuse("%fuzzy%", ERR_UNSUPPORTED, "Fuzzy matching (%) is not supported");
 	refuse("@title:%fuzzy%", ERR_UNSUPPORTED, "Fuzzy matching (%) is not supported");
 	refuse("\"a b\"=>{$slop:1}", ERR_UNSUPPORTED, "Query attributes (=>) are not supported");
-	refuse("@phash:[00ff 3]", ERR_UNSUPPORTED, "Search by @phash is not supported");
+	refuse("@phash:[00ff 3]", ERR_INVALID, "A perceptual hash is 64 hexadecimal digits");
 	refuse("*suffix", ERR_UNSUPPORTED, "Suffix and infix matching is not supported");
 	refuse("@tags:{*at}", ERR_UNSUPPORTED, "Suffix and infix matching is not supported");
 	refuse("w'ab?'", ERR_UNSUPPORTED, "Wildcard matching is not supported");

@@ -1,0 +1,279 @@
+/* commands/multi.c: MULTI, EXEC, DISCARD, WATCH and UNWATCH.
+ *
+ * After MULTI, dispatch.c hands every command to multi_queue. EXEC first makes sure that
+ * nothing can stop the queued commands half way: what they need from the disk is in memory,
+ * and the log has room for the most that they can write. Then they run one after another,
+ * without the loop in between, and their records are one group: a restart shows all of them
+ * or none. Replies need no gathering: EXEC writes the header of an array, and the commands'
+ * own replies, in their order, are its elements, also those that wait for a disk or a worker.
+ */
+#include "commands/handlers.h"
+
+#include "base/arith.h"
+#include "base/number.h"
+#include "engine/internal.h"
+
+static struct transaction *open_transaction(const struct call *call)
+{
+	struct transaction *transaction = call->session->transaction;
+	return transaction != NULL && transaction->is_open ? transaction : NULL;
+}
+
+void cmd_multi(struct call *call)
+{
+	if (open_transaction(call) != NULL) {
+		call_error(call, "ERR MULTI calls can not be nested");
+		return;
+	}
+	session_transaction(call->session)->is_open = true;
+	reply_ok(call->reply);
+}
+
+void cmd_discard(struct call *call)
+{
+	if (open_transaction(call) == NULL) {
+		call_error(call, "ERR DISCARD without MULTI");
+		return;
+	}
+	transaction_drop(call->session);
+	reply_ok(call->reply);
+}
+
+void cmd_watch(struct call *call)
+{
+	if (open_transaction(call) != NULL) {
+		call_error(call, "ERR WATCH inside MULTI is not allowed");
+		return;
+	}
+	/* Once something watched has changed, EXEC fails whatever else is watched. */
+	const struct transaction *transaction = call->session->transaction;
+	for (uint32_t i = 1; i < call->argc; i++)
+		if (transaction == NULL || !transaction->is_stale)
+			transaction_watch(call, call->argv[i]);
+	reply_ok(call->reply);
+}
+
+void cmd_unwatch(struct call *call)
+{
+	/* Inside EXEC there is nothing left to watch for, and the queue is in use. */
+	if (!call->engine->in_exec)
+		transaction_drop(call->session);
+	reply_ok(call->reply);
+}
+
+void multi_queue(struct call *call)
+{
+	struct transaction *transaction = open_transaction(call);
+	ASSERT(transaction != NULL);
+	if (!command_is_allowed(call)) {
+		transaction->is_refused = true;
+		return;
+	}
+	if (call->command->flags & CMD_NO_MULTI) {
+		transaction->is_refused = true;
+		call_error(call, "ERR Command not allowed inside a transaction");
+		return;
+	}
+	if (transaction_queue(call) != OK) {
+		transaction->is_refused = true;
+		call_error(call, "TOOLARGE client-query-buffer-limit bounds what MULTI may queue");
+		return;
+	}
+	reply_status(call->reply, "QUEUED");
+}
+
+/* ---- EXEC ---- */
+
+/* The most that the queued commands can append. */
+struct bounds {
+	struct call *call;                /* EXEC, with words of a queued command in turn */
+	const struct transaction *transaction;
+	uint64_t     value_max;           /* longest value, or metadata, before the first of them */
+	uint32_t     records, bodies;
+	uint64_t     bytes;
+	enum err     err;
+	uint8_t      db;                  /* selected when the command at hand runs */
+};
+
+static struct entry *bounds_entry(struct bounds *bounds, struct span key)
+{
+	struct directory *directory = &bounds->call->engine->directories[bounds->db];
+	return directory_find(directory, key, directory_hash(directory, key));
+}
+
+static void bounds_image(struct bounds *bounds, struct entry *entry)
+{
+	struct image_ref ref;
+	struct body *body;
+	image_ref_of(bounds->call->engine, entry, &ref);
+	bounds->err = call_metadata(bounds->call, &ref, &body);
+	if (bounds->err != OK)
+		return;
+	bounds->value_max = max_u64(bounds->value_max, body->len);
+	body_unref(body);
+}
+
+struct bounds_walk {
+	struct bounds *bounds;
+	const struct request *request;
+	unsigned flags;
+};
+
+static void bounds_key(void *ctx, uint32_t at)
+{
+	struct bounds_walk *walk = ctx;
+	struct bounds *bounds = walk->bounds;
+	if (bounds->err != OK)
+		return;
+	struct entry *entry = bounds_entry(bounds, walk->request->argv[at]);
+	if (entry == NULL)
+		return;
+	if (entry->type == ENTRY_STRING)
+		bounds->value_max = max_u64(bounds->value_max, entry_string(entry).len);
+	else if (walk->flags & CMD_NEEDS_META)
+		bounds_image(bounds, entry);
+}
+
+static const struct command *bounds_next(
+    struct bounds *bounds, uint32_t at, struct request *request)
+{
+	int64_t number;
+	struct engine *engine = bounds->call->engine;
+	parked_request(bounds->transaction->queue[at], request);
+	const struct command *command = command_find(engine, request->argv, request->argc);
+	ASSERT(command != NULL);
+	if (command->run == cmd_select && number_parse_i64(request->argv[1], &number) &&
+	    number >= 0 && number < DATABASE_COUNT)
+		bounds->db = (uint8_t)number;
+	return command;
+}
+
+/* The longest value there is now; ERR_AGAIN: metadata is being read. */
+static enum err bounds_values(struct bounds *bounds)
+{
+	struct request request;
+	int64_t offset;
+	uint64_t reach = 0;
+	for (uint32_t i = 0; i < bounds->transaction->count && bounds->err == OK; i++) {
+		const struct command *command = bounds_next(bounds, i, &request);
+		if ((command->flags & CMD_GROWS) == 0)
+			continue;
+		struct bounds_walk walk = {bounds, &request, command->flags};
+		(void)command_keys(command, request.argc, bounds_key, &walk);
+		if (command->run == cmd_setrange && number_parse_i64(request.argv[2], &offset) &&
+		    offset > 0)
+			reach = max_u64(reach, (uint64_t)offset);
+	}
+	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;
+	return bounds->err;
+}
+
+static void bounds_add(struct bounds *bounds)
+{
+	enum { SMALL = 512, META_OWN = 8 << 10 };       /* numbers as text; what a header tells */
+	struct request request;
+	for (uint32_t i = 0; i < bounds->transaction->count; i++) {
+		const struct command *command = bounds_next(bounds, i, &request);
+		bounds->records += 2 * request.argc + 2;
+		bounds->bytes += SMALL;
+		bounds->bytes += (command->acl & ACL_IMAGE) ? META_OWN : 0;
+		for (uint32_t k = 0; k < request.argc; k++) {
+			bounds->bytes += 2 * request.argv[k].len;
+			bounds->bodies += request.argv[k].len > BODY_INLINE_MAX;
+		}
+		if ((command->flags & CMD_GROWS) == 0)
+			continue;
+		bounds->bytes += bounds->value_max;
+		bounds->bodies += bounds->value_max > BODY_INLINE_MAX;
+	}
+}
+
+static unsigned exec_flags(const struct transaction *transaction, const struct engine *engine)
+{
+	unsigned flags = 0;
+	struct request request;
+	for (uint32_t i = 0; i < transaction->count; i++) {
+		parked_request(transaction->queue[i], &request);
+		const struct command *command = command_find(engine, request.argv, request.argc);
+		flags |= command->flags;
+	}
+	return flags;
+}
+
+/* OK, or why nothing may run; ERR_AGAIN: the call was parked. */
+static enum err exec_begin(struct call *call, struct transaction *transaction)
+{
+	struct bounds bounds = {.call = call, .transaction = transaction, .db = call->session->db};
+	unsigned flags = exec_flags(transaction, call->engine);
+	if ((flags & CMD_DENYOOM) && !engine_make_room(call->engine))
+		return ERR_MEMORY;
+	if (!(flags & CMD_WRITE))
+		return OK;
+	if (transaction->loads > 2 * transaction->count + 16)
+		return ERR_OVERLOADED;        /* meta-memory does not hold it all at once */
+	enum err err = bounds_values(&bounds);
+	transaction->loads += err == ERR_AGAIN;
+	if (err != OK)
+		return err;
+	bounds.db = call->session->db;
+	bounds_add(&bounds);
+	err = store_begin_transaction(
+	    call->engine->store, bounds.records, bounds.bodies, bounds.bytes);
+	if (err == ERR_OVERLOADED && call->may_wait && call_wait_for_store(call))
+		return ERR_AGAIN;
+	transaction->writes = err == OK;
+	return err;
+}
+
+void cmd_exec(struct call *call)
+{
+	char text[320];
+	struct transaction *transaction = open_transaction(call);
+	if (transaction == NULL) {
+		call_error(call, "ERR EXEC without MULTI");
+		return;
+	}
+	if (transaction->is_refused) {
+		transaction_drop(call->session);
+		call_error(call, "EXECABORT Transaction discarded because of previous errors.");
+		return;
+	}
+	if (transaction_is_stale(call->session)) {
+		transaction_drop(call->session);
+		reply_null_array(call->reply);
+		return;
+	}
+	call->may_wait = true;
+	enum err err = exec_begin(call, transaction);
+	if (call->parked)
+		return;
+	if (err != OK) {
+		transaction_drop(call->session);
+		if (err == ERR_MEMORY)
+			snprintf(text, sizeof(text), "%s", REPLY_OOM);
+		else
+			error_text(err, (struct span){0}, text, sizeof(text));
+		call_error(call, "EXECABORT Transaction discarded because of: %s", text);
+		return;
+	}
+	reply_array(call->reply, transaction->count);
+	transaction->may_run = true;
+}
+
+void exec_run(struct session *session, void (*execute)(struct session *, const struct request *))
+{
+	struct engine *engine = session->engine;
+	struct transaction *transaction = session->transaction;
+	struct request request;
+	ASSERT(transaction->may_run && !engine->in_exec);
+	engine->in_exec = true;
+	session->new_slot = true;
+	for (uint32_t i = 0; i < transaction->count; i++) {
+		parked_request(transaction->queue[i], &request);
+		execute(session, &request);
+	}
+	engine->in_exec = false;
+	if (transaction->writes)
+		store_end_transaction(engine->store);
+	transaction_drop(session);
+}

@@ -1,0 +1,41 @@
+/* engine/observe.h: what is kept of slow commands, latency spikes and errors, for SLOWLOG,
+ * LATENCY and INFO. */
+#pragma once
+#include "base/span.h"
+#include "io/io.h"
+
+enum { SESSION_TEXT_MAX = 128 };
+
+struct engine;
+struct call;
+
+struct slow_entry {
+	uint64_t    id, duration_us;
+	int64_t     time_s;
+	uint32_t    argc;
+	struct span argv[16];             /* copies, cut as Redis cuts them */
+	char        address[IO_ADDRESS_MAX], name[SESSION_TEXT_MAX];
+	uint64_t    bytes;                /* allocated */
+};
+
+struct error_count {
+	char     code[24];
+	uint64_t count;
+};
+
+/* LATENCY: spikes of one event, newest last. */
+enum { LATENCY_SAMPLES = 160 };
+struct latency_event {
+	char     name[24];                /* empty: free */
+	uint32_t max_ms;
+	uint32_t count;                   /* samples ever; the last LATENCY_SAMPLES are kept */
+	struct { uint32_t time_s, ms; } samples[LATENCY_SAMPLES];
+};
+
+void slowlog_note(struct engine *engine, const struct call *call, uint64_t duration_us);
+void slowlog_clear(struct engine *engine);
+const struct slow_entry *slowlog_from_newest(
+    const struct engine *engine, uint32_t skip); /* NULL at the end */
+/* Keeps a sample if `duration_us` reaches latency-monitor-threshold. */
+void latency_note(struct engine *engine, const char *event, uint64_t duration_us);
+uint32_t latency_reset(struct engine *engine, struct span event);     /* empty: all */
