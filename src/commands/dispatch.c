@@ -4,6 +4,7 @@
 
 #include "commands/handlers.h"
 #include "engine/evict.h"
+#include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
 
@@ -182,6 +183,49 @@ bool command_is_allowed(struct call *call)
 	return true;
 }
 
+struct key_check {
+	struct call *call;
+	uint32_t     keys;
+	bool         waits;
+};
+
+static void key_check(void *ctx, uint32_t at)
+{
+	struct key_check *check = ctx;
+	check->keys++;
+	check->waits |= call_needs_key(check->call, check->call->argv[at]);
+}
+
+/* While not all is loaded: is what this command needs? False: it waits, or was refused. */
+static bool command_has_keys(struct call *call)
+{
+	struct key_check check = {.call = call};
+	const struct command *command = call->command;
+	bool all = (command->flags & (CMD_WHOLE | CMD_INDEX)) != 0;
+	if (call->engine->in_exec || (!all && (command->flags & CMD_LOADING) != 0))
+		return true;
+	(void)command_keys(command, call->argc, key_check, &check);
+	if (call->failed)
+		return false;
+	if (check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0)
+		all = true;
+	if (all || check.waits)
+		call_wait_for_load(call, all);
+	return !all && !check.waits;
+}
+
+/* After a start from a checkpoint, documents are made again in the background. */
+static bool index_is_made(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	uint8_t db = call->session->db;
+	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+		return true;
+	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
+	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);
+	return false;
+}
+
 static void command_run(struct call *call)
 {
 	if (!command_is_allowed(call)) {
@@ -191,6 +235,10 @@ static void command_run(struct call *call)
 	}
 	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&
 	    call_is_paused(call, call->command->flags & (CMD_WRITE | CMD_MAY_WRITE)))
+		return;
+	if (UNLIKELY(call->engine->partly) && !command_has_keys(call))
+		return;
+	if ((call->command->flags & CMD_INDEX) != 0 && !index_is_made(call))
 		return;
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;

@@ -12,6 +12,7 @@
 #define N CMD_NO_AUTH
 #define C CMD_CONTAINER
 #define NS CMD_NOSCRIPT
+#define X CMD_INDEX
 #define Q CMD_NOT_QUEUED
 #define NM CMD_NO_MULTI
 #define G CMD_GROWS
@@ -181,7 +182,7 @@ const struct command commands_table[] = {
 	{"help", "pubsub", cmd_help, 2, L, PS, 0, 0, 0, "pubsub", "6.2.0", "", "Returns helpful text about the different subcommands."},
 
 	{"multi", NULL, cmd_multi, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "1.2.0", "", "Starts a transaction."},
-	{"exec", NULL, cmd_exec, 1, L | NS | Q | CMD_SKIP_SLOWLOG | CMD_MAY_WRITE, TX, 0, 0, 0, "transactions", "1.2.0", "", "Executes all commands in a transaction."},
+	{"exec", NULL, cmd_exec, 1, L | NS | Q | CMD_SKIP_SLOWLOG | CMD_MAY_WRITE | CMD_WHOLE, TX, 0, 0, 0, "transactions", "1.2.0", "", "Executes all commands in a transaction."},
 	{"discard", NULL, cmd_discard, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "2.0.0", "", "Discards a transaction."},
 	{"watch", NULL, cmd_watch, -2, F | L | NS | Q, TX, 1, -1, 1, "transactions", "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction."},
 	{"unwatch", NULL, cmd_unwatch, 1, F | L | NS, TX, 0, 0, 0, "transactions", "2.2.0", "", "Forgets about watched keys of a transaction."},
@@ -190,18 +191,18 @@ const struct command commands_table[] = {
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
 	{"img.edit", NULL, cmd_img_edit, -3, W | M | GM, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
-	{"img.search", NULL, cmd_img_search, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
-	{"img.aggregate", NULL, cmd_img_aggregate, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "query [LOAD n @f [AS name]...] [APPLY expr AS name]... [FILTER expr]... [GROUPBY n @f... [REDUCE function n arg... [AS name]]...]... [SORTBY n @f [ASC|DESC]... [MAX n]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...]", "Groups, counts and calculates over the images that a query finds."},
-	{"img.similar", NULL, cmd_img_similar, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [MAXDIST d] [LIMIT offset n] [DIHEDRAL]", "Lists the images that look like one, nearest first, with their distances."},
-	{"img.suggest", NULL, cmd_img_suggest, -2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "prefix [FUZZY] [MAX n] [WITHSCORES]", "Completes words and tags as somebody types them, the most frequent first."},
-	{"ft.search", NULL, cmd_ft_search, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images query [NOCONTENT] [VERBATIM] [NOSTOPWORDS] [WITHSCORES] [FILTER f min max]... [GEOFILTER f lon lat radius unit]... [INKEYS n k...] [INFIELDS n f...] [RETURN n f [AS name]...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...] [DIALECT d]", "Searches the images of the selected database, under the name that RediSearch has for it."},
-	{"ft.aggregate", NULL, cmd_ft_aggregate, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "IMG.AGGREGATE, under the name that RediSearch has for it."},
+	{"img.search", NULL, cmd_img_search, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...]", "Searches the images of the selected database."},
+	{"img.aggregate", NULL, cmd_img_aggregate, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [LOAD n @f [AS name]...] [APPLY expr AS name]... [FILTER expr]... [GROUPBY n @f... [REDUCE function n arg... [AS name]]...]... [SORTBY n @f [ASC|DESC]... [MAX n]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...]", "Groups, counts and calculates over the images that a query finds."},
+	{"img.similar", NULL, cmd_img_similar, -2, R | X, IMG_R, 1, 1, 1, "image", "0.1.0", "key [MAXDIST d] [LIMIT offset n] [DIHEDRAL]", "Lists the images that look like one, nearest first, with their distances."},
+	{"img.suggest", NULL, cmd_img_suggest, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "prefix [FUZZY] [MAX n] [WITHSCORES]", "Completes words and tags as somebody types them, the most frequent first."},
+	{"ft.search", NULL, cmd_ft_search, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query [NOCONTENT] [VERBATIM] [NOSTOPWORDS] [WITHSCORES] [FILTER f min max]... [GEOFILTER f lon lat radius unit]... [INKEYS n k...] [INFIELDS n f...] [RETURN n f [AS name]...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...] [DIALECT d]", "Searches the images of the selected database, under the name that RediSearch has for it."},
+	{"ft.aggregate", NULL, cmd_ft_aggregate, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "IMG.AGGREGATE, under the name that RediSearch has for it."},
 	{"ft.info", NULL, cmd_ft_info, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images", "Returns the fields and figures of the index."},
 	{"ft._list", NULL, cmd_ft_list, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the indexes: there is one, images."},
-	{"ft.tagvals", NULL, cmd_ft_tagvals, 3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images field", "Returns the distinct values of a tag field or attribute."},
+	{"ft.tagvals", NULL, cmd_ft_tagvals, 3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images field", "Returns the distinct values of a tag field or attribute."},
 	{"ft.explain", NULL, cmd_ft_explain, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "Returns the parsed query as a tree."},
-	{"ft.profile", NULL, cmd_ft_profile, -5, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images SEARCH|AGGREGATE [LIMITED] QUERY query ...", "Runs a query and says what it took."},
-	{"ft.sugget", NULL, cmd_ft_sugget, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images prefix [FUZZY] [WITHSCORES] [WITHPAYLOADS] [MAX n]", "IMG.SUGGEST, under the name that RediSearch has for it."},
+	{"ft.profile", NULL, cmd_ft_profile, -5, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images SEARCH|AGGREGATE [LIMITED] QUERY query ...", "Runs a query and says what it took."},
+	{"ft.sugget", NULL, cmd_ft_sugget, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images prefix [FUZZY] [WITHSCORES] [WITHPAYLOADS] [MAX n]", "IMG.SUGGEST, under the name that RediSearch has for it."},
 	{"img.index", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about attributes in the search index."},
 	{"add", "img.index", cmd_index_add, -5, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field TYPE tag|numeric|date|geo|bool [SORTABLE]", "Declares what an attribute is, in the selected database."},
 	{"del", "img.index", cmd_index_del, 3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field", "Takes the declaration of an attribute back; returns 0 if there was none."},

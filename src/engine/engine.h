@@ -70,7 +70,7 @@ struct session {
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
-	struct list    press_link;        /* parked until the store takes more ... */
+	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
 	uint64_t       pressed_us;        /* ... since then; 0: it is not */
 };
 
@@ -234,7 +234,7 @@ struct engine {
 	struct scrub          *scrub;     /* engine/verify.h */
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
-	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct list            pressed, waits, awaiting, awaiting_all;        /* sessions that wait */
 	struct pause           pause;
 	struct list            monitors;  /* sessions that see every command */
 	struct list            watchers;  /* transactions with watched keys, */
@@ -252,7 +252,7 @@ struct engine {
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
+	bool                   loading, closing, corrupt_seen, flush_sessions, no_save, partly;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
