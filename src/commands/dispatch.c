@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "engine/evict.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
 
@@ -173,8 +174,9 @@ bool command_is_allowed(struct call *call)
 		call_error(call, "ERR the server is shutting down");
 		return false;
 	}
-	if ((command->flags & CMD_DENYOOM) && !engine_has_memory(engine)) {
-		call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+	/* The keys of an EXEC were made room for before its first command. */
+	if (!engine->in_exec && !engine_make_room(engine) && (command->flags & CMD_DENYOOM)) {
+		call_error(call, "%s", REPLY_OOM);
 		return false;
 	}
 	return true;

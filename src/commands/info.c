@@ -6,6 +6,7 @@
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
+#include "engine/fields.h"
 #include "engine/image.h"
 #include "engine/internal.h"
 
@@ -98,12 +99,13 @@ static void info_memory(struct engine *engine, struct buf *out)
 	field_human(out, "used_memory_scripts", 0);
 	field_human(out, "maxmemory", engine->settings->maxmemory);
 	buf_printf(out,
-	    "maxmemory_policy:noeviction\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
-	    "mem_not_counted_for_evict:0\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
+	    "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
+	    "mem_not_counted_for_evict:%llu\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
 	    "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
 	    "active_defrag_running:0\r\nlazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+	    settings_word(engine->settings, "maxmemory-policy"),
 	    (double)usage.resident_bytes / (double)(used == 0 ? 1 : used),
-	    (long long)usage.resident_bytes - (long long)used,
+	    (long long)usage.resident_bytes - (long long)used, (ull)engine->memory.store.bytes,
 	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc");
 	buf_printf(out,
 	    "memory_values:%llu\r\nmemory_directory:%llu\r\nmemory_bodies:%llu\r\nmemory_search:%llu\r\n"
@@ -174,10 +176,12 @@ static void info_stats(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
 	    "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
-	    "evicted_keys:0\r\nevicted_clients:0\r\ntotal_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
+	    "evicted_keys:%llu\r\nevicted_clients:0\r\n"
+	    "total_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
 	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
 	    "pubsubshard_channels:%llu\r\nclient_output_buffer_limit_disconnections:%llu\r\n",
-	    (ull)counters->expired_keys, (ull)counters->hits, (ull)counters->misses,
+	    (ull)counters->expired_keys, (ull)counters->evicted_keys, (ull)counters->hits,
+	    (ull)counters->misses,
 	    (ull)pubsub_channels(engine, CHANNEL_PLAIN), (ull)pubsub_channels(engine, CHANNEL_PATTERN),
 	    (ull)pubsub_channels(engine, CHANNEL_SHARD), (ull)counters->output_limit_closes);
 	buf_printf(out,
@@ -399,6 +403,7 @@ static void info_search(struct engine *engine, struct buf *out)
 	    (ull)sum.docs, (ull)sum.docs_deleted, (ull)sum.terms, (ull)sum.postings, (ull)sum.bytes,
 	    (ull)sum.sweeps, (ull)engine->counters.searches, (ull)engine->counters.search_slices,
 	    (ull)engine->counters.search_us_max);
+	fields_info(engine, out);
 }
 
 static void info_tiers(struct engine *engine, struct buf *out)

@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/glob.h"
 #include "base/number.h"
+#include "engine/evict.h"
 #include "engine/pubsub.h"
 
 void cmd_del(struct call *call)
@@ -352,7 +353,10 @@ void cmd_object_encoding(struct call *call)
 
 void cmd_object_freq(struct call *call)
 {
-	if (object_entry(call) != NULL)
+	struct entry *entry = object_entry(call);
+	if (entry != NULL && evict_counts_use(call->engine) && entry->type == ENTRY_STRING)
+		reply_int(call->reply, evict_frequency(call->engine, entry));
+	else if (entry != NULL)
 		call_error(call,
 		    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. "
 		    "Please note that when switching between policies at runtime LRU and LFU data "
@@ -364,6 +368,13 @@ void cmd_object_idletime(struct call *call)
 	struct entry *entry = object_entry(call);
 	if (entry == NULL)
 		return;
+	if (evict_counts_use(call->engine) && entry->type == ENTRY_STRING) {
+		call_error(call,
+		    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
+		    "when switching between policies at runtime LRU and LFU data will take some time to "
+		    "adjust.");
+		return;
+	}
 	int64_t idle_s = (int64_t)(engine_now_ms(call->engine) / 1000) - entry->access_s;
 	reply_int(call->reply, idle_s < 0 ? 0 : idle_s);
 }

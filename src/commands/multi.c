@@ -148,11 +148,32 @@ static const struct command *bounds_next(
 	return command;
 }
 
+/* How long a string may become by an offset among the words, at most. */
+static uint64_t reach_of(const struct command *command, const struct request *request)
+{
+	enum { FIELD_BITS = 64 };
+	int64_t number;
+	uint64_t reach = 0;
+	bool many = command->run == cmd_bitfield;
+	if (!many && command->run != cmd_setrange && command->run != cmd_setbit)
+		return 0;
+	for (uint32_t k = 2; k < (many ? request->argc : 3); k++) {
+		struct span word = request->argv[k];
+		bool scaled = many && word.len > 0 && word.ptr[0] == '#';
+		if (scaled)
+			word = span_slice(word, 1, word.len);
+		if (!number_parse_range(word, 0, UINT32_MAX, &number))
+			continue;
+		uint64_t bits = (uint64_t)number * (scaled ? FIELD_BITS : 1) + FIELD_BITS;
+		reach = max_u64(reach, command->run == cmd_setrange ? (uint64_t)number : bits / 8 + 1);
+	}
+	return reach;
+}
+
 /* The longest value there is now; ERR_AGAIN: metadata is being read. */
 static enum err bounds_values(struct bounds *bounds)
 {
 	struct request request;
-	int64_t offset;
 	uint64_t reach = 0;
 	for (uint32_t i = 0; i < bounds->transaction->count && bounds->err == OK; i++) {
 		const struct command *command = bounds_next(bounds, i, &request);
@@ -160,9 +181,7 @@ static enum err bounds_values(struct bounds *bounds)
 			continue;
 		struct bounds_walk walk = {bounds, &request, command->flags};
 		(void)command_keys(command, request.argc, bounds_key, &walk);
-		if (command->run == cmd_setrange && number_parse_i64(request.argv[2], &offset) &&
-		    offset > 0)
-			reach = max_u64(reach, (uint64_t)offset);
+		reach = max_u64(reach, reach_of(command, &request));
 	}
 	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;
 	return bounds->err;
@@ -188,23 +207,26 @@ static void bounds_add(struct bounds *bounds)
 	}
 }
 
-static bool exec_writes(const struct transaction *transaction, const struct engine *engine)
+static unsigned exec_flags(const struct transaction *transaction, const struct engine *engine)
 {
+	unsigned flags = 0;
 	struct request request;
 	for (uint32_t i = 0; i < transaction->count; i++) {
 		parked_request(transaction->queue[i], &request);
 		const struct command *command = command_find(engine, request.argv, request.argc);
-		if (command->flags & CMD_WRITE)
-			return true;
+		flags |= command->flags;
 	}
-	return false;
+	return flags;
 }
 
 /* OK, or why nothing may run; ERR_AGAIN: the call was parked. */
 static enum err exec_begin(struct call *call, struct transaction *transaction)
 {
 	struct bounds bounds = {.call = call, .transaction = transaction, .db = call->session->db};
-	if (!exec_writes(transaction, call->engine))
+	unsigned flags = exec_flags(transaction, call->engine);
+	if ((flags & CMD_DENYOOM) && !engine_make_room(call->engine))
+		return ERR_MEMORY;
+	if (!(flags & CMD_WRITE))
 		return OK;
 	if (transaction->loads > 2 * transaction->count + 16)
 		return ERR_OVERLOADED;        /* meta-memory does not hold it all at once */
@@ -246,7 +268,10 @@ void cmd_exec(struct call *call)
 		return;
 	if (err != OK) {
 		transaction_drop(call->session);
-		error_text(err, (struct span){0}, text, sizeof(text));
+		if (err == ERR_MEMORY)
+			snprintf(text, sizeof(text), "%s", REPLY_OOM);
+		else
+			error_text(err, (struct span){0}, text, sizeof(text));
 		call_error(call, "EXECABORT Transaction discarded because of: %s", text);
 		return;
 	}

@@ -94,6 +94,8 @@ struct entry *apply_string(
 {
 	bool has_expiry = record->expire_ms != 0;
 	struct entry *entry = target->entry;
+	bool counts = evict_counts_use(engine);
+	uint32_t access = counts ? evict_first_use(engine, entry) : 0;
 	if (entry != NULL && entry->type == ENTRY_STRING && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
@@ -108,6 +110,8 @@ struct entry *apply_string(
 	}
 	entry_value(entry)->place = record->place;
 	entry_stamp(entry, record);
+	if (counts)
+		entry->access_s = access;
 	return entry;
 }
 

@@ -177,8 +177,6 @@ MUST_CHECK enum err call_rename(struct call *call, struct entry *from, struct sp
 MUST_CHECK enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* db: or RECORD_ALL_DBS. */
 MUST_CHECK enum err call_flush(struct call *call, uint8_t db);
-/* May this command that needs memory run? -OOM otherwise. */
-bool engine_has_memory(struct engine *engine);
 uint64_t engine_used_memory(const struct engine *engine);
 
 /* ---- The engine -------------------------------------------------------------------------------- */
@@ -189,7 +187,7 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes;
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys;
 };
 
 struct engine_events {
@@ -217,6 +215,8 @@ struct engine {
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct analyser       *analyser;  /* engine/analysis.h */
+	struct fields         *fields;    /* engine/fields.h */
+	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
@@ -233,6 +233,7 @@ struct engine {
 	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
 	struct list            watchers;  /* transactions with watched keys, */
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
+	struct { uint64_t bytes, lsn; } evicting;    /* that the log may still hold, up to lsn */
 	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
 	struct session        *running;   /* whose command is being executed, or NULL */
 	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */

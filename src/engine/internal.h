@@ -1,6 +1,7 @@
 /* engine/internal.h: what the files of this folder share and nobody else sees. */
 #pragma once
 #include "engine/engine.h"
+#include "engine/evict.h"
 #include "engine/past.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"

@@ -73,8 +73,12 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	}
 	if (entry == NULL)
 		return NULL;
-	if (kind != LOOKUP_QUIET && !call->session->no_touch)
-		entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
+	if (kind != LOOKUP_QUIET && !call->session->no_touch) {
+		if (UNLIKELY(evict_counts_use(engine)) && entry->type == ENTRY_STRING)
+			evict_note_use(engine, entry);
+		else
+			entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
+	}
 	if (entry->lsn > store_written_lsn(engine->store))
 		call_gate(call, entry->type, entry->lsn);
 	return entry;
@@ -407,10 +411,4 @@ uint64_t engine_used_memory(const struct engine *engine)
 	if (engine->server_memory != NULL)
 		used += engine->server_memory->bytes;
 	return used;
-}
-
-bool engine_has_memory(struct engine *engine)
-{
-	uint64_t limit = engine->settings->maxmemory;
-	return limit == 0 || engine_used_memory(engine) <= limit;
 }

@@ -13,7 +13,8 @@
 static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
 static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
-static const char *const words_policy[] = {"noeviction", NULL};
+static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
+    "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
 #define AT(field) offsetof(struct settings, field)
 #define BOOL(name, field, initial, flags) {name, SETTING_BOOL, flags, AT(field), initial, 0, 1, NULL}
@@ -47,7 +48,10 @@ const struct setting settings_table[] = {
 	INT("databases", databases, "16", DATABASE_COUNT, DATABASE_COUNT, SETTING_FIXED),
 	BOOL("daemonize", daemonize, "no", SETTING_FIXED),
 	BYTES("maxmemory", maxmemory, "0", 0, INT64_MAX, 0),
-	ENUM("maxmemory-policy", maxmemory_policy, "noeviction", words_policy, SETTING_FIXED),
+	ENUM("maxmemory-policy", maxmemory_policy, "noeviction", words_policy, 0),
+	INT("maxmemory-samples", maxmemory_samples, "5", 1, 64, 0),
+	INT("lfu-log-factor", lfu_log_factor, "10", 0, 1000000, 0),
+	INT("lfu-decay-time", lfu_decay_time, "1", 0, 1000000, 0),
 	TEXT("save", save, "", SETTING_FIXED),
 	BOOL("appendonly", appendonly, "yes", SETTING_FIXED),
 
@@ -135,7 +139,8 @@ static enum err setting_set_enum(const struct setting *setting, struct span valu
 	else if (setting->words == words_backend)
 		*why = "argument(s) must be one of the following: auto, io_uring, epoll";
 	else if (setting->words == words_policy)
-		*why = "this version evicts nothing: noeviction is the one policy";
+		*why = "argument(s) must be one of the following: noeviction, allkeys-lru, allkeys-lfu, "
+		       "allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl";
 	return ERR_INVALID;
 }
 
@@ -277,6 +282,13 @@ void settings_get(const struct settings *settings, const struct setting *setting
 		buf_printf(out, "%lld", (long long)*(const int64_t *)at);
 		break;
 	}
+}
+
+const char *settings_word(const struct settings *settings, const char *name)
+{
+	const struct setting *setting = settings_find(span_text(name));
+	ASSERT(setting != NULL && setting->kind == SETTING_ENUM);
+	return setting->words[*(const int64_t *)setting_at(settings, setting)];
 }
 
 bool settings_equal(const struct settings *a, const struct settings *b, const struct setting *setting)

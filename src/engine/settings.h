@@ -26,7 +26,7 @@ struct settings {
 	int64_t  loglevel, databases;
 	bool     daemonize;
 	uint64_t maxmemory;
-	int64_t  maxmemory_policy;
+	int64_t  maxmemory_policy, maxmemory_samples, lfu_log_factor, lfu_decay_time;
 	char     save[SETTING_TEXT_MAX];
 	bool     appendonly;
 	/* store */
@@ -97,6 +97,9 @@ MUST_CHECK enum err settings_set(struct settings *settings, const struct setting
 /* Appends the value as text. */
 void settings_get(const struct settings *settings, const struct setting *setting, struct buf *out);
 
+/* The word that an ENUM setting of this name stands at. */
+const char *settings_word(const struct settings *settings, const char *name);
+
 /* Do both hold the same value of this setting? */
 bool settings_equal(
     const struct settings *a, const struct settings *b, const struct setting *setting);
@@ -110,4 +113,3 @@ MUST_CHECK enum err settings_parse(
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out);
 
 enum { IO_BACKEND_AUTO, IO_BACKEND_URING, IO_BACKEND_EPOLL };
-enum { POLICY_NOEVICTION };

@@ -199,6 +199,40 @@ static bool is_iso_date(struct span text, int64_t *ms)
 	return text.len >= 7 && text.ptr[4] == '-' && date_parse(text, ms, &last);
 }
 
+/* "lon,lat" in degrees. */
+static bool is_place(struct span text, double *lon, double *lat)
+{
+	const uint8_t *comma = text.len == 0 ? NULL : memchr(text.ptr, ',', text.len);
+	if (comma == NULL)
+		return false;
+	size_t at = (size_t)(comma - text.ptr);
+	return number_parse_double(span_slice(text, 0, at), lon) &&
+	    number_parse_double(span_slice(text, at + 1, text.len), lat) &&
+	    fabs(*lon) <= 180 && fabs(*lat) <= 90;
+}
+
+/* A value of an attribute of which it was said that it is one thing only. False: it is none. */
+static bool declared_add(struct field *field, struct span text, uint32_t docid)
+{
+	double number, lat;
+	int64_t ms, last_ms;
+	if (field->kinds == KIND_NUMERIC) {
+		if (!number_parse_double(text, &number) || !isfinite(number))
+			return false;
+		column_put(&field->numbers, docid, number);
+	} else if (field->kinds == KIND_DATE) {
+		if (!date_parse(text, &ms, &last_ms))
+			return false;
+		column_put(&field->dates, docid, (double)ms);
+	} else {
+		if (!is_place(text, &number, &lat))
+			return false;
+		column_put(&field->numbers, docid, geo_round(number));
+		column_put(&field->dates, docid, geo_round(lat));
+	}
+	return true;
+}
+
 static void attribute_add(struct index *index, const struct search_field *attribute,
     uint32_t docid)
 {
@@ -212,7 +246,14 @@ static void attribute_add(struct index *index, const struct search_field *attrib
 	struct field *field = index_field_add(index, attribute->name, &id);
 	if (field == NULL)
 		return;
+	if ((field->kinds & KIND_TAG) == 0) {
+		if (declared_add(field, attribute->text, docid))
+			plain_append(index, field->present, docid);
+		return;
+	}
 	tag_add(index, id, attribute->text, docid);
+	if (field->kinds == KIND_TAG)
+		return;
 	if (number_parse_double(attribute->text, &number) && isfinite(number))
 		column_put(&field->numbers, docid, number);
 	else if (is_iso_date(attribute->text, &ms))

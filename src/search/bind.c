@@ -114,11 +114,21 @@ static void bind_union(struct search *search, const struct query *query, struct 
 
 /* ---- Nodes ------------------------------------------------------------------------------ */
 
+/* An attribute that was declared to be something else has no such values. */
+static bool field_answers(const struct field *field, enum query_kind kind)
+{
+	if (kind == QUERY_GEO)
+		return (field->kinds & KIND_GEO) != 0;
+	return kind != QUERY_RANGE || (field->kinds & (KIND_NUMERIC | KIND_DATE)) != 0;
+}
+
 static void bind_field(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
 	uint32_t id;
 	node->field = index_field(search->index, query_span(query, from->field), &id);
+	if (node->field != NULL && !field_answers(node->field, node->kind))
+		node->field = NULL;
 	if (node->field == NULL)
 		return;
 	node->space = (uint16_t)(id + 1);

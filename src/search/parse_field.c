@@ -216,6 +216,8 @@ enum err parse_range(struct parse *parse, struct span name, uint32_t *out)
 		parts[1] = parts[0];
 		count = 2;
 	}
+	if (kinds == KIND_ATTRIBUTE && count > 2)
+		kinds = KIND_GEO;         /* one that was declared to be a place */
 	uint32_t node = query_add_node(parse->query,
 	    kinds == KIND_GEO ? QUERY_GEO : QUERY_RANGE);
 	parse->query->nodes[node].field = query_add_text(parse->query, name);

@@ -388,6 +388,14 @@ struct entry *directory_expired(const struct directory *directory, uint64_t now_
 	return (struct entry *)(void *)expiry - 1;
 }
 
+struct entry *directory_expiring(const struct directory *directory, uint32_t at)
+{
+	ASSERT(at < directory->expiry.count);
+	struct entry_expiry *expiry =
+	    CONTAINER_OF(directory->expiry.items[at].node, struct entry_expiry, node);
+	return (struct entry *)(void *)expiry - 1;
+}
+
 static void bucket_each(const struct bucket *bucket, directory_each *each, void *ctx)
 {
 	while (bucket != NULL) {

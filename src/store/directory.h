@@ -163,6 +163,9 @@ struct entry *directory_add_meta(struct directory *directory, struct entry *entr
 /* The entry whose deadline is first, if that is <= now_ms; else NULL. */
 struct entry *directory_expired(const struct directory *directory, uint64_t now_ms);
 
+/* One of those with a deadline, by its place in the heap: at < expiry.count. */
+struct entry *directory_expiring(const struct directory *directory, uint32_t at);
+
 /* Calls `each` for the entries of one cursor position; returns the next cursor, 0 at the
  * end. `each` must not change the directory. */
 typedef void directory_each(void *ctx, struct entry *entry);

@@ -40,6 +40,12 @@ def seen(client, keys, first=0):
     return found
 
 
+def settled(client):
+    """Nothing changes by itself any more: every image has been looked at, and that is on the disk."""
+    until(lambda: client.info("images")["analysis_left"] == 0)
+    client.execute_command("WAITAOF", 1, 0, 5000)
+
+
 def story(client, keys, pick, steps):
     """All that can begin or end a version, in an order that follows from `pick`."""
     bodies = [picture() for _ in range(4)]
@@ -69,11 +75,13 @@ def test_every_moment_looks_the_same_after_a_start_from_a_checkpoint(server, cli
     story(client, keys, pick, 150)
     client.save()
     story(client, keys, pick, 40)
+    settled(client)
     before, now = seen(client, keys), state(client)
     restart(server, client)
     assert seen(client, keys) == before
     assert state(client) == now
     story(client, keys, pick, 30)
+    settled(client)
     client.save()
     before, now = seen(client, keys), state(client)
     restart(server, client)
