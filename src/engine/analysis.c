@@ -256,6 +256,7 @@ static enum err log_result(struct analysis_run *run, struct entry *entry, struct
 	    .refers = entry_image(entry)->body_lsn,
 	    .expire_ms = linked ? (int64_t)entry_expire_ms(entry) : 0,
 	    .sync = SYNC_NO,
+	    .can_wait = true,
 	    .db = item->db,
 	    .key = target.key,
 	    .meta = buf_span(&encoded),

@@ -304,7 +304,8 @@ static void commit_open_for_mark(struct stream *stream)
 		return;
 	if (store->reclaim_lsn == UINT64_MAX || store->reclaim_lsn > store->durable_lsn)
 		return;
-	if (stream_next_segment(stream, RESERVE_CLEANER) == OK)
+	/* The last spare will do: what the mark says makes at least one segment free. */
+	if (stream_next_segment(stream, 0) == OK)
 		stream->unmarked = true;
 }
 
@@ -336,10 +337,10 @@ void commit_hurry(struct store *store)
 	if (store->reclaim_lsn == UINT64_MAX || store->recorded_lsn >= store->reclaim_lsn ||
 	    spares > RESERVE_SEGMENTS + 1 || store->state == ERR_READONLY || store->closing)
 		return;
-	if (store->durable_lsn >= store->reclaim_lsn)
+	if (store->durable_lsn >= store->reclaim_lsn && commit_is_quiet(&store->streams[STREAM_USER]))
 		store_record_durable(store);
-	else if (store->sync_lsn < store->reclaim_lsn)
-		store_sync(store);
+	else if (store->sync_lsn < store->reclaim_lsn || store->sync_lsn + 1 < store->next_lsn)
+		store_sync(store);    /* what nobody waits for stands in the way of the mark */
 }
 
 /* Once a second: what was promised within a second, and a mark when all is quiet. */
@@ -352,4 +353,5 @@ void commit_tick(struct store *store)
 	if (everysec && !hot->failed)
 		store_sync(store);
 	store_record_durable(store);
+	commit_hurry(store);
 }

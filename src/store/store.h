@@ -84,6 +84,7 @@ struct record {
 	struct body *body;          /* ... a full body; append takes its own reference */
 	uint64_t     body_bytes;    /* recovery: length of a body that was not loaded */
 	struct place place;         /* given by append; nowhere for marks */
+	bool         can_wait;      /* append only: not from the room that is kept for deletes */
 };
 
 enum liveness {

@@ -223,7 +223,8 @@ static uint32_t stream_spares_kept(const struct stream *stream, const struct rec
 {
 	if (stream->number == STREAM_SHORT || stream->number == STREAM_LONG)
 		return 0;
-	return record_may_use_reserve(record->type) ? RESERVE_CLEANER : RESERVE_SEGMENTS;
+	return record_may_use_reserve(record->type) && !record->can_wait ? RESERVE_CLEANER
+	                                                                 : RESERVE_SEGMENTS;
 }
 
 /* Opens a batch in which the record fits: its size alone was checked before. */
