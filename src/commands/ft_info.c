@@ -2,6 +2,7 @@
  * ours. */
 #include "commands/image.h"
 
+#include "engine/fields.h"
 #include "search/search.h"
 
 #include <stdio.h>
@@ -65,15 +66,27 @@ static void reply_field(struct reply *reply, const char *name, const char *type,
 		reply_text(reply, "SORTABLE");
 }
 
-static void reply_attributes(struct reply *reply)
+static void reply_attributes(struct call *call, struct reply *reply)
 {
+	static const char *const types[FIELD_TYPE_COUNT] = {"TAG", "NUMERIC", "NUMERIC", "GEO", "TAG"};
+	const struct list *all = fields_list(call->engine);
+	size_t own = 0;
+	for (struct list *at = all->next; at != all; at = at->next)
+		own += LIST_OF(at, struct field_declaration, link)->db == call->session->db;
 	reply_text(reply, "attributes");
-	reply_array(reply, ARRAY_COUNT(ft_fields));
+	reply_array(reply, ARRAY_COUNT(ft_fields) + own);
+	for (struct list *at = all->next; at != all; at = at->next) {
+		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
+		char name[ATTR_NAME_MAX + 1] = "";
+		memcpy(name, one->name, one->name_len);
+		if (one->db == call->session->db)
+			reply_field(reply, name, types[one->type], one->sortable);
+	}
 	for (size_t i = 0; i < ARRAY_COUNT(ft_fields); i++)
 		reply_field(reply, ft_fields[i].name, ft_fields[i].type, ft_fields[i].sortable);
 }
 
-static void reply_definition(struct reply *reply)
+static void reply_definition(struct call *call, struct reply *reply)
 {
 	pair_text(reply, "index_name", "images");
 	reply_text(reply, "index_options");
@@ -85,10 +98,10 @@ static void reply_definition(struct reply *reply)
 	reply_array(reply, 1);
 	reply_text(reply, "");
 	pair_text(reply, "default_score", "1");
-	reply_attributes(reply);
+	reply_attributes(call, reply);
 }
 
-static void reply_figures(struct reply *reply, const struct index_stats *stats)
+static void reply_figures(struct reply *reply, const struct index_stats *stats, uint64_t left)
 {
 	double docs = stats->docs > 0 ? (double)stats->docs : 1;
 	pair_int(reply, "num_docs", stats->docs);
@@ -109,8 +122,9 @@ static void reply_figures(struct reply *reply, const struct index_stats *stats)
 	    stats->postings == 0 ? 0 : (double)stats->bytes_postings / (double)stats->postings);
 	pair_int(reply, "hash_indexing_failures", stats->attributes_refused);
 	pair_int(reply, "total_indexing_time", 0);
-	pair_int(reply, "indexing", 0);
-	pair_int(reply, "percent_indexed", 1);
+	pair_int(reply, "indexing", left > 0);
+	reply_text(reply, "percent_indexed");
+	reply_double(reply, stats->docs == 0 || left > stats->docs ? left == 0 : 1 - (double)left / docs);
 	pair_int(reply, "number_of_uses", 0);
 }
 
@@ -121,8 +135,8 @@ void cmd_ft_info(struct call *call)
 		return;
 	index_get_stats(engine_index(call->engine, call->session->db), &stats);
 	reply_map(call->reply, 4 + 18);
-	reply_definition(call->reply);
-	reply_figures(call->reply, &stats);
+	reply_definition(call, call->reply);
+	reply_figures(call->reply, &stats, fields_left(call->engine, call->session->db));
 }
 
 /* ---- FT.TAGVALS ---- */

@@ -3,346 +3,7 @@
  * The query runs in time slices. Its hits then need their metadata for the fields of the
  * reply: what is cached is used, the rest is read, all reads at the same time.
  */
-#include "commands/image.h"
-
-#include "base/number.h"
-
-enum { RETURN_MAX = 64, PARAMS_MAX = 64, METADATA_READS_MAX = 64 };
-
-struct search_words {
-	bool     no_content, with_scores, has_return, has_limit;
-	uint32_t return_from, return_count;
-	uint64_t offset, limit, timeout_ms;
-	struct span sort_field;
-	bool     sort_descending;
-	enum search_count count;
-	uint32_t keys_from, keys_count;
-	struct query_param params[PARAMS_MAX];
-	size_t   param_count;
-};
-
-struct search_hit_data {
-	struct metadata_load load;
-	struct search_job   *job;
-	struct info_source   source;
-	struct body         *encoded;
-	struct entry        *entry;
-	struct span          key;
-	double               score;
-	bool                 has_load;
-	enum err             err;
-};
-
-struct search_job {
-	struct engine       *engine;
-	struct slot         *slot;        /* NULL while the command itself runs */
-	struct call         *call;
-	struct search_task   task;
-	struct search_results results;
-	struct search_words  words;
-	uint64_t             total;
-	bool                 total_is_exact;
-	struct search_hit_data *hits;
-	size_t               hit_count, next_load;
-	uint32_t             loading;
-	/* copies of the arguments that must outlive the call */
-	uint32_t             argc;
-	struct span         *argv;
-	size_t               argv_bytes, bytes;
-	struct directory    *keys;        /* INKEYS */
-};
-
-/* ---- Options ---- */
-
-static bool parse_count_of(struct call *call, uint32_t at, uint64_t max, uint64_t *out)
-{
-	int64_t value;
-	if (at >= call->argc) {
-		reply_syntax_error(call);
-		return false;
-	}
-	if (!number_parse_i64(call->argv[at], &value) || value < 0) {
-		reply_not_integer(call);
-		return false;
-	}
-	if ((uint64_t)value > max) {
-		call_error(call, "TOOLARGE a number in this query may be at most %llu",
-		    (unsigned long long)max);
-		return false;
-	}
-	*out = (uint64_t)value;
-	return true;
-}
-
-/* "n word word ..." at argv[*at + 1]. */
-static bool parse_words(
-    struct call *call, uint32_t *at, uint32_t max, uint32_t *from, uint32_t *count)
-{
-	uint64_t words;
-	if (!parse_count_of(call, *at + 1, max, &words))
-		return false;
-	if (call->argc - *at - 2 < words) {
-		reply_syntax_error(call);
-		return false;
-	}
-	*from = *at + 2;
-	*count = (uint32_t)words;
-	*at += 2 + *count;
-	return true;
-}
-
-static bool parse_limit(struct call *call, uint32_t *at, struct search_words *words)
-{
-	if (!parse_count_of(call, *at + 1, SEARCH_LIMIT_MAX, &words->offset) ||
-	    !parse_count_of(call, *at + 2, SEARCH_LIMIT_MAX, &words->limit))
-		return false;
-	if (words->offset + words->limit > SEARCH_LIMIT_MAX) {
-		call_error(call, "TOOLARGE LIMIT: offset and count together may be at most %d",
-		    SEARCH_LIMIT_MAX);
-		return false;
-	}
-	*at += 3;
-	return true;
-}
-
-static bool parse_sort(struct call *call, uint32_t *at, struct search_words *words)
-{
-	if (*at + 1 >= call->argc) {
-		reply_syntax_error(call);
-		return false;
-	}
-	words->sort_field = call->argv[*at + 1];
-	*at += 2;
-	if (*at < call->argc &&
-	    (span_is(call->argv[*at], "ASC") || span_is(call->argv[*at], "DESC"))) {
-		words->sort_descending = span_is(call->argv[*at], "DESC");
-		(*at)++;
-	}
-	return true;
-}
-
-static bool parse_count_mode(struct call *call, uint32_t *at, struct search_words *words)
-{
-	struct span mode = *at + 1 < call->argc ? call->argv[*at + 1] : (struct span){0};
-	if (span_is(mode, "EXACT"))
-		words->count = SEARCH_EXACT;
-	else if (span_is(mode, "FAST"))
-		words->count = SEARCH_FAST;
-	else if (span_is(mode, "NONE"))
-		words->count = SEARCH_NONE;
-	else {
-		reply_syntax_error(call);
-		return false;
-	}
-	*at += 2;
-	return true;
-}
-
-static bool parse_params(struct call *call, uint32_t *at, struct search_words *words)
-{
-	uint32_t from, count;
-	if (!parse_words(call, at, 2 * PARAMS_MAX, &from, &count))
-		return false;
-	if (count % 2 != 0) {
-		call_error(call, "ERR Parameters must be specified in PARAM VALUE pairs");
-		return false;
-	}
-	words->param_count = count / 2;
-	for (uint32_t i = 0; i < count / 2; i++)
-		words->params[i] =
-		    (struct query_param){call->argv[from + 2 * i], call->argv[from + 2 * i + 1]};
-	return true;
-}
-
-/* What the language has and this version does not build yet. */
-static bool refuse_later_option(struct call *call, struct span word)
-{
-	static const char *const later[] = {
-	    "FACET", "SIMILAR", "MAXDIST", "HIGHLIGHT", "EXPLAIN", "PROFILE"};
-	for (size_t i = 0; i < ARRAY_COUNT(later); i++) {
-		if (span_is(word, later[i])) {
-			call_error(call, "ERR %s is not available in this version", later[i]);
-			return true;
-		}
-	}
-	return false;
-}
-
-enum {
-	S_NOCONTENT = 1,
-	S_RETURN = 2,
-	S_SORT = 4,
-	S_LIMIT = 8,
-	S_SCORES = 16,
-	S_COUNT = 32,
-	S_KEYS = 64,
-	S_TIMEOUT = 128,
-	S_PARAMS = 256,
-	S_DIALECT = 512
-};
-
-static unsigned option_bit(struct span word)
-{
-	static const struct { const char *name; unsigned bit;
-	} names[] = {
-	    {"NOCONTENT", S_NOCONTENT},
-	    {"RETURN", S_RETURN},
-	    {"SORTBY", S_SORT},
-	    {"LIMIT", S_LIMIT},
-	    {"WITHSCORES", S_SCORES},
-	    {"COUNT", S_COUNT},
-	    {"INKEYS", S_KEYS},
-	    {"TIMEOUT", S_TIMEOUT},
-	    {"PARAMS", S_PARAMS},
-	    {"DIALECT", S_DIALECT},
-	};
-	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
-		if (span_is(word, names[i].name))
-			return names[i].bit;
-	return 0;
-}
-
-static bool parse_search_option(
-    struct call *call, uint32_t *at, unsigned bit, struct search_words *words)
-{
-	uint64_t number;
-	switch (bit) {
-	case S_NOCONTENT:
-		words->no_content = true;
-		(*at)++;
-		return true;
-	case S_SCORES:
-		words->with_scores = true;
-		(*at)++;
-		return true;
-	case S_RETURN:
-		words->has_return = true;
-		return parse_words(call, at, RETURN_MAX, &words->return_from, &words->return_count);
-	case S_SORT:
-		return parse_sort(call, at, words);
-	case S_LIMIT:
-		return parse_limit(call, at, words);
-	case S_COUNT:
-		return parse_count_mode(call, at, words);
-	case S_KEYS:
-		return parse_words(
-		    call, at, SEARCH_LIMIT_MAX, &words->keys_from, &words->keys_count);
-	case S_PARAMS:
-		return parse_params(call, at, words);
-	case S_DIALECT:
-		if (!parse_count_of(call, *at + 1, 4, &number))
-			return false;
-		*at += 2;
-		return true;
-	default:
-		if (!parse_count_of(call, *at + 1, 600000, &words->timeout_ms))
-			return false;
-		*at += 2;
-		return true;
-	}
-}
-
-static bool parse_search(struct call *call, struct search_words *words)
-{
-	unsigned seen = 0;
-	words->limit = 10;
-	words->timeout_ms = (uint64_t)call->engine->settings->search_timeout_ms;
-	for (uint32_t at = 2; at < call->argc;) {
-		unsigned bit = option_bit(call->argv[at]);
-		if (bit == 0 && refuse_later_option(call, call->argv[at]))
-			return false;
-		if (bit == 0 || (seen & bit)) {
-			reply_syntax_error(call);
-			return false;
-		}
-		seen |= bit;
-		if (!parse_search_option(call, &at, bit, words))
-			return false;
-	}
-	return true;
-}
-
-/* ---- The reply ---- */
-
-static void reply_fields(struct reply *reply, const struct search_job *job,
-    const struct search_hit_data *hit, const struct image_meta *meta)
-{
-	const struct search_words *words = &job->words;
-	struct reply values;
-	size_t count = 0;
-	struct info_source source = hit->source;
-	source.meta = meta;
-	reply_init(&values, reply->bytes.memory, reply->resp);
-	size_t total = words->has_return ? words->return_count : info_field_count;
-	for (size_t i = 0; i < total; i++) {
-		struct span name = words->has_return ? job->argv[words->return_from + i]
-		                                     : span_text(info_fields[i]);
-		size_t before = values.bytes.len;
-		reply_bulk(&values, name);
-		if (reply_search_field(&values, name, &source))
-			count++;
-		else
-			values.bytes.len = before;
-	}
-	reply_map(reply, count);
-	reply_take(reply, &values);
-	reply_fini(&values);
-}
-
-static void reply_hit(
-    struct reply *reply, const struct search_job *job, const struct search_hit_data *hit)
-{
-	struct image_meta meta = {0};
-	const struct search_words *words = &job->words;
-	bool readable =
-	    hit->encoded != NULL && image_meta_decode(body_span(hit->encoded), &meta) == OK;
-	if (reply->resp == 3) {
-		reply_map(reply, 1 + (size_t)words->with_scores + (size_t)!words->no_content);
-		reply_text(reply, "id");
-		reply_bulk(reply, hit->key);
-		if (words->with_scores) {
-			reply_text(reply, "score");
-			reply_double(reply, hit->score);
-		}
-		if (words->no_content)
-			return;
-		reply_text(reply, "extra_attributes");
-	} else {
-		reply_bulk(reply, hit->key);
-		if (words->with_scores)
-			reply_double(reply, hit->score);
-		if (words->no_content)
-			return;
-	}
-	if (readable)
-		reply_fields(reply, job, hit, &meta);
-	else
-		reply_map(reply, 0);
-}
-
-static void reply_results(struct reply *reply, const struct search_job *job)
-{
-	const struct search_words *words = &job->words;
-	if (reply->resp == 3) {
-		reply_map(reply, 3);
-		reply_text(reply, "total_results");
-		reply_int(reply, (int64_t)job->total);
-		reply_text(reply, "results");
-		reply_array(reply, job->hit_count);
-	} else {
-		size_t each = 1 + (size_t)words->with_scores + (size_t)!words->no_content;
-		reply_array(reply, 1 + job->hit_count * each);
-		reply_int(reply, (int64_t)job->total);
-	}
-	for (size_t i = 0; i < job->hit_count; i++)
-		reply_hit(reply, job, &job->hits[i]);
-	if (reply->resp != 3)
-		return;
-	reply_text(reply, "warning");
-	reply_array(reply, job->total_is_exact || words->count == SEARCH_NONE ? 0 : 1);
-	if (!job->total_is_exact && words->count != SEARCH_NONE)
-		reply_text(reply, "total_results is a lower bound (COUNT EXACT counts all)");
-}
+#include "commands/image_search.h"
 
 static void job_free(struct search_job *job)
 {
@@ -353,6 +14,8 @@ static void job_free(struct search_job *job)
 		memory_free(&engine->memory.engine, job->hits,
 		    job->hit_count * sizeof(*job->hits) + job->bytes);
 	search_task_fini(&job->task);
+	reply_fini(&job->facets);
+	buf_fini(&job->plan);
 	if (job->keys != NULL) {
 		directory_fini(job->keys);
 		memory_free(&engine->memory.engine, job->keys, sizeof(*job->keys));
@@ -381,9 +44,9 @@ static void job_fail(struct search_job *job, enum err err)
 static void job_reply(struct search_job *job)
 {
 	if (job->slot == NULL) {
-		reply_results(job->call->reply, job);
+		image_search_reply(job->call->reply, job);
 	} else {
-		reply_results(&job->slot->reply, job);
+		image_search_reply(&job->slot->reply, job);
 		slot_finish(job->slot);
 	}
 	job_free(job);
@@ -467,7 +130,11 @@ static bool collect_hits(struct search_job *job)
 
 static void search_ended(struct search_job *job)
 {
+	uint8_t resp = job->slot != NULL ? job->slot->reply.resp : job->call->reply->resp;
 	search_get_results(job->task.search, &job->results);
+	search_get_profile(job->task.search, &job->profile);
+	if (job->words.facets_count > 0)
+		image_search_facets(job, resp);
 	if (!collect_hits(job)) {
 		job_reply(job);
 		return;
@@ -513,6 +180,16 @@ static void job_keys(struct search_job *job, struct call *call)
 	}
 }
 
+/* The copy of an argument; a text that is none stays where it is. */
+static struct span argument_copy(
+    const struct search_job *job, const struct call *call, struct span text)
+{
+	for (uint32_t i = 0; i < call->argc; i++)
+		if (call->argv[i].ptr == text.ptr && call->argv[i].len == text.len)
+			return job->argv[i];
+	return text;
+}
+
 static struct search_job *job_new(struct call *call, const struct search_words *words)
 {
 	struct engine *engine = call->engine;
@@ -532,6 +209,10 @@ static struct search_job *job_new(struct call *call, const struct search_words *
 		job->argv[i] = span_of(text, call->argv[i].len);
 		text += call->argv[i].len;
 	}
+	for (int i = 0; i < 2; i++)       /* they are needed after the call */
+		if (words->highlight)
+			job->words.marks[i] = argument_copy(job, call, words->marks[i]);
+	buf_init(&job->plan, &engine->memory.engine);
 	list_init(&job->task.link);
 	job->task.done = task_done;
 	job->task.ctx = job;
@@ -555,7 +236,15 @@ static bool prepare(struct call *call, struct search_job *job)
 		call_error(call, "%s %s", err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", error.text);
 		return false;
 	}
+	uint8_t hash[SEARCH_HASH_BYTES];
+	if (words->similar) {
+		if (!image_phash(call, words->similar_key, hash))
+			return false;
+		query_and_near(job->task.query, hash, (uint32_t)words->similar_distance);
+	}
 	struct search_options options = {
+	    .facets = call->argv + words->facets_from,
+	    .facet_count = words->facets_count,
 	    .offset = words->offset,
 	    .limit = words->limit,
 	    .sort_field = words->sort_field,
@@ -583,10 +272,17 @@ static bool prepare(struct call *call, struct search_job *job)
 void cmd_img_search(struct call *call)
 {
 	struct search_words words = {.count = SEARCH_FAST};
-	if (!parse_search(call, &words))
+	if (!image_search_words(call, &words))
 		return;
 	struct search_job *job = job_new(call, &words);
 	if (!prepare(call, job)) {
+		job_free(job);
+		return;
+	}
+	if (words.explain || words.profile)
+		search_explain(job->task.search, &job->plan);
+	if (words.explain) {
+		reply_verbatim(call->reply, buf_span(&job->plan));
 		job_free(job);
 		return;
 	}

@@ -6,6 +6,7 @@
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
+#include "engine/fields.h"
 #include "engine/image.h"
 #include "engine/internal.h"
 
@@ -406,6 +407,7 @@ static void info_search(struct engine *engine, struct buf *out)
 	    (ull)sum.docs, (ull)sum.docs_deleted, (ull)sum.terms, (ull)sum.postings, (ull)sum.bytes,
 	    (ull)sum.sweeps, (ull)engine->counters.searches, (ull)engine->counters.search_slices,
 	    (ull)engine->counters.search_us_max);
+	fields_info(engine, out);
 }
 
 static void info_tiers(struct engine *engine, struct buf *out)

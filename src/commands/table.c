@@ -26,6 +26,8 @@
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
 #define STR_R (ACL_STRING | ACL_READ)
 #define STR_W (ACL_STRING | ACL_WRITE)
+#define BIT_R (ACL_BITMAP | ACL_READ)
+#define BIT_W (ACL_BITMAP | ACL_WRITE)
 #define IMG_R (ACL_IMAGE | ACL_READ)
 #define IMG_W (ACL_IMAGE | ACL_WRITE)
 #define CONN ACL_CONNECTION
@@ -141,6 +143,14 @@ const struct command commands_table[] = {
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
 
+	{"setbit", NULL, cmd_setbit, 4, W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
+	{"getbit", NULL, cmd_getbit, 3, R | F, BIT_R, 1, 1, 1, "bitmap", "2.2.0", "key offset", "Returns a bit value by offset."},
+	{"bitcount", NULL, cmd_bitcount, -2, R, BIT_R, 1, 1, 1, "bitmap", "2.6.0", "key [start end [BYTE|BIT]]", "Counts the number of set bits (population counting) in a string."},
+	{"bitpos", NULL, cmd_bitpos, -3, R, BIT_R, 1, 1, 1, "bitmap", "2.8.7", "key bit [start [end [BYTE|BIT]]]", "Finds the first set (1) or clear (0) bit in a string."},
+	{"bitop", NULL, cmd_bitop, -4, W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
+	{"bitfield", NULL, cmd_bitfield, -2, W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
+	{"bitfield_ro", NULL, cmd_bitfield_ro, -2, R | F, BIT_R, 1, 1, 1, "bitmap", "6.0.0", "key [GET encoding offset ...]", "Performs arbitrary read-only bitfield integer operations on strings."},
+
 	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
 	{"psubscribe", NULL, cmd_psubscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns."},
 	{"ssubscribe", NULL, cmd_ssubscribe, -2, P | L | NS | LI, PS, 1, -1, 1, "pubsub", "7.0.0", "shardchannel [shardchannel ...]", "Listens for messages published to shard channels."},
@@ -179,6 +189,11 @@ const struct command commands_table[] = {
 	{"ft.explain", NULL, cmd_ft_explain, -3, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "Returns the parsed query as a tree."},
 	{"ft.profile", NULL, cmd_ft_profile, -5, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images SEARCH|AGGREGATE [LIMITED] QUERY query ...", "Runs a query and says what it took."},
 	{"ft.sugget", NULL, cmd_ft_sugget, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images prefix [FUZZY] [WITHSCORES] [WITHPAYLOADS] [MAX n]", "IMG.SUGGEST, under the name that RediSearch has for it."},
+	{"img.index", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about attributes in the search index."},
+	{"add", "img.index", cmd_index_add, -5, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field TYPE tag|numeric|date|geo|bool [SORTABLE]", "Declares what an attribute is, in the selected database."},
+	{"del", "img.index", cmd_index_del, 3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field", "Takes the declaration of an attribute back; returns 0 if there was none."},
+	{"list", "img.index", cmd_index_list, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the declared attributes of the selected database."},
+	{"help", "img.index", cmd_help, 2, L, CONN, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
 	{"img.restore", NULL, cmd_img_restore, -4, W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},

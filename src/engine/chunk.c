@@ -13,6 +13,7 @@
 #include "engine/checkpoint.h"
 
 #include "engine/chunk.h"
+#include "engine/fields.h"
 #include "engine/past_load.h"
 #include "engine/tier.h"
 
@@ -21,7 +22,7 @@ enum {
 	CHUNK_FETCH = 64,                 /* string: its value is read from its record */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
-enum { ITEMS_AHEAD = 16 };
+enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128 };
 
 /* ---- Out ---- */
 
@@ -253,6 +254,7 @@ void engine_load_reset(void *ctx)
 	}
 	past_load_reset(engine);
 	tiers_clear(engine);
+	fields_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -261,6 +263,7 @@ void engine_load_reset(void *ctx)
 void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
+	fields_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
@@ -285,14 +288,16 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 	if (past_load_settings(engine, &bytes) != OK)
 		return ERR_CORRUPT;
 	tiers_clear(engine);
+	fields_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
-		if (!take_bytes(&bytes, POLICY_NAME_MAX, &name) || !take_place(&bytes, &place) ||
+		if (!take_bytes(&bytes, SETTING_NAME_MAX, &name) || !take_place(&bytes, &place) ||
 		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		tiers_load_policy(engine, name, text, place);
+		if (!fields_load(engine, name, text, place))
+			tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);
 	return OK;

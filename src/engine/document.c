@@ -1,5 +1,6 @@
 /* engine/document.c: an image's metadata as a document of the search index. */
 #include "engine/analysis.h"
+#include "engine/fields.h"
 #include "engine/image.h"
 
 #include "base/number.h"
@@ -75,6 +76,32 @@ static void add_size(struct document *document, const struct image_meta *meta)
 	    document, "orientation", SEARCH_TAG, span_text(image_orientation_name(width, height)));
 }
 
+/* Yes and no as people write them; empty: neither. */
+static struct span truth_of(struct span text)
+{
+	static const char *const yes[] = {"true", "yes", "1", "on"}, *const no[] = {"false", "no", "0", "off"};
+	for (size_t i = 0; i < ARRAY_COUNT(yes); i++) {
+		if (span_is(text, yes[i]))
+			return SPAN_LIT("true");
+		if (span_is(text, no[i]))
+			return SPAN_LIT("false");
+	}
+	return (struct span){0};
+}
+
+static void add_attribute(struct engine *engine, uint8_t db, struct document *document,
+    const struct image_attr *attr)
+{
+	const struct field_declaration *declared = fields_find(engine, db, attr->name);
+	bool truth = declared != NULL && declared->type == FIELD_TYPE_BOOL;
+	struct span text = truth ? truth_of(attr->value) : attr->value;
+	if (truth && text.len == 0)
+		return;
+	struct search_field *field = document_add(document, "", SEARCH_ATTRIBUTE);
+	field->name = attr->name;
+	field->text = text;
+}
+
 enum err engine_index_add(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta)
 {
@@ -89,11 +116,8 @@ enum err engine_index_add(
 	add_size(&document, meta);
 	add_camera(&document, meta);
 	document_add(&document, "created", SEARCH_DATE)->date_ms = meta->created_ms;
-	for (uint32_t i = 0; i < meta->attr_count; i++) {
-		struct search_field *field = document_add(&document, "", SEARCH_ATTRIBUTE);
-		field->name = meta->attrs[i].name;
-		field->text = meta->attrs[i].value;
-	}
+	for (uint32_t i = 0; i < meta->attr_count; i++)
+		add_attribute(engine, db, &document, &meta->attrs[i]);
 	enum err err = index_add(index, document.fields, document.count, entry,
 	    &entry_image(entry)->docid);
 	if (err == OK)

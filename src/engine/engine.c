@@ -3,6 +3,7 @@
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
+#include "engine/fields.h"
 #include "engine/tier.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
@@ -28,6 +29,7 @@ static void engine_opened(void *ctx, enum err err)
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
+		fields_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -163,6 +165,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	dedupe_new(engine);
 	scrub_new(engine);
 	analysis_new(engine);
+	fields_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -201,6 +204,7 @@ bool engine_pass(struct engine *engine)
 	if (!engine->loading && !engine->closing) {
 		more |= searches_step(engine);
 		more |= indexes_sweep(engine);
+		more |= fields_step(engine);
 		more |= reindex_step(engine);
 		more |= checks_step(engine);
 	}
@@ -301,6 +305,7 @@ void engine_free(struct engine *engine)
 	checks_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
+	fields_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);

@@ -215,6 +215,8 @@ struct engine {
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct analyser       *analyser;  /* engine/analysis.h */
+	struct fields         *fields;    /* engine/fields.h */
+	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */

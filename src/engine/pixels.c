@@ -1,6 +1,6 @@
 /* engine/pixels.c: the parts of a query that ask for pixels: @phash, @palette, and whether an
  * image has any. They are answered by similar.h; the names of colours are analysis.h's. */
-#include "engine/internal.h"
+#include "engine/fields.h"
 
 #include "image/analysis.h"
 #include "search/outside.h"
@@ -116,5 +116,6 @@ struct index *engine_index(struct engine *engine, uint8_t db)
 	    .remove = pixels_remove,
 	};
 	index_set_provider(engine->indexes[db], &provider);
+	fields_declare(engine, db);
 	return engine->indexes[db];
 }

@@ -32,9 +32,10 @@ static void entry_push(struct index *index, uint32_t term, uint32_t position)
 	index->entries[index->entry_count++] = (uint64_t)term << 32 | position;
 }
 
-static void word_add(void *ctx, struct span word, uint32_t position)
+static void word_add(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct index_builder *builder = ctx;
+	UNUSED(source);
 	uint32_t at = builder->next + position;
 	if (at >= builder->end)
 		at = builder->end - 1;    /* far beyond any text that the server takes */
@@ -198,6 +199,40 @@ static bool is_iso_date(struct span text, int64_t *ms)
 	return text.len >= 7 && text.ptr[4] == '-' && date_parse(text, ms, &last);
 }
 
+/* "lon,lat" in degrees. */
+static bool is_place(struct span text, double *lon, double *lat)
+{
+	const uint8_t *comma = text.len == 0 ? NULL : memchr(text.ptr, ',', text.len);
+	if (comma == NULL)
+		return false;
+	size_t at = (size_t)(comma - text.ptr);
+	return number_parse_double(span_slice(text, 0, at), lon) &&
+	    number_parse_double(span_slice(text, at + 1, text.len), lat) &&
+	    fabs(*lon) <= 180 && fabs(*lat) <= 90;
+}
+
+/* A value of an attribute of which it was said that it is one thing only. False: it is none. */
+static bool declared_add(struct field *field, struct span text, uint32_t docid)
+{
+	double number, lat;
+	int64_t ms, last_ms;
+	if (field->kinds == KIND_NUMERIC) {
+		if (!number_parse_double(text, &number) || !isfinite(number))
+			return false;
+		column_put(&field->numbers, docid, number);
+	} else if (field->kinds == KIND_DATE) {
+		if (!date_parse(text, &ms, &last_ms))
+			return false;
+		column_put(&field->dates, docid, (double)ms);
+	} else {
+		if (!is_place(text, &number, &lat))
+			return false;
+		column_put(&field->numbers, docid, geo_round(number));
+		column_put(&field->dates, docid, geo_round(lat));
+	}
+	return true;
+}
+
 static void attribute_add(struct index *index, const struct search_field *attribute,
     uint32_t docid)
 {
@@ -211,7 +246,14 @@ static void attribute_add(struct index *index, const struct search_field *attrib
 	struct field *field = index_field_add(index, attribute->name, &id);
 	if (field == NULL)
 		return;
+	if ((field->kinds & KIND_TAG) == 0) {
+		if (declared_add(field, attribute->text, docid))
+			plain_append(index, field->present, docid);
+		return;
+	}
 	tag_add(index, id, attribute->text, docid);
+	if (field->kinds == KIND_TAG)
+		return;
 	if (number_parse_double(attribute->text, &number) && isfinite(number))
 		column_put(&field->numbers, docid, number);
 	else if (is_iso_date(attribute->text, &ms))
@@ -256,13 +298,14 @@ static void field_add(struct index *index, const struct search_field *value, uin
 
 /* ---- The document --------------------------------------------------------------------- */
 
-static struct span title_fold(const struct search_field *fields, size_t count, uint8_t *folded)
+static uint64_t title_of(const struct search_field *fields, size_t count)
 {
+	uint8_t folded[SEARCH_TAG_BYTES_MAX];
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++)
 		if (fields[i].kind == SEARCH_TEXT && span_is(fields[i].name, "title"))
 			len = analyze_tag(fields[i].text, folded);
-	return span_of(folded, len < SEARCH_SORT_BYTES_MAX ? len : SEARCH_SORT_BYTES_MAX);
+	return title_key(span_of(folded, len));
 }
 
 /* Codes the columns of full windows, a field at each addition: there are never more
@@ -283,13 +326,12 @@ static void seal_one(struct index *index)
 enum err index_add(struct index *index, const struct search_field *fields, size_t count,
     void *owner, uint32_t *docid)
 {
-	uint8_t folded[SEARCH_TAG_BYTES_MAX];
 	CHECK_OBJ(index, INDEX_MAGIC);
 	ASSERT(count == 0 || fields != NULL);
 	if (index->docs.next == DOCID_NONE)
 		return ERR_FULL;
 	words_gather(index, fields, count);
-	*docid = docs_add(&index->docs, owner, index->entry_count, title_fold(fields, count, folded));
+	*docid = docs_add(&index->docs, owner, index->entry_count, title_of(fields, count));
 	words_append(index, *docid);
 	for (size_t i = 0; i < count; i++) {
 		if (fields[i].kind == SEARCH_ATTRIBUTE)

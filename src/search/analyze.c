@@ -139,6 +139,9 @@ struct splitter {
 	bool          marked;             /* holds a mark that may compose */
 	bool          single;
 	uint32_t      position;
+	struct span   text;
+	size_t        from, to;           /* of the word at hand, in the text */
+	size_t        here, next;         /* of the character at hand */
 	analyze_emit *emit;
 	void         *ctx;
 };
@@ -163,11 +166,15 @@ static void split_flush(struct splitter *split)
 	split->plain = true;
 	split->marked = split->single = false;
 	if (len > 0)
-		split->emit(split->ctx, span_of(word, len), split->position++);
+		split->emit(split->ctx, span_of(word, len), split->position++,
+		    span_slice(split->text, split->from, split->to - split->from));
 }
 
 static void split_push(struct splitter *split, int32_t point)
 {
+	if (split->count == 0)
+		split->from = split->here;
+	split->to = split->next;
 	if (split->count < WORD_POINTS)
 		split->points[split->count++] = point;
 }
@@ -195,6 +202,8 @@ static void split_point(struct splitter *split, int32_t point)
 		split->plain = false;
 		break;
 	case CLASS_DIACRITIC:
+		if (split->count > 0)
+			split->to = split->next;
 		break;
 	case CLASS_BREAK:
 		split_flush(split);
@@ -219,11 +228,15 @@ void analyze_words(struct span text, analyze_emit *emit, void *ctx)
 	split.plain = true;
 	split.marked = split.single = false;
 	split.position = 0;
+	split.text = text;
+	split.from = split.to = split.here = split.next = 0;
 	split.emit = emit;
 	split.ctx = ctx;
 	for (size_t at = 0; at < text.len;) {
+		split.here = at;
 		if (text.ptr[at] < 0x80) {
 			uint8_t folded = fold_ascii(text.ptr[at++]);
+			split.next = at;
 			if (folded == 0 || split.single)
 				split_flush(&split);
 			if (folded != 0)
@@ -232,6 +245,7 @@ void analyze_words(struct span text, analyze_emit *emit, void *ctx)
 		}
 		int32_t points[FOLD_MAX];
 		size_t count = fold_point(take_point(text, &at), points);
+		split.next = at;
 		for (size_t i = 0; i < count; i++)
 			split_point(&split, points[i]);
 	}

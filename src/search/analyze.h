@@ -8,8 +8,10 @@
 #pragma once
 #include "search/search.h"
 
-/* `word` is borrowed for the call; positions count words from 0. */
-typedef void analyze_emit(void *ctx, struct span word, uint32_t position);
+/* `word` is borrowed for the call; positions count words from 0. `source` is where in the
+ * text it stands. */
+typedef void analyze_emit(
+    void *ctx, struct span word, uint32_t position, struct span source);
 
 void analyze_words(struct span text, analyze_emit *emit, void *ctx);
 

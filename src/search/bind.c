@@ -4,12 +4,12 @@
 
 #include <math.h>
 
-enum { DRIVER_RARITY = 32, DRIVER_RARITY_PRUNED = 4 };
+enum { GATHER_VISITS = 64, DRIVER_RARITY = 32, DRIVER_RARITY_PRUNED = 4 };
 
 /* ---- Terms ------------------------------------------------------------------------------ */
 
-static void node_set_terms(struct search *search, struct node *node, struct term **terms,
-    uint32_t count)
+void node_set_terms(
+    struct search *search, struct node *node, struct term **terms, uint32_t count)
 {
 	if (count == 0)
 		return;
@@ -28,7 +28,7 @@ static void node_weigh(struct search *search, struct node *node)
 		df = df < docs ? df : docs;
 		double idf = log(1 + (docs - df + 0.5) / (df + 0.5));
 		struct cursor *cursor = &node->cursors[i];
-		cursor->weight = (float)(idf * (index->k1 + 1));
+		cursor->weight = (float)(idf * (index->k1 + 1)) * node->weight;
 		cursor->bound = best_bound(search, cursor->weight, &cursor->term->list.best);
 		node->bound += cursor->bound;
 	}
@@ -61,28 +61,23 @@ static void bind_words(struct search *search, const struct query *query,
 	node_weigh(search, node);
 }
 
-/* Terms of all items; false if they are more than RUN_CURSORS_MAX. */
+/* Terms of all items; false if they are more than RUN_CURSORS_MAX or far apart. */
 static bool union_gather(struct search *search, const struct query *query,
     const struct node *node, struct term **terms, uint32_t *count)
 {
-	struct dict *dict = &search->index->dict;
+	uint32_t visits = GATHER_VISITS;
 	*count = 0;
 	for (uint32_t i = 0; i < node->item_count; i++) {
-		const struct query_item *item = &query->items[node->first_item + i];
-		struct span text = query_span(query, item->text);
-		struct dict_cursor cursor = {0};
-		struct term *term;
-		if (item->prefix) {
-			dict_seek(dict, node->space, text, false, &cursor);
-			term = dict_next(dict, node->space, text, &cursor);
-		} else {
-			term = dict_find(dict, node->space, text);
-		}
-		while (term != NULL) {
-			if (*count == RUN_CURSORS_MAX)
+		struct expand expand = expand_of(query, node, i);
+		for (;;) {
+			struct term *term;
+			enum expand_state state =
+			    expand_next(&expand, &search->index->dict, &visits, &term);
+			if (state == EXPAND_END)
+				break;
+			if (state == EXPAND_PAUSED || *count == RUN_CURSORS_MAX)
 				return false;
 			terms[(*count)++] = term;
-			term = item->prefix ? dict_next(dict, node->space, text, &cursor) : NULL;
 		}
 	}
 	return true;
@@ -111,23 +106,29 @@ static void bind_union(struct search *search, const struct query *query, struct 
 		return;
 	}
 	texts_copy(search, query);
-	struct wide *wide = memory_zalloc(search->memory, sizeof(*wide));
-	wide->page_count = docs_window_count(&search->index->docs);
-	if (wide->page_count > 0)
-		wide->pages =
-		    memory_zalloc(search->memory, wide->page_count * sizeof(*wide->pages));
-	node->wide = wide;
+	node->wide = wide_new(search, node);
+	search->has_wide = true;
 	node->cost = search->index->docs.live_count / 2;
 	search->phase = PHASE_EXPAND;
 }
 
 /* ---- Nodes ------------------------------------------------------------------------------ */
 
+/* An attribute that was declared to be something else has no such values. */
+static bool field_answers(const struct field *field, enum query_kind kind)
+{
+	if (kind == QUERY_GEO)
+		return (field->kinds & KIND_GEO) != 0;
+	return kind != QUERY_RANGE || (field->kinds & (KIND_NUMERIC | KIND_DATE)) != 0;
+}
+
 static void bind_field(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
 	uint32_t id;
 	node->field = index_field(search->index, query_span(query, from->field), &id);
+	if (node->field != NULL && !field_answers(node->field, node->kind))
+		node->field = NULL;
 	if (node->field == NULL)
 		return;
 	node->space = (uint16_t)(id + 1);
@@ -163,13 +164,14 @@ static enum err bind_leaf(struct search *search, const struct query *query,
 	    .first_item = from->first_item, .item_count = from->item_count,
 	    .low = from->low, .high = from->high,
 	    .date_low = from->date_low, .date_high = from->date_high,
-	    .lon = from->lon, .lat = from->lat, .radius_m = from->radius_m};
+	    .lon = from->lon, .lat = from->lat, .radius_m = from->radius_m,
+	    .weight = (float)from->weight, .slop = from->slop, .any_order = from->any_order};
 	switch (from->kind) {
 	case QUERY_TERM: case QUERY_PHRASE:
 		bind_words(search, query, from, node);
 		break;
 	case QUERY_PREFIX:
-		node->bound = 1;
+		node->bound = score_round(node->weight);
 		node->space = SPACE_WORDS;
 		bind_union(search, query, node);
 		break;
@@ -258,6 +260,7 @@ static void bind_roles(struct search *search)
 			    node->kind != QUERY_OPTIONAL;
 			child->guarded = either && child->kind == QUERY_AND;
 			child->must = node->must && node->kind == QUERY_AND;
+			child->after = node->after + child->rest - child->bound;
 		}
 	}
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -325,10 +328,13 @@ static void bind_driver(struct search *search)
 			search->driver = &node->cursors[j];
 		}
 	}
-	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
+	/* Bitmaps count and sort what is frequent faster than lists do. */
+	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1 &&
+	    search->scoring && !search->shows_all && search->top.sort == SORT_SCORE &&
+	    (search->total_is_known || search->options.count != SEARCH_EXACT);
 	/* Candidates that need not all be counted are soon dropped by their scores. */
 	uint64_t rarity = search->scoring && search->options.count != SEARCH_EXACT &&
-	    !search->shows_all ? DRIVER_RARITY_PRUNED : DRIVER_RARITY;
+	    !search->shows_all && search->top.sort == SORT_SCORE ? DRIVER_RARITY_PRUNED : DRIVER_RARITY;
 	search->lists = search->driver != NULL &&
 	    (alone || least * rarity <= search->index->docs.live_count);
 	search->driver_run = CURSOR_NO_RUN;
@@ -360,8 +366,8 @@ enum err search_bind(struct search *search, const struct query *query)
 	search->frame_cap = search_root(search)->depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
-	bind_driver(search);
 	bind_total(search);
+	bind_driver(search);
 	return OK;
 }
 

@@ -34,6 +34,7 @@ static void entry_fill(const struct search *search, struct entry *entry)
 {
 	const struct index *index = search->index;
 	struct span text = {0};
+	uint8_t key[sizeof(uint64_t)];
 	uint32_t ordinal;
 	entry->missing = false;
 	entry->text_len = 0;
@@ -45,7 +46,8 @@ static void entry_fill(const struct search *search, struct entry *entry)
 		    !column_get(search->sort_column, entry->docid, &entry->number);
 		return;
 	case SORT_TITLE:
-		text = docs_title(&index->docs, entry->docid);
+		store_be64(key, docs_title(&index->docs, entry->docid));
+		text = span_of(key, load_be64(key) == 0 ? 0 : sizeof(key));
 		break;
 	case SORT_TAG:
 		if (tags_get(&search->sort_field->tags, entry->docid, &ordinal, 1) > 0) {

@@ -30,24 +30,43 @@ static void cursor_check(struct cursor *cursor)
 	cursor->run_at = CURSOR_NO_RUN;
 }
 
+/* Blocks lie anywhere in memory; the neighbours of this one come next, as a rule. */
+static void prefetch_block(const struct postings *list, uint32_t at)
+{
+	if (at >= list->block_count)
+		return;
+	const uint8_t *block = (const uint8_t *)list->skips[at].block;
+	__builtin_prefetch(block);
+	__builtin_prefetch(block + 64);
+	__builtin_prefetch(block + 128);
+	__builtin_prefetch(block + 192);
+}
+
 void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part)
 {
 	cursor_check(cursor);
-	if (cursor->run_at != at)
+	if (cursor->run_at == at && cursor->run.part >= part)
+		return;
+	if (cursor->run_at != at) {
 		cursor->run.part = PART_NONE;
-	cursor->run_at = at;
+		cursor->run_at = at;
+		cursor->place = 0;
+		postings_bounds(&cursor->term->list, at, &cursor->run_first, &cursor->run_last);
+		prefetch_block(&cursor->term->list, at + 1);
+		prefetch_block(&cursor->term->list, at - 1);
+	}
 	postings_load(&cursor->term->list, at, part, &cursor->run);
 }
 
 uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
 {
 	const struct postings *list = &cursor->term->list;
-	uint32_t count = postings_run_count(list), at = cursor->run_at, first, last;
 	cursor_check(cursor);
-	if (cursor->run_at == CURSOR_NO_RUN || at >= count)
+	uint32_t count = postings_run_count(list), at = cursor->run_at, first, last;
+	if (at == CURSOR_NO_RUN)
 		return postings_find(list, docid, 0, count);
-	postings_bounds(list, at, &first, &last);
-	if (docid >= first && docid <= last)
+	last = cursor->run_last;
+	if (docid >= cursor->run_first && docid <= last)
 		return at;
 	/* The answer is near, as a rule: steps that double, then halves. */
 	uint32_t step = 1, from = at;

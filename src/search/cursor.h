@@ -16,6 +16,7 @@ struct cursor {
 	uint32_t     place;               /* in the run, where the last probe ended */
 	uint32_t     version;
 	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
+	uint32_t     run_first, run_last; /* its bounds */
 	struct posting_run run;
 };
 

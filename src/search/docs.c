@@ -11,10 +11,8 @@ static void docs_drop_window(struct docs *docs, uint32_t at)
 {
 	struct doc_window *window = docs->windows[at];
 	ASSERT(window != NULL);
-	if (window->title_ends != NULL)
-		memory_free(docs->memory, window->title_ends, WINDOW_DOCS * sizeof(uint32_t));
 	if (window->titles != NULL)
-		memory_free(docs->memory, window->titles, window->title_cap);
+		memory_free(docs->memory, window->titles, WINDOW_DOCS * sizeof(*window->titles));
 	memory_free(docs->memory, window, sizeof(*window));
 	docs->windows[at] = NULL;
 }
@@ -45,37 +43,81 @@ static struct doc_window *docs_open_window(struct docs *docs, uint32_t at)
 	return docs->windows[at];
 }
 
-static void window_reserve_title(struct docs *docs, struct doc_window *window, uint32_t extra)
+/* ---- Titles ----------------------------------------------------------------------------
+ *
+ * Units: 0 the end, 1 a blank, 2 other ASCII, 3 to 12 digits, 13 to 38 letters, 39 Latin
+ * and Greek beyond ASCII, 40 to 59 the alphabets from U+0300 to U+07ff, 60 to 63 the rest. */
+
+enum { KEY_UNITS = 10, KEY_BITS = 6 };
+
+struct key {
+	uint64_t value;
+	int      units;
+};
+
+static void key_put(struct key *key, uint32_t unit)
 {
-	if (window->title_ends == NULL)
-		window->title_ends = memory_zalloc(docs->memory, WINDOW_DOCS * sizeof(uint32_t));
-	if (window->title_bytes + extra <= window->title_cap)
+	if (key->units == KEY_UNITS)
 		return;
-	uint32_t cap = window->title_cap + window->title_cap / 2 + 1024;
-	ASSERT(cap >= window->title_bytes + extra);
-	window->titles = memory_resize(docs->memory, window->titles, window->title_cap, cap);
-	window->title_cap = cap;
+	key->value = key->value << KEY_BITS | unit;
+	key->units++;
+}
+
+static void key_put_point(struct key *key, uint32_t point)
+{
+	if (point < 0x300) {
+		key_put(key, 39);
+		key_put(key, point >> 6);
+		key_put(key, point & 63);
+	} else if (point < 0x800) {
+		key_put(key, 40 + (point >> 6) - 12);
+		key_put(key, point & 63);
+	} else {                          /* near neighbours are equal */
+		uint32_t range = point < 0xc000 ? point / 0x4000 : 3;
+		key_put(key, 60 + range);
+		key_put(key, point >> (range == 3 ? 15 : 8) & 63);
+		key_put(key, point >> (range == 3 ? 9 : 2) & 63);
+	}
+}
+
+static uint32_t key_unit(uint8_t byte)
+{
+	if (byte >= '0' && byte <= '9')
+		return 3u + byte - '0';
+	if (byte >= 'a' && byte <= 'z')
+		return 13u + byte - 'a';
+	return byte == ' ' ? 1 : 2;
+}
+
+uint64_t title_key(struct span folded)
+{
+	struct key key = {0};
+	for (size_t at = 0; at < folded.len && key.units < KEY_UNITS;) {
+		uint8_t byte = folded.ptr[at];
+		uint32_t more = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+		uint32_t point = more == 0 ? byte : byte & (0x3fu >> more);
+		for (at++; more > 0 && at < folded.len; more--)
+			point = point << 6 | (folded.ptr[at++] & 63);
+		if (byte < 0x80)
+			key_put(&key, key_unit(byte));
+		else
+			key_put_point(&key, point);
+	}
+	return key.units == 0 ? 0 : key.value << (KEY_BITS * (KEY_UNITS - key.units));
 }
 
 static void window_add_title(struct docs *docs, struct doc_window *window, uint32_t slot,
-    struct span title)
+    uint64_t title)
 {
-	ASSERT(title.len <= SEARCH_SORT_BYTES_MAX);
-	if (title.len > 0) {
-		window_reserve_title(docs, window, (uint32_t)title.len);
-		memcpy(window->titles + window->title_bytes, title.ptr, title.len);
-		window->title_bytes += (uint32_t)title.len;
-	}
-	if (window->title_ends != NULL)
-		window->title_ends[slot] = window->title_bytes;
-	if (slot + 1 == WINDOW_DOCS && window->title_bytes > 0) {
-		window->titles = memory_resize(docs->memory, window->titles, window->title_cap,
-		    window->title_bytes);
-		window->title_cap = window->title_bytes;
-	}
+	if (title == 0)
+		return;
+	if (window->titles == NULL)
+		window->titles =
+		    memory_zalloc(docs->memory, WINDOW_DOCS * sizeof(*window->titles));
+	window->titles[slot] = title;
 }
 
-uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span title)
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title)
 {
 	uint32_t docid = docs->next;
 	uint32_t slot = docid % WINDOW_DOCS;
@@ -110,14 +152,11 @@ bool docs_remove(struct docs *docs, uint32_t docid)
 	return true;
 }
 
-struct span docs_title(const struct docs *docs, uint32_t docid)
+uint64_t docs_title(const struct docs *docs, uint32_t docid)
 {
 	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
-	uint32_t slot = docid % WINDOW_DOCS;
-	if (window == NULL || window->title_ends == NULL)
-		return (struct span){0};
-	uint32_t from = slot == 0 ? 0 : window->title_ends[slot - 1];
-	return span_of(window->titles + from, window->title_ends[slot] - from);
+	return window == NULL || window->titles == NULL
+	    ? 0 : window->titles[docid % WINDOW_DOCS];
 }
 
 void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths)

@@ -1,5 +1,5 @@
 /* search/docs.h: what the index keeps for each document id: owner, length in words, live
- * bit, and the folded beginning of the title for sorting.
+ * bit, and a number for the beginning of the title, for sorting.
  *
  * Ids are cut into windows of 4096, the unit in which searches work, columns are coded and
  * memory is given back: a full window of which no document lives is freed.
@@ -19,9 +19,7 @@ struct doc_window {
 	uint16_t lengths[WINDOW_DOCS];    /* words, at most 65535 */
 	uint64_t live[WINDOW_WORDS];
 	uint32_t live_count;
-	uint32_t title_bytes, title_cap;
-	uint32_t *title_ends;             /* NULL, or WINDOW_DOCS ends within titles */
-	uint8_t *titles;
+	uint64_t *titles;                 /* NULL, or WINDOW_DOCS keys; 0: no title */
 };
 
 struct docs {
@@ -36,8 +34,12 @@ struct docs {
 void docs_init(struct docs *docs, struct memory *memory);
 void docs_fini(struct docs *docs);
 
-/* Gives the next id. `title` is at most SEARCH_SORT_BYTES_MAX bytes, already folded. */
-uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span title);
+/* Gives the next id. `title`: see title_key. */
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title);
+
+/* Numbers that sort as folded titles do, by as much of them as 10 units of 6 bits hold: a
+ * letter or digit of ASCII is one unit, of most alphabets two, any other character three. */
+uint64_t title_key(struct span folded);
 
 /* False if it is not there. */
 bool docs_remove(struct docs *docs, uint32_t docid);
@@ -68,5 +70,5 @@ static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
 /* Of ascending ids. */
 void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths);
 
-/* Empty if there is none. Borrowed until the next change. */
-struct span docs_title(const struct docs *docs, uint32_t docid);
+/* 0 if there is none. */
+uint64_t docs_title(const struct docs *docs, uint32_t docid);

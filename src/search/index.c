@@ -191,6 +191,22 @@ struct span index_tag_text(
 	return term == NULL ? (struct span){0} : term_text(term);
 }
 
+void index_declare(struct index *index, struct span name, enum search_kind kind)
+{
+	uint32_t id;
+	CHECK_OBJ(index, INDEX_MAGIC);
+	ASSERT(!index_field_is_built_in(name));
+	struct field *field = index_field_add(index, name, &id);
+	if (field == NULL)
+		return;
+	field->kinds = kind == SEARCH_TAG ? KIND_TAG
+	    : kind == SEARCH_NUMERIC      ? KIND_NUMERIC
+	    : kind == SEARCH_DATE         ? KIND_DATE
+	    : kind == SEARCH_GEO          ? KIND_GEO
+	                                  : KIND_ATTRIBUTE;
+	index_settle(index);
+}
+
 double geo_round(double degrees)
 {
 	return nearbyint(degrees * 1e7) / 1e7;

@@ -41,13 +41,15 @@ static void bits_and(uint64_t *to, const uint64_t *from)
 
 float best_bound(const struct search *search, float weight, const struct posting_best *best)
 {
-	float bound = term_score(search, weight, 1, best->length_single);
-	if (best->tf_max > 1)
-		bound = fmaxf(bound, term_score(search, weight, best->tf_max, best->length_top));
-	if (best->tf_max > 2)
-		bound = fmaxf(bound, term_score(search, weight, (uint8_t)(best->tf_max - 1),
-		    best->length_between));
-	return bound;
+	float single = term_score(search, weight, 1, best->length_single), top, between;
+	if (best->tf_max == 1)
+		return single;
+	top = term_score(search, weight, best->tf_max, best->length_top);
+	top = single > top ? single : top;
+	if (best->tf_max == 2)
+		return top;
+	between = term_score(search, weight, (uint8_t)(best->tf_max - 1), best->length_between);
+	return between > top ? between : top;
 }
 
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
@@ -87,11 +89,35 @@ struct run_range {
 	float    others;                  /* what all other parts of the query can add */
 };
 
+/* Which are there alone. */
+static void run_bits(const struct posting_run *run, uint32_t low, const uint64_t *mask,
+    uint64_t *out)
+{
+	uint64_t bits = 0;
+	uint32_t word = 0;
+	for (uint32_t i = 0; i < run->count; i++) {
+		uint32_t slot = run->docids[i] - low;
+		if (slot >= WINDOW_DOCS)
+			continue;
+		if (slot / 64 != word) {
+			out[word] |= bits & mask[word];
+			word = slot / 64;
+			bits = 0;
+		}
+		bits |= 1ULL << (slot % 64);
+	}
+	out[word] |= bits & mask[word];
+}
+
 /* Sets in `out` the documents of one decoded run that are in `mask`. */
 static void run_match(struct search *search, const struct cursor *cursor,
     const struct run_range *range, const uint64_t *mask, uint64_t *out)
 {
 	const struct posting_run *run = &cursor->run;
+	if (!range->scores && range->mask == FIELD_ANY) {
+		run_bits(run, range->low, mask, out);
+		return;
+	}
 	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
 	for (uint32_t i = 0; i < run->count; i++) {
 		uint32_t slot = run->docids[i] - range->low;
@@ -189,7 +215,7 @@ static void union_match(struct search *search, struct node *node, bool scores, u
 		return;
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
-			add_score(search, word * 64 + (uint32_t)__builtin_ctzll(bits), 1);
+			add_score(search, word * 64 + (uint32_t)__builtin_ctzll(bits), node->bound);
 }
 
 /* ---- Columns --------------------------------------------------------------------------- */
@@ -379,11 +405,6 @@ uint32_t leaf_before(struct search *search, struct node *node, uint32_t window)
 	default:
 		break;
 	}
-	if (node->wide == NULL)
-		return cursors_before(node, window);
-	window = window < node->wide->page_count ? window : node->wide->page_count;
-	while (window-- > 0)
-		if (node->wide->pages[window] != NULL)
-			return window;
-	return DOCID_NONE;
+	return node->wide != NULL ? wide_before(node->wide, window)
+	                          : cursors_before(node, window);
 }

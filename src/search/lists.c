@@ -50,6 +50,24 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	search->high = search->docids[count - 1];
 }
 
+/* From run `at` down, the first whose best score could enter the results; that of no run, 0,
+ * counts as done. */
+static uint32_t list_skip(struct search *search, uint32_t at, float others)
+{
+	const struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
+	uint32_t from = at;
+	if (at == list->block_count && !is_hopeless(search, cursor->bound + others))
+		return at;                /* the tail */
+	at -= at == list->block_count && at > 0;
+	while (at > 0 && is_hopeless(search,
+	    best_bound(search, cursor->weight, &list->skips[at].best) + others))
+		at--;
+	search->blocks_skipped += from - at;
+	search->skipped |= from > at;
+	return at;
+}
+
 /* The run to do next, or that many as there are when all are done. */
 static uint32_t list_run(const struct search *search)
 {
@@ -79,7 +97,13 @@ enum window_state list_next(struct search *search)
 		uint32_t at = list_run(search);
 		if (at == postings_run_count(list))
 			return WINDOW_END;
+		if (prunes)
+			at = list_skip(search, at, others);
 		postings_bounds(list, at, &first, &last);
+		if (wide_lacks(search, first >> WINDOW_SHIFT)) {
+			search->low = first;
+			return WINDOW_LACKS;
+		}
 		search->low = first;
 		search->high = last < search->below ? last : search->below - 1;
 		search->driver_run = at;
@@ -122,8 +146,7 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	postings_bounds(list, at, &first, &last);
 	if (docid < first)
 		return false;
-	if (probe->prunes && cursor->run_at != at &&
-	    is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
+	if (probe->prunes && is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
 		search->skipped = true;
 		search->blocks_skipped++;
 		return false;
@@ -154,11 +177,14 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	struct cursor *cursor = &node->cursors[0];
 	struct term_probe probe = {.mask = node->mask, .part = part_for(node, scores),
 	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
+	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search_docid(search, slot);
+			if (in_order)
+				probe.others = search->scores[slot] + node->after;
 			if (!cursor_has(search, cursor, docid, &probe, &place))
 				mask[word] &= ~(1ULL << (slot % 64));
 			else if (scores)
@@ -208,88 +234,6 @@ static bool union_has(struct search *search, struct node *node, uint32_t docid)
 	return false;
 }
 
-/* ---- Phrases ---- */
-
-/* Keeps of `at` (ascending ends of the phrase so far) those that the next word follows. */
-static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next,
-    uint32_t next_count)
-{
-	uint32_t kept = 0;
-	for (uint32_t i = 0, j = 0; i < count && j < next_count;) {
-		if (next[j] < at[i] + 1) {
-			j++;
-		} else if (next[j] > at[i] + 1) {
-			i++;
-		} else {
-			at[kept++] = next[j++];
-			i++;
-		}
-	}
-	return kept;
-}
-
-/* Do the words, all of which are in the document, stand side by side? */
-static bool phrase_at(struct node *node, uint32_t docid)
-{
-	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (!cursor_at(cursor, docid, PART_POSITIONS, &place))
-			return false;
-		uint32_t found = posting_run_positions(&cursor->run, place, next);
-		if (i > 0) {
-			count = phrase_follow(at, count, next, found);
-		} else {
-			for (uint32_t j = 0; j < found; j++)
-				if ((1u << position_field(next[j]) & node->mask) != 0)
-					at[count++] = next[j];
-		}
-		if (count == 0)
-			return false;
-	}
-	return true;
-}
-
-/* Of a document that has all words. */
-static float phrase_score(struct search *search, struct node *node, uint32_t docid)
-{
-	uint32_t length = docs_length(&search->index->docs, docid), place;
-	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		struct cursor *cursor = &node->cursors[i];
-		if (cursor_at(cursor, docid, PART_TFS, &place))
-			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
-	}
-	return score;
-}
-
-/* Positions are looked at last: they cost most. */
-static bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool scores)
-{
-	uint32_t docid = search_docid(search, slot), place;
-	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++)
-		if (!cursor_at(&node->cursors[i], docid, PART_DOCIDS, &place))
-			return false;
-	if (node->cursor_count == 0)
-		return false;
-	if (scores) {
-		score = phrase_score(search, node, docid);
-		if (search->prunes &&
-		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
-			search->skipped = true;
-			return false;
-		}
-	}
-	if (!phrase_at(node, docid))
-		return false;
-	if (scores)
-		add_score(search, slot, score);
-	return true;
-}
-
-/* ---- Others ---- */
-
 static bool range_has(const struct node *node, uint32_t docid)
 {
 	double value;
@@ -331,7 +275,7 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 		if (!union_has(search, node, docid))
 			return false;
 		if (scores)
-			add_score(search, slot, 1);
+			add_score(search, slot, node->bound);
 		return true;
 	case QUERY_RANGE:
 		return range_has(node, docid);

@@ -56,6 +56,27 @@ static void or_rest(struct search *search, const struct node *node)
 	}
 }
 
+/* Is there but one word left that drives? Then its postings are walked from here on. */
+static bool or_becomes_list(struct search *search)
+{
+	struct node *root = &search->nodes[search->root];
+	if (!search->prunes || root->kind != QUERY_OR || search->lists)
+		return false;
+	struct node *first = &search->nodes[search->order[root->first_child]];
+	const struct node *second = &search->nodes[search->order[root->first_child + 1]];
+	if (!second->sleeps || first->kind != QUERY_TERM || first->mask != FIELD_ANY ||
+	    first->cursor_count == 0)
+		return false;
+	uint64_t below = (uint64_t)search->window << WINDOW_SHIFT;
+	search->lists = true;
+	search->driver = &first->cursors[0];
+	search->driver_scores = first->scores;
+	search->driver_run = CURSOR_NO_RUN;
+	search->below = below < search->limit ? (uint32_t)below : search->limit;
+	search->words = PACK_COUNT / 64;
+	return true;
+}
+
 /* The greatest window below `window` that may hold a match; DOCID_NONE if none. */
 static uint32_t search_before(struct search *search, uint32_t window)
 {
@@ -149,9 +170,15 @@ enum window_state window_next(struct search *search)
 	}
 	for (; passes > 0; passes--) {
 		uint32_t window = search_before(search, search->window);
+		if (or_becomes_list(search))
+			return WINDOW_PASSED;
 		if (window == DOCID_NONE)
 			return WINDOW_END;
 		ASSERT(window < search->window);
+		if (wide_lacks(search, window)) {
+			search->low = window << WINDOW_SHIFT;
+			return WINDOW_LACKS;
+		}
 		search->window = window;
 		search->low = window << WINDOW_SHIFT;
 		search->high = search->low + (WINDOW_DOCS - 1);

@@ -104,12 +104,6 @@ enum err parse_param(struct parse *parse, struct span *value)
 	    (int)(name.len < NEAR_BYTES_MAX ? name.len : NEAR_BYTES_MAX), (const char *)name.ptr);
 }
 
-static enum err unsupported(struct parser *parser, const char *what)
-{
-	return parse_fail(
-	    &parser->parse, ERR_UNSUPPORTED, parser->parse.at, "%s not supported", what);
-}
-
 /* ---- Groups and units ------------------------------------------------------------------- */
 
 static struct group *top(struct parser *parser)
@@ -130,11 +124,14 @@ static uint32_t wrap(struct query *query, enum query_kind kind, uint32_t node)
 	return query_join(query, kind, &list);
 }
 
-/* A whole unit, or QUERY_NIL for one that analysis left nothing of. */
-static void unit_end(struct parser *parser, uint32_t node)
+/* A whole unit, or QUERY_NIL for one that analysis left nothing of. Attributes follow it. */
+static enum err unit_end(struct parser *parser, uint32_t node)
 {
 	struct group *group = top(parser);
 	struct query *query = parser->parse.query;
+	enum err err = parse_attributes(&parser->parse, &node);
+	if (err != OK)
+		return err;
 	if (node != QUERY_NIL) {
 		if (group->negated_inside)
 			node = wrap(query, QUERY_NOT, node);
@@ -146,6 +143,7 @@ static void unit_end(struct parser *parser, uint32_t node)
 	}
 	group->next_scope = 0;
 	group->has_sign = group->negated = group->optional = group->negated_inside = false;
+	return OK;
 }
 
 static void alternative_end(struct parser *parser)
@@ -192,8 +190,7 @@ static enum err take_close(struct parser *parser)
 		return err;
 	parser->parse.at++;
 	parser->depth--;
-	unit_end(parser, node);
-	return OK;
+	return unit_end(parser, node);
 }
 
 static enum err take_pipe(struct parser *parser)
@@ -233,11 +230,12 @@ struct word_sink {
 	enum err       err;
 };
 
-static void word_emit(void *ctx, struct span word, uint32_t position)
+static void word_emit(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct word_sink *sink = ctx;
 	struct query *query = sink->parser->parse.query;
 	UNUSED(position);
+	UNUSED(source);
 	if (sink->err != OK)
 		return;
 	sink->err = parse_count_term(&sink->parser->parse);
@@ -248,7 +246,7 @@ static void word_emit(void *ctx, struct span word, uint32_t position)
 	else
 		query->nodes[sink->node].kind = QUERY_PHRASE;
 	query->nodes[sink->node].mask = next_scope(sink->parser);
-	query_add_item(query, sink->node, word, false);
+	query_add_item(query, sink->node, word, PATTERN_WORD);
 }
 
 /* "foo-ba*": the last word alone is open, the others stand before it as they are. */
@@ -265,7 +263,7 @@ static enum err prefix_split(struct parser *parser, uint32_t *node, size_t offse
 		    "A prefix needs at least 2 characters");
 	if (words->item_count == 1) {
 		words->kind = QUERY_PREFIX;
-		query->items[words->first_item].prefix = true;
+		query->items[words->first_item].kind = PATTERN_PREFIX;
 		return OK;
 	}
 	words->item_count--;
@@ -275,7 +273,7 @@ static enum err prefix_split(struct parser *parser, uint32_t *node, size_t offse
 	/* The item is there already; a node's items lie side by side. */
 	query->nodes[prefix].first_item = query->item_count - 1;
 	query->nodes[prefix].item_count = 1;
-	query->items[query->item_count - 1].prefix = true;
+	query->items[query->item_count - 1].kind = PATTERN_PREFIX;
 	struct query_list list = {0};
 	query_list_push(query, &list, *node);
 	query_list_push(query, &list, prefix);
@@ -290,9 +288,7 @@ static enum err take_text(struct parser *parser, struct span text, bool prefix, 
 	analyze_words(text, word_emit, &sink);
 	if (sink.err == OK && prefix && sink.node != QUERY_NIL)
 		sink.err = prefix_split(parser, &sink.node, offset);
-	if (sink.err == OK)
-		unit_end(parser, sink.node);
-	return sink.err;
+	return sink.err == OK ? unit_end(parser, sink.node) : sink.err;
 }
 
 /* Bytes that hold a word together when a word byte follows. */
@@ -324,6 +320,103 @@ static bool take_star(struct parser *parser)
 	return star;
 }
 
+/* ---- Patterns --------------------------------------------------------------------------- */
+
+/* At a word or a parameter that stands for one. */
+static enum err scan_word_or_param(struct parser *parser)
+{
+	struct parse *parse = &parser->parse;
+	struct span value;
+	if (parse_peek(parse) != '$') {
+		scan_word(parser);
+		return parser->raw.len > 0 ? OK : parse_syntax(parse, parse->at);
+	}
+	enum err err = parse_param(parse, &value);
+	buf_clear(&parser->raw);
+	if (err == OK)
+		buf_append(&parser->raw, value);
+	return err;
+}
+
+/* The word in raw becomes a pattern; it must be one word, of so many characters. */
+static enum err take_pattern(
+    struct parser *parser, enum pattern_kind kind, size_t length_min, size_t offset)
+{
+	struct parse *parse = &parser->parse;
+	struct query *query = parse->query;
+	struct word_sink sink = {parser, QUERY_NIL, OK};
+	analyze_words(buf_span(&parser->raw), word_emit, &sink);
+	if (sink.err != OK)
+		return sink.err;
+	if (sink.node == QUERY_NIL || query->nodes[sink.node].item_count != 1)
+		return parse_fail(parse, ERR_INVALID, offset, "A pattern is one word");
+	struct query_item *item = &query->items[query->nodes[sink.node].first_item];
+	if (analyze_length(query_span(query, item->text)) < length_min)
+		return parse_fail(parse, ERR_INVALID, offset,
+		    "A pattern of this kind needs at least %zu characters", length_min);
+	query->nodes[sink.node].kind = QUERY_PREFIX;
+	item->kind = kind;
+	return unit_end(parser, sink.node);
+}
+
+/* *word or *word* */
+static enum err take_ending(struct parser *parser)
+{
+	size_t offset = parser->parse.at++;
+	enum err err = scan_word_or_param(parser);
+	if (err != OK)
+		return err;
+	bool infix = take_star(parser);
+	return take_pattern(parser, infix ? PATTERN_INFIX : PATTERN_SUFFIX, 2, offset);
+}
+
+/* %word% or %%word%% */
+static enum err take_fuzzy(struct parser *parser)
+{
+	struct parse *parse = &parser->parse;
+	size_t offset = parse->at, distance = 0;
+	for (; parse_peek(parse) == '%'; parse->at++)
+		distance++;
+	if (distance > 2)
+		return parse_fail(
+		    parse, ERR_UNSUPPORTED, offset, "Fuzzy matching goes to 2 changes");
+	enum err err = scan_word_or_param(parser);
+	if (err != OK)
+		return err;
+	for (size_t i = 0; i < distance; i++)
+		if (parse_peek(parse) != '%' || (parse->at++, false))
+			return parse_syntax(parse, offset);
+	return take_pattern(parser, distance == 1 ? PATTERN_FUZZY_1 : PATTERN_FUZZY_2,
+	    distance + 1, offset);
+}
+
+static enum err take_wildcard(struct parser *parser)
+{
+	struct parse *parse = &parser->parse;
+	uint8_t folded[SEARCH_TAG_BYTES_MAX];
+	struct span pattern, value;
+	size_t offset = parse->at;
+	enum err err = parse_wildcard(parse, &pattern);
+	if (err == OK)
+		err = parse_count_term(parse);
+	if (err == OK && pattern.len > 1 && pattern.ptr[0] == '$') {
+		size_t end = parse->at;
+		parse->at = offset + 2;
+		err = parse_param(parse, &value);
+		parse->at = end;
+		pattern = value;
+	}
+	if (err != OK)
+		return err;
+	size_t len = analyze_tag(pattern, folded);
+	if (len == 0)
+		return parse_syntax(parse, offset);
+	uint32_t node = query_add_node(parse->query, QUERY_PREFIX);
+	parse->query->nodes[node].mask = next_scope(parser);
+	query_add_item(parse->query, node, span_of(folded, len), PATTERN_WILDCARD);
+	return unit_end(parser, node);
+}
+
 static enum err take_missing(struct parser *parser);
 
 static enum err take_word(struct parser *parser)
@@ -331,7 +424,7 @@ static enum err take_word(struct parser *parser)
 	struct parse *parse = &parser->parse;
 	size_t offset = parse->at;
 	if (span_is(span_slice(parse->text, offset, 2), "w'"))
-		return unsupported(parser, "Wildcard matching is");
+		return take_wildcard(parser);
 	scan_word(parser);
 	ASSERT(parse->at > offset);
 	if (span_is(buf_span(&parser->raw), "ismissing") && parse_peek(parse) == '(')
@@ -429,8 +522,7 @@ static enum err take_missing(struct parser *parser)
 	parse->query->nodes[node].leaf =
 	    near ? SEARCH_LEAF_NEAR_MISSING : SEARCH_LEAF_PALETTE_MISSING;
 	parse->query->nodes[node].field = query_add_text(parse->query, buf_span(&parser->raw));
-	unit_end(parser, node);
-	return OK;
+	return unit_end(parser, node);
 }
 
 /* "@a|b:" into a mask of text fields; 0 if one of them has no words. The last name stays
@@ -480,9 +572,7 @@ static enum err take_field(struct parser *parser)
 			return parse_syntax(parse, parse->at);
 		err =
 		    byte == '[' ? parse_range(parse, name, &node) : parse_tags(parse, name, &node);
-		if (err == OK)
-			unit_end(parser, node);
-		return err;
+		return err == OK ? unit_end(parser, node) : err;
 	}
 	if (mask == 0)
 		return parse_fail(parse, ERR_INVALID, offset, "Field `%.*s` is not a text field",
@@ -498,15 +588,13 @@ static enum err take_all(struct parser *parser)
 {
 	struct parse *parse = &parser->parse;
 	int after = parse->at + 1 < parse->text.len ? parse->text.ptr[parse->at + 1] : -1;
-	if (parse_is_word_byte(after) || after == '\\')
-		return unsupported(parser, "Suffix and infix matching is");
+	if (parse_is_word_byte(after) || after == '\\' || after == '$')
+		return take_ending(parser);
 	if (top(parser)->next_scope != 0)
 		return parse_syntax(parse, parse->at);
 	parse->at++;
 	enum err err = parse_count_term(parse);
-	if (err == OK)
-		unit_end(parser, query_add_node(parse->query, QUERY_ALL));
-	return err;
+	return err == OK ? unit_end(parser, query_add_node(parse->query, QUERY_ALL)) : err;
 }
 
 static enum err take_one(struct parser *parser)
@@ -525,12 +613,12 @@ static enum err take_one(struct parser *parser)
 	case '"': return take_phrase(parser);
 	case '$': return take_word_param(parser);
 	case '*': return take_all(parser);
-	case '%': return unsupported(parser, "Fuzzy matching (%) is");
+	case '%': return take_fuzzy(parser);
 	case '{': case '}': case '[': case ']': case ':':
 		return parse_syntax(parse, parse->at);
 	case '=':
-		if (after == '>')
-			return unsupported(parser, "Query attributes (=>) are");
+		if (after == '>')         /* attributes of nothing */
+			return parse_syntax(parse, parse->at);
 		break;
 	default:
 		break;
@@ -558,7 +646,10 @@ static enum err parse_all(struct parser *parser)
 	}
 	if (parser->depth > 0)
 		return parse_syntax(parse, parse->text.len);
-	return group_close(parser, &parse->query->root);
+	enum err err = group_close(parser, &parse->query->root);
+	if (err == OK)
+		query_spread_weights(parse->query);
+	return err;
 }
 
 enum err query_parse(struct query **out, struct memory *memory, struct span text,

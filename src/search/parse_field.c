@@ -216,6 +216,8 @@ enum err parse_range(struct parse *parse, struct span name, uint32_t *out)
 		parts[1] = parts[0];
 		count = 2;
 	}
+	if (kinds == KIND_ATTRIBUTE && count > 2)
+		kinds = KIND_GEO;         /* one that was declared to be a place */
 	uint32_t node = query_add_node(parse->query,
 	    kinds == KIND_GEO ? QUERY_GEO : QUERY_RANGE);
 	parse->query->nodes[node].field = query_add_text(parse->query, name);
@@ -229,67 +231,109 @@ enum err parse_range(struct parse *parse, struct span name, uint32_t *out)
 
 /* ---- {tag|tag} -------------------------------------------------------------------------- */
 
-/* One alternative, unescaped, into `raw`; *prefix when it ends in a bare '*'. */
-static enum err tag_take(struct parse *parse, struct buf *raw, bool *prefix)
+enum err parse_wildcard(struct parse *parse, struct span *pattern)
 {
-	*prefix = false;
-	buf_clear(raw);
+	size_t offset = parse->at;
+	parse->at += 2;
+	ASSERT(parse->at <= parse->text.len);
+	size_t from = parse->at;
+	while (parse_peek(parse) >= 0 && parse_peek(parse) != '\'')
+		parse->at += parse_peek(parse) == '\\' && parse->at + 1 < parse->text.len ? 2 : 1;
+	if (parse_peek(parse) < 0)
+		return parse_syntax(parse, offset);
+	*pattern = span_slice(parse->text, from, parse->at - from);
+	parse->at++;
+	return OK;
+}
+
+/* One alternative: its text, unescaped, and stars before and behind it. */
+struct tag_text {
+	struct buf raw;
+	bool       star_before, star_behind, wildcard;
+};
+
+static enum err tag_take(struct parse *parse, struct tag_text *tag)
+{
+	tag->star_before = tag->star_behind = tag->wildcard = false;
+	buf_clear(&tag->raw);
 	for (;;) {
 		int byte = parse_peek(parse);
 		if (byte < 0 || byte == '{')
 			return parse_syntax(parse, parse->at);
 		if (byte == '}' || byte == '|')
 			return OK;
-		if (*prefix && !parse_is_blank(byte))
+		if ((tag->star_behind || tag->wildcard) && !parse_is_blank(byte))
 			return parse_syntax(parse, parse->at);
+		struct span value;
+		bool whole = false;
 		if (byte == '$') {
-			struct span value;
 			enum err err = parse_param(parse, &value);
 			if (err != OK)
 				return err;
-			buf_append(raw, value);
+			whole = true;
+		} else if (tag->raw.len == 0 && !tag->star_before &&
+		    span_is(span_slice(parse->text, parse->at, 2), "w'")) {
+			enum err err = parse_wildcard(parse, &value);
+			if (err != OK)
+				return err;
+			tag->wildcard = whole = true;
+		}
+		if (whole) {
+			buf_append(&tag->raw, value);
+			continue;
+		}
+		parse->at++;
+		if (byte == '*' && tag->raw.len == 0 && !tag->star_before) {
+			tag->star_before = true;
 			continue;
 		}
 		if (byte == '*') {
-			if (raw->len == 0)
-				return parse_fail(parse, ERR_UNSUPPORTED, parse->at,
-				    "Suffix and infix matching is not supported");
-			*prefix = true;
-			parse->at++;
+			tag->star_behind = true;
 			continue;
 		}
-		if (byte == '\\' && parse->at + 1 < parse->text.len)
-			byte = parse->text.ptr[++parse->at];
-		buf_append_u8(raw, (uint8_t)byte);
-		parse->at++;
+		if (tag->raw.len == 0 && parse_is_blank(byte))
+			continue;
+		if (byte == '\\' && parse->at < parse->text.len)
+			byte = parse->text.ptr[parse->at++];
+		buf_append_u8(&tag->raw, (uint8_t)byte);
 	}
 }
 
-static enum err tag_item(struct parse *parse, struct buf *raw, uint32_t node)
+static enum pattern_kind tag_kind(const struct tag_text *tag)
+{
+	if (tag->wildcard)
+		return PATTERN_WILDCARD;
+	if (tag->star_before)
+		return tag->star_behind ? PATTERN_INFIX : PATTERN_SUFFIX;
+	return tag->star_behind ? PATTERN_PREFIX : PATTERN_WORD;
+}
+
+static enum err tag_item(struct parse *parse, struct tag_text *tag, uint32_t node)
 {
 	uint8_t folded[SEARCH_TAG_BYTES_MAX];
-	bool prefix;
 	size_t start = parse->at;
 	enum err err = parse_count_term(parse);
 	if (err == OK)
-		err = tag_take(parse, raw, &prefix);
+		err = tag_take(parse, tag);
 	if (err != OK)
 		return err;
-	size_t len = analyze_tag(buf_span(raw), folded);
+	enum pattern_kind kind = tag_kind(tag);
+	size_t len = analyze_tag(buf_span(&tag->raw), folded);
 	if (len == 0)
 		return parse_syntax(parse, start);
-	if (prefix && parse->query->nodes[node].kind == QUERY_OUTSIDE)
-		return parse_fail(parse, ERR_INVALID, start, "A colour has no prefix");
-	if (prefix && analyze_length(span_of(folded, len)) < 2)
+	if (kind != PATTERN_WORD && parse->query->nodes[node].kind == QUERY_OUTSIDE)
+		return parse_fail(parse, ERR_INVALID, start, "A colour is no pattern");
+	if (kind != PATTERN_WORD && kind != PATTERN_WILDCARD &&
+	    analyze_length(span_of(folded, len)) < 2)
 		return parse_fail(
 		    parse, ERR_INVALID, start, "A prefix needs at least 2 characters");
-	query_add_item(parse->query, node, span_of(folded, len), prefix);
+	query_add_item(parse->query, node, span_of(folded, len), kind);
 	return OK;
 }
 
 enum err parse_tags(struct parse *parse, struct span name, uint32_t *out)
 {
-	struct buf raw;
+	struct tag_text tag;
 	enum err err = OK;
 	ASSERT(parse_peek(parse) == '{');
 	bool palette = span_is(name, "palette");
@@ -300,12 +344,12 @@ enum err parse_tags(struct parse *parse, struct span name, uint32_t *out)
 	parse->query->nodes[node].leaf = SEARCH_LEAF_PALETTE;
 	parse->query->nodes[node].field = query_add_text(parse->query, name);
 	*out = node;
-	buf_init(&raw, parse->query->memory);
+	buf_init(&tag.raw, parse->query->memory);
 	do {
 		parse->at++;              /* '{' or '|' */
-		err = tag_item(parse, &raw, node);
+		err = tag_item(parse, &tag, node);
 	} while (err == OK && parse_peek(parse) == '|');
-	buf_fini(&raw);
+	buf_fini(&tag.raw);
 	if (err == OK && palette && parse->query->nodes[node].item_count > SEARCH_NAMES_MAX)
 		err = parse_fail(parse, ERR_TOOLARGE, parse->at, "More than %d colours",
 		    SEARCH_NAMES_MAX);

@@ -4,15 +4,18 @@
  * passes run over the array from the leaves up.
  */
 #pragma once
+#include "search/pattern.h"
 #include "search/schema.h"
 
-enum { QUERY_MAGIC = 0x59525551, QUERY_NIL = 0xffffffff };
+enum { QUERY_MAGIC = 0x59525551, QUERY_NIL = 0xffffffff,
+	PHRASE_WORDS_MAX = 32,            /* with $slop or in any order */
+};
 
 enum query_kind {
 	QUERY_ALL,
 	QUERY_TERM,                       /* one word in `mask` */
 	QUERY_PHRASE,                     /* its items, side by side, in one field of `mask` */
-	QUERY_PREFIX,                     /* one item */
+	QUERY_PREFIX,                     /* one item, of any kind but PATTERN_WORD */
 	QUERY_TAG,                        /* any of its items, in `field` */
 	QUERY_RANGE,                      /* numbers and/or dates, bounds inclusive */
 	QUERY_GEO,
@@ -28,7 +31,7 @@ struct query_text {
 
 struct query_item {
 	struct query_text text;           /* folded */
-	bool              prefix;
+	enum pattern_kind kind;
 };
 
 struct query_node {
@@ -41,6 +44,9 @@ struct query_node {
 	double            low, high;                 /* numbers */
 	double            date_low, date_high;
 	double            lon, lat, radius_m;
+	double            weight;         /* of its score */
+	uint32_t          slop;           /* QUERY_PHRASE: words that may stand between */
+	bool              any_order;
 	enum search_leaf_kind leaf;       /* QUERY_OUTSIDE */
 	uint32_t          distance;
 	uint8_t           hash[SEARCH_HASH_BYTES];
@@ -70,7 +76,8 @@ struct query *query_new(struct memory *memory);
 struct query_text query_add_text(struct query *query, struct span text);
 /* A leaf; items added next belong to it. */
 uint32_t query_add_node(struct query *query, enum query_kind kind);
-void query_add_item(struct query *query, uint32_t node, struct span text, bool prefix);
+void query_add_item(
+    struct query *query, uint32_t node, struct span text, enum pattern_kind kind);
 
 /* Children in order of arrival. */
 struct query_list {
@@ -79,6 +86,9 @@ struct query_list {
 void query_list_push(struct query *query, struct query_list *list, uint32_t node);
 /* QUERY_NIL for none, the one itself for one. Flattens nothing. */
 uint32_t query_join(struct query *query, enum query_kind kind, const struct query_list *list);
+
+/* Every node's weight counts for what is below it. */
+void query_spread_weights(struct query *query);
 
 /* ---- Parsing: what parse.c and its helpers share ---------------------------------------- */
 
@@ -108,6 +118,13 @@ void parse_skip_blanks(struct parse *parse);
 /* After "@name:" at '[' or '{'; *node becomes the leaf (fields.c). */
 MUST_CHECK enum err parse_range(struct parse *parse, struct span name, uint32_t *node);
 MUST_CHECK enum err parse_tags(struct parse *parse, struct span name, uint32_t *node);
+
+/* At "w'": what stands up to the closing quote, backslashes included. */
+MUST_CHECK enum err parse_wildcard(struct parse *parse, struct span *pattern);
+
+/* At "=> {$weight: 2; $slop: 1; $inorder: true}", if it is there: into the node, which may
+ * be another one then (parse_attributes.c). */
+MUST_CHECK enum err parse_attributes(struct parse *parse, uint32_t *node);
 
 static inline int parse_peek(const struct parse *parse)
 {

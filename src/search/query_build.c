@@ -55,11 +55,12 @@ uint32_t query_add_node(struct query *query, enum query_kind kind)
 	query->nodes = grown(query->memory, query->nodes, query->node_count, &query->node_cap,
 	    sizeof(*query->nodes));
 	query->nodes[query->node_count] = (struct query_node){.kind = kind, .mask = FIELD_ANY,
-	    .first_child = QUERY_NIL, .next = QUERY_NIL, .first_item = query->item_count};
+	    .weight = 1, .first_child = QUERY_NIL, .next = QUERY_NIL, .first_item = query->item_count};
 	return query->node_count++;
 }
 
-void query_add_item(struct query *query, uint32_t node, struct span text, bool prefix)
+void query_add_item(
+    struct query *query, uint32_t node, struct span text, enum pattern_kind kind)
 {
 	query->items = grown(query->memory, query->items, query->item_count, &query->item_cap,
 	    sizeof(*query->items));
@@ -67,7 +68,7 @@ void query_add_item(struct query *query, uint32_t node, struct span text, bool p
 	ASSERT(owner->first_item + owner->item_count == query->item_count);
 	owner->item_count++;
 	query->items[query->item_count++] =
-	    (struct query_item){query_add_text(query, text), prefix};
+	    (struct query_item){query_add_text(query, text), kind};
 }
 
 void query_list_push(struct query *query, struct query_list *list, uint32_t node)
@@ -92,6 +93,15 @@ uint32_t query_join(struct query *query, enum query_kind kind, const struct quer
 	query->nodes[node].first_child = list->first;
 	query->nodes[node].child_count = list->count;
 	return node;
+}
+
+void query_spread_weights(struct query *query)
+{
+	CHECK_OBJ(query, QUERY_MAGIC);
+	for (uint32_t i = query->node_count; i-- > 0;)
+		for (uint32_t child = query->nodes[i].first_child; child != QUERY_NIL;
+		     child = query->nodes[child].next)
+			query->nodes[child].weight *= query->nodes[i].weight;
 }
 
 void query_and_near(
@@ -132,11 +142,14 @@ static void explain_mask(uint8_t mask, struct buf *out)
 static void explain_items(const struct query *query, const struct query_node *node,
     const char *between, struct buf *out)
 {
+	static const struct { const char *before, *after; } marks[] = {{"", ""}, {"", "*"},
+	    {"*", ""}, {"*", "*"}, {"%", "%"}, {"%%", "%%"}, {"w'", "'"}};
 	for (uint32_t i = 0; i < node->item_count; i++) {
 		const struct query_item *item = &query->items[node->first_item + i];
 		buf_append_text(out, i == 0 ? "" : between);
+		buf_append_text(out, marks[item->kind].before);
 		buf_append(out, query_span(query, item->text));
-		buf_append_text(out, item->prefix ? "*" : "");
+		buf_append_text(out, marks[item->kind].after);
 	}
 }
 
@@ -181,6 +194,10 @@ static void explain_node(const struct query *query, const struct query_node *nod
 	case QUERY_TERM: case QUERY_PHRASE: case QUERY_PREFIX:
 		explain_mask(node->mask, out);
 		explain_items(query, node, " ", out);
+		if (node->slop > 0)
+			buf_printf(out, " slop %u", node->slop);
+		if (node->any_order)
+			buf_append_text(out, " in any order");
 		break;
 	case QUERY_TAG:
 		explain_field(query, node, out);
@@ -208,6 +225,8 @@ static void explain_node(const struct query *query, const struct query_node *nod
 	default:
 		break;
 	}
+	if (node->weight != 1)
+		buf_printf(out, " weight %g", node->weight);
 	buf_append_text(out, "\n");
 }
 

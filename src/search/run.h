@@ -26,17 +26,32 @@
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
+/* A walk through the words of the dictionary that fit a pattern. */
+struct expand {
+	uint16_t    space;
+	enum pattern_kind kind;
+	struct span text;                 /* the pattern; borrowed */
+	bool        begun, sought;        /* sought: the cursor holds, within one slice */
+	uint32_t    key_len;              /* the last word seen */
+	uint8_t     key[SEARCH_TAG_BYTES_MAX];
+	struct dict_cursor cursor;
+};
+
+enum expand_state { EXPAND_FOUND, EXPAND_PAUSED, EXPAND_END };
+
 /* Union of many terms: one bit a document, in pages of a window. */
 struct wide {
 	uint64_t **pages;
 	uint32_t   page_count;
-	bool       is_done;
-	uint32_t   item;                  /* at work on */
-	bool       has_cursor;            /* within the term of `key`, next id `next` */
-	uint32_t   next;
-	uint32_t   key_len;               /* 0: item not begun */
-	uint8_t    key[SEARCH_TAG_BYTES_MAX];
-	struct cursor cursor;
+	uint32_t   from;                  /* windows from here on are united */
+	uint32_t   to, size;              /* those from `to` to `from` are at work */
+	bool       is_expanded;           /* all terms are known */
+	uint32_t   item;                  /* to expand */
+	struct expand expand;
+	struct term **terms;              /* pinned */
+	uint32_t   term_count, term_cap;
+	uint32_t   at, next;              /* to unite: term, and its next id */
+	struct posting_run run;
 };
 
 struct node {
@@ -51,8 +66,12 @@ struct node {
 	uint32_t       depth;             /* of its tree: 1 for a leaf */
 	uint64_t       cost;              /* documents it may match, about */
 	uint32_t       before;            /* for window_next */
+	float          weight;
+	uint32_t       slop;
+	bool           any_order;
 	float          bound;             /* highest score that it and what is below can add */
 	float          rest;              /* sum of this bound and those of siblings after it */
+	float          after;             /* `must`: what is asked after it can add */
 	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
@@ -94,7 +113,7 @@ struct top {
 	bool          descending;
 };
 
-enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_END };
+enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_LACKS, WINDOW_END };
 
 enum search_phase {
 	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
@@ -139,6 +158,7 @@ struct search {
 	uint32_t       *order;            /* children, in order of evaluation */
 	uint32_t        order_count;
 	uint32_t        expanding;        /* node */
+	bool            has_wide;
 	size_t          wide_bytes;
 	struct frame   *frames;
 	uint32_t        frame_count, frame_cap;
@@ -240,11 +260,32 @@ void run_scores(const struct search *search, const struct posting_run *run, floa
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
 
+/* ---- phrase.c -------------------------------------------------------------------------- */
+
+/* Is the phrase in this document? Adds its score. */
+MUST_CHECK bool phrase_has(
+    struct search *search, struct node *node, uint32_t slot, bool scores);
+
 /* ---- wide.c ---------------------------------------------------------------------------- */
 
-/* One unit of uniting a prefix; is_done at its end. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
-MUST_CHECK enum err wide_step(struct search *search, struct node *node);
+struct expand expand_of(const struct query *query, const struct node *node, uint32_t item);
+
+/* The next word, after looking at no more than *visits, which it counts down. */
+MUST_CHECK enum expand_state expand_next(
+    struct expand *expand, struct dict *dict, uint32_t *visits, struct term **out);
+
+struct wide *wide_new(struct search *search, const struct node *node);
 void wide_free(struct search *search, struct wide *wide);
+
+/* One unit of gathering or uniting. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
+MUST_CHECK enum err wide_step(struct search *search, struct node *node, bool *done);
+
+/* Is there one that is not united down to this window? Then sets them to work. */
+bool wide_lacks(const struct search *search, uint32_t window);
+void wide_want(struct search *search, uint32_t window);
+
+/* As leaf_before. */
+uint32_t wide_before(const struct wide *wide, uint32_t window);
 
 /* ---- top.c ----------------------------------------------------------------------------- */
 
@@ -265,6 +306,10 @@ MUST_CHECK enum err facet_add_window(struct search *search, struct facet *facet)
 MUST_CHECK bool facet_choose(struct search *search, struct facet *facet);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
+
+/* Cursors on these terms. */
+void node_set_terms(
+    struct search *search, struct node *node, struct term **terms, uint32_t count);
 
 /* Makes nodes, cursors, order and frames of search from the query. */
 MUST_CHECK enum err search_bind(struct search *search, const struct query *query);

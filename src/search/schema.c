@@ -43,3 +43,9 @@ uint8_t schema_kinds(struct span name)
 	uint32_t id = schema_find(name);
 	return id == SCHEMA_COUNT ? KIND_ATTRIBUTE : schema_field(id)->kinds;
 }
+
+bool index_field_is_built_in(struct span name)
+{
+	return schema_find(name) != SCHEMA_COUNT || span_equal(name, SPAN_LIT("palette")) ||
+	    span_equal(name, SPAN_LIT("phash"));
+}

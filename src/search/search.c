@@ -118,8 +118,12 @@ static enum err step_expand(struct search *search, const struct search_budget *b
 {
 	while (search->expanding < search->node_count) {
 		struct node *node = &search->nodes[search->expanding];
-		if (node->wide != NULL && !node->wide->is_done)
-			return wide_step(search, node);
+		bool done = true;
+		if (node->wide != NULL) {
+			enum err err = wide_step(search, node, &done);
+			if (err != OK || !done)
+				return err;
+		}
 		if (node->outside != NULL && !node->outside_ready)
 			return step_outside(search, node, budget);
 		search->expanding++;
@@ -135,6 +139,9 @@ static void step_window(struct search *search)
 		search->phase = PHASE_MATCH;
 		break;
 	case WINDOW_PASSED:
+		break;
+	case WINDOW_LACKS:
+		wide_want(search, search->low >> WINDOW_SHIFT);
 		break;
 	case WINDOW_END:
 		search_release(search);

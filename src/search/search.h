@@ -107,6 +107,12 @@ void index_remove(struct index *index, uint32_t docid);
 void *index_owner(const struct index *index, uint32_t docid);
 void index_set_owner(struct index *index, uint32_t docid, void *owner);
 
+/* What an attribute of this name is from now on, in documents that are added: SEARCH_TAG,
+ * SEARCH_NUMERIC, SEARCH_DATE (any date_parse takes), SEARCH_GEO ("lon,lat"), or as it was,
+ * SEARCH_ATTRIBUTE. A value that does not read so is left out. */
+void index_declare(struct index *index, struct span name, enum search_kind kind);
+bool index_field_is_built_in(struct span name);
+
 struct index_stats {
 	uint64_t docs;                    /* live */
 	uint64_t docs_deleted;            /* removed and not yet swept */
@@ -199,6 +205,11 @@ void query_free(struct query *query);
 struct buf;
 void query_explain(const struct query *query, struct buf *out);
 
+/* Appends `text`, the value of `field`, with tags[0] before and tags[1] behind every word
+ * that the query asks for there. False if there was none. */
+MUST_CHECK bool query_highlight(const struct query *query, struct span field, struct span text,
+    const struct span tags[2], struct buf *out);
+
 /* ---- Searches ----------------------------------------------------------------------- */
 
 struct search;
@@ -233,8 +244,9 @@ struct search_hit {
 	void    *owner;                   /* as of search_results */
 };
 
-/* Sorting by: a numeric or date field; a tag field (its first tag); title; an attribute
- * (as number if any document has it so, else date, else text). The search copies what it
+/* Sorting by: a numeric or date field; a tag field (its first tag); title (its first 10
+ * letters, or 5 of other alphabets, or 3 ideographs); an attribute (as number if any
+ * document has it so, else date, else text). The search copies what it
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
  * ERR_TOOLARGE: LIMIT, facets. ERR_INVALID: the field cannot be sorted by (caption,
@@ -275,6 +287,11 @@ struct search_profile {
 	uint64_t windows;                 /* of 4096 documents that were looked into */
 };
 void search_get_profile(const struct search *search, struct search_profile *profile);
+
+/* Appends the plan, one node a line in the order in which they are asked, indented by two
+ * blanks a level: words and how many documents have them (df), documents that a part may
+ * match (cost), the highest score it can add. Nothing once the search has ended. */
+void search_explain(const struct search *search, struct buf *out);
 
 /* At any time, also before the end. */
 void search_free(struct search *search);

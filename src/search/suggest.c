@@ -26,10 +26,11 @@ struct suggest {
 	uint32_t       key_len;
 };
 
-static void take_word(void *ctx, struct span word, uint32_t position)
+static void take_word(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct suggest *suggest = ctx;
 	UNUSED(position);
+	UNUSED(source);
 	uint32_t len = suggest->head_len + suggest->word_len + 1;
 	if (suggest->word_len > 0 && len <= sizeof(suggest->head)) {
 		memcpy(suggest->head + suggest->head_len, suggest->words, suggest->word_len);

@@ -5,7 +5,7 @@
  */
 #include "search/tags.h"
 
-enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff };
+enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff, FEW_BITS = 7 };
 #define FREE_MARK 0x80000000u
 
 void tags_init(struct tags *tags, struct memory *memory)
@@ -272,6 +272,44 @@ static void open_count(const struct tag_window *window, const uint64_t mask[WIND
 	}
 }
 
+static void sealed_count(const struct tag_window *window, const uint64_t mask[WINDOW_WORDS],
+    uint32_t *counts)
+{
+	const uint8_t *codes = sealed_codes(window);
+	unsigned width = window->width;
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t count, slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t start = sealed_range(window, slot, &count);
+			for (uint32_t i = start; i < start + count; i++)
+				counts[bits_get(codes, i, width)]++;
+		}
+	}
+}
+
+/* One tag a document out of few: neighbours count in different places, so that one need not
+ * wait for the other's sum. */
+static void few_count(const struct tag_window *window, const uint64_t mask[WINDOW_WORDS],
+    uint32_t *counts)
+{
+	uint16_t parts[4][1 << FEW_BITS] = {{0}};
+	const uint8_t *codes = sealed_codes(window);
+	unsigned width = window->width;
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			parts[slot % 4][bits_get(codes, slot, width)]++;
+		}
+	}
+	for (uint32_t i = 0; i < 1u << width; i++) {
+		uint32_t sum = 0;
+		for (int part = 0; part < 4; part++)
+			sum += parts[part][i];
+		if (sum > 0)              /* codes beyond the greatest do not occur */
+			counts[i] += sum;
+	}
+}
+
 void tags_count(const struct tags *tags, uint32_t at, const uint64_t mask[WINDOW_WORDS],
     uint32_t *counts)
 {
@@ -282,17 +320,10 @@ void tags_count(const struct tags *tags, uint32_t at, const uint64_t mask[WINDOW
 		open_count(window, mask, counts);
 		return;
 	}
-	const uint8_t *codes = sealed_codes(window);
-	unsigned width = window->width;
-	counts += window->base;
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
-			uint32_t count, slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			uint32_t start = sealed_range(window, slot, &count);
-			for (uint32_t i = start; i < start + count; i++)
-				counts[bits_get(codes, i, width)]++;
-		}
-	}
+	if (window->count_width == 0 && window->width <= FEW_BITS)
+		few_count(window, mask, counts + window->base);
+	else
+		sealed_count(window, mask, counts + window->base);
 }
 
 void tags_count_one(const struct tags *tags, uint32_t docid, uint32_t *counts)

@@ -10,7 +10,7 @@ from conftest import until
 from images import png
 from test_dedupe import grown, store
 from test_history import at, last_lsn, versions
-from test_restart import data, fill, server, state     # noqa: F401
+from test_restart import data, fill, state
 
 NOISE = random.Random(9)
 
@@ -38,6 +38,12 @@ def seen(client, keys, first=0):
         for lsn in range(first, last_lsn(client) + 1):
             found[key, lsn] = at(client, key, lsn)
     return found
+
+
+def settled(client):
+    """Nothing changes by itself any more: every image has been looked at, and that is on the disk."""
+    until(lambda: client.info("images")["analysis_left"] == 0)
+    client.execute_command("WAITAOF", 1, 0, 5000)
 
 
 def story(client, keys, pick, steps):
@@ -69,11 +75,13 @@ def test_every_moment_looks_the_same_after_a_start_from_a_checkpoint(server, cli
     story(client, keys, pick, 150)
     client.save()
     story(client, keys, pick, 40)
+    settled(client)
     before, now = seen(client, keys), state(client)
     restart(server, client)
     assert seen(client, keys) == before
     assert state(client) == now
     story(client, keys, pick, 30)
+    settled(client)
     client.save()
     before, now = seen(client, keys), state(client)
     restart(server, client)

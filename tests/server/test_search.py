@@ -59,6 +59,10 @@ def test_grammar(eight):
         "@orientation:{square}": "d", "@format:{jpeg}": "e", "@format:{png} car": "abdh",
         "ismissing(@title)": "g", "ismissing(@location)": "bdefgh", "-ismissing(@rating)": "abch",
         "cafe": "f", "CAFÉ": "f", "munchen": "f", "hauptstrasse": "f", "@rating:[4 5]": "ac",
+        "*ose": "c", "*arde*": "c", "%roze%": "c", "%%rozen%%": "c", "%rozen%": "", "%%garten%%": "c", "w'r?s*'": "c",
+        "@title:*ar": "abh", "@tags:{*ing}": "h", "@tags:{*ce c*}": "f", "@tags:{w'?at'}": "d",
+        '"red car"=>{$slop:1}': "a", "(car red)=>{$slop:0}": "a", "(car red)=>{$slop:0;$inorder:true}": "",
+        '@caption:"red on"=>{$slop:3}': "a", "red=>{$weight:3} car": "ab",
         "@author:{anna}": "a", "@nosuch:{x}": "", "ismissing(@nosuch)": ALL, "@created:[2020 +inf]": ALL,
     }
     wrong = {}
@@ -107,6 +111,41 @@ def test_counting_inkeys_and_params(eight):
     assert search(eight, "@tags:{$word}", "PARAMS", 2, "word", "big cat", "TIMEOUT", 1000)[1] == ["d"]
 
 
+def test_weights_lift_a_word_above_others(eight):
+    assert search(eight, "rose=>{$weight:100}|car=>{$weight:0.01}")[1][0] == "c"
+    assert search(eight, "rose=>{$weight:0.01}|car=>{$weight:100}")[1][0] == "h"
+
+
+def test_facets_count_all_matches(eight):
+    reply = eight.execute_command("IMG.SEARCH", "car", "NOCONTENT", "LIMIT", 0, 1, "FACET", 3, "tags", "rating", "width")
+    assert reply[:2] == [4, b"h"]
+    facets = dict(zip(reply[2][::2], reply[2][1::2]))
+    assert facets[b"tags"][:4] == [b"car", 2, b"big cat", 1] and len(facets[b"tags"]) == 14
+    assert facets[b"rating"] == [b"1", 1, b"3", 1, b"5", 1] and facets[b"width"][:2] == [b"90", 1]
+    reply = eight.execute_command("IMG.SEARCH", "car", "LIMIT", 0, 0, "INKEYS", 2, "a", "b", "FACET", 1, "tags")
+    assert reply[-1] == [b"tags", [b"car", 2, b"blue", 1, b"old", 1, b"red", 1]]
+    assert eight.execute_command("IMG.SEARCH", "nosuch", "FACET", 1, "none") == [0, [b"none", []]]
+
+
+def test_words_are_highlighted_in_the_texts_that_matched(eight):
+    def fields(*words):
+        reply = eight.execute_command("IMG.SEARCH", *words)
+        return dict(zip(reply[2][::2], reply[2][1::2]))
+    said = fields("red sport* -garden", "HIGHLIGHT", "RETURN", 4, "title", "caption", "tags", "width")
+    assert said == {b"title": b"<b>Red</b> car", b"caption": b"A <b>red</b> <b>sports</b> car on the coast road",
+                    b"tags": b"car,<b>red</b>", b"width": b"400"}
+    said = fields("@title:munchen", "HIGHLIGHT", "FIELDS", 1, "title", "TAGS", "[", "]")
+    assert said[b"title"].decode() == "Café in [München]" and said[b"caption"].decode() == "Hauptstraße"
+
+
+def test_plan_and_profile_say_what_a_query_costs(eight):
+    plan = eight.execute_command("IMG.SEARCH", "red car -@tags:{old} *ose", "EXPLAIN").decode()
+    assert "TERM red df=3" in plan and "NOT" in plan and plan.index("AND") < plan.index("TERM")
+    results, profile = eight.execute_command("IMG.SEARCH", "red", "NOCONTENT", "PROFILE")
+    said = dict(zip(profile[::2], profile[1::2]))
+    assert results[0] == 3 and said[b"units"] > 0 and said[b"blocks_read"] > 0 and b"TERM red" in said[b"plan"]
+
+
 def test_resp3_shape(server, eight):
     with Wire(server.port) as wire:
         wire.command("HELLO", "3")
@@ -114,17 +153,21 @@ def test_resp3_shape(server, eight):
         assert reply[b"total_results"] == b":1" and reply[b"warning"] == []
         assert reply[b"results"][0][b"id"] == b"c" and reply[b"results"][0][b"score"].startswith(b",")
         assert reply[b"results"][0][b"extra_attributes"] == {b"title": b"Red rose"}
+        reply = wire.command("IMG.SEARCH", "rose", "NOCONTENT", "FACET", "1", "format")
+        assert reply[b"facets"] == {b"format": {b"png": b":1"}}
         reply = wire.command("IMG.SEARCH", "nosuch")
         assert reply[b"total_results"] == b":0" and reply[b"results"] == []
 
 
 @pytest.mark.parametrize("words, error", [
     (["red ("], "Syntax error at offset"), (["@width:[1 2"], "Syntax error"), ([""], "."),
-    (["@width:[x y]"], "."), (["%fuzzy%"], "."), (["$p"], "No such parameter"),
+    (["@width:[x y]"], "."), (["%%%fuzzy%%%"], "goes to 2"), (["$p"], "No such parameter"),
     (["x", "LIMIT", "0"], "syntax error"), (["x", "LIMIT", "-1", "1"], "not an integer"),
     (["x", "LIMIT", "0", "10001"], "^TOOLARGE"), (["x", "NOSUCH"], "syntax error"),
     (["x", "SORTBY", "caption"], "cannot be sorted"), (["x", "PARAMS", "1", "a"], "PARAM VALUE pairs"),
-    (["x", "FACET", "1", "tags"], "FACET is not available"), (["x", "COUNT", "MANY"], "syntax error"),
+    (["x", "FACET", "1", "title"], "or counted"), (["x", "FACET", "17"] + ["tags"] * 17, "^TOOLARGE"),
+    (["x", "EXPLAIN", "PROFILE"], "syntax error"), (["x", "HIGHLIGHT", "TAGS", "<b>"], "syntax error"),
+    (["x", "SIMILAR", "a", "MAXDIST", "257"], "^TOOLARGE"), (["x", "COUNT", "MANY"], "syntax error"),
     (["x", "NOCONTENT", "NOCONTENT"], "syntax error"), (["(" * 70 + "x" + ")" * 70], "^TOOLARGE"),
     (["|".join(f"w{i}" for i in range(1100))], "^TOOLARGE"), (["x" * 70000], "^TOOLARGE")])
 def test_errors(client, words, error):

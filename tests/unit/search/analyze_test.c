@@ -5,9 +5,10 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-static void emit(void *ctx, struct span word, uint32_t position)
+static void emit(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct buf *out = ctx;
+	cr_assert_gt(source.len, 0);
 	if (position > 0)
 		buf_append_text(out, "/");
 	cr_assert_leq(word.len, SEARCH_TERM_BYTES_MAX);

@@ -150,7 +150,8 @@ bool model_remove(struct model *model, struct index *index)
 
 static int node_new(struct model_query *query, enum model_kind kind)
 {
-	query->nodes[query->count] = (struct model_node){.kind = kind, .fields = 15};
+	query->nodes[query->count] = (struct model_node){.kind = kind, .fields = 15, .slop = -1,
+	    .weight = 1};
 	return query->count++;
 }
 
@@ -168,6 +169,47 @@ static void phrase_random(struct model *model, struct model_node *node)
 		node->items[i] = doc->title[from + i];
 }
 
+/* Sometimes with words between, in any order if none stands twice. */
+static void phrase_loosen(struct model *model, struct model_node *node)
+{
+	bool repeats = false;
+	for (int i = 0; i < node->item_count; i++)
+		for (int j = 0; j < i; j++)
+			repeats = repeats || node->items[i] == node->items[j];
+	if (below(model, 2) == 0)
+		return;
+	node->slop = below(model, 4);
+	node->any_order = !repeats && below(model, 2) == 0;
+	if (node->any_order && below(model, 2) == 0) {
+		int first = node->items[0];
+		node->items[0] = node->items[1];
+		node->items[1] = first;
+	}
+}
+
+/* A pattern that fits one word at least. */
+static void pattern_random(struct model *model, struct model_node *node)
+{
+	char *text = node->text;
+	size_t len = word_text(random_word(model), text);
+	text[len] = 0;
+	node->pattern = below(model, 6);
+	switch (node->pattern) {
+	case 0: text[2 + below(model, 2)] = 0; break;
+	case 1: memmove(text, text + 1, len); break;
+	case 2:
+		memmove(text, text + below(model, 2), len);
+		text[2] = 0;
+		break;
+	case 3: case 4: text[below(model, (int)len)] = 'z'; break;
+	default:
+		text[1] = '?';
+		if (below(model, 2) == 0)
+			text[len - 1] = '*';
+		break;
+	}
+}
+
 static void leaf_random(struct model *model, struct model_node *node)
 {
 	if (below(model, 3) == 0)
@@ -178,10 +220,10 @@ static void leaf_random(struct model *model, struct model_node *node)
 		break;
 	case M_PHRASE:
 		phrase_random(model, node);
+		phrase_loosen(model, node);
 		break;
 	case M_PREFIX:
-		word_text(random_word(model), node->text);
-		node->text[2 + below(model, 2)] = 0;
+		pattern_random(model, node);
 		break;
 	case M_TAG:
 		node->item_count = 1 + below(model, 3);
@@ -228,6 +270,7 @@ void model_query_random(struct model *model, struct model_query *query)
 			kind = M_TERM;
 		open[count++] = node_new(query, kind);
 		leaf_random(model, &query->nodes[open[count - 1]]);
+		query->nodes[open[count - 1]].weight = below(model, 5) == 0 ? 1 + below(model, 3) : 1;
 	}
 	while (count > 1 || below(model, 6) == 0) {
 		int roll = below(model, 10), take = 1 + below(model, 3);
@@ -288,6 +331,7 @@ static const char *missing_name(int missing)
 
 static void print_leaf(const struct model_node *node, struct buf *out)
 {
+	static const char *const marks[] = {"%s*", "*%s", "*%s*", "%%%s%%", "%%%%%s%%%%", "w'%s'"};
 	char text[32];
 	switch (node->kind) {
 	case M_TERM:
@@ -302,10 +346,13 @@ static void print_leaf(const struct model_node *node, struct buf *out)
 			buf_printf(out, "%s%s", i == 0 ? "\"" : " ", text);
 		}
 		buf_append_text(out, "\"");
+		if (node->slop >= 0)
+			buf_printf(out, "=>{$slop:%d;$inorder:%s; $weight:%d}", node->slop,
+			    node->any_order ? "false" : "true", node->weight);
 		break;
 	case M_PREFIX:
 		print_fields(node, out);
-		buf_printf(out, "%s*", node->text);
+		buf_printf(out, marks[node->pattern], node->text);
 		break;
 	case M_TAG:
 		for (int i = 0; i < node->item_count; i++) {
@@ -347,6 +394,8 @@ void model_query_print(const struct model_query *query, struct buf *out)
 		int child = stack[depth - 1].child++;
 		if (node->child_count == 0) {
 			print_leaf(node, out);
+			if (node->weight != 1 && node->slop < 0)
+				buf_printf(out, "=>{$weight:%d}", node->weight);
 			depth--;
 			continue;
 		}
@@ -452,9 +501,67 @@ static bool has_phrase(const struct stream *stream, const struct model_node *nod
 	return false;
 }
 
-static bool starts_with(const char *text, const char *prefix)
+/* Places of the words of a phrase, one each: first come, in order or not, in one field, so
+ * many others between. A stop stands between fields and between tags: far apart. */
+static bool has_near(const struct stream *stream, const struct model_node *node, int at[], int depth)
 {
-	return strncasecmp(text, prefix, strlen(prefix)) == 0;
+	int count = node->item_count, least = at[0], most = at[0];
+	if (depth == count || depth == MODEL_ITEMS) {
+		for (int i = 0; i < count && i < MODEL_ITEMS; i++) {
+			least = at[i] < least ? at[i] : least;
+			most = at[i] > most ? at[i] : most;
+			if (i > 0 && !node->any_order && at[i] <= at[i - 1])
+				return false;
+		}
+		for (int i = least; i <= most; i++)
+			if (stream->words[i] == WORD_STOP)
+				return false;
+		return most - least - (count - 1) <= node->slop &&
+		    (stream->fields[least] & node->fields) != 0;
+	}
+	for (at[depth] = 0; at[depth] < stream->count; at[depth]++)
+		if (stream->words[at[depth]] == node->items[depth] &&
+		    has_near(stream, node, at, depth + 1))
+			return true;
+	return false;
+}
+
+static int edit_distance(const char *a, const char *b)
+{
+	int table[34][34], n = (int)strlen(a), m = (int)strlen(b);
+	for (int i = 0; i <= n; i++)
+		for (int j = 0; j <= m; j++) {
+			int best = i == 0 ? j : j == 0 ? i : table[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (i > 0 && j > 0 && table[i - 1][j] + 1 < best)
+				best = table[i - 1][j] + 1;
+			if (i > 0 && j > 0 && table[i][j - 1] + 1 < best)
+				best = table[i][j - 1] + 1;
+			table[i][j] = best;
+		}
+	return table[n][m];
+}
+
+static bool fits_wildcard(const char *text, const char *pattern)
+{
+	if (*pattern == 0)
+		return *text == 0;
+	if (*pattern == '*')
+		return fits_wildcard(text, pattern + 1) ||
+		    (*text != 0 && fits_wildcard(text + 1, pattern));
+	return *text != 0 && (*pattern == '?' || *pattern == *text) &&
+	    fits_wildcard(text + 1, pattern + 1);
+}
+
+static bool fits(const char *text, const struct model_node *node)
+{
+	size_t len = strlen(text), part = strlen(node->text);
+	switch (node->pattern) {
+	case 0: return strncmp(text, node->text, part) == 0;
+	case 1: return len >= part && strcmp(text + len - part, node->text) == 0;
+	case 2: return strstr(text, node->text) != NULL;
+	case 3: case 4: return edit_distance(text, node->text) <= node->pattern - 2;
+	default: return fits_wildcard(text, node->text);
+	}
 }
 
 static bool has_prefix(const struct stream *stream, const struct model_node *node)
@@ -474,7 +581,7 @@ static bool has_prefix(const struct stream *stream, const struct model_node *nod
 			sprintf(text, "tag%d", word - WORD_TAG);
 		else
 			text[word_text(word, text)] = 0;
-		if (starts_with(text, node->text))
+		if (fits(text, node))
 			return true;
 	}
 	return false;
@@ -528,7 +635,11 @@ static bool leaf_matches(const struct model_doc *doc, const struct stream *strea
 	int month, day;
 	switch (node->kind) {
 	case M_TERM: return has_phrase(stream, node, 1);
-	case M_PHRASE: return has_phrase(stream, node, node->item_count);
+	case M_PHRASE: {
+		int at[MODEL_ITEMS];
+		return node->slop >= 0 ? has_near(stream, node, at, 0)
+		                       : has_phrase(stream, node, node->item_count);
+	}
 	case M_PREFIX: return has_prefix(stream, node);
 	case M_TAG: return has_tag(doc, node);
 	case M_CAMERA:
@@ -582,6 +693,7 @@ static bool doc_matches(const struct model_doc *doc, const struct model_query *q
 			scores[i] += bm25(&stream, node->items[j], df[i][j], all);
 		if (node->kind == M_PREFIX && match[i])
 			scores[i] = 1;
+		scores[i] *= node->weight;
 	}
 	*score = scores[query->root];
 	return match[query->root];

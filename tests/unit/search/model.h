@@ -43,7 +43,11 @@ struct model_node {
 	bool     prefix[MODEL_ITEMS];
 	int      item_count;
 	int      missing;                 /* which field */
-	char     text[16];                /* prefix */
+	char     text[16];                /* of a pattern */
+	int      pattern;                 /* prefix, suffix, infix, fuzzy 1, fuzzy 2, wildcard */
+	int      slop;                    /* of a phrase; -1: side by side */
+	bool     any_order;
+	int      weight;
 	double   lon, lat, km;
 	int      children[MODEL_ITEMS], child_count;
 };

@@ -59,9 +59,9 @@ static void list_add(struct list_fixture *f)
 {
 	struct naive_posting *naive = &f->naive[f->count++];
 	while (random_below(&f->random, 3) == 0)
-		(void)docs_add(&f->docs, NULL, 5, (struct span){0});
+		(void)docs_add(&f->docs, NULL, 5, 0);
 	naive->docid = docs_add(&f->docs, NULL, 1 + (uint32_t)random_below(&f->random, 300),
-	    (struct span){0});
+	    0);
 	naive->tf =
 	    (uint8_t)(1 + random_below(&f->random, random_below(&f->random, 50) == 0 ? 255 : 3));
 	naive->mask = 0;
@@ -240,6 +240,21 @@ Test(search_postings, small_blocks_are_merged)
 	    f.list.count);
 	list_check(&f, false);
 	list_fini(&f);
+}
+
+/* ---- titles -------------------------------------------------------------------------- */
+
+Test(search_docs, title_keys_sort_as_titles_do)
+{
+	static const char *const ascending[] = {"", " a", "(1)", "0", "10", "9", "a", "a cat", "ab",
+	    "abcdefghi", "abcdefghij", "b", "zz", "\xce\xb1", "\xd0\xb0", "\xd0\xb1",
+	    "\xe3\x81\x82", "\xe4\xb8\x80", "\xe9\xbb\x84", "\xea\xb0\x80", "\xef\xbd\x80",
+	    "\xf0\x9f\x98\x80"};
+	for (size_t i = 1; i < ARRAY_COUNT(ascending); i++)
+		cr_assert_lt(title_key(span_text(ascending[i - 1])), title_key(span_text(ascending[i])),
+		    "%s and %s", ascending[i - 1], ascending[i]);
+	cr_assert_eq(title_key(SPAN_LIT("abcdefghijk")), title_key(SPAN_LIT("abcdefghijz")));
+	cr_assert_eq(title_key(SPAN_LIT("")), 0);
 }
 
 /* ---- dictionary ------------------------------------------------------------------------ */

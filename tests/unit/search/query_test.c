@@ -4,6 +4,7 @@
 #include "search/search.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct memory memory;
@@ -251,15 +252,64 @@ Test(query, range_errors)
 	refuse("@tags:{$nope}", ERR_INVALID, "No such parameter `nope`");
 }
 
-Test(query, what_comes_later_is_named)
+Test(query, patterns)
 {
-	refuse("%fuzzy%", ERR_UNSUPPORTED, "Fuzzy matching (%) is not supported");
-	refuse("@title:%fuzzy%", ERR_UNSUPPORTED, "Fuzzy matching (%) is not supported");
-	refuse("\"a b\"=>{$slop:1}", ERR_UNSUPPORTED, "Query attributes (=>) are not supported");
+	check("*suffix", "PREFIX *suffix");
+	check("*Infix*", "PREFIX *infix*");
+	check("%fuzzy%", "PREFIX %fuzzy%");
+	check("@title:%%Fuzzy%%", "PREFIX @title:%%fuzzy%%");
+	check("w'Ab?*'", "PREFIX w'ab?*'");
+	check("%$word%", "PREFIX %hello%");
+	check("*$word*", "PREFIX *hello*");
+	check("w'$word'", "PREFIX w'hello'");
+	check("@tags:{*at|*ig*|bo*|w'c?t'}", "TAG @tags:{*at|*ig*|bo*|w'c?t'}");
+	refuse("%fuzzy", ERR_INVALID, NULL);
+	refuse("%%fuzzy%", ERR_INVALID, NULL);
+	refuse("%%%fuzzy%%%", ERR_UNSUPPORTED, "Fuzzy matching goes to 2 changes");
+	refuse("%a%", ERR_INVALID, "A pattern of this kind needs at least 2 characters");
+	refuse("*a", ERR_INVALID, "A pattern of this kind needs at least 2 characters");
+	refuse("*t-shirt", ERR_INVALID, "A pattern is one word");
+	refuse("w'ab", ERR_INVALID, NULL);
+	refuse("@tags:{*a}", ERR_INVALID, "A prefix needs at least 2 characters");
+	refuse("@tags:{*}", ERR_INVALID, NULL);
+}
+
+Test(query, attributes)
+{
+	check("\"a b\"=>{$slop:1}", "PHRASE a b slop 1");
+	check("\"a b\" => { $slop: 2; $inorder: false; $weight: 2.5 }",
+	    "PHRASE a b slop 2 in any order weight 2.5");
+	check("(a b)=>{$slop:1}", "PHRASE a b slop 1 in any order");
+	check("(a b)=>{$slop:1;$inorder:true}", "PHRASE a b slop 1");
+	check("(a|b)=>{$weight:3} c", "AND/.OR weight 3/..TERM a weight 3/..TERM b weight 3/.TERM c");
+	check("a=>{$weight:$low}", "TERM a weight 100");
+	check("-a=>{$weight:2}", "NOT/.TERM a weight 2");
+	check("a=>{}", "TERM a");
+	refuse("(a|b)=>{$slop:1}", ERR_UNSUPPORTED, "$slop and $inorder are for words and phrases");
+	refuse("a=>{$phonetic:dm}", ERR_UNSUPPORTED, "Attribute $phonetic is not supported");
+	refuse("a=>{$slop:x}", ERR_INVALID, "Bad value of $slop");
+	refuse("a=>{$weight:-1}", ERR_INVALID, "Bad value of $weight");
+	refuse("a=>{$slop}", ERR_INVALID, NULL);
+	refuse("a=>{$slop:1", ERR_INVALID, NULL);
+	refuse("a=>", ERR_INVALID, NULL);
+	refuse("=>{$slop:1}", ERR_INVALID, NULL);
+	refuse("(a a)=>{$slop:1}", ERR_UNSUPPORTED, "A phrase in any order has no word twice");
+}
+
+Test(query, hashes_and_colours)
+{
+	char text[128];
+	snprintf(text, sizeof(text), "@phash:[%064d 31]", 7);
+	char expected[128];
+	snprintf(expected, sizeof(expected), "NEAR %064d 31", 7);
+	check(text, expected);
+	check("@palette:{Red|blue}", "PALETTE red|blue");
+	check("ismissing(@phash)", "MISSING @phash");
+	check("ismissing(@palette)", "MISSING @palette");
 	refuse("@phash:[00ff 3]", ERR_INVALID, "A perceptual hash is 64 hexadecimal digits");
-	refuse("*suffix", ERR_UNSUPPORTED, "Suffix and infix matching is not supported");
-	refuse("@tags:{*at}", ERR_UNSUPPORTED, "Suffix and infix matching is not supported");
-	refuse("w'ab?'", ERR_UNSUPPORTED, "Wildcard matching is not supported");
+	snprintf(text, sizeof(text), "@phash:[%064d 257]", 7);
+	refuse(text, ERR_INVALID, "A distance is 0 to 256 bits");
+	refuse("@palette:{re*}", ERR_INVALID, "A colour is no pattern");
 }
 
 Test(query, dialects)
