@@ -151,6 +151,14 @@ static void checkpoint_note_segments(struct store *store)
 	};
 }
 
+static bool checkpoint_may_begin(const struct store *store)
+{
+	/* Half-made copies of chains would lie on both sides of what is covered. While batches are
+	 * rewritten the owner does not know where their records will lie. */
+	return store->void_from == 0 && !move_has_parts(store) && store->repair == NULL &&
+	    !store->streams[STREAM_USER].failed;
+}
+
 enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *job)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
@@ -161,11 +169,7 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 		return ERR_READONLY;
 	if (!store->whole)
 		return ERR_BUSY;
-	/* Half-made copies of chains would lie on both sides of what is covered. */
-	if (checkpoint->step != CHECKPOINT_IDLE || store->void_from != 0 || move_has_parts(store))
-		return ERR_BUSY;
-	/* While batches are rewritten the owner does not know where their records will lie. */
-	if (store->repair != NULL || store->streams[STREAM_USER].failed)
+	if (checkpoint->step != CHECKPOINT_IDLE || !checkpoint_may_begin(store))
 		return ERR_BUSY;
 	const struct checkpoint_slot *slots = checkpoint->slots;
 	bool second = slots[0].valid && (!slots[1].valid || slots[1].number < slots[0].number);
@@ -173,7 +177,8 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 	checkpoint->job = job;
 	checkpoint->err = OK;
 	checkpoint->finishing = false;
-	store_sync(store);            /* what is on disk by the time it begins need not be replayed */
+	checkpoint->lead_lsn = store_last_lsn(store);
+	store_sync(store);
 	checkpoint_go(store, CHECKPOINT_UNLINK);
 	return OK;
 }
@@ -382,6 +387,7 @@ static void checkpoint_go(struct store *store, enum checkpoint_step step)
 		checkpoint->fd = -1;
 		break;
 	case CHECKPOINT_IDLE:
+	case CHECKPOINT_LEAD:
 	case CHECKPOINT_READY:
 	case CHECKPOINT_WAIT:
 		break;
@@ -425,10 +431,28 @@ static void checkpoint_fail(struct store *store, enum err err)
 	checkpoint_go(store, CHECKPOINT_FAILED_UNLINK);
 }
 
+/* What was appended before is on disk: the log behind it is all that is to be replayed. */
+static void checkpoint_lead(struct store *store)
+{
+	struct checkpoint *checkpoint = &store->checkpoint;
+	checkpoint->step = CHECKPOINT_LEAD;
+	if (store->state == ERR_READONLY) {
+		checkpoint_fail(store, ERR_READONLY);
+		return;
+	}
+	if (store->durable_lsn < checkpoint->lead_lsn || !checkpoint_may_begin(store))
+		return;
+	checkpoint->step = CHECKPOINT_READY;
+	checkpoint_note_segments(store);
+	checkpoint->job->ready(checkpoint->job);
+}
+
 /* The log reaches as far as the chunks do. */
 void checkpoint_pump(struct store *store)
 {
 	struct checkpoint *checkpoint = &store->checkpoint;
+	if (checkpoint->step == CHECKPOINT_LEAD)
+		checkpoint_lead(store);
 	if (checkpoint->step != CHECKPOINT_WAIT)
 		return;
 	if (store->durable_lsn >= checkpoint->header.last_lsn)
@@ -451,9 +475,7 @@ static void checkpoint_opened(struct store *store, int32_t result)
 		return;
 	}
 	checkpoint->fd = result;
-	checkpoint->step = CHECKPOINT_READY;
-	checkpoint_note_segments(store);
-	checkpoint->job->ready(checkpoint->job);
+	checkpoint_lead(store);
 }
 
 static void checkpoint_unlinked(struct store *store)

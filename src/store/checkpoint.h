@@ -13,6 +13,7 @@ enum checkpoint_step {
 	CHECKPOINT_UNLINK,
 	CHECKPOINT_UNLINK_SYNC,
 	CHECKPOINT_OPEN,
+	CHECKPOINT_LEAD,                  /* for what was appended before it began */
 	CHECKPOINT_READY,                 /* the owner's turn */
 	CHECKPOINT_CHUNK,
 	CHECKPOINT_SYNC,
@@ -44,6 +45,7 @@ struct checkpoint {
 	struct io_op    op;
 	struct iovec    iov;
 	bool            finishing;        /* all chunks were given */
+	uint64_t        lead_lsn;         /* what lies before need not be replayed */
 	uint8_t        *block;            /* chunks to be written, whole sectors */
 	size_t          block_bytes, block_cap;
 	struct buf      segments;         /* as they were when it began */

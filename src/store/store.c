@@ -160,6 +160,7 @@ static void store_tick(struct io_timer *timer)
 	store->is_heavy = store->stats.appended_bytes - store->appended_seen > HEAVY_BYTES;
 	store->appended_seen = store->stats.appended_bytes;
 	commit_tick(store);
+	checkpoint_pump(store);
 	maker_pump(store);
 	zeroer_pump(store);
 	store->reclaim_due = true;

@@ -6,6 +6,7 @@ import re
 import pytest
 import redis
 from conftest import until
+from images import png
 from test_restart import damage, data, fill, state
 from wire import Wire, encode
 
@@ -124,3 +125,25 @@ def test_damage_found_while_serving_is_said_of_its_keys_alone(some):
     client = some.start().client()                # from the log alone
     assert client.dbsize() in (SOME, SOME + 1)
     assert client.info("persistence")["load_chunks_damaged"] == 0
+
+
+def test_lost_segment_is_found_out_while_serving(make_server):
+    server = make_server(*LAZY, "--segment-bytes", "1mb", "--hot-memory", "0")
+    client = server.client()
+    bodies = {f"img{i}": png(8, 8) + os.urandom(100_000) for i in range(60)}
+    for key, body in bodies.items():
+        client.execute_command("IMG.PUT", key, body)
+    client.save()
+    server.kill()
+    os.unlink(data(server, "hot-*.seg")[1])
+    client = server.start().client()
+    lost = 0
+    for key, body in bodies.items():
+        try:
+            assert client.execute_command("IMG.GET", key) == body
+        except redis.ResponseError as error:
+            assert str(error) == f"CORRUPT {key}"
+            lost += 1
+    assert 0 < lost < 20
+    assert client.dbsize() == len(bodies) and "is missing" in server.log()
+    assert client.info("store")["lost_records"] == lost
