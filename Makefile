@@ -116,13 +116,13 @@ $(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-.PHONY: test unit sim server-tests kill-test fuzz fuzz-smoke asan tidy
+.PHONY: test unit sim server-tests kill-test flip-test fuzz fuzz-smoke asan tidy
 test:                                                    ## install what is missing, build, run every test
 	utils/setup.sh build test
 	$(MAKE) all
 	BUILD=$(BUILD) tests/run
 
-unit: $(BUILD)/unit-tests                                ## UNIT_ARGS="--filter 'suite/*'"
+unit: $(BUILD)/unit-tests $(WORKERS) $(UNIT_WORKERS)     ## UNIT_ARGS="--filter 'suite/*'"
 	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
 sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
@@ -132,8 +132,11 @@ sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"
 	cd tests/server && BUILD=$(abspath $(BUILD)) timeout 1200 $(PYTHON) -m pytest -q $(PYTEST_ARGS)
 
-kill-test: all                                           ## 200 rounds of kill -9 under load
-	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=200 $(PYTHON) -m pytest -q -k kill_rounds
+kill-test: all                                           ## ROUNDS=200 of kill -9 under load
+	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=$(or $(ROUNDS),200) $(PYTHON) -m pytest -q -k kill_rounds
+
+flip-test: $(BUILD)/unit-tests                           ## FLIPS=100000 single bits of a store, one by one
+	FLIPS=$(or $(FLIPS),100000) timeout 86400 $(BUILD)/unit-tests --filter 'flip/*'
 
 FUZZ_FLAGS := -std=gnu17 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined \
               -D_GNU_SOURCE -Isrc -I.

@@ -39,6 +39,7 @@ static const struct word acl_words[] = {
     {ACL_IMAGE, "@image"},
     {ACL_TRANSACTION, "@transaction"},
     {ACL_PUBSUB, "@pubsub"},
+    {ACL_BITMAP, "@bitmap"},
 };
 
 /* A command is in @fast or @slow, as its flags say. */

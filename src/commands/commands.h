@@ -28,7 +28,7 @@ enum {
 	ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_STRING = 1 << 3,
 	ACL_ADMIN = 1 << 4, ACL_FAST = 1 << 5, ACL_SLOW = 1 << 6, ACL_DANGEROUS = 1 << 7,
 	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9, ACL_TRANSACTION = 1 << 10,
-	ACL_PUBSUB = 1 << 11,
+	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12,
 };
 
 struct command {

@@ -148,11 +148,32 @@ static const struct command *bounds_next(
 	return command;
 }
 
+/* How long a string may become by an offset among the words, at most. */
+static uint64_t reach_of(const struct command *command, const struct request *request)
+{
+	enum { FIELD_BITS = 64 };
+	int64_t number;
+	uint64_t reach = 0;
+	bool many = command->run == cmd_bitfield;
+	if (!many && command->run != cmd_setrange && command->run != cmd_setbit)
+		return 0;
+	for (uint32_t k = 2; k < (many ? request->argc : 3); k++) {
+		struct span word = request->argv[k];
+		bool scaled = many && word.len > 0 && word.ptr[0] == '#';
+		if (scaled)
+			word = span_slice(word, 1, word.len);
+		if (!number_parse_range(word, 0, UINT32_MAX, &number))
+			continue;
+		uint64_t bits = (uint64_t)number * (scaled ? FIELD_BITS : 1) + FIELD_BITS;
+		reach = max_u64(reach, command->run == cmd_setrange ? (uint64_t)number : bits / 8 + 1);
+	}
+	return reach;
+}
+
 /* The longest value there is now; ERR_AGAIN: metadata is being read. */
 static enum err bounds_values(struct bounds *bounds)
 {
 	struct request request;
-	int64_t offset;
 	uint64_t reach = 0;
 	for (uint32_t i = 0; i < bounds->transaction->count && bounds->err == OK; i++) {
 		const struct command *command = bounds_next(bounds, i, &request);
@@ -160,9 +181,7 @@ static enum err bounds_values(struct bounds *bounds)
 			continue;
 		struct bounds_walk walk = {bounds, &request, command->flags};
 		(void)command_keys(command, request.argc, bounds_key, &walk);
-		if (command->run == cmd_setrange && number_parse_i64(request.argv[2], &offset) &&
-		    offset > 0)
-			reach = max_u64(reach, (uint64_t)offset);
+		reach = max_u64(reach, reach_of(command, &request));
 	}
 	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;
 	return bounds->err;

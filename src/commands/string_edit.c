@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool set_value(struct call *call, struct span value, const char *event)
+bool string_store(struct call *call, struct span value, const char *event)
 {
 	struct string_options options = {.keep_expiry = true};
 	enum err err = call_set_string(call, call->argv[1], value, NULL, &options);
 	if (err != OK)
 		call_fail(call, err, call->argv[1]);
-	else
+	else if (event != NULL)
 		call_notify(call, NOTIFY_STRING, event, call->argv[1]);
 	return err == OK;
 }
@@ -36,7 +36,7 @@ static void incr_by(struct call *call, int64_t by)
 		call_error(call, "ERR increment or decrement would overflow");
 		return;
 	}
-	if (set_value(call, span_of(text, number_format_i64(value, text)), "incrby"))
+	if (string_store(call, span_of(text, number_format_i64(value, text)), "incrby"))
 		reply_int(call->reply, value);
 }
 
@@ -114,13 +114,11 @@ void cmd_incrbyfloat(struct call *call)
 		return;
 	}
 	struct span result = span_of(text, format_long_double(value, text, sizeof(text)));
-	if (set_value(call, result, "incrbyfloat"))
+	if (string_store(call, result, "incrbyfloat"))
 		reply_bulk(call->reply, result);
 }
 
-/* A new value of `len` bytes that begins with the old one; bytes beyond are zero. NULL: an
- * error was replied. */
-static struct buf value_copy(struct call *call, const struct entry *entry, uint64_t len, bool *ok)
+struct buf string_copy(struct call *call, const struct entry *entry, uint64_t len, bool *ok)
 {
 	struct buf copy;
 	struct span old = entry == NULL ? (struct span){0} : entry_string(entry);
@@ -163,10 +161,10 @@ void cmd_append(struct call *call)
 		return;
 	}
 	uint64_t old_len = entry_string(entry).len;
-	struct buf value = value_copy(call, entry, old_len + more.len, &ok);
+	struct buf value = string_copy(call, entry, old_len + more.len, &ok);
 	if (ok && more.len > 0)
 		memcpy(value.ptr + old_len, more.ptr, more.len);
-	if (ok && (more.len == 0 || set_value(call, buf_span(&value), "append")))
+	if (ok && (more.len == 0 || string_store(call, buf_span(&value), "append")))
 		reply_int(call->reply, (int64_t)value.len);
 	buf_fini(&value);
 }
@@ -230,10 +228,10 @@ void cmd_setrange(struct call *call)
 		call_error(call, "ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 		return;
 	}
-	struct buf value = value_copy(call, entry, max_u64(need, len), &ok);
+	struct buf value = string_copy(call, entry, max_u64(need, len), &ok);
 	if (ok)
 		memcpy(value.ptr + offset, part.ptr, part.len);
-	if (ok && set_value(call, buf_span(&value), "setrange"))
+	if (ok && string_store(call, buf_span(&value), "setrange"))
 		reply_int(call->reply, (int64_t)value.len);
 	buf_fini(&value);
 }

@@ -25,6 +25,8 @@
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
 #define STR_R (ACL_STRING | ACL_READ)
 #define STR_W (ACL_STRING | ACL_WRITE)
+#define BIT_R (ACL_BITMAP | ACL_READ)
+#define BIT_W (ACL_BITMAP | ACL_WRITE)
 #define IMG_R (ACL_IMAGE | ACL_READ)
 #define IMG_W (ACL_IMAGE | ACL_WRITE)
 #define CONN ACL_CONNECTION
@@ -139,6 +141,14 @@ const struct command commands_table[] = {
 	{"setex", NULL, cmd_setex, 4, W | M, STR_W, 1, 1, 1, "string", "2.0.0", "key seconds value", "Sets the string value and expiration time of a key."},
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
+
+	{"setbit", NULL, cmd_setbit, 4, W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
+	{"getbit", NULL, cmd_getbit, 3, R | F, BIT_R, 1, 1, 1, "bitmap", "2.2.0", "key offset", "Returns a bit value by offset."},
+	{"bitcount", NULL, cmd_bitcount, -2, R, BIT_R, 1, 1, 1, "bitmap", "2.6.0", "key [start end [BYTE|BIT]]", "Counts the number of set bits (population counting) in a string."},
+	{"bitpos", NULL, cmd_bitpos, -3, R, BIT_R, 1, 1, 1, "bitmap", "2.8.7", "key bit [start [end [BYTE|BIT]]]", "Finds the first set (1) or clear (0) bit in a string."},
+	{"bitop", NULL, cmd_bitop, -4, W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
+	{"bitfield", NULL, cmd_bitfield, -2, W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
+	{"bitfield_ro", NULL, cmd_bitfield_ro, -2, R | F, BIT_R, 1, 1, 1, "bitmap", "6.0.0", "key [GET encoding offset ...]", "Performs arbitrary read-only bitfield integer operations on strings."},
 
 	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
 	{"psubscribe", NULL, cmd_psubscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "pattern [pattern ...]", "Listens for messages published to channels that match one or more patterns."},

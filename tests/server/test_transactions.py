@@ -93,7 +93,7 @@ def test_a_watched_key_that_does_not_change(client, server):
 
 
 def test_a_watched_key_that_expires(client, server):
-    client.set("k", 1, px=30)
+    client.set("k", 1, px=700)
     with Wire(server.port) as wire:
         wire.command("WATCH", "k")
         until(lambda: client.exists("k") == 0)
