@@ -1,9 +1,13 @@
 /* search/column.c: see column.h.
  *
- * Sealed data: dense: WINDOW_DOCS codes (or doubles) by slot. Sparse: `count` slots of two
- * bytes, padded to 8, then `count` codes (or doubles).
+ * Sealed data, each part on 8 bytes: the list of values, if that is its kind; the presence:
+ * WINDOW_WORDS words and as many 2-byte sums of the bits before each, or 2-byte slots; the
+ * codes of the values in order of slot, in blocks of 128 (pack.h), or the doubles.
  */
 #include "search/column.h"
+
+#include "search/pack.h"
+#include "search/simd.h"
 
 #include "base/endian.h"
 
@@ -91,7 +95,7 @@ void column_put(struct column *column, uint32_t docid, double value)
 	struct column_window *window = column_open(column, docid >> WINDOW_SHIFT);
 	uint16_t slot = docid % WINDOW_DOCS;
 	ASSERT(isfinite(value));
-	ASSERT(window->width == 0);
+	ASSERT(window->kind == COLUMN_OPEN);
 	value += 0.0;                     /* -0 becomes 0 */
 	bool again = window->count > 0 && open_slots(window)[window->count - 1] == slot;
 	ASSERT(again || window->count == 0 || open_slots(window)[window->count - 1] < slot);
@@ -108,25 +112,57 @@ void column_put(struct column *column, uint32_t docid, double value)
 
 /* ---- Sealed windows ------------------------------------------------------------------- */
 
-static size_t sparse_offset(uint32_t count)
+enum { LIST_MAX = 256, LIST_CELLS = 1024, BITS_BYTES = WINDOW_WORDS * 10 };
+
+static size_t align8(size_t bytes)
 {
-	return ((size_t)count * sizeof(uint16_t) + 7) & ~(size_t)7;
+	return (bytes + 7) & ~(size_t)7;
 }
 
-static uint16_t *sealed_slots(const struct column_window *window)
+static const double *sealed_list(const struct column_window *window)
 {
 	return window->data;
 }
 
-static const uint8_t *sealed_codes(const struct column_window *window)
+static uint8_t *sealed_presence(const struct column_window *window)
 {
-	return (const uint8_t *)window->data + (window->dense ? 0 : sparse_offset(window->count));
+	return (uint8_t *)window->data + window->list_count * sizeof(double);
+}
+
+static const uint64_t *present_bits(const struct column_window *window)
+{
+	return (const uint64_t *)(const void *)sealed_presence(window);
+}
+
+static uint16_t *present_sums(const struct column_window *window)
+{
+	return (uint16_t *)(void *)(sealed_presence(window) + WINDOW_WORDS * sizeof(uint64_t));
+}
+
+static uint16_t *present_slots(const struct column_window *window)
+{
+	return (uint16_t *)(void *)sealed_presence(window);
+}
+
+static size_t presence_bytes(enum column_presence presence, uint32_t count)
+{
+	return presence == PRESENT_ALL ? 0
+	    : presence == PRESENT_BITS ? BITS_BYTES : align8(count * sizeof(uint16_t));
+}
+
+static void *sealed_codes(const struct column_window *window)
+{
+	return sealed_presence(window) + presence_bytes(window->presence, window->count);
 }
 
 static double code_value(const struct column_window *window, uint32_t code)
 {
-	return (double)(window->base + code) / scales[window->scale];
+	if (window->kind == COLUMN_LIST)
+		return sealed_list(window)[code];
+	return (double)(window->base + (int64_t)code * window->step) / scales[window->scale];
 }
+
+/* ---- Sealing: what kind of codes ---- */
 
 /* The integer that stands for `value` at this scale; false if none does exactly. */
 static bool scaled(double value, uint8_t scale, int64_t *out)
@@ -138,76 +174,175 @@ static bool scaled(double value, uint8_t scale, int64_t *out)
 	return (double)*out / scales[scale] == value;
 }
 
-/* Width in bytes at this scale, or 8. */
-static uint8_t scale_width(const struct column_window *window, uint8_t scale, int64_t *base)
+static int64_t common_divisor(int64_t a, int64_t b)
 {
-	int64_t low, high, value;
-	if (!scaled(window->low, scale, &low) || !scaled(window->high, scale, &high))
-		return 8;
-	for (uint32_t i = 0; i < window->count; i++)
-		if (!scaled(open_values(window)[i], scale, &value))
-			return 8;
-	*base = low - 1;                  /* code 0 is no value */
-	uint64_t range = (uint64_t)(high - low) + 1;
-	return range <= UINT8_MAX ? 1 : range <= UINT16_MAX ? 2 : range <= UINT32_MAX ? 4 : 8;
-}
-
-static void code_put(void *codes, uint8_t width, uint32_t at, uint32_t code)
-{
-	uint8_t *out = (uint8_t *)codes + (size_t)at * width;
-	if (width == 1)
-		*out = (uint8_t)code;
-	else if (width == 2)
-		store_le16(out, (uint16_t)code);
-	else
-		store_le32(out, code);
-}
-
-static uint32_t code_get(const void *codes, uint8_t width, uint32_t at)
-{
-	const uint8_t *in = (const uint8_t *)codes + (size_t)at * width;
-	return width == 1 ? *in : width == 2 ? load_le16(in) : load_le32(in);
-}
-
-static double double_get(const uint8_t *codes, uint32_t at)
-{
-	double value;
-	memcpy(&value, codes + (size_t)at * sizeof(value), sizeof(value));
-	return value;
-}
-
-static void window_plan(const struct column_window *open, struct column_window *sealed)
-{
-	sealed->width = 8;
-	for (uint8_t scale = 0; scale < ARRAY_COUNT(scales) && sealed->width == 8; scale++) {
-		sealed->width = scale_width(open, scale, &sealed->base);
-		sealed->scale = scale;
+	while (b != 0) {
+		int64_t rest = a % b;
+		a = b;
+		b = rest;
 	}
-	size_t dense = (size_t)WINDOW_DOCS * sealed->width;
-	size_t sparse = sparse_offset(open->count) + (size_t)open->count * sealed->width;
-	sealed->dense = dense <= sparse + sparse / 4;
-	sealed->bytes = (uint32_t)(sealed->dense ? dense : sparse);
+	return a;
+}
+
+static bool plan_steps(const struct column_window *open, uint8_t scale, struct column_window *plan)
+{
+	int64_t low, high, value, step = 0;
+	if (!scaled(open->low, scale, &low) || !scaled(open->high, scale, &high))
+		return false;
+	for (uint32_t i = 0; i < open->count; i++) {
+		if (!scaled(open_values(open)[i], scale, &value))
+			return false;
+		if (step == 0 || (step != 1 && (value - low) % step != 0))
+			step = common_divisor(value - low, step);
+	}
+	plan->step = step == 0 ? 1 : step;
+	uint64_t range = (uint64_t)((high - low) / plan->step);
+	if (range > UINT32_MAX - 1)
+		return false;
+	plan->kind = COLUMN_STEPS;
+	plan->scale = scale;
+	plan->base = low;
+	plan->width = (uint8_t)(range == 0 ? 0 : 64 - __builtin_clzll(range));
+	return true;
+}
+
+static uint32_t value_hash(double value)
+{
+	uint64_t bits;
+	memcpy(&bits, &value, sizeof(bits));
+	return (uint32_t)(bits * 0x9e3779b97f4a7c15 >> 54) & (LIST_CELLS - 1);
+}
+
+/* Different values in ascending order; more than LIST_MAX: LIST_MAX + 1. */
+static uint32_t list_gather(const struct column_window *open, double list[LIST_MAX])
+{
+	double cells[LIST_CELLS];
+	bool used[LIST_CELLS] = {0};
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < open->count; i++) {
+		double value = open_values(open)[i];
+		uint32_t at = value_hash(value);
+		while (used[at] && cells[at] != value)
+			at = (at + 1) % LIST_CELLS;
+		if (used[at])
+			continue;
+		if (count == LIST_MAX)
+			return LIST_MAX + 1;
+		used[at] = true;
+		cells[at] = value;
+		uint32_t to = count++;
+		for (; to > 0 && list[to - 1] > value; to--)
+			list[to] = list[to - 1];
+		list[to] = value;
+	}
+	return count;
+}
+
+static size_t codes_bytes(uint32_t count, uint8_t width)
+{
+	return ((size_t)count + PACK_COUNT - 1) / PACK_COUNT * 4 * width * sizeof(uint32_t);
+}
+
+/* Chooses the kind; `list` holds the values if it is COLUMN_LIST. */
+static void window_plan(
+    const struct column_window *open, struct column_window *plan, double list[LIST_MAX])
+{
+	size_t best = (size_t)open->count * sizeof(double);
+	plan->kind = COLUMN_DOUBLES;
+	plan->list_count = 0;
+	for (uint8_t scale = 0; scale < ARRAY_COUNT(scales); scale++)
+		if (plan_steps(open, scale, plan))
+			break;
+	if (plan->kind == COLUMN_STEPS)
+		best = codes_bytes(open->count, plan->width);
+	uint32_t different = list_gather(open, list);
+	if (different <= LIST_MAX) {
+		uint8_t width = (uint8_t)(different < 2 ? 0 : 32 - __builtin_clz(different - 1));
+		size_t bytes = codes_bytes(open->count, width) + different * sizeof(double);
+		if (bytes < best) {
+			best = bytes;
+			plan->kind = COLUMN_LIST;
+			plan->list_count = different;
+			plan->width = width;
+		}
+	}
+	size_t slots = align8(open->count * sizeof(uint16_t));
+	plan->presence = open->count == WINDOW_DOCS ? PRESENT_ALL
+	    : slots < BITS_BYTES ? PRESENT_SLOTS : PRESENT_BITS;
+	best += presence_bytes(plan->presence, open->count);
+	if (plan->kind == COLUMN_LIST)
+		plan->bytes = (uint32_t)best;
+	else
+		plan->bytes = (uint32_t)(best == 0 ? 8 : best);
+}
+
+static uint32_t list_find(const double *list, uint32_t count, double value)
+{
+	uint32_t low = 0, high = count;
+	while (low < high) {
+		uint32_t middle = (low + high) / 2;
+		if (list[middle] < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint32_t value_code(const struct column_window *window, double value)
+{
+	int64_t integer;
+	if (window->kind == COLUMN_LIST)
+		return list_find(sealed_list(window), window->list_count, value);
+	bool exact = scaled(value, window->scale, &integer);
+	ASSERT(exact);
+	return (uint32_t)((integer - window->base) / window->step);
+}
+
+static void presence_write(const struct column_window *open, struct column_window *sealed)
+{
+	const uint16_t *slots = open_slots(open);
+	if (sealed->presence == PRESENT_SLOTS)
+		memcpy(present_slots(sealed), slots, open->count * sizeof(*slots));
+	if (sealed->presence != PRESENT_BITS)
+		return;
+	uint64_t *bits = (uint64_t *)(void *)sealed_presence(sealed);
+	for (uint32_t i = 0; i < open->count; i++)
+		bits[slots[i] / 64] |= 1ULL << (slots[i] % 64);
+	uint32_t sum = 0;
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		present_sums(sealed)[word] = (uint16_t)sum;
+		sum += (uint32_t)__builtin_popcountll(bits[word]);
+	}
+}
+
+static void codes_write(const struct column_window *open, struct column_window *sealed)
+{
+	uint32_t *out = sealed_codes(sealed), block[PACK_COUNT];
+	if (sealed->kind == COLUMN_DOUBLES) {
+		memcpy(out, open_values(open), open->count * sizeof(double));
+		return;
+	}
+	for (uint32_t from = 0; from < open->count; from += PACK_COUNT) {
+		memset(block, 0, sizeof(block));
+		for (uint32_t i = 0; i < PACK_COUNT && from + i < open->count; i++)
+			block[i] = value_code(sealed, open_values(open)[from + i]);
+		pack_encode(block, sealed->width, out);
+		out += 4 * sealed->width;
+	}
 }
 
 static void window_seal(struct column *column, struct column_window *window)
 {
+	double list[LIST_MAX];
 	struct column_window sealed = *window;
-	window_plan(window, &sealed);
-	sealed.data = memory_alloc(column->memory, sealed.bytes);
-	memset(sealed.data, sealed.width == 8 ? 0xff : 0, sealed.bytes);
-	uint8_t *codes = (uint8_t *)sealed.data + (sealed.dense ? 0 : sparse_offset(window->count));
-	for (uint32_t i = 0; i < window->count; i++) {
-		uint16_t slot = open_slots(window)[i];
-		double value = open_values(window)[i];
-		uint32_t at = sealed.dense ? slot : i;
-		int64_t integer;
-		if (!sealed.dense)
-			sealed_slots(&sealed)[i] = slot;
-		if (sealed.width == 8)
-			memcpy(codes + (size_t)at * 8, &value, 8);
-		else if (scaled(value, sealed.scale, &integer))
-			code_put(codes, sealed.width, at, (uint32_t)(integer - sealed.base));
-	}
+	ASSERT(window->count > 0);
+	window_plan(window, &sealed, list);
+	sealed.data = memory_zalloc(column->memory, sealed.bytes);
+	if (sealed.list_count > 0)
+		memcpy(sealed.data, list, sealed.list_count * sizeof(double));
+	presence_write(window, &sealed);
+	codes_write(window, &sealed);
 	memory_free(column->memory, window->data, window->bytes);
 	sealed.cap = 0;
 	*window = sealed;
@@ -221,7 +356,7 @@ void column_seal(struct column *column, uint32_t at, bool is_dead)
 	if (is_dead) {
 		column->count -= window->count;
 		column_drop(column, at);
-	} else if (window->width == 0) {
+	} else if (window->kind == COLUMN_OPEN) {
 		window_seal(column, window);
 	}
 }
@@ -244,31 +379,39 @@ static uint32_t slot_find(const uint16_t *slots, uint32_t count, uint16_t slot)
 	return low < count && slots[low] == slot ? low : count;
 }
 
+/* Which value is that of `slot`; the count if it has none. */
+static uint32_t window_rank(const struct column_window *window, uint16_t slot)
+{
+	if (window->kind == COLUMN_OPEN)
+		return slot_find(open_slots(window), window->count, slot);
+	if (window->presence == PRESENT_ALL)
+		return slot;
+	if (window->presence == PRESENT_SLOTS)
+		return slot_find(present_slots(window), window->count, slot);
+	uint64_t bits = present_bits(window)[slot / 64], bit = 1ULL << (slot % 64);
+	if ((bits & bit) == 0)
+		return window->count;
+	return present_sums(window)[slot / 64] + (uint32_t)__builtin_popcountll(bits & (bit - 1));
+}
+
 bool column_get(const struct column *column, uint32_t docid, double *value)
 {
 	const struct column_window *window = column_window(column, docid >> WINDOW_SHIFT);
-	uint16_t slot = docid % WINDOW_DOCS;
 	if (window == NULL)
 		return false;
-	uint32_t at = slot;
-	if (!window->dense) {
-		const uint16_t *slots =
-		    window->width == 0 ? open_slots(window) : sealed_slots(window);
-		at = slot_find(slots, window->count, slot);
-		if (at == window->count)
-			return false;
-	}
-	if (window->width == 0) {
+	uint32_t at = window_rank(window, docid % WINDOW_DOCS);
+	if (at == window->count)
+		return false;
+	if (window->kind == COLUMN_OPEN) {
 		*value = open_values(window)[at];
-		return true;
+	} else if (window->kind == COLUMN_DOUBLES) {
+		*value = ((const double *)sealed_codes(window))[at];
+	} else {
+		const uint32_t *codes = sealed_codes(window);
+		codes += (size_t)at / PACK_COUNT * 4 * window->width;
+		*value = code_value(window, pack_get(codes, window->width, at % PACK_COUNT));
 	}
-	if (window->width == 8) {
-		*value = double_get(sealed_codes(window), at);
-		return !isnan(*value);
-	}
-	uint32_t code = code_get(sealed_codes(window), window->width, at);
-	*value = code_value(window, code);
-	return code != 0;
+	return true;
 }
 
 bool column_bounds(const struct column *column, uint32_t at, double *low, double *high)
@@ -281,107 +424,89 @@ bool column_bounds(const struct column *column, uint32_t at, double *low, double
 	return true;
 }
 
-/* The least code whose value is >= bound (or, with `above`, > bound). */
-static uint32_t code_bound(const struct column_window *window, double bound, bool above)
+/* ---- Filtering ---- */
+
+/* The least code whose value is >= bound; one more than the greatest if there is none. */
+static uint64_t code_bound(const struct column_window *window, double bound)
 {
-	uint64_t low = 1, high = 1ULL << (8 * window->width);
+	uint64_t low = 0, high = (uint64_t)value_code(window, window->high) + 1;
 	while (low < high) {
 		uint64_t middle = low + (high - low) / 2;
-		double value = code_value(window, (uint32_t)middle);
-		if (above ? value <= bound : value < bound)
+		if (code_value(window, (uint32_t)middle) < bound)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low > UINT32_MAX ? UINT32_MAX : (uint32_t)low;
+	return low;
 }
 
-/* Codes in [from, until], dense; 64 slots a word, so that the compiler can vectorise. */
-#define FILTER_DENSE(type) \
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) { \
-		if (mask[word] == 0) \
-			continue; \
-		const type *in = (const type *)codes + word * 64; \
-		uint64_t bits = 0; \
-		for (uint32_t i = 0; i < 64; i++) \
-			bits |= (uint64_t)(in[i] >= (type)from && in[i] <= (type)until) << i; \
-		mask[word] &= bits; \
+/* Bit i of `out`: value i lies within [low, high]. Blocks without a bit in `wanted` (NULL:
+ * none) may be left at 0. */
+static void filter_codes(const struct column_window *window, double low, double high,
+    const uint64_t *wanted, uint64_t out[WINDOW_WORDS])
+{
+	uint32_t codes[PACK_COUNT];
+	const uint32_t *in = sealed_codes(window);
+	uint64_t from = code_bound(window, low);
+	uint64_t until = code_bound(window, nextafter(high, INFINITY));     /* not included */
+	if (from >= until)
+		return;
+	for (uint32_t at = 0; at < window->count; at += PACK_COUNT, in += 4 * window->width) {
+		uint32_t word = at / 64;
+		if (wanted != NULL && (wanted[word] | wanted[word + 1]) == 0)
+			continue;
+		pack_decode(in, window->width, codes);
+		out[word] = simd_within(codes, (uint32_t)from, (uint32_t)(until - 1));
+		out[word + 1] = simd_within(codes + 64, (uint32_t)from, (uint32_t)(until - 1));
 	}
-
-/* Codes of the values within [low, high]; both bounds lie within the window's. */
-static bool code_range(const struct column_window *window, double low, double high,
-    uint32_t *from, uint32_t *until)
-{
-	*from = code_bound(window, low, false);
-	*until = high >= window->high ? code_bound(window, window->high, false)
-	    : code_bound(window, high, true) - 1;
-	return *from <= *until;
 }
 
-static void filter_dense(const struct column_window *window, double low, double high,
-    uint64_t mask[WINDOW_WORDS])
+static void filter_doubles(
+    const double *values, uint32_t count, double low, double high, uint64_t out[WINDOW_WORDS])
 {
-	const void *codes = window->data;
-	uint32_t from, until;
-	if (window->width == 8) {
-		for (uint32_t slot = 0; slot < WINDOW_DOCS; slot++) {
-			double value = double_get(codes, slot);
-			if (!(value >= low && value <= high))
-				mask[slot / 64] &= ~(1ULL << (slot % 64));
+	for (uint32_t i = 0; i < count; i++)
+		out[i / 64] |= (uint64_t)(values[i] >= low && values[i] <= high) << (i % 64);
+}
+
+/* From bits by value to bits by slot. */
+static void ranks_to_slots(const struct column_window *window, uint64_t ranks[WINDOW_WORDS])
+{
+	uint64_t slots[WINDOW_WORDS] = {0};
+	if (window->kind != COLUMN_OPEN && window->presence == PRESENT_BITS) {
+		for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+			uint32_t at = present_sums(window)[word];
+			uint64_t bits = ranks[at / 64] >> (at % 64);
+			if (at % 64 != 0 && at / 64 + 1 < WINDOW_WORDS)
+				bits |= ranks[at / 64 + 1] << (64 - at % 64);
+			slots[word] = simd_deposit(bits, present_bits(window)[word]);
 		}
-		return;
-	}
-	if (!code_range(window, low, high, &from, &until)) {
-		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
-		return;
-	}
-	if (window->width == 1) {
-		FILTER_DENSE(uint8_t)
-	} else if (window->width == 2) {
-		FILTER_DENSE(uint16_t)
 	} else {
-		FILTER_DENSE(uint32_t)
+		const uint16_t *list = window->kind == COLUMN_OPEN
+		    ? open_slots(window) : present_slots(window);
+		for (uint32_t i = 0; i < window->count; i++)
+			slots[list[i] / 64] |= (ranks[i / 64] >> (i % 64) & 1) << (list[i] % 64);
 	}
-}
-
-static void filter_sparse(const struct column_window *window, double low, double high,
-    uint64_t mask[WINDOW_WORDS])
-{
-	uint64_t keep[WINDOW_WORDS] = {0};
-	bool coded = window->width != 0 && window->width != 8;
-	const uint16_t *slots = window->width == 0 ? open_slots(window) : sealed_slots(window);
-	uint32_t from = 1, until = 0;
-	if (coded && !code_range(window, low, high, &from, &until)) {
-		memset(mask, 0, sizeof(keep));
-		return;
-	}
-	for (uint32_t i = 0; i < window->count; i++) {
-		uint16_t slot = slots[i];
-		bool in;
-		if (coded) {
-			uint32_t code = code_get(sealed_codes(window), window->width, i);
-			in = code >= from && code <= until;
-		} else {
-			double value = window->width == 0 ? open_values(window)[i]
-			    : double_get(sealed_codes(window), i);
-			in = value >= low && value <= high;
-		}
-		keep[slot / 64] |= (uint64_t)in << (slot % 64);
-	}
-	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
-		mask[i] &= keep[i];
+	memcpy(ranks, slots, sizeof(slots));
 }
 
 void column_filter(const struct column *column, uint32_t at, double low, double high,
     uint64_t mask[WINDOW_WORDS])
 {
+	uint64_t keep[WINDOW_WORDS] = {0};
 	const struct column_window *window = column_window(column, at);
 	if (window == NULL || window->low > high || window->high < low) {
 		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
 		return;
 	}
-	if (window->dense)
-		filter_dense(window, low, high, mask);
+	bool sealed = window->kind != COLUMN_OPEN, all = sealed && window->presence == PRESENT_ALL;
+	if (!sealed)
+		filter_doubles(open_values(window), window->count, low, high, keep);
+	else if (window->kind == COLUMN_DOUBLES)
+		filter_doubles(sealed_codes(window), window->count, low, high, keep);
 	else
-		filter_sparse(window, low, high, mask);
+		filter_codes(window, low, high, all ? mask : NULL, keep);
+	if (!all)
+		ranks_to_slots(window, keep);
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		mask[i] &= keep[i];
 }

@@ -2,22 +2,30 @@
  * the ids of tags for sorting.
  *
  * A column is cut into windows of 4096 ids. An open window is a sorted list of (slot,
- * value). A full one is coded when column_seal comes by: values that are integers after
- * multiplication by a power of ten become 1-, 2- or 4-byte offsets from the least one,
- * others stay doubles; by slot where most documents have one, else as a sorted list.
- * Coding is exact: what was put in comes out, bit for bit (but -0 becomes 0). Least and
- * greatest value of each window let ranges and sorts pass over it.
+ * value). A full one is coded when column_seal comes by. Values that are integers after
+ * multiplication by a power of ten become the number of steps from the least one, the step
+ * being their greatest common divisor; few different values, places in a sorted list of
+ * them; others stay doubles. Codes take as many bits as the greatest one needs. Coding is
+ * exact: what was put in comes out, bit for bit (but -0 becomes 0). Least and greatest
+ * value of each window let ranges and sorts pass over it.
  */
 #pragma once
 #include "search/docs.h"
 
+enum column_kind { COLUMN_OPEN, COLUMN_STEPS, COLUMN_LIST, COLUMN_DOUBLES };
+
+/* Which slots have a value: all; a bitmap tells; or a list of them. */
+enum column_presence { PRESENT_ALL, PRESENT_BITS, PRESENT_SLOTS };
+
 struct column_window {
 	uint32_t count;
 	uint32_t bytes;                   /* of `data`, or 0 */
-	uint8_t  width;                   /* 0: open. 1, 2, 4: codes. 8: doubles */
-	uint8_t  scale;                   /* index of the power of ten */
-	bool     dense;                   /* by slot; code 0, or nan, is no value */
-	int64_t  base;                    /* value = (base + code) / scale */
+	enum column_kind kind : 8;
+	enum column_presence presence : 8;
+	uint8_t  width;                   /* bits of a code */
+	uint8_t  scale;                   /* steps: index of the power of ten */
+	uint32_t list_count;
+	int64_t  base, step;              /* value = (base + code * step) / scale */
 	double   low, high;
 	void    *data;                    /* open: cap slots, cap doubles; sealed: see column.c */
 	uint32_t cap;

@@ -3,7 +3,7 @@
 
 #include "base/hash.h"
 
-enum { DICT_GONE = DICT_NONE - 1, DICT_SLOTS_MIN = 64, DICT_MOVE_SLOTS = 32 };
+enum { DICT_GONE = DICT_NONE, DICT_SLOTS_MIN = 64, DICT_MOVE_SLOTS = 32 };
 
 void dict_init(struct dict *dict, struct memory *memory, struct memory *list_memory, uint64_t seed)
 {
@@ -63,8 +63,8 @@ static struct span term_key(const struct term *term)
 
 static void table_alloc(struct dict *dict, struct dict_table *table, uint32_t count)
 {
-	table->slots = memory_alloc(dict->memory, count * sizeof(*table->slots));
-	memset(table->slots, 0xff, count * sizeof(*table->slots));
+	/* Zero is empty: a large table is not touched before its slots are used. */
+	table->slots = memory_zalloc(dict->memory, count * sizeof(*table->slots));
 	table->count = count;
 	table->used = 0;
 }
@@ -73,7 +73,7 @@ static void table_put(struct dict_table *table, struct dict_slot slot)
 {
 	uint32_t at = slot.hash & (table->count - 1);
 	ASSERT(table->used < table->count);
-	while (table->slots[at].id != DICT_NONE)
+	while (table->slots[at].id_next != 0)
 		at = (at + 1) & (table->count - 1);
 	table->slots[at] = slot;
 	table->used++;
@@ -86,9 +86,9 @@ static void dict_move(struct dict *dict)
 		return;
 	for (int i = 0; i < DICT_MOVE_SLOTS && dict->moved < dict->old.count; i++) {
 		struct dict_slot *slot = &dict->old.slots[dict->moved++];
-		if (slot->id < DICT_GONE)
+		if (slot->id_next != 0 && slot->id_next != DICT_GONE)
 			table_put(&dict->table, *slot);
-		slot->id = slot->id == DICT_NONE ? DICT_NONE : DICT_GONE;
+		slot->id_next = slot->id_next == 0 ? 0 : DICT_GONE;
 	}
 	if (dict->moved == dict->old.count)
 		table_free(dict, &dict->old);
@@ -121,11 +121,11 @@ static struct dict_slot *table_find(const struct dict *dict, const struct dict_t
 	if (table->count == 0)
 		return NULL;
 	uint32_t at = hash & (table->count - 1);
-	for (; table->slots[at].id != DICT_NONE; at = (at + 1) & (table->count - 1)) {
+	for (; table->slots[at].id_next != 0; at = (at + 1) & (table->count - 1)) {
 		struct dict_slot *slot = &table->slots[at];
-		if (slot->hash != hash || slot->id == DICT_GONE)
+		if (slot->hash != hash || slot->id_next == DICT_GONE)
 			continue;
-		if (span_equal(term_key(dict_term(dict, slot->id)), key))
+		if (span_equal(term_key(dict_term(dict, slot->id_next - 1)), key))
 			return slot;
 	}
 	return NULL;
@@ -142,7 +142,7 @@ struct term *dict_find(struct dict *dict, uint16_t space, struct span text)
 	uint8_t bytes[DICT_KEY_MAX];
 	struct span key = key_make(bytes, space, text);
 	struct dict_slot *slot = dict_slot(dict, key, (uint32_t)hash_key(key, dict->seed));
-	return slot == NULL ? NULL : dict_term(dict, slot->id);
+	return slot == NULL ? NULL : dict_term(dict, slot->id_next - 1);
 }
 
 /* ---- Sorted view -------------------------------------------------------------------- */
@@ -277,7 +277,7 @@ static struct term *term_take(struct dict *dict)
 		return term;
 	}
 	id = dict->id_end++;
-	ASSERT(id < DICT_GONE);
+	ASSERT(id < DICT_GONE - 1);
 	if (id / DICT_PAGE_TERMS == dict->page_count) {
 		if (dict->page_count == dict->page_cap) {
 			uint32_t cap = dict->page_cap == 0 ? 4 : dict->page_cap * 2;
@@ -300,7 +300,7 @@ struct term *dict_add(struct dict *dict, uint16_t space, struct span text)
 	uint32_t hash = (uint32_t)hash_key(key, dict->seed);
 	struct dict_slot *slot = dict_slot(dict, key, hash);
 	if (slot != NULL)
-		return dict_term(dict, slot->id);
+		return dict_term(dict, slot->id_next - 1);
 	dict_grow(dict);
 	struct term *term = term_take(dict);
 	postings_init(&term->list, space != SPACE_WORDS);
@@ -310,7 +310,7 @@ struct term *dict_add(struct dict *dict, uint16_t space, struct span text)
 	term->key = memory_alloc(dict->memory, key.len);
 	term->key_len = (uint16_t)key.len;
 	memcpy(term->key, key.ptr, key.len);
-	table_put(&dict->table, (struct dict_slot){hash, term->id});
+	table_put(&dict->table, (struct dict_slot){hash, term->id + 1});
 	sorted_insert(dict, term);
 	dict->term_count++;
 	return term;
@@ -322,7 +322,7 @@ void dict_drop(struct dict *dict, struct term *term)
 	ASSERT(term->list.count == 0);
 	struct dict_slot *slot = dict_slot(dict, term_key(term), term->hash);
 	ASSERT(slot != NULL);
-	slot->id = DICT_GONE;
+	slot->id_next = DICT_GONE;
 	sorted_remove(dict, term);
 	term_fini(dict, term);
 	term->pins = dict->free_id;

@@ -31,7 +31,8 @@ struct term {
 };
 
 struct dict_slot {
-	uint32_t hash, id;                /* DICT_NONE: empty; DICT_GONE: was removed */
+	uint32_t hash;
+	uint32_t id_next;                 /* id + 1. 0: empty; DICT_GONE: was removed */
 };
 
 struct dict_table {

@@ -50,7 +50,7 @@ static void tail_reserve(struct postings *list, struct memory *memory, uint32_t 
 	uint32_t need = list->tail_len + extra;
 	if (need <= list->tail_cap)
 		return;
-	uint32_t cap = need <= 32 ? (need + 7) & ~7u : (need + need / 2 + 15) & ~15u;
+	uint32_t cap = need <= 32 ? (need + 7) & ~7u : (need + need / 8 + 15) & ~15u;
 	list->tail = memory_resize(memory, list->tail, list->tail_cap, cap);
 	list->tail_cap = cap;
 }
@@ -93,7 +93,7 @@ static void tail_append(struct postings *list, struct memory *memory,
 static void skip_push(struct postings *list, struct memory *memory, struct posting_skip skip)
 {
 	if (list->block_count == list->skip_cap) {
-		uint32_t cap = list->skip_cap < 4 ? list->skip_cap + 1 : list->skip_cap * 3 / 2;
+		uint32_t cap = list->skip_cap < 8 ? list->skip_cap + 1 : list->skip_cap * 5 / 4;
 		list->skips = memory_resize(memory, list->skips,
 		    list->skip_cap * sizeof(*list->skips), cap * sizeof(*list->skips));
 		list->skip_cap = cap;

@@ -20,39 +20,10 @@
  * Flood, "Query evaluation: strategies and optimizations", 1995: MAXSCORE).
  */
 #pragma once
-#include "search/cursor.h"
-#include "search/index.h"
-#include "search/query.h"
+#include "search/facet.h"
+#include "search/wide.h"
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
-
-/* A walk through the words of the dictionary that fit a pattern. */
-struct expand {
-	uint16_t    space;
-	enum pattern_kind kind;
-	struct span text;                 /* the pattern; borrowed */
-	bool        begun, sought;        /* sought: the cursor holds, within one slice */
-	uint32_t    key_len;              /* the last word seen */
-	uint8_t     key[SEARCH_TAG_BYTES_MAX];
-	struct dict_cursor cursor;
-};
-
-enum expand_state { EXPAND_FOUND, EXPAND_PAUSED, EXPAND_END };
-
-/* Union of many terms: one bit a document, in pages of a window. */
-struct wide {
-	uint64_t **pages;
-	uint32_t   page_count;
-	uint32_t   from;                  /* windows from here on are united */
-	uint32_t   to, size;              /* those from `to` to `from` are at work */
-	bool       is_expanded;           /* all terms are known */
-	uint32_t   item;                  /* to expand */
-	struct expand expand;
-	struct term **terms;              /* pinned */
-	uint32_t   term_count, term_cap;
-	uint32_t   at, next;              /* to unite: term, and its next id */
-	struct posting_run run;
-};
 
 struct node {
 	enum query_kind kind;
@@ -118,22 +89,6 @@ enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_LACKS, WINDOW_END };
 enum search_phase {
 	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
 	PHASE_SORT, PHASE_FACETS, PHASE_DONE
-};
-
-/* Numbers and dates are counted in a hash table, tags by ordinal. */
-struct facet_cell {
-	double   number;
-	uint64_t docs;                    /* 0: empty */
-};
-
-struct facet {
-	const struct field  *field;       /* NULL: no document has it */
-	const struct column *column;      /* NULL: tags */
-	uint32_t          *counts;
-	struct facet_cell *cells;
-	uint32_t           cell_count, cell_used, end;       /* of counts, or of cells: a power of two */
-	struct search_facet_value best[SEARCH_FACET_VALUES];
-	uint32_t           best_count, scanned;
 };
 
 struct search {
@@ -266,27 +221,6 @@ MUST_CHECK enum window_state list_next(struct search *search);
 MUST_CHECK bool phrase_has(
     struct search *search, struct node *node, uint32_t slot, bool scores);
 
-/* ---- wide.c ---------------------------------------------------------------------------- */
-
-struct expand expand_of(const struct query *query, const struct node *node, uint32_t item);
-
-/* The next word, after looking at no more than *visits, which it counts down. */
-MUST_CHECK enum expand_state expand_next(
-    struct expand *expand, struct dict *dict, uint32_t *visits, struct term **out);
-
-struct wide *wide_new(struct search *search, const struct node *node);
-void wide_free(struct search *search, struct wide *wide);
-
-/* One unit of gathering or uniting. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
-MUST_CHECK enum err wide_step(struct search *search, struct node *node, bool *done);
-
-/* Is there one that is not united down to this window? Then sets them to work. */
-bool wide_lacks(const struct search *search, uint32_t window);
-void wide_want(struct search *search, uint32_t window);
-
-/* As leaf_before. */
-uint32_t wide_before(const struct wide *wide, uint32_t window);
-
 /* ---- top.c ----------------------------------------------------------------------------- */
 
 void top_offer(struct top *top, const struct entry *entry);
@@ -295,15 +229,6 @@ static inline bool top_is_full(const struct top *top) { return top->count == top
 MUST_CHECK bool top_sort(struct top *top);
 /* a comes before b in the results. */
 bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
-
-/* ---- facet.c --------------------------------------------------------------------------- */
-
-MUST_CHECK enum err facets_init(struct search *search);
-void facets_free(struct search *search);
-/* Counts the matches of this window in one facet. ERR_OVERLOADED over SEARCH_MEMORY_MAX. */
-MUST_CHECK enum err facet_add_window(struct search *search, struct facet *facet);
-/* Looks through some counts for the best; true when through all. */
-MUST_CHECK bool facet_choose(struct search *search, struct facet *facet);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
 

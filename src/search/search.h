@@ -27,22 +27,30 @@
  *   whole after the same folding, runs of blanks as one.
  *
  * Query grammar (FT.SEARCH's, dialect 2: AND binds tighter than |)
- *   red car | "red car" | (a|b) -c | ~opt | @title:(x y) | @title|caption:x | pre*
- *   @tags:{cat|big dog|ca*} | @width:[1920 +inf] | @width:[(100 (200] | @iso:[400]
- *   @taken:[2024-01 (2024-06] | @location:[lon lat 5 km|m|mi|ft] | ismissing(@f) | * | $p
+ *   red car | "red car" | (a|b) -c | ~opt | @title:(x y) | @title|caption:x | $p | *
+ *   pre* | *suf | *in* | %fuzzy% | %%fuzzier%% (1, 2 changes) | w'a?b*'
+ *   @tags:{cat|big dog|ca*|*at|w'c?t'} | @width:[1920 +inf] | @width:[(100 (200] | @iso:[400]
+ *   @taken:[2024-01 (2024-06] | @location:[lon lat 5 km|m|mi|ft] | ismissing(@f)
+ *   @phash:[64 hex digits, bits] | @palette:{red|blue}        (see outside.h)
+ *   unit => {$weight: 2; $slop: 1; $inorder: true}
  *   A backslash takes the next byte literally. A hyphen inside a word (t-shirt) belongs to
  *   it, as do ' _ . and /, and a word that analysis splits is a phrase. In a date range an
  *   inclusive lower bound is the first millisecond of what was named, an inclusive upper
  *   bound the last.
  *   On an attribute a bound that reads as number and as date (2024) serves as both.
- *   A prefix needs 2 characters. "-cat" alone is all but cat.
+ *   A prefix, suffix or infix needs 2 characters, a fuzzy word one more than its changes;
+ *   none has a limit of words. They are found in the sorted dictionary, an infix by looking
+ *   at every word of it. "-cat" alone is all but cat.
+ *   $slop: so many words may stand between those of a phrase, which keeps its order unless
+ *   $inorder is false; (a b) => {$slop: 1} is one in any order. At most 32 words.
  *
  * Score
  *   BM25 (Robertson and Zaragoza 2009) over the words of title, caption, tags and camera
  *   together: idf = ln(1 + (N - df + .5) / (df + .5)), tf saturates at 255. N and the mean
  *   length count live documents; df counts removed ones until the sweep meets them. A
- *   phrase scores as its words; a prefix that matches adds 1; tags, ranges and negated
- *   parts add nothing. Equal scores and equal sort keys: newest first.
+ *   phrase scores as its words; a pattern that matches adds 1; $weight multiplies (0 to
+ *   1000) what its unit adds; tags, ranges and negated parts add nothing. A score is a
+ *   whole multiple of 2^-15. Equal scores and equal sort keys: newest first.
  */
 #pragma once
 #include "base/err.h"
@@ -195,7 +203,7 @@ struct query_error {
 /* Parses `text`, which need not outlive the call. `options` may be NULL.
  *   ERR_INVALID      "Syntax error at offset 3 near x", "No such parameter `p`", ...
  *   ERR_TOOLARGE     over SEARCH_QUERY_BYTES_MAX, SEARCH_TERMS_MAX or SEARCH_DEPTH_MAX
- *   ERR_UNSUPPORTED  fuzzy, wildcard, infix, attributes (=>), @phash; the text names it
+ *   ERR_UNSUPPORTED  three changes, another attribute than those above; the text names it
  * On error *out is NULL and *error is filled. */
 MUST_CHECK enum err query_parse(struct query **out, struct memory *memory, struct span text,
     const struct query_options *options, struct query_error *error);

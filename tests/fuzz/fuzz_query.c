@@ -70,6 +70,12 @@ static uint64_t run(const struct query *query, const struct search_options *opti
 	for (size_t i = 0; i < results.count; i++)
 		sum = sum * 31 + results.hits[i].docid;
 	sum = sum * 31 + results.total;
+	for (size_t i = 0; i < options->facet_count; i++) {
+		const struct search_facet_value *values;
+		size_t count = search_get_facet(search, i, &values);
+		for (size_t j = 0; j < count; j++)
+			sum = sum * 31 + values[j].docs + values[j].text.len;
+	}
 	search_free(search);
 	return sum;
 }
@@ -95,13 +101,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
+	static const struct span marks[2] = {SPAN_LIT("<"), SPAN_LIT(">")};
+	static const struct span facets[] = {
+	    SPAN_LIT("tags"), SPAN_LIT("width"), SPAN_LIT("color")};
 	buf_init(&text, &memory);
 	query_explain(query, &text);
+	(void)query_highlight(query, SPAN_LIT("title"), SPAN_LIT("Red car in Paris, 東京 café"),
+	    marks, &text);
 	buf_fini(&text);
 	struct search_options search = {.limit = data[0] % 16, .offset = data[0] / 64,
 	    .sort_field = span_text(sorts[data[0] % ARRAY_COUNT(sorts)]),
 	    .sort_descending = data[0] % 2 == 0, .with_scores = data[0] % 3 == 0,
-	    .count = (enum search_count)(data[0] / 16 % 3)};
+	    .count = (enum search_count)(data[0] / 16 % 3),
+	    .facets = facets, .facet_count = data[0] % 5 == 0 ? ARRAY_COUNT(facets) : 0};
 	if (run(query, &search, 1) != run(query, &search, 0))
 		abort();
 	query_free(query);

@@ -46,6 +46,18 @@ static void sweep_all(struct fixture *f)
 		f->model.docs[i].swept = !f->model.docs[i].live;
 }
 
+/* Now and then, between queries; in slices of any length. */
+static void sweep_some(struct fixture *f)
+{
+	struct search_budget budget = {.units = 1 + random_below(&f->model.random, 50)};
+	if (random_below(&f->model.random, 16) > 0)
+		return;
+	while (index_sweep(f->index, &budget) == ERR_AGAIN)
+		;
+	for (uint32_t i = 0; i < f->model.count; i++)
+		f->model.docs[i].swept = !f->model.docs[i].live;
+}
+
 static void random_query(struct fixture *f)
 {
 	model_query_random(&f->model, &f->query);
@@ -272,16 +284,18 @@ static void history(uint64_t seed, uint32_t docs, uint32_t vocabulary, int round
 			model_remove(&f.model, f.index);
 		if (random_below(&f.model.random, 2) == 0)
 			sweep_all(&f);
-		for (int i = 0; i < queries; i++)
-			check_query(&f, i % 4 == 0 ? 1 : 0);
+		for (int i = 0; i < queries; i++) {
+			sweep_some(&f);
+			check_query(&f, i % 4 == 0 ? 1 + random_below(&f.model.random, 20) : 0);
+		}
 	}
 	fixture_fini(&f);
 }
 
 Test(search_model, agrees_on_handfuls_of_documents)
 {
-	for (uint64_t seed = 1; seed <= 30; seed++)
-		history(seed, 12, 20, 4, 20);
+	for (uint64_t seed = 1; seed <= 60; seed++)
+		history(seed, 12, 20, 4, 30);
 }
 
 Test(search_model, agrees_on_hundreds_of_documents)

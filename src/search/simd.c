@@ -1,0 +1,78 @@
+/* search/simd.c: see simd.h. Each call asks what the machine has: one load and a branch. */
+#include "search/simd.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+__attribute__((target("avx512f"))) static uint64_t within_avx512(
+    const uint32_t *values, uint32_t from, uint32_t until)
+{
+	const __m512i low = _mm512_set1_epi32((int)from);
+	const __m512i span = _mm512_set1_epi32((int)(until - from));
+	uint64_t bits = 0;
+	for (int i = 0; i < 4; i++) {
+		__m512i value = _mm512_sub_epi32(_mm512_loadu_si512(values + 16 * i), low);
+		bits |= (uint64_t)_mm512_cmple_epu32_mask(value, span) << (16 * i);
+	}
+	return bits;
+}
+
+__attribute__((target("avx2"))) static uint64_t within_avx2(
+    const uint32_t *values, uint32_t from, uint32_t until)
+{
+	const __m256i low = _mm256_set1_epi32((int)from);
+	const __m256i span = _mm256_set1_epi32((int)(until - from));
+	uint64_t bits = 0;
+	for (int i = 0; i < 8; i++) {
+		__m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(values + 8 * i));
+		value = _mm256_sub_epi32(value, low);
+		__m256i in = _mm256_cmpeq_epi32(_mm256_min_epu32(value, span), value);
+		unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(in));
+		bits |= (uint64_t)mask << (8 * i);
+	}
+	return bits;
+}
+
+__attribute__((target("bmi2"))) static uint64_t deposit_bmi2(uint64_t bits, uint64_t places)
+{
+	return _pdep_u64(bits, places);
+}
+#endif
+
+static uint64_t within_plain(const uint32_t *values, uint32_t from, uint32_t until)
+{
+	uint64_t bits = 0;
+	for (int i = 0; i < 64; i++)
+		bits |= (uint64_t)(values[i] - from <= until - from) << i;
+	return bits;
+}
+
+static uint64_t deposit_plain(uint64_t bits, uint64_t places)
+{
+	uint64_t result = 0;
+	for (; places != 0; places &= places - 1, bits >>= 1)
+		result |= (bits & 1) != 0 ? places & -places : 0;
+	return result;
+}
+
+uint64_t simd_within(const uint32_t values[64], uint32_t from, uint32_t until)
+{
+	if (from > until)
+		return 0;
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f"))
+		return within_avx512(values, from, until);
+	if (__builtin_cpu_supports("avx2"))
+		return within_avx2(values, from, until);
+#endif
+	return within_plain(values, from, until);
+}
+
+uint64_t simd_deposit(uint64_t bits, uint64_t places)
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("bmi2"))
+		return deposit_bmi2(bits, places);
+#endif
+	return deposit_plain(bits, places);
+}

@@ -1,0 +1,10 @@
+/* search/simd.h: the few loops for which the compiler needs help: with AVX-512 or AVX2 where
+ * the machine has them, in plain C elsewhere. Results are the same. */
+#pragma once
+#include <stdint.h>
+
+/* Bit i: from <= values[i] <= until. */
+uint64_t simd_within(const uint32_t values[64], uint32_t from, uint32_t until);
+
+/* The lowest bits of `bits`, in order, at the places of the bits of `places`. */
+uint64_t simd_deposit(uint64_t bits, uint64_t places);
