@@ -115,12 +115,6 @@ void index_remove(struct index *index, uint32_t docid);
 void *index_owner(const struct index *index, uint32_t docid);
 void index_set_owner(struct index *index, uint32_t docid, void *owner);
 
-/* What an attribute of this name is from now on, in documents that are added: SEARCH_TAG,
- * SEARCH_NUMERIC, SEARCH_DATE (any date_parse takes), SEARCH_GEO ("lon,lat"), or as it was,
- * SEARCH_ATTRIBUTE. A value that does not read so is left out. */
-void index_declare(struct index *index, struct span name, enum search_kind kind);
-bool index_field_is_built_in(struct span name);
-
 struct index_stats {
 	uint64_t docs;                    /* live */
 	uint64_t docs_deleted;            /* removed and not yet swept */

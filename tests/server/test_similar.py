@@ -1,6 +1,6 @@
 """IMG.SIMILAR, @phash and @palette; and how well copies of real photographs are recognised.
 
-RECALL=full takes 400 pictures of the Debian packages that are installed (tuxpaint-stamps-default, ...):
+RECALL=full takes 160 pictures of the Debian packages that are installed (tuxpaint-stamps-default, ...):
     make server-tests PYTEST_ARGS="-k recall -s" RECALL=full
 """
 import os
@@ -185,7 +185,7 @@ def sources():
     paths = [os.path.join(where, name) for top in tops for where, _, names in os.walk(top) for name in sorted(names)
              if name.endswith((".jpg", ".jpeg", ".png", ".webp")) and not os.path.islink(os.path.join(where, name))]
     random.Random(1).shuffle(paths)
-    return paths[:400] if FULL else paths[:26]
+    return paths[:160] if FULL else paths[:26]
 
 
 def artwork(path):
