@@ -26,7 +26,8 @@ struct ft_words {
 	struct span  argv[WORDS_MAX];
 	uint32_t     argc, at;
 	struct buf   query;
-	bool         has_fields;
+	bool         has_fields, has_slop, in_order;
+	int64_t      slop;
 };
 
 static bool add_word(struct ft_words *words, struct span word)
@@ -162,8 +163,55 @@ static bool add_fields(struct ft_words *words)
 	return true;
 }
 
+/* HIGHLIGHT [FIELDS n field ...] [TAGS open close] */
+static bool copy_highlight(struct ft_words *words)
+{
+	if (!copy_words(words, 0))
+		return false;
+	for (;;) {
+		bool more = words->at < words->call->argc;
+		if (more && span_is(word_at(words, 0), "FIELDS")) {
+			if (!copy_counted(words))
+				return false;
+		} else if (more && span_is(word_at(words, 0), "TAGS")) {
+			if (!copy_words(words, 2))
+				return false;
+		} else {
+			return true;
+		}
+	}
+}
+
+/* SLOP n: so many other words between those of the query. */
+static bool add_slop(struct ft_words *words)
+{
+	if (!left(words, 1))
+		return false;
+	if (!number_parse_range(word_at(words, 1), 0, 1000, &words->slop)) {
+		call_error(words->call, "ERR SLOP needs a number from 0 to 1000");
+		return false;
+	}
+	words->has_slop = true;
+	words->at += 2;
+	return true;
+}
+
+/* What of these was asked belongs to the whole query. */
+static void close_query(struct ft_words *words)
+{
+	if (!words->has_slop && !words->in_order)
+		return;
+	buf_append_text(&words->query, "=>{");
+	if (words->has_slop)
+		buf_printf(&words->query, "$slop:%lld;", (long long)words->slop);
+	if (words->in_order)
+		buf_append_text(&words->query, "$inorder:true;");
+	buf_append_u8(&words->query, '}');
+}
+
 enum ft_kind {
 	FT_PLAIN, FT_ONE, FT_TWO, FT_COUNTED, FT_SORT, FT_SKIP, FT_FILTER, FT_GEO, FT_FIELDS,
+	FT_HIGHLIGHT, FT_SLOP, FT_INORDER,
 };
 
 static const struct {
@@ -173,7 +221,8 @@ static const struct {
     {"NOCONTENT", FT_PLAIN}, {"WITHSCORES", FT_PLAIN}, {"RETURN", FT_COUNTED},
     {"SORTBY", FT_SORT}, {"LIMIT", FT_TWO}, {"INKEYS", FT_COUNTED}, {"TIMEOUT", FT_ONE},
     {"PARAMS", FT_COUNTED}, {"DIALECT", FT_ONE}, {"FILTER", FT_FILTER},
-    {"GEOFILTER", FT_GEO}, {"INFIELDS", FT_FIELDS},
+    {"GEOFILTER", FT_GEO}, {"INFIELDS", FT_FIELDS}, {"HIGHLIGHT", FT_HIGHLIGHT},
+    {"SLOP", FT_SLOP}, {"INORDER", FT_INORDER},
     /* There is no stemming to leave out of a query, and no stop words unless asked for. */
     {"VERBATIM", FT_SKIP}, {"NOSTOPWORDS", FT_SKIP},
 };
@@ -206,6 +255,13 @@ static bool take_option(struct ft_words *words)
 		return add_geofilter(words);
 	case FT_FIELDS:
 		return add_fields(words);
+	case FT_HIGHLIGHT:
+		return copy_highlight(words);
+	case FT_SLOP:
+		return add_slop(words);
+	case FT_INORDER:
+		words->in_order = true;
+		break;
 	case FT_SKIP:
 		break;
 	}
@@ -238,6 +294,7 @@ static bool translate(struct ft_words *words, struct call *call, uint32_t query)
 	buf_append_u8(&words->query, ')');
 	while (good && words->at < call->argc)
 		good = take_option(words);
+	close_query(words);
 	bool plain = words->query.len == call->argv[query].len + 2;
 	words->argv[0] = SPAN_LIT("IMG.SEARCH");
 	words->argv[1] = plain ? call->argv[query] : buf_span(&words->query);

@@ -3,6 +3,7 @@
 #include "commands/image.h"
 
 #include "engine/fields.h"
+#include "search/declare.h"
 
 /* TYPE type [SORTABLE] from argv[3] on. False: an error was replied. */
 static bool parse_declaration(struct call *call, struct field_declaration *declaration)

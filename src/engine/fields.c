@@ -4,6 +4,7 @@
 #include "base/number.h"
 #include "engine/chunk.h"
 #include "engine/refill.h"
+#include "search/declare.h"
 
 struct fields {
 	struct engine *engine;

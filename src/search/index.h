@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "search/column.h"
+#include "search/declare.h"
 #include "search/dict.h"
 #include "search/schema.h"
 

@@ -172,6 +172,52 @@ static enum posting_part part_for(const struct node *node, bool scores)
 	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
 }
 
+/* Blocks lie anywhere in memory: those that a batch's candidates need are all asked for
+ * before the first is read, so that the waits overlap. */
+static void list_prefetch(const struct search *search, const struct cursor *cursor,
+    const uint64_t *mask)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t at = 0, count = list->block_count, asked = CURSOR_NO_RUN;
+	if (!search->lists)
+		return;
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t docid = search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)];
+			/* Ids ascend: mostly it is the same block, or one of the next. */
+			for (int step = 0; step < 4 && at < count && list->skips[at].last < docid; step++)
+				at++;
+			if (at < count && list->skips[at].last < docid)
+				at = postings_find(list, docid, at, count);
+			if (at >= count)
+				return;
+			if (at == asked)
+				continue;
+			asked = at;
+			const uint8_t *block = (const uint8_t *)list->skips[at].block;
+			for (int line = 0; line < 4; line++)
+				__builtin_prefetch(block + 64 * line);
+		}
+	}
+}
+
+/* Word by word: which candidates have all of them? */
+static void phrase_narrow_list(struct search *search, struct node *node, uint64_t *mask)
+{
+	uint32_t place;
+	for (uint32_t i = 0; i < node->cursor_count; i++) {
+		struct cursor *cursor = &node->cursors[i];
+		if (cursor == search->driver)
+			continue;
+		list_prefetch(search, cursor, mask);
+		for (uint32_t word = 0; word < search->words; word++)
+			for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
+				if (!cursor_at(cursor, search_docid(search,
+				    word * 64 + (uint32_t)__builtin_ctzll(bits)), PART_DOCIDS, &place))
+					mask[word] &= ~(bits & -bits);
+	}
+}
+
 static void term_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	struct cursor *cursor = &node->cursors[0];
@@ -179,6 +225,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
+	list_prefetch(search, cursor, mask);
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
@@ -305,6 +352,8 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		term_match_list(search, node, scores, mask);
 		return;
 	}
+	if (node->kind == QUERY_PHRASE && search->lists)
+		phrase_narrow_list(search, node, mask);
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

@@ -1,4 +1,5 @@
 /* search/schema.c: see schema.h. */
+#include "search/declare.h"
 #include "search/schema.h"
 
 const struct schema_field *schema_field(uint32_t id)

@@ -58,6 +58,7 @@
 #include "base/memory.h"
 #include "base/span.h"
 #include "search/outside.h"
+#include "search/values.h"
 
 enum {
 	SEARCH_TERM_BYTES_MAX = 64,       /* of one word; the rest is cut */
@@ -115,12 +116,6 @@ void index_remove(struct index *index, uint32_t docid);
 void *index_owner(const struct index *index, uint32_t docid);
 void index_set_owner(struct index *index, uint32_t docid, void *owner);
 
-/* What an attribute of this name is from now on, in documents that are added: SEARCH_TAG,
- * SEARCH_NUMERIC, SEARCH_DATE (any date_parse takes), SEARCH_GEO ("lon,lat"), or as it was,
- * SEARCH_ATTRIBUTE. A value that does not read so is left out. */
-void index_declare(struct index *index, struct span name, enum search_kind kind);
-bool index_field_is_built_in(struct span name);
-
 struct index_stats {
 	uint64_t docs;                    /* live */
 	uint64_t docs_deleted;            /* removed and not yet swept */
@@ -132,33 +127,6 @@ struct index_stats {
 	uint64_t sweeps;                  /* passes ended */
 };
 void index_get_stats(const struct index *index, struct index_stats *stats);
-
-/* ---- Values of a document ------------------------------------------------------------- */
-
-/* Text is not kept; its owner has it. All below are void after the next change. */
-struct field;
-
-enum { FIELD_TAGS_MAX = 65535 };          /* that are kept of one document and field */
-
-/* NULL if no document has had it. */
-struct field *index_find_field(struct index *index, struct span name);
-
-/* False if the document has none, or the field is of another kind. */
-MUST_CHECK bool index_get_number(const struct field *field, uint32_t docid, double *number);
-MUST_CHECK bool index_get_date(const struct field *field, uint32_t docid, int64_t *ms);
-MUST_CHECK bool index_get_place(const struct field *field, uint32_t docid, double *lon, double *lat);
-
-/* The distinct tags of a document, in order of arrival, as ordinals: small numbers that
- * stand for the tags of one field. Returns how many there are; fills at most `cap`. */
-uint32_t index_get_tags(const struct field *field, uint32_t docid, uint32_t *ordinals, uint32_t cap);
-
-/* Every ordinal is less. */
-uint32_t index_tag_end(const struct field *field);
-
-/* Folded; empty for an ordinal that is not in use. *docs: how many have it, dead ones
- * included until the sweep meets them. `docs` may be NULL. */
-struct span index_tag_text(
-    const struct index *index, const struct field *field, uint32_t ordinal, uint64_t *docs);
 
 /* ---- Time slices -------------------------------------------------------------------- */
 

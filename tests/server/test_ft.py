@@ -54,6 +54,9 @@ def test_search(six):
     assert (doc.title, doc.rating) == ("Red rose", "4") and not hasattr(doc, "width")
     assert set(ids(index.search(Query("@tags:{$t} @width:[$low +inf]").dialect(2), query_params={"t": "car", "low": 500}))) == {"b"}
     assert ids(index.search(Query('"coast road"').verbatim().no_stopwords())) == ["a"]
+    assert ids(index.search(Query("on road").slop(2))) == ["a"] and ids(index.search(Query("on road").slop(1))) == []
+    assert ids(index.search(Query("road coast").slop(3).in_order())) == [] and ids(index.search(Query("coast road").in_order())) == ["a"]
+    assert "<b>car</b>" in index.search(Query("red car").highlight(fields=["title"], tags=["<b>", "</b>"])).docs[0].title.lower()
 
 
 def test_aggregate(six):
@@ -135,7 +138,7 @@ def test_resp3_shapes(server, six):
 @pytest.mark.parametrize("words, error", [
     (["FT.SEARCH", "other", "x"], "other: no such index"), (["FT.INFO", "other"], "no such index"), (["FT.AGGREGATE", "other", "*"], "no such index"),
     (["FT.TAGVALS", "other", "x"], "no such index"), (["FT.EXPLAIN", "other", "x"], "no such index"), (["FT.PROFILE", "other", "SEARCH", "QUERY", "x"], "no such index"),
-    (["FT.SEARCH", "images", "x", "SCORER", "TFIDF"], "SCORER is not available"), (["FT.SEARCH", "images", "x", "SLOP", "1"], "SLOP is not available"),
+    (["FT.SEARCH", "images", "x", "SCORER", "TFIDF"], "SCORER is not available"), (["FT.SEARCH", "images", "x", "SLOP", "x"], "SLOP needs"),
     (["FT.SEARCH", "images", "x", "WITHPAYLOADS"], "WITHPAYLOADS is not available"), (["FT.SEARCH", "images", "x", "LANGUAGE", "german"], "LANGUAGE is not available"),
     (["FT.SEARCH", "images", "x", "EXPLAINSCORE"], "EXPLAINSCORE is not available"), (["FT.SEARCH", "images", "x", "SUMMARIZE"], "SUMMARIZE is not available"),
     (["FT.SEARCH", "images", "x", "RETURN", "3", "title", "AS", "t"], "RETURN with AS"), (["FT.SEARCH", "images", "x", "RETURN", "3", "title"], "syntax error"), (["FT.SEARCH", "images", "x", "LIMIT", "0"], "syntax error"), (["FT.SEARCH", "images", "x", "FILTER", "width", "1"], "syntax error"),

@@ -80,8 +80,8 @@ Test(analysis, a_hash_is_near_after_mild_edits_and_far_for_strangers)
 		picture(seed, pixels);
 		struct image_analysis original = analysed(pixels);
 		for (unsigned i = 0; i < sizeof(other); i++)
-			other[i] = i % 4 == 3 ? 255
-			    : (uint8_t)(pixels[i] * 3 / 4 + 20 + (int)random_below(&chance, 2));
+			other[i] = (uint8_t)(i % 4 == 3 ? 255
+			    : pixels[i] * 3 / 4 + 20 + (int)random_below(&chance, 2));
 		struct image_analysis edited = analysed(other);
 		cr_expect_leq(phash_distance(original.phash, edited.phash), 40);
 		picture(seed + 1000, other);
