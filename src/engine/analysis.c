@@ -225,6 +225,15 @@ static void run_give_up(struct analysis_run *run)
 
 /* ---- The result ---- */
 
+/* What it takes the place of: the record of the body, as long as that is the version's; else the
+ * newest metadata. */
+static uint64_t quiet_lsn(struct entry *entry)
+{
+	const struct entry_meta *meta = entry_meta(entry);
+	bool plain = meta == NULL || (entry->flags & ENTRY_QUIET_META) != 0;
+	return plain ? entry_image(entry)->body_lsn : meta->lsn;
+}
+
 /* As new metadata: of the same version where that is possible, else of a new one. */
 static enum err log_result(struct analysis_run *run, struct entry *entry, struct image_meta *meta)
 {
@@ -241,7 +250,7 @@ static enum err log_result(struct analysis_run *run, struct entry *entry, struct
 	meta->analysis = run->result;
 	buf_init(&encoded, &engine->memory.images);
 	enum err err = image_meta_encode(meta, &encoded);
-	image_meta_mark_quiet(&encoded);
+	image_meta_mark_quiet(&encoded, quiet_lsn(entry));
 	struct record record = {
 	    .type = linked ? RECORD_LINK : RECORD_META,
 	    .refers = entry_image(entry)->body_lsn,

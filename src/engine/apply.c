@@ -177,11 +177,47 @@ static enum err apply_quiet_meta(
 	return OK;
 }
 
+static uint64_t meta_lsn_of(struct entry *entry)
+{
+	return entry_meta(entry) != NULL ? entry_meta(entry)->lsn : entry_image(entry)->body_lsn;
+}
+
 /* Is it a quiet one, and the version one whose metadata its body's record has? */
 static bool meta_is_quiet(struct entry *entry, const struct record *record)
 {
 	bool plain = entry_meta(entry) == NULL || (entry->flags & ENTRY_QUIET_META) != 0;
-	return plain && !(entry->flags & ENTRY_SHARED) && image_meta_is_quiet(record->meta);
+	return plain && !(entry->flags & ENTRY_SHARED) &&
+	    image_meta_quiet_lsn(record->meta) == entry_image(entry)->body_lsn;
+}
+
+/* A quiet record that begins a version, as it cannot be helped, of an image that has a document:
+ * that one stays, as it says the same but for the pixels. */
+static bool document_stays(struct entry *entry, const struct record *record)
+{
+	uint64_t lsn = image_meta_quiet_lsn(record->meta);
+	return lsn != 0 && entry != NULL && entry->type == ENTRY_IMAGE &&
+	    entry_image(entry)->docid != DOCID_NONE &&
+	    entry_image(entry)->body_lsn == (record->refers & LSN_MASK) &&
+	    lsn == meta_lsn_of(entry);
+}
+
+/* `to`, which may be another entry for the same image, takes over the document of `from`. */
+static enum err document_keep(struct engine *engine, uint8_t db, struct entry *from,
+    struct entry *to, struct span encoded)
+{
+	struct image_meta meta;
+	enum err err = image_meta_decode(encoded, &meta);
+	if (err != OK)
+		return err;
+	if (from != to) {
+		entry_image(to)->docid = entry_image(from)->docid;
+		entry_image(to)->created_s = (uint32_t)(meta.created_ms / 1000);
+		entry_image(from)->docid = DOCID_NONE;
+		engine->unindexed[db]++;  /* until it leaves */
+		index_set_owner(engine->indexes[db], entry_image(to)->docid, to);
+	}
+	analysis_note(engine, db, to, &meta);
+	return OK;
 }
 
 enum err apply_meta(struct engine *engine, const struct target *target, const struct record *record)
@@ -193,10 +229,13 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 	if (meta_is_quiet(entry, record))
 		return apply_quiet_meta(engine, target, record);
 	uint32_t old_docid = entry_image(entry)->docid;
-	enum err err = image_enter(engine, target->db, entry, record->meta);
+	bool stays = document_stays(entry, record);
+	enum err err = stays ? document_keep(engine, target->db, entry, entry, record->meta)
+	                     : image_enter(engine, target->db, entry, record->meta);
 	if (err != OK)
 		return err;
-	document_leave(engine, target->db, old_docid);
+	if (!stays)
+		document_leave(engine, target->db, old_docid);
 	engine_touch(engine, target->db, target->hash);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
@@ -239,7 +278,9 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 	if (record->expire_ms != 0)
 		entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
 	entry_stamp(entry, record);
-	enum err err = image_enter(engine, target->db, entry, record->meta);
+	enum err err = document_stays(target->entry, record)
+	    ? document_keep(engine, target->db, target->entry, entry, record->meta)
+	    : image_enter(engine, target->db, entry, record->meta);
 	if (err != OK) {
 		entry_free(&engine->memory.values, entry);
 		return err;

@@ -126,7 +126,7 @@ static bool step_one(struct refill *refill, uint32_t docid)
 	struct engine *engine = refill->engine;
 	struct entry *entry = index_owner(refill->index, docid);
 	struct image_ref ref;
-	if (entry == NULL || (refill->pass > 0 && entry->lsn <= refill->since_lsn))
+	if (entry == NULL || (refill->pass > 0 && entry_version_lsn(entry) <= refill->since_lsn))
 		return true;
 	image_ref_of(engine, entry, &ref);
 	struct body *body = metadata_cached(engine, &ref);

@@ -149,9 +149,10 @@ static void put_attr(struct buf *out, const struct image_attr *attr)
 	buf_append(out, attr->value);
 }
 
-void image_meta_mark_quiet(struct buf *encoded)
+void image_meta_mark_quiet(struct buf *encoded, uint64_t lsn)
 {
-	put_number(encoded, TAG_QUIET, 1);
+	ASSERT(lsn != 0);
+	put_number(encoded, TAG_QUIET, lsn);
 }
 
 void image_meta_add_analysis(const struct image_analysis *analysis, struct buf *encoded)
@@ -324,8 +325,7 @@ static bool decode_field(struct image_meta *meta, uint8_t tag, struct span field
 	case TAG_ANALYSIS:
 		return analysis_decode(field, &meta->analysis) == OK;
 	case TAG_QUIET:
-		meta->quiet = number != 0;
-		return true;
+		return field.len <= 8;
 	case TAG_BYTES:
 		meta->bytes = number;
 		return field.len <= 8;
@@ -367,20 +367,21 @@ enum err image_meta_decode(struct span bytes, struct image_meta *out)
 	return OK;
 }
 
-bool image_meta_is_quiet(struct span encoded)
+uint64_t image_meta_quiet_lsn(struct span encoded)
 {
-	bool quiet = false;
+	uint64_t lsn = 0;
 	if (encoded.len < 1 || encoded.ptr[0] != META_VERSION)
-		return false;
+		return 0;
 	encoded = span_slice(encoded, 1, encoded.len);
 	while (encoded.len > 0) {
 		uint64_t len;
 		uint8_t tag = encoded.ptr[0];
 		encoded = span_slice(encoded, 1, encoded.len);
 		if (!take_varint(&encoded, &len) || len > encoded.len)
-			return false;
-		quiet |= tag == TAG_QUIET;
+			return 0;
+		if (tag == TAG_QUIET)
+			lsn = field_number(span_slice(encoded, 0, (size_t)len));
 		encoded = span_slice(encoded, (size_t)len, encoded.len);
 	}
-	return quiet;
+	return lsn;
 }

@@ -48,7 +48,6 @@ struct image_meta {
 	struct span camera, lens;
 	/* from the pixels, some time after the bytes came */
 	struct image_analysis analysis;
-	bool     quiet;                   /* see image_meta_mark_quiet */
 	/* from the client */
 	struct span title, caption;
 	uint32_t tag_count, attr_count;
@@ -62,11 +61,11 @@ void image_displayed_size(const struct image_meta *meta, uint32_t *width, uint32
 
 /* Appends the encoding. ERR_TOOLARGE: over META_BYTES_MAX. */
 MUST_CHECK enum err image_meta_encode(const struct image_meta *meta, struct buf *out);
-/* Marks an encoding as the same version of the image as the one before it, which only knows
- * more of its pixels. Not kept by decode and encode. */
-void image_meta_mark_quiet(struct buf *encoded);
-/* Is it marked? What cannot be read is not. */
-bool image_meta_is_quiet(struct span encoded);
+/* Marks an encoding as one that only knows more of the pixels than the one in the record `lsn`,
+ * which is not 0. Not kept by decode and encode. */
+void image_meta_mark_quiet(struct buf *encoded, uint64_t lsn);
+/* That LSN; 0: it is not marked, or cannot be read. */
+uint64_t image_meta_quiet_lsn(struct span encoded);
 /* Adds an analysis to an encoding that has none. */
 void image_meta_add_analysis(const struct image_analysis *analysis, struct buf *encoded);
 /* Spans point into `bytes`. ERR_CORRUPT on anything that encode cannot have written. */

@@ -240,3 +240,22 @@ def test_settings_are_checked(client):
     for name, value in (("analysis", "maybe"), ("analysis-concurrency", "0"), ("analysis-concurrency", "x")):
         with pytest.raises(Exception, match="argument"):
             client.config_set(name, value)
+
+
+def test_the_newest_stay_first_while_pixels_are_looked_at(make_server, photos):
+    client = make_server("--analysis", "no").client()
+    data = min(photos.values(), key=len)
+    for i in range(12):
+        put(client, f"k{i}", data if i % 3 == 0 else picture(i))       # every third is a link
+        if i % 3 == 1:
+            client.execute_command("IMG.EDIT", f"k{i}", "TITLE", "edited")
+    before = client.execute_command("IMG.SEARCH", "*", "NOCONTENT", "LIMIT", 0, 100)
+    client.config_set("analysis", "yes")
+    analysed(client, 9)
+    assert client.execute_command("IMG.SEARCH", "*", "NOCONTENT", "LIMIT", 0, 100) == before
+    assert all(info(client, f"k{i}", "palette")["palette"] for i in range(12))
+    assert client.info("search")["search_documents"] == 12
+    client.execute_command("COPY", "k0", "k1", "REPLACE")
+    client.execute_command("IMG.EDIT", "k1", "TITLE", "other")
+    client.execute_command("COPY", "k0", "k1", "REPLACE")
+    assert client.execute_command("IMG.SEARCH", "other", "NOCONTENT") == [0]

@@ -223,14 +223,14 @@ Test(analysis, metadata_carries_it_and_the_quiet_mark)
 	buf_init(&kept, &memory);
 	cr_assert_eq(image_meta_encode(&meta, &kept), OK);
 	cr_assert_eq(image_meta_decode(buf_span(&kept), &back), OK);
-	cr_expect(back.analysis.state == ANALYSIS_NONE && !image_meta_is_quiet(buf_span(&kept)));
+	cr_expect(back.analysis.state == ANALYSIS_NONE && image_meta_quiet_lsn(buf_span(&kept)) == 0);
 	meta.analysis = analysed(pixels);
 	buf_clear(&kept);
 	cr_assert_eq(image_meta_encode(&meta, &kept), OK);
-	image_meta_mark_quiet(&kept);
+	image_meta_mark_quiet(&kept, 70000);
 	cr_assert_eq(image_meta_decode(buf_span(&kept), &back), OK);
 	cr_expect_eq(memcmp(&meta.analysis, &back.analysis, sizeof(meta.analysis)), 0);
-	cr_expect(back.quiet && image_meta_is_quiet(buf_span(&kept)));
-	cr_expect(!image_meta_is_quiet(span_of(kept.ptr, kept.len - 1)));
+	cr_expect_eq(image_meta_quiet_lsn(buf_span(&kept)), 70000);
+	cr_expect_eq(image_meta_quiet_lsn(span_of(kept.ptr, kept.len - 1)), 0);
 	buf_fini(&kept);
 }
