@@ -75,6 +75,7 @@ struct record {
 	uint8_t      flags;
 	uint8_t      db;
 	uint8_t      sync;          /* enum sync_level; append only */
+	bool         can_wait;      /* append only: not from the room that is kept for deletes */
 	uint64_t     lsn;           /* given by append */
 	uint64_t     refers;
 	int64_t      expire_ms;     /* Unix ms; 0: never */
@@ -84,7 +85,6 @@ struct record {
 	struct body *body;          /* ... a full body; append takes its own reference */
 	uint64_t     body_bytes;    /* recovery: length of a body that was not loaded */
 	struct place place;         /* given by append; nowhere for marks */
-	bool         can_wait;      /* append only: not from the room that is kept for deletes */
 };
 
 enum liveness {
@@ -175,8 +175,8 @@ void store_expect(struct store *store, uint64_t bytes);
  * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
 MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_group(struct store *store);
-/* The same where nobody knows how many records will come: whatever is appended up to
- * store_end_transaction is one group, also what has groups of its own. Bounds as above. */
+/* Whatever is appended up to store_end_transaction is one group, however many records come, and also
+ * what has groups of its own. Bounds as above. */
 MUST_CHECK enum err store_begin_transaction(
     struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_transaction(struct store *store);
