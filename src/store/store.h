@@ -158,8 +158,7 @@ MUST_CHECK enum err store_recovered_place(const struct store *store, uint64_t ls
 /* Flushes, syncs, then closed() runs. Appends are refused from now on. */
 void store_close(struct store *store, void (*closed)(void *ctx));
 void store_free(struct store *store);           /* after closed(), or before store_open */
-/* Frees a store whose machine lost power, with everything under way; reads and moves of the
- * owner are forgotten. For simulations only. */
+/* Frees a store whose machine lost power, with everything under way. For simulations only. */
 void store_abandon(struct store *store);
 
 /* ---- Writing ---- */
@@ -170,9 +169,9 @@ MUST_CHECK enum err store_append(struct store *store, struct record *record);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
-/* Before the first record of an atomic group: room for all of it, so that none of the appends
- * up to store_end_group is refused. `bodies`: how many of the records carry a body of their own;
- * `bytes`: of all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
+/* Before the first record of an atomic group: room for all of it, so that no append up to
+ * store_end_group is refused. `bodies`: how many of the records carry a body of their own; `bytes`: of
+ * all keys, metadata, values and bodies. ERR_OVERLOADED, ERR_DISKFULL, ERR_READONLY. */
 MUST_CHECK enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodies, uint64_t bytes);
 void store_end_group(struct store *store);
 /* Whatever is appended up to store_end_transaction is one group, however many records come, and also
