@@ -1,5 +1,6 @@
 """Rows S1, S2, S4, S5 and S9 of the promises: the log against the disk itself."""
 import json
+import mmap
 import os
 import shutil
 import socket
@@ -40,55 +41,65 @@ def bench_put():
           f"{100 * ours / theirs:>5.0f}%   goal 80%")
 
 
-def commit_us(count, commit):
-    times = []
-    for i in range(count):
-        start = time.perf_counter()
-        commit(i)
-        times.append((time.perf_counter() - start) * 1e6)
-    return statistics.median(times)
-
-
 def bench_commit():
-    """S2: a durable value of 4 KB, one client, p50, against a 4 KB append and fdatasync."""
+    """S2: a durable value of 4 KB, one client, p50, against a 4 KB append and fdatasync; and against the least that
+    such a commit can be, one durable write of 8 KB over what is allocated. In turn, operation by operation, since
+    the disk's own time changes from second to second."""
     folder = tempfile.mkdtemp(prefix="tintype-bench-")
     server = Process("tintype", folder, "--cache-appendfsync", "always")
-    ours, theirs = [], []
     request = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4096\r\n" + b"x" * 4096 + b"\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        def durable_set(_):
-            client.sendall(request)
-            assert client.recv(64) == b"+OK\r\n"
-        for _ in range(ROUNDS):
-            ours.append(commit_us(2000, durable_set))
-            file = os.open(os.path.join(folder, "appended"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    appended = os.open(os.path.join(folder, "appended"), os.O_WRONLY | os.O_CREAT)
+    ready = os.open(os.path.join(folder, "ready"), os.O_WRONLY | os.O_CREAT)
+    os.write(ready, bytes(64 << 20))
+    os.fsync(ready)
+    direct = os.open(os.path.join(folder, "ready"), os.O_WRONLY | os.O_DIRECT)
+    page = mmap.mmap(-1, 8192)
+    client = socket.create_connection(("127.0.0.1", server.port))
 
-            def append(_, file=file):
-                os.write(file, request)
-                os.fdatasync(file)
-            theirs.append(commit_us(2000, append))
-            os.close(file)
+    def durable_set(_):
+        client.sendall(request)
+        assert client.recv(64) == b"+OK\r\n"
+
+    def append(_):
+        os.write(appended, request)
+        os.fdatasync(appended)
+
+    def overwrite(number):
+        os.pwritev(direct, [page], number % 8192 * 8192, os.RWF_DSYNC)
+    times = {durable_set: [], append: [], overwrite: []}
+    for number in range(1500 * ROUNDS):
+        for step, taken in times.items():
+            start = time.perf_counter()
+            step(number)
+            taken.append((time.perf_counter() - start) * 1e6)
+    client.close()
+    for file in (appended, ready, direct):
+        os.close(file)
     server.stop()
     shutil.rmtree(folder)
-    ours, theirs = statistics.median(ours), statistics.median(theirs)
+    ours, theirs, least = (statistics.median(taken) for taken in times.values())
     print(f"S2 durable commit of 4 KB, one client, p50     {ours:>10.0f} {theirs:>10.0f} us (append + fdatasync)  "
-          f"{ours / theirs:>5.2f}x   goal 0.5x")
+          f"{ours / theirs:>5.2f}x   goal 0.5x   (one durable write of 8 KB alone: {least:.0f} us, {least / theirs:.2f}x)")
 
 
 def bench_read():
-    """S4: cold IMG.GET of 64 KB, 16 in flight, against fio's random reads of the same size and depth."""
+    """S4: cold IMG.GET of 64 KB, against fio's random reads of the same size, 16 in flight. With 16 clients some requests
+    are always on their way between client and server, and not with the disk; with 64 the disk has enough to do."""
     folder = tempfile.mkdtemp(prefix="tintype-bench-")
     server = Process("tintype", folder, "--hot-memory", "1mb", "--appendfsync", "no")
     server.load(command="imgfill", value_bytes=64 << 10, keys=16_000, connections=16)
-    ours, theirs = [], []
+    ours, theirs = {16: [], 64: []}, []
     for _ in range(ROUNDS):
-        ours.append(server.load(command="imgread", keys=16_000, connections=16, requests=30_000)["rps"])
+        for clients, rates in ours.items():
+            rates.append(server.load(command="imgread", keys=16_000, connections=clients, requests=30_000)["rps"])
         theirs.append(fio(folder, "read", rw="randread", bs="68k", iodepth=16)["read"]["iops"])
     server.stop()
     shutil.rmtree(folder)
-    ours, theirs = statistics.median(ours), statistics.median(theirs)
-    print(f"S4 cold IMG.GET of 64 KB, 16 in flight         {ours:>10.0f} {theirs:>10.0f} GET/s (fio)  "
-          f"{100 * ours / theirs:>5.0f}%   goal 90%")
+    theirs = statistics.median(theirs)
+    for clients, rates in ours.items():
+        rate = statistics.median(rates)
+        print(f"S4 cold IMG.GET of 64 KB, {clients} clients           {rate:>10.0f} {theirs:>10.0f} GET/s (fio)  "
+              f"{100 * rate / theirs:>5.0f}%   goal 90%")
 
 
 def bench_memory():

@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
+#include "engine/wait.h"
 
 void cmd_client_id(struct call *call)
 {
@@ -22,6 +23,8 @@ static void append_flags(const struct session *session, struct buf *out)
 		buf_append_u8(out, 'U');
 	if (session->no_evict)
 		buf_append_u8(out, 'e');
+	if (!list_is_empty(&session->monitor_link))
+		buf_append_u8(out, 'O');
 	if (pubsub_listens(session))
 		buf_append_u8(out, 'P');
 	if (session->transaction != NULL && session->transaction->is_open)
@@ -327,4 +330,61 @@ void cmd_client_kill(struct call *call)
 		if (!parse_kill_option(call, &filter, call->argv[i], call->argv[i + 1]))
 			return;
 	reply_int(call->reply, kill_sessions(call, &filter));
+}
+
+void cmd_client_pause(struct call *call)
+{
+	int64_t ms;
+	bool writes_only = call->argc == 4 && span_is(call->argv[3], "WRITE");
+	if (call->argc > 4 || (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL"))) {
+		reply_syntax_error(call);
+		return;
+	}
+	if (!number_parse_i64(call->argv[2], &ms)) {
+		call_error(call, "ERR timeout is not an integer or out of range");
+		return;
+	}
+	if (ms < 0) {
+		call_error(call, "ERR timeout is negative");
+		return;
+	}
+	if (ms > INT64_MAX / 1000 - (int64_t)(io_now_us(call->engine->io) / 1000)) {
+		call_error(call, "ERR timeout is out of range");
+		return;
+	}
+	engine_pause(call->engine, (uint64_t)ms, writes_only);
+	reply_ok(call->reply);
+}
+
+void cmd_client_unpause(struct call *call)
+{
+	engine_unpause(call->engine);
+	reply_ok(call->reply);
+}
+
+void cmd_client_unblock(struct call *call)
+{
+	int64_t id;
+	const char *error = NULL;
+	if (call->argc > 4) {
+		reply_syntax_error(call);
+		return;
+	}
+	if (call->argc == 4 && span_is(call->argv[3], "ERROR")) {
+		error = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+	} else if (call->argc == 4 && !span_is(call->argv[3], "TIMEOUT")) {
+		call_error(call, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+		return;
+	}
+	if (!number_parse_i64(call->argv[2], &id)) {
+		reply_not_integer(call);
+		return;
+	}
+	reply_int(call->reply, id > 0 && wait_unblock(call->engine, (uint64_t)id, error));
+}
+
+/* Clients are not tracked: nobody's invalidations go anywhere. */
+void cmd_client_getredir(struct call *call)
+{
+	reply_int(call->reply, -1);
 }

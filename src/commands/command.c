@@ -321,25 +321,55 @@ static void reply_key(void *ctx, uint32_t at)
 	reply_bulk(call->reply, call->argv[2 + at]);
 }
 
-void cmd_command_getkeys(struct call *call)
+/* The command that argv[2] and on make, if its keys can be told. NULL: an error was replied. */
+static const struct command *keys_command(struct call *call)
 {
-	size_t count = 0;
 	const struct command *command = command_find(call->engine, call->argv + 2, call->argc - 2);
 	uint32_t argc = call->argc - 2;
 	if (command == NULL) {
 		call_error(call, "ERR Invalid command specified");
-		return;
+		return NULL;
 	}
 	if (command->first_key == 0) {
 		call_error(call, "ERR The command has no key arguments");
-		return;
+		return NULL;
 	}
 	if (command->arity >= 0 ? argc != (uint32_t)command->arity
 	                        : argc < (uint32_t)-command->arity) {
 		call_error(call, "ERR Invalid number of arguments specified for command");
-		return;
+		return NULL;
 	}
-	command_keys(command, argc, count_key, &count);
+	return command;
+}
+
+void cmd_command_getkeys(struct call *call)
+{
+	size_t count = 0;
+	const struct command *command = keys_command(call);
+	if (command == NULL)
+		return;
+	command_keys(command, call->argc - 2, count_key, &count);
 	reply_array(call->reply, count);
-	command_keys(command, argc, reply_key, call);
+	command_keys(command, call->argc - 2, reply_key, call);
+}
+
+static void reply_key_and_flags(void *ctx, uint32_t at)
+{
+	struct call *call = ctx;
+	const struct command *command = command_find(call->engine, call->argv + 2, call->argc - 2);
+	reply_array(call->reply, 2);
+	reply_key(call, at);
+	reply_set(call->reply, 1);
+	reply_status(call->reply, (command->flags & CMD_WRITE) ? "RW" : "RO");
+}
+
+void cmd_command_getkeysandflags(struct call *call)
+{
+	size_t count = 0;
+	const struct command *command = keys_command(call);
+	if (command == NULL)
+		return;
+	command_keys(command, call->argc - 2, count_key, &count);
+	reply_array(call->reply, count);
+	command_keys(command, call->argc - 2, reply_key_and_flags, call);
 }

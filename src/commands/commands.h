@@ -22,6 +22,10 @@ enum {
 	CMD_NEEDS_META = 1 << 16,         /* of images: their metadata is read first */
 	CMD_LISTENS = 1 << 17,            /* for those, too, that have subscribed in RESP2 */
 	CMD_PUBSUB = 1 << 18,
+	CMD_MAY_WRITE = 1 << 21,          /* waits for a pause of writes, too */
+	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
+	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
+	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
 };
 
 enum {

@@ -190,6 +190,7 @@ void cmd_reset(struct call *call)
 	struct session *session = call->session;
 	transaction_drop(session);
 	pubsub_drop(session);
+	list_remove(&session->monitor_link);
 	session->db = 0;
 	session->resp = call->reply->resp = 2;
 	session->authenticated = call->engine->settings->requirepass[0] == 0;

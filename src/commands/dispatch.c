@@ -4,6 +4,7 @@
 
 #include "commands/handlers.h"
 #include "engine/evict.h"
+#include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
 
@@ -182,6 +183,49 @@ bool command_is_allowed(struct call *call)
 	return true;
 }
 
+struct key_check {
+	struct call *call;
+	uint32_t     keys;
+	bool         waits;
+};
+
+static void key_check(void *ctx, uint32_t at)
+{
+	struct key_check *check = ctx;
+	check->keys++;
+	check->waits |= call_needs_key(check->call, check->call->argv[at]);
+}
+
+/* While not all is loaded: is what this command needs? False: it waits, or was refused. */
+static bool command_has_keys(struct call *call)
+{
+	struct key_check check = {.call = call};
+	const struct command *command = call->command;
+	bool all = (command->flags & (CMD_WHOLE | CMD_INDEX)) != 0;
+	if (call->engine->in_exec || (!all && (command->flags & CMD_LOADING) != 0))
+		return true;
+	(void)command_keys(command, call->argc, key_check, &check);
+	if (call->failed)
+		return false;
+	if (check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0)
+		all = true;
+	if (all || check.waits)
+		call_wait_for_load(call, all);
+	return !all && !check.waits;
+}
+
+/* After a start from a checkpoint, documents are made again in the background. */
+static bool index_is_made(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	uint8_t db = call->session->db;
+	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+		return true;
+	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
+	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);
+	return false;
+}
+
 static void command_run(struct call *call)
 {
 	if (!command_is_allowed(call)) {
@@ -189,6 +233,13 @@ static void command_run(struct call *call)
 			command_counters_of(call->engine, call->command)->rejected++;
 		return;
 	}
+	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&
+	    call_is_paused(call, call->command->flags & (CMD_WRITE | CMD_MAY_WRITE)))
+		return;
+	if (UNLIKELY(call->engine->partly) && !command_has_keys(call))
+		return;
+	if ((call->command->flags & CMD_INDEX) != 0 && !index_is_made(call))
+		return;
 	if (call->command->flags & CMD_WRITE) {
 		call->may_wait = true;
 		if (call->engine->is_pressed && !call->engine->in_exec && call_wait_for_store(call))
@@ -227,6 +278,9 @@ static void call_count(struct call *call, uint64_t took_us)
 	if (call->command == NULL)
 		return;
 	call->session->last_command = call->command;
+	if (UNLIKELY(!list_is_empty(&engine->monitors)) &&
+	    !(call->command->flags & (CMD_ADMIN | CMD_NO_AUTH)))
+		monitors_tell(call);
 	struct command_counters *counters = command_counters_of(engine, call->command);
 	counters->calls++;
 	counters->us += took_us;
@@ -236,6 +290,15 @@ static void call_count(struct call *call, uint64_t took_us)
 		    took_us);
 	if (UNLIKELY(took_us >= (uint64_t)engine->settings->slowlog_log_slower_than))
 		slowlog_note(engine, call, took_us);
+}
+
+static bool execute(struct session *session, const struct request *request);
+
+/* One of EXEC's; these never wait. */
+static void execute_queued(struct session *session, const struct request *request)
+{
+	bool done = execute(session, request);
+	ASSERT(done);
 }
 
 /* False: it was parked. */
@@ -261,15 +324,13 @@ static bool execute(struct session *session, const struct request *request)
 	if (call.parked)
 		return false;
 	session->pressed_us = 0;
+	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run && !engine->in_exec) {
+		exec_run(session, execute_queued);
+		session->write_lsn = store_last_lsn(engine->store);
+	}
 	if (!queued)
 		call_count(&call, engine->clock_us - from_us);
 	return true;
-}
-
-static void execute_queued(struct session *session, const struct request *request)
-{
-	bool done = execute(session, request);
-	ASSERT(done);
 }
 
 bool command_execute(struct session *session, const struct request *request)
@@ -278,11 +339,6 @@ bool command_execute(struct session *session, const struct request *request)
 	struct engine *engine = session->engine;
 	engine->running = session;
 	bool done = execute(session, request);
-	if (UNLIKELY(session->transaction != NULL) && session->transaction->may_run) {
-		ASSERT(done);
-		exec_run(session, execute_queued);
-		session->write_lsn = store_last_lsn(engine->store);
-	}
 	engine->running = NULL;
 	if (UNLIKELY(session->subscriber != NULL))
 		pubsub_release(session);

@@ -272,14 +272,6 @@ static bool prepare(struct call *call, struct search_job *job)
 void cmd_img_search(struct call *call)
 {
 	struct search_words words = {.count = SEARCH_FAST};
-	struct engine *engine = call->engine;
-	uint8_t db = call->session->db;
-	if (engine->reindex != NULL && engine->unindexed[db] > engine->unsearchable[db]) {
-		call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
-		    (unsigned long long)engine->unindexed[db],
-		    (unsigned long long)engine->images[db]);
-		return;
-	}
 	if (!image_search_words(call, &words))
 		return;
 	struct search_job *job = job_new(call, &words);

@@ -142,7 +142,7 @@ static void info_persistence(struct engine *engine, struct buf *out)
 	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
 	    "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
 	    "rdb_saves:%llu\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
-	    engine->loading, engine->reindex != NULL, (ull)saves.changes, saves.running,
+	    engine->loading, engine->partly || engine->reindex != NULL, (ull)saves.changes, saves.running,
 	    (long long)saves.last_save_s, saves.failed ? "err" : "ok",
 	    (long long)saves.last_duration_s, (long long)saves.current_duration_s,
 	    (ull)saves.saves, (ull)stats.recovered_records);
@@ -153,6 +153,10 @@ static void info_persistence(struct engine *engine, struct buf *out)
 	    (ull)saves.slice_us_max);
 	if (engine->loading)
 		info_loading(engine, out);
+	struct store_load_progress load;
+	store_get_load(engine->store, &load);
+	buf_printf(out, "load_chunks:%u\r\nload_chunks_left:%u\r\nload_chunks_damaged:%u\r\n",
+	    load.chunks, load.left, load.damaged);
 	buf_printf(out,
 	    "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
 	    "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\n"

@@ -155,3 +155,61 @@ void cmd_lolwut(struct call *call)
 	reply_verbatim(call->reply, buf_span(&text));
 	buf_fini(&text);
 }
+
+void cmd_monitor(struct call *call)
+{
+	struct session *session = call->session;
+	list_remove(&session->monitor_link);
+	list_append(&call->engine->monitors, &session->monitor_link);
+	reply_ok(call->reply);
+}
+
+/* ---- Scripts and functions: there are none, and these say so as an empty server would ---- */
+
+void cmd_script_exists(struct call *call)
+{
+	reply_array(call->reply, call->argc - 2);
+	for (uint32_t i = 2; i < call->argc; i++)
+		reply_int(call->reply, 0);
+}
+
+static bool is_flush_mode(const struct call *call)
+{
+	return call->argc == 2 ||
+	    (call->argc == 3 && (span_is(call->argv[2], "ASYNC") || span_is(call->argv[2], "SYNC")));
+}
+
+void cmd_script_flush(struct call *call)
+{
+	if (is_flush_mode(call))
+		reply_ok(call->reply);
+	else
+		call_error(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+}
+
+void cmd_function_flush(struct call *call)
+{
+	if (is_flush_mode(call))
+		reply_ok(call->reply);
+	else
+		call_error(call, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+}
+
+void cmd_function_list(struct call *call)
+{
+	for (uint32_t i = 2; i < call->argc; i++) {
+		bool named = span_is(call->argv[i], "LIBRARYNAME");
+		if (named && i + 1 >= call->argc) {
+			call_error(call, "ERR library name argument was not given");
+			return;
+		}
+		if (!named && !span_is(call->argv[i], "WITHCODE")) {
+			call_error(call, "ERR Unknown argument %.*s",
+			    (int)(call->argv[i].len < 64 ? call->argv[i].len : 64),
+			    (const char *)call->argv[i].ptr);
+			return;
+		}
+		i += named;
+	}
+	reply_array(call->reply, 0);
+}

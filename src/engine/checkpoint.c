@@ -29,6 +29,7 @@ struct checkpoints {
 	bool                    in_chunk;
 	uint64_t                cursor;
 	uint32_t                count;
+	bool                    fetches;      /* it has values that are read from the log */
 	struct buf              out;
 	struct io_timer         timer;
 	uint64_t                started_us, begun_lsn, due_bytes;
@@ -158,7 +159,7 @@ static void checkpoint_start(struct checkpoints *all)
 static uint8_t chunk_bits(uint64_t count)
 {
 	if (count < 4096)
-		return 0;
+		return 3;
 	return count < 1 << 18 ? 6 : CHECKPOINT_BITS;
 }
 
@@ -172,8 +173,10 @@ static void checkpoint_set_up(struct checkpoints *all)
 		all->all[db] = !store_checkpoint_bits(engine->store, (uint8_t)db, bits);
 	}
 	(void)store_checkpoint_bits(engine->store, CHUNK_PAST, CHECKPOINT_BITS);
-	for (uint32_t i = 0; i < 1U << CHECKPOINT_BITS; i++)
-		(void)store_checkpoint_chunk(engine->store, CHUNK_PAST, i, 0, (struct span){0});
+	for (uint32_t i = 0; i < 1U << CHECKPOINT_BITS; i++) {
+		const struct store_chunk none = {.db = CHUNK_PAST, .index = i};
+		(void)store_checkpoint_chunk(engine->store, &none);
+	}
 	past_dump_begin(engine);
 	all->in_past = all->past_over = all->in_chunk = false;
 	all->db = 0;
@@ -221,6 +224,7 @@ static void chunk_entry(void *ctx, struct entry *entry)
 	}
 	chunk_write_entry(all->engine, &all->out, entry);
 	all->count++;
+	all->fetches |= entry_body(entry) != NULL;
 }
 
 /* A few buckets of the chunk. True: it is complete. The lowest bits of a cursor stay what they
@@ -250,6 +254,7 @@ static bool checkpoint_next_chunk(struct checkpoints *all)
 			all->in_chunk = true;
 			all->cursor = all->chunk;
 			all->count = 0;
+			all->fetches = false;
 			buf_clear(&all->out);
 			return true;
 		}
@@ -280,8 +285,11 @@ static bool checkpoint_past(struct checkpoints *all)
 	bool last = all->chunk + 1 == 1U << CHECKPOINT_BITS;
 	if (!all->past_over && (all->out.len < PAST_CHUNK_BYTES || last))
 		return true;
-	all->ready = !store_checkpoint_chunk(all->engine->store, CHUNK_PAST, all->chunk,
-	    all->count, buf_span(&all->out));
+	const struct store_chunk chunk = {
+		.db = CHUNK_PAST, .index = all->chunk, .count = all->count,
+		.bytes = buf_span(&all->out),
+	};
+	all->ready = !store_checkpoint_chunk(all->engine->store, &chunk);
 	buf_clear(&all->out);
 	all->chunk++;
 	return all->ready;
@@ -304,8 +312,11 @@ static bool checkpoint_work(struct checkpoints *all)
 		return true;
 	all->in_chunk = false;
 	all->stats.chunks++;
-	all->ready = !store_checkpoint_chunk(all->engine->store, (uint8_t)all->db, all->chunk,
-	    all->count, buf_span(&all->out));
+	const struct store_chunk chunk = {
+		.db = (uint8_t)all->db, .index = all->chunk, .count = all->count,
+		.first = all->fetches, .bytes = buf_span(&all->out),
+	};
+	all->ready = !store_checkpoint_chunk(all->engine->store, &chunk);
 	all->chunk++;
 	return all->ready;
 }

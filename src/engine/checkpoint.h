@@ -47,6 +47,11 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 enum err engine_load_settings(void *ctx, struct span bytes);
 void engine_load_reset(void *ctx);
 
+/* partly.c: the same, while commands are served already. */
+uint64_t engine_key_hash(void *ctx, uint8_t db, struct span key);
+void engine_loaded(void *ctx, bool all);
+void engine_partly_opened(struct engine *engine);
+
 /* reindex.c: documents of images that came from a checkpoint, in the background. */
 void reindex_start(struct engine *engine);
 bool reindex_step(struct engine *engine);

@@ -113,6 +113,12 @@ static bool take_item(struct span *in, struct chunk_item *out)
 	    varint64_take(in, &out->meta_s) && varint64_take(in, &out->meta_ms));
 }
 
+static void load_own(struct engine *engine, struct place *place, uint64_t lsn)
+{
+	(void)store_adopt(engine->store, place, lsn);
+	past_take(engine, lsn, *place);
+}
+
 static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_item *item)
 {
 	bool shared = (item->head & CHUNK_SHARED) != 0;
@@ -121,9 +127,9 @@ static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_
 	if (shared)
 		past_load_shared(engine, item->body_lsn, item->place);
 	else
-		(void)store_adopt(engine->store, &item->place, item->body_lsn);
+		load_own(engine, &item->place, item->body_lsn);
 	if ((flags & ENTRY_HAS_META) != 0)
-		(void)store_adopt(engine->store, &item->meta, item->meta_lsn);
+		load_own(engine, &item->meta, item->meta_lsn);
 	struct entry *entry = entry_new_image(&engine->memory.values, item->key, flags);
 	if ((item->head & CHUNK_QUIET) != 0)
 		entry->flags |= ENTRY_QUIET_META;
@@ -151,9 +157,12 @@ static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_
 	return entry;
 }
 
+/* NULL: its value should have been read before. */
 static struct entry *load_string(struct engine *engine, struct chunk_item *item)
 {
 	bool fetch = (item->head & CHUNK_FETCH) != 0;
+	if (fetch && !engine->loading)
+		return NULL;
 	(void)store_adopt(engine->store, &item->place, 0);
 	struct entry *entry = entry_new_string(&engine->memory.values, item->key,
 	    item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, item->value, NULL);
@@ -162,23 +171,29 @@ static struct entry *load_string(struct engine *engine, struct chunk_item *item)
 		return entry;
 	entry->flags |= ENTRY_AWAITED;
 	engine->awaited++;
-	store_fetch(engine->store, item->place);
-	return entry;
+	if (store_fetch(engine->store, item->place))
+		return entry;
+	entry_free(&engine->memory.values, entry);
+	engine->awaited--;
+	return NULL;
 }
 
-static void load_item(struct engine *engine, uint8_t db, struct chunk_item *item)
+static bool load_item(struct engine *engine, uint8_t db, struct chunk_item *item)
 {
 	struct directory *directory = &engine->directories[db];
 	/* A table that grew while it was read may have shown a key twice. */
 	if (directory_find(directory, item->key, item->hash) != NULL)
-		return;
+		return true;
 	struct entry *entry = (item->head & CHUNK_TYPE) == ENTRY_IMAGE
 	    ? load_image(engine, db, item) : load_string(engine, item);
+	if (entry == NULL)
+		return false;
 	entry->lsn = item->lsn & LSN_MASK;
 	entry->access_s = (uint32_t)item->access_s;
 	if (item->expire_ms != 0)
 		entry_expiry(entry)->at_ms = item->expire_ms;
 	directory_insert(directory, entry, item->hash);
+	return true;
 }
 
 /* A few are taken at a time, so that their buckets are on the way when it is their turn. */
@@ -200,7 +215,8 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 			directory_prefetch(directory, item->hash);
 		}
 		for (uint32_t i = 0; i < taken; i++)
-			load_item(engine, db, &items[i]);
+			if (!load_item(engine, db, &items[i]))
+				return ERR_CORRUPT;
 	}
 	return count == 0 ? OK : ERR_CORRUPT;
 }

@@ -28,12 +28,14 @@ static void engine_opened(void *ctx, enum err err)
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
+		engine_partly_opened(engine);
 		fields_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
 		}
-		reindex_start(engine);
+		if (!engine->partly)
+			reindex_start(engine);
 	}
 	engine->events->opened(engine->events_ctx, err);
 }
@@ -91,6 +93,8 @@ static enum err engine_new_store(struct engine *engine)
 	    .load_chunk = engine_load_chunk,
 	    .load_settings = engine_load_settings,
 	    .load_reset = engine_load_reset,
+	    .key_hash = engine_key_hash,
+	    .loaded = engine_loaded,
 	    .durable = engine_durable,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
@@ -114,6 +118,7 @@ static enum err engine_new_store(struct engine *engine)
 		.batches_in_flight = (uint32_t)settings->batches_in_flight,
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
 		.read_only = settings->readonly,
+		.load_bytes_first = settings->load_first_bytes,
 		.from_log = settings->rewind_to[0] != 0,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
@@ -143,6 +148,10 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->waits);
 	list_init(&engine->checks);
 	list_init(&engine->pressed);
+	pause_init(engine);
+	list_init(&engine->monitors);
+	list_init(&engine->awaiting);
+	list_init(&engine->awaiting_all);
 	list_init(&engine->watchers);
 	list_init(&engine->slowlog);
 	io_random(io, &seed, sizeof(seed));
@@ -179,6 +188,16 @@ enum err engine_open(struct engine *engine)
 	return store_open(engine->store);
 }
 
+/* What works through everything that there is. */
+static bool engine_work(struct engine *engine)
+{
+	bool more = tiers_step(engine);
+	more |= past_step(engine);
+	more |= scrub_step(engine);
+	more |= analysis_step(engine);
+	return more;
+}
+
 bool engine_pass(struct engine *engine)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
@@ -193,12 +212,10 @@ bool engine_pass(struct engine *engine)
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
 		engine_expire_some(engine);
-		more |= tiers_step(engine);
-		more |= past_step(engine);
-		more |= scrub_step(engine);
-		more |= analysis_step(engine);
+		if (!engine->partly)
+			more |= engine_work(engine);
 	}
-	if (!engine->loading)
+	if (!engine->loading && !engine->partly)
 		more |= checkpoints_step(engine);
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
@@ -259,7 +276,8 @@ static void closing_service_done(void *ctx)
 	bool wanted = settings->checkpoint_interval_s > 0 || settings->checkpoint_bytes > 0;
 	closing->waiter = (struct checkpoint_waiter){.done = closing_saved, .ctx = engine};
 	list_init(&closing->waiter.link);
-	if (wanted && !engine->no_save && stats.changes > 0 && store_state(engine->store) == OK)
+	wanted = wanted && !engine->partly && !engine->no_save;
+	if (wanted && stats.changes > 0 && store_state(engine->store) == OK)
 		checkpoints_ask(engine, &closing->waiter);
 	else
 		store_close(engine->store, closing_store_done);

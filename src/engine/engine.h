@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "engine/observe.h"
+#include "engine/pause.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
@@ -61,14 +62,15 @@ struct session {
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
-	uint64_t       pushed_bytes;      /* of messages in slots */
+	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
+	struct list    monitor_link;      /* MONITOR */
 	bool           overflowed;        /* too many messages wait: it is closed */
 	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
-	struct list    press_link;        /* parked until the store takes more ... */
+	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
 	uint64_t       pressed_us;        /* ... since then; 0: it is not */
 };
 
@@ -78,6 +80,8 @@ void session_fini(struct session *session);   /* slots still deferred live on wi
 void session_error(struct session *session, const char *text);
 /* Where a message goes that answers no command: behind all replies there are. */
 struct reply *session_push(struct session *session);
+/* A message was written there; `held_bytes` more wait elsewhere. Who does not read is closed. */
+void session_pushed(struct session *session, uint64_t held_bytes);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
 
@@ -230,7 +234,9 @@ struct engine {
 	struct scrub          *scrub;     /* engine/verify.h */
 	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
 	struct list            searches;  /* queries that need another slice */
-	struct list            pressed, waits;      /* sessions: for the store, for WAIT */
+	struct list            pressed, waits, awaiting, awaiting_all;        /* sessions that wait */
+	struct pause           pause;
+	struct list            monitors;  /* sessions that see every command */
 	struct list            watchers;  /* transactions with watched keys, */
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
 	struct { uint64_t bytes, lsn; } evicting;    /* that the log may still hold, up to lsn */
@@ -246,7 +252,7 @@ struct engine {
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions, no_save;
+	bool                   loading, closing, corrupt_seen, flush_sessions, no_save, partly;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */

@@ -167,7 +167,7 @@ bool engine_make_room(struct engine *engine)
 	if (freed < over)
 		freed += image_service_shrink(engine, over - freed);
 	if (engine->settings->maxmemory_policy == EVICT_NOTHING || engine->loading ||
-	    engine->settings->readonly)
+	    engine->settings->readonly || engine->pause.is_on)
 		return freed >= over;
 	uint64_t done = 0;
 	freed += engine->evicting.bytes;

@@ -17,7 +17,8 @@ enum { HELD_SHARDS = 256 };
 struct held {
 	uint64_t     lsn : 48;            /* 0: no record */
 	uint64_t     owned : 1;           /* the store's owner is this table */
-	uint64_t     spare : 15;
+	uint64_t     unsure : 1;          /* while loading: the first entry may own it as well */
+	uint64_t     spare : 14;
 	struct place place;
 	uint32_t     refs;                /* all that need it but the first entry */
 	uint32_t     today;               /* of those, entries of a directory */

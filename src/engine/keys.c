@@ -57,7 +57,8 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	    UNLIKELY((entry->flags & ENTRY_HAS_EXPIRY) && engine_is_expired(engine, entry))) {
 		uint64_t lsn;
 		/* A tombstone that the log refuses is written by the expiry timer later. */
-		if (engine_delete(engine, call->session->db, entry, hash, &lsn) == OK) {
+		if (!engine->pause.is_on &&
+		    engine_delete(engine, call->session->db, entry, hash, &lsn) == OK) {
 			engine->counters.expired_keys++;
 			call_notify(call, NOTIFY_EXPIRED, "expired", key);
 		}
@@ -387,6 +388,8 @@ void engine_expire_some(struct engine *engine)
 {
 	enum { EXPIRE_PER_PASS = 64 };
 	uint64_t now_ms = engine_now_ms(engine);
+	if (engine->pause.is_on)
+		return;
 	for (unsigned db = 0, done = 0; db < DATABASE_COUNT; db++) {
 		struct directory *directory = &engine->directories[db];
 		for (; done < EXPIRE_PER_PASS; done++) {

@@ -9,6 +9,9 @@ enum { SESSION_TEXT_MAX = 128 };
 struct engine;
 struct call;
 
+/* Tells those who sent MONITOR of a command (monitor.c). */
+void monitors_tell(const struct call *call);
+
 struct slow_entry {
 	uint64_t    id, duration_us;
 	int64_t     time_s;

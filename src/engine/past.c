@@ -57,7 +57,9 @@ void past_unref(struct past *past, uint64_t lsn, bool today)
 	struct held last = *held;
 	past->bytes -= past_bytes_of(held);
 	held_remove(&past->held, held);
-	if (last.owned)
+	if (last.owned && last.unsure)
+		store_release(past->engine->store, last.place);       /* it may live on */
+	else if (last.owned)
 		body_release(past, lsn, last.place);
 }
 
@@ -67,8 +69,13 @@ static void held_give(struct past *past, uint64_t lsn, struct place place)
 	struct held *held = held_find(&past->held, lsn);
 	if (held == NULL)
 		held = held_add(&past->held, lsn, place, false);
-	ASSERT(!held->owned);
+	if (held->owned) {
+		ASSERT(held->unsure);
+		past->bytes -= past_bytes_of(held);
+		store_release(past->engine->store, place);
+	}
 	held->owned = true;
+	held->unsure = false;
 	held->refs++;
 	store_note_death(past->engine->store, held->place);
 	past->bytes += past_bytes_of(held);
@@ -82,8 +89,14 @@ static void held_leave(struct past *past, uint64_t lsn, struct place place)
 		body_release(past, lsn, place);
 		return;
 	}
-	ASSERT(!held->owned && held->refs > 0);
+	ASSERT(held->refs > 0);
+	if (held->owned) {
+		ASSERT(held->unsure);
+		past->bytes -= past_bytes_of(held);
+		store_release(past->engine->store, place);
+	}
 	held->owned = true;
+	held->unsure = false;
 	store_note_death(past->engine->store, held->place);
 	past->bytes += past_bytes_of(held);
 }

@@ -9,8 +9,6 @@
 
 enum { VERSIONS_PER_PIECE = 64 };
 enum { ITEM_HELD = 'H', ITEM_VERSION = 'V' };
-/* Bits of struct held, while loading. */
-enum { LOAD_SURE = 1, LOAD_OWNED = 2 };
 
 /* ---- LSNs ---- */
 
@@ -164,34 +162,39 @@ void past_load_reset(struct engine *engine)
 	past->logged_place = (struct place){0};
 }
 
-/* `sure`: it was there when the entries had been written, or was copied since. */
-static struct held *load_held(struct past *past, uint64_t lsn, struct place place, bool sure)
+static struct held *load_held(struct past *past, uint64_t lsn, struct place place)
 {
 	struct held *held = held_find(&past->held, lsn);
-	if (held == NULL)
-		held = held_add(&past->held, lsn, place, false);
-	else if (sure && (held->spare & LOAD_SURE) == 0)
-		held->place = place;
-	if (sure)
-		held->spare |= LOAD_SURE;
-	return held;
+	return held != NULL ? held : held_add(&past->held, lsn, place, false);
 }
 
 void past_load_shared(struct engine *engine, uint64_t lsn, struct place place)
 {
-	struct held *held = load_held(engine->past, lsn, place, false);
+	struct past *past = engine->past;
+	struct held *held = held_find(&past->held, lsn);
+	/* Nobody shared it any more when the past was written: before the log is replayed, this
+	 * entry goes. Until then the first entry, if there still is one, owns it, too. */
+	if (held == NULL) {
+		(void)store_adopt(engine->store, &place, lsn);
+		store_note_death(engine->store, place);
+		held = held_add(&past->held, lsn, place, true);
+		held->unsure = true;
+		past->has_unsure = true;
+	}
+	past->bytes -= past_bytes_of(held);
 	held->refs++;
 	held->today++;
+	past->bytes += past_bytes_of(held);
 }
 
-/* It stays until the log was replayed, whoever needs it by then. */
+/* It stays until all is loaded, whoever needs it by then. */
 static bool load_pinned(struct past *past, struct span *in)
 {
 	uint64_t lsn;
 	struct place place;
 	if (!varint64_take(in, &lsn) || !take_place(in, &place) || lsn == 0 || place.segment == 0)
 		return false;
-	load_held(past, lsn, place, true)->refs++;
+	load_held(past, lsn, place)->refs++;
 	past_lsns_push(past, &past->pins, lsn);
 	return true;
 }
@@ -230,9 +233,9 @@ static bool load_version(struct past *past, struct span *in)
 	what.lsn = lsn & LSN_MASK;
 	const struct ending ending = {end_lsn, (int64_t)until_ms, (enum version_state)state};
 	(void)history_add(&past->history, db, key, &what, &ending);
-	load_held(past, body_lsn, body, true)->refs++;
+	load_held(past, body_lsn, body)->refs++;
 	if (lsn != body_lsn)
-		load_held(past, lsn, meta, true)->refs++;
+		load_held(past, lsn, meta)->refs++;
 	return true;
 }
 
@@ -345,41 +348,8 @@ static void load_drop_pins(struct past *past)
 	pins->count = kept;
 }
 
-static void load_note_owned(struct past *past, uint64_t lsn, struct place place)
-{
-	struct held *held = held_find(&past->held, lsn);
-	if (held == NULL)
-		return;
-	held->spare |= LOAD_OWNED;
-	held->place = place;
-}
-
-static void load_note_owner(void *ctx, struct entry *entry)
-{
-	struct past *past = ctx;
-	if (entry->type != ENTRY_IMAGE)
-		return;
-	const struct entry_image *image = entry_image(entry);
-	const struct entry_meta *meta = entry_meta(entry);
-	if (!(entry->flags & ENTRY_SHARED))
-		load_note_owned(past, image->body_lsn, image->body);
-	if (meta != NULL)
-		load_note_owned(past, meta->lsn, meta->place);
-}
-
-static void load_find_owners(struct past *past)
-{
-	struct engine *engine = past->engine;
-	for (unsigned db = 0; past->held.count > 0 && db < DATABASE_COUNT; db++) {
-		uint64_t cursor = 0;
-		if (engine->images[db] == 0)
-			continue;
-		do
-			cursor = directory_scan(&engine->directories[db], cursor, load_note_owner, past);
-		while (cursor != 0);
-	}
-}
-
+/* Entries are not here yet: all that is needed is kept for the past's sake, until an entry
+ * takes what is its own. */
 void past_load_decide(struct engine *engine)
 {
 	struct past *past = engine->past;
@@ -387,17 +357,13 @@ void past_load_decide(struct engine *engine)
 	load_pin_linked(past);
 	load_drop_gone(past);
 	load_drop_pins(past);
-	load_find_owners(past);
 	for (uint32_t number = 0; number < HELD_SHARDS; number++) {
 		struct held_shard *shard = &past->held.shards[number];
 		for (uint32_t i = 0; i < shard->cap; i++) {
 			struct held *held = &shard->slots[i];
 			if (held->lsn == 0)
 				continue;
-			held->owned = (held->spare & LOAD_OWNED) == 0;
-			held->spare = 0;
-			if (!held->owned)
-				continue;
+			held->owned = true;
 			(void)store_adopt(engine->store, &held->place, held->lsn);
 			store_note_death(engine->store, held->place);
 			past->bytes += past_bytes_of(held);
@@ -405,16 +371,45 @@ void past_load_decide(struct engine *engine)
 	}
 }
 
-void past_take(struct engine *engine, uint64_t lsn)
+void past_take(struct engine *engine, uint64_t lsn, struct place place)
 {
 	struct past *past = engine->past;
 	struct held *held = held_find(&past->held, lsn);
-	ASSERT(engine->loading);
 	if (held == NULL || !held->owned)
 		return;
 	past->bytes -= past_bytes_of(held);
-	held->owned = false;
+	held->owned = held->unsure = false;
 	store_release(engine->store, held->place);
+	held->place = place;
+}
+
+static void settle_one(struct past *past, uint64_t lsn, struct place place)
+{
+	const struct held *held = held_find(&past->held, lsn);
+	if (held != NULL && held->unsure)
+		past_take(past->engine, lsn, place);
+}
+
+static void settle_each(void *ctx, struct entry *entry)
+{
+	if (entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED))
+		settle_one(ctx, entry_image(entry)->body_lsn, entry_image(entry)->body);
+}
+
+void past_load_settle(struct engine *engine)
+{
+	struct past *past = engine->past;
+	bool found = false;
+	for (uint32_t number = 0; past->has_unsure && number < HELD_SHARDS; number++)
+		for (uint32_t i = 0; i < past->held.shards[number].cap; i++)
+			found |= past->held.shards[number].slots[i].unsure;
+	past->has_unsure = false;
+	for (unsigned db = 0; found && db < DATABASE_COUNT; db++) {
+		uint64_t cursor = 0;
+		do
+			cursor = directory_scan(&engine->directories[db], cursor, settle_each, past);
+		while (cursor != 0);
+	}
 }
 
 void past_load_over(struct engine *engine)
@@ -423,5 +418,4 @@ void past_load_over(struct engine *engine)
 	for (uint32_t i = 0; i < past->pins.count; i++)
 		past_unref(past, past->pins.at[i], false);
 	past_lsns_fini(past, &past->pins);
-	past->known_lsn = 0;
 }

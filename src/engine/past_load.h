@@ -1,6 +1,7 @@
 /* engine/past_load.h: the past in a checkpoint, and back.
  *
- * Entries are written first, each as it is at some time after the checkpoint began. Then
+ * Entries are written first (and loaded last), each as it is at some time after the checkpoint
+ * began. Then
  * follow shared bodies with their places, the versions in the order of their ends, and, in one
  * go with the last of these, the bodies that were shared meanwhile. So one LSN says it all: what
  * ended up to `known` is among the versions (or was forgotten), what ended later is not.
@@ -38,13 +39,16 @@ void past_dump_end(struct engine *engine);
 void past_load_reset(struct engine *engine);
 /* ERR_CORRUPT. Chunks come in the order in which they were written. */
 MUST_CHECK enum err past_load_chunk(struct engine *engine, uint32_t count, struct span bytes);
-/* An entry shares this body, which lay at `place` once. */
+/* An entry, loaded later, shares this body, which lay at `place` once. */
 void past_load_shared(struct engine *engine, uint64_t lsn, struct place place);
 /* Takes its part from the front of *in. ERR_CORRUPT. */
 MUST_CHECK enum err past_load_settings(struct engine *engine, struct span *in);
-/* All chunks were read: each shared record gets one owner. */
+/* All of the past was read, and no entry yet: each of its records is the past's alone. */
 void past_load_decide(struct engine *engine);
-/* This record was told anew, and the entry that it made owns it. */
-void past_take(struct engine *engine, uint64_t lsn);
-/* The log was replayed. */
+/* An entry came that owns this record, which lies, and is alive, at `place`. */
+void past_take(struct engine *engine, uint64_t lsn, struct place place);
+/* The log was replayed. An entry that should have gone by then is still there (its end could not
+ * be read): nothing may have two owners from now on. */
+void past_load_settle(struct engine *engine);
+/* All entries are here, too. */
 void past_load_over(struct engine *engine);

@@ -37,6 +37,7 @@ struct past {
 		uint64_t         known_lsn;
 	} dump;
 	struct past_lsns  pins;           /* held records that the checkpoint's end lists */
+	bool              has_unsure;     /* a held record may have two owners: past_load_settle */
 	uint64_t          known_lsn;      /* endings up to here are in the checkpoint; 0: none is loaded */
 };
 

@@ -200,7 +200,7 @@ enum err past_opened(struct engine *engine)
 {
 	struct past *past = engine->past;
 	held_fini(&past->released);
-	past_load_over(engine);
+	past->known_lsn = 0;
 	past_find_floor(past);
 	if (!past->has_moment)
 		return OK;

@@ -262,32 +262,6 @@ static void message_write(
 		    reply, message->payload, body_release, body_ref(message->body));
 }
 
-/* It does not read: it is dropped, for it would never see the messages in order. */
-static void subscriber_check(struct subscriber *subscriber)
-{
-	struct session *session = subscriber->session;
-	const struct settings *settings = session->engine->settings;
-	uint64_t bytes = session->out.bytes.len + session->out.ref_bytes + session->pushed_bytes +
-	    subscriber->held.bytes.len + subscriber->held.ref_bytes;
-	uint64_t now_us = session->engine->clock_us;
-	if (bytes <= settings->pubsub_soft_limit)
-		subscriber->soft_since_us = 0;
-	else if (subscriber->soft_since_us == 0)
-		subscriber->soft_since_us = now_us;
-	uint64_t patience_us = (uint64_t)settings->pubsub_soft_seconds * 1000000;
-	bool too_long = subscriber->soft_since_us != 0 && settings->pubsub_soft_limit > 0 &&
-	    now_us - subscriber->soft_since_us > patience_us;
-	if (settings->pubsub_limit > 0 && bytes > settings->pubsub_limit)
-		too_long = true;
-	if (!too_long || session->overflowed)
-		return;
-	session->overflowed = true;
-	session->engine->counters.output_limit_closes++;
-	log_warning(session->engine->log,
-	    "client %llu (%s) is closed: %llu bytes of messages wait for it",
-	    (unsigned long long)session->id, session->address, (unsigned long long)bytes);
-}
-
 static void deliver(
     struct subscriber *subscriber, const struct message *message, const struct channel *pattern)
 {
@@ -300,9 +274,7 @@ static void deliver(
 	} else {
 		message_write(session_push(session), message, pattern);
 	}
-	subscriber_check(subscriber);
-	if (session->ops->ready != NULL)
-		session->ops->ready(session);
+	session_pushed(session, subscriber->held.bytes.len + subscriber->held.ref_bytes);
 }
 
 static uint64_t deliver_all(struct channel *channel, const struct message *message)

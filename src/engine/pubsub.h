@@ -1,7 +1,7 @@
 /* engine/pubsub.h: channels, patterns and shard channels; messages to their subscribers; and
  * keyspace notifications, which are messages.
  *
- * A message is handed to each subscriber's output at once. Payloads that are worth it are
+ * A message is handed to each subscriber's output at once (session_push). Payloads that are worth it are
  * shared between subscribers and not copied. What a command publishes to its own connection
  * follows behind that command's reply (behind all of an EXEC), never inside it. A subscriber
  * that does not read is cut off by pubsub-output-limit, or by pubsub-output-soft-limit when it
@@ -17,7 +17,6 @@ struct subscriber {
 	struct list     subscriptions[CHANNEL_KINDS];
 	uint32_t        counts[CHANNEL_KINDS];
 	struct reply    held;             /* messages behind the reply of the command at hand */
-	uint64_t        soft_since_us;    /* above the soft limit; 0: it is not */
 	struct session *session;
 };
 

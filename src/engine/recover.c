@@ -131,7 +131,7 @@ static enum err recover_image(struct engine *engine, const struct target *target
 	else
 		err = apply_image(engine, target, record);
 	if (err == OK)
-		past_take(engine, record->lsn);
+		past_take(engine, record->lsn, record->place);
 	return err;
 }
 

@@ -24,6 +24,7 @@ void session_init(struct session *session, struct engine *engine, const struct s
 	reply_init(&session->out, &engine->memory.replies, 2);
 	list_init(&session->slots);
 	list_init(&session->press_link);
+	list_init(&session->monitor_link);
 	list_append(&engine->sessions, &session->link);
 	engine->session_count++;
 	engine->counters.connections++;
@@ -58,6 +59,7 @@ void session_fini(struct session *session)
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);
+	list_remove(&session->monitor_link);
 	reply_fini(&session->out);
 	list_remove(&session->link);
 	ASSERT(engine->session_count > 0);
@@ -106,6 +108,40 @@ struct reply *session_push(struct session *session)
 	}
 	slot->reply.resp = session->resp;
 	return &slot->reply;
+}
+
+/* It would never see the messages in order: it is dropped, once the command at hand is over. */
+static void session_overflow(struct session *session, uint64_t bytes)
+{
+	session->overflowed = true;
+	session->engine->counters.output_limit_closes++;
+	log_warning(session->engine->log,
+	    "client %llu (%s) is closed: %llu bytes of messages wait for it",
+	    (unsigned long long)session->id, session->address, (unsigned long long)bytes);
+}
+
+void session_pushed(struct session *session, uint64_t held_bytes)
+{
+	const struct settings *settings = session->engine->settings;
+	uint64_t now_us = session->engine->clock_us, bytes = held_bytes;
+	bytes += session->out.bytes.len + session->out.ref_bytes;
+	for (struct list *at = session->slots.next; at != &session->slots; at = at->next) {
+		const struct slot *slot = LIST_OF(at, struct slot, link);
+		if (slot->pushes)
+			bytes += slot->reply.bytes.len + slot->reply.ref_bytes;
+	}
+	if (bytes <= settings->pubsub_soft_limit)
+		session->soft_since_us = 0;
+	else if (session->soft_since_us == 0)
+		session->soft_since_us = now_us;
+	uint64_t patience_us = (uint64_t)settings->pubsub_soft_seconds * 1000000;
+	bool too_long = session->soft_since_us != 0 && settings->pubsub_soft_limit > 0 &&
+	    now_us - session->soft_since_us > patience_us;
+	bool too_much = settings->pubsub_limit > 0 && bytes > settings->pubsub_limit;
+	if ((too_long || too_much) && !session->overflowed)
+		session_overflow(session, bytes);
+	if (session->ops->ready != NULL)
+		session->ops->ready(session);
 }
 
 void session_flush(struct session *session)

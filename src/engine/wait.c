@@ -69,7 +69,7 @@ void call_wait(struct call *call, const struct wait_options *options)
 	struct engine *engine = call->engine;
 	uint64_t lsn = call->session->write_lsn;
 	bool local = !options->local || lsn_is_safe(engine, lsn);
-	if (local && options->replicas == 0) {
+	if ((local && options->replicas == 0) || engine->in_exec) {
 		wait_reply(engine, call->reply, options, lsn);
 		return;
 	}
@@ -84,4 +84,25 @@ void call_wait(struct call *call, const struct wait_options *options)
 	list_append(&engine->waits, &wait->link);
 	if (options->local)
 		store_sync(engine->store);
+}
+
+bool wait_unblock(struct engine *engine, uint64_t session_id, const char *error)
+{
+	for (struct list *at = engine->waits.next; at != &engine->waits; at = at->next) {
+		struct wait *wait = LIST_OF(at, struct wait, link);
+		struct slot *slot = wait->slot;
+		if (slot->session == NULL || slot->session->id != session_id)
+			continue;
+		if (error == NULL) {
+			wait_end(wait);
+			return true;
+		}
+		io_timer_cancel(engine->io, &wait->timer);
+		list_remove(&wait->link);
+		engine_error(engine, &slot->reply, error);
+		memory_free(&engine->memory.engine, wait, sizeof(*wait));
+		slot_finish(slot);
+		return true;
+	}
+	return false;
 }

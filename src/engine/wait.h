@@ -13,5 +13,7 @@ struct wait_options {
 	uint64_t replicas;
 	uint64_t timeout_ms;              /* 0: for ever */
 };
-/* Replies, at once or later. */
+/* Replies, at once or later; at once inside EXEC. */
 void call_wait(struct call *call, const struct wait_options *options);
+/* Ends a wait of this session, as if its time were up, or with an error. False: it does not wait. */
+bool wait_unblock(struct engine *engine, uint64_t session_id, const char *error);

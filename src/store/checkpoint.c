@@ -159,6 +159,8 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 		return ERR_CLOSED;
 	if (store->state == ERR_READONLY || store->options.read_only)
 		return ERR_READONLY;
+	if (!store->whole)
+		return ERR_BUSY;
 	/* Half-made copies of chains would lie on both sides of what is covered. */
 	if (checkpoint->step != CHECKPOINT_IDLE || store->void_from != 0 || move_has_parts(store))
 		return ERR_BUSY;
@@ -171,6 +173,7 @@ enum err store_checkpoint_begin(struct store *store, struct store_checkpoint *jo
 	checkpoint->job = job;
 	checkpoint->err = OK;
 	checkpoint->finishing = false;
+	store_sync(store);            /* what is on disk by the time it begins need not be replayed */
 	checkpoint_go(store, CHECKPOINT_UNLINK);
 	return OK;
 }
@@ -218,25 +221,27 @@ static size_t block_add(struct store *store, struct span bytes)
 	return len;
 }
 
-bool store_checkpoint_chunk(struct store *store, uint8_t db, uint32_t index, uint32_t count,
-    struct span bytes)
+bool store_checkpoint_chunk(struct store *store, const struct store_chunk *given)
 {
+	uint8_t db = given->db;
+	struct span bytes = given->bytes;
 	struct checkpoint *checkpoint = &store->checkpoint;
 	struct checkpoint_slot *slot = &checkpoint->slots[checkpoint->slot];
 	ASSERT(checkpoint->step == CHECKPOINT_READY);
-	ASSERT(slot->chunks[db] != NULL && index < 1U << slot->bits[db]);
-	struct manifest_chunk *chunk = &slot->chunks[db][index];
+	ASSERT(slot->chunks[db] != NULL && given->index < 1U << slot->bits[db]);
+	struct manifest_chunk *chunk = &slot->chunks[db][given->index];
 	slot->live_bytes -= round_up(chunk->bytes, SECTOR);
 	*chunk = (struct manifest_chunk){0};
-	if (count == 0)
+	if (given->count == 0)
 		return false;
 	ASSERT(bytes.len > 0 && bytes.len < UINT32_MAX);
 	*chunk = (struct manifest_chunk){
 		.offset = slot->file_bytes,
 		.bytes = (uint32_t)bytes.len,
-		.count = count,
-		.index = (uint16_t)index,
+		.count = given->count,
+		.index = (uint16_t)given->index,
 		.db = db,
+		.flags = given->first ? MANIFEST_CHUNK_FIRST : 0,
 	};
 	chunk->crc = manifest_chunk_crc(chunk, bytes);
 	size_t len = block_add(store, bytes);

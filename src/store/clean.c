@@ -55,6 +55,8 @@ bool clean_is_helping(const struct store *store)
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
 	if (store->events.is_live == NULL || !store->opened || cleaner->stopped)
 		return false;
+	if (!store->whole)
+		return true;                  /* it soon will be */
 	return cleaner->victim != NULL || !cleaner->hopeless || store->reclaim_lsn != UINT64_MAX ||
 	    store->retiring > 0;
 }
@@ -343,7 +345,7 @@ static void clean_run(struct cleaner *cleaner)
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
 	struct store *store = cleaner->store;
 	ASSERT(!cleaner->reading);
-	if (cleaner->stopped || !store->opened)
+	if (cleaner->stopped || !store->whole)
 		return;
 	cleaner->slice_us = io_clock_us(store->io);
 	if (cleaner->victim == NULL && !clean_begin(cleaner)) {
@@ -379,7 +381,7 @@ void clean_wake(struct store *store)
 	CHECK_OBJ(cleaner, CLEANER_MAGIC);
 	/* With a victim it waits for a batch or a segment, and clean_pump tells it: to try again
 	 * before that is in vain, and whoever waits for room asks often. */
-	if (!store->opened || store->events.is_live == NULL || cleaner->hopeless ||
+	if (!store->whole || store->events.is_live == NULL || cleaner->hopeless ||
 	    cleaner->victim != NULL || !clean_is_waiting(cleaner))
 		return;
 	const struct clean_room room = clean_room(store);

@@ -170,6 +170,26 @@ struct manifest_chunk manifest_chunk_at(const struct manifest *manifest, uint32_
 	return chunk;
 }
 
+bool manifest_find_chunk(const struct manifest *manifest, uint8_t db, uint32_t index,
+    uint32_t *number)
+{
+	uint32_t low = 0, high = manifest->header.chunk_count;
+	uint32_t wanted = (uint32_t)db << 16 | index;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		struct manifest_chunk chunk = manifest_chunk_at(manifest, middle);
+		if (((uint32_t)chunk.db << 16 | chunk.index) < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*number = low;
+	if (low == manifest->header.chunk_count)
+		return false;
+	struct manifest_chunk chunk = manifest_chunk_at(manifest, low);
+	return chunk.db == db && chunk.index == index;
+}
+
 uint32_t manifest_chunk_crc(const struct manifest_chunk *chunk, struct span bytes)
 {
 	uint32_t where[4] = {chunk->db, chunk->index, chunk->count, chunk->bytes};

@@ -18,7 +18,7 @@
 
 enum {
 	MANIFEST_MAGIC = 0x314d5454,      /* "TTM1" */
-	MANIFEST_VERSION = 1,
+	MANIFEST_VERSION = 2,
 	MANIFEST_BYTES_MAX = 256 << 20,
 	CHECKPOINT_SLOTS = 2,
 	CHECKPOINT_STREAMS = 4,
@@ -63,9 +63,10 @@ struct manifest_chunk {
 	uint64_t offset;                  /* in the slot's file; a sector's start */
 	uint32_t bytes, crc, count;       /* bytes 0: no entries, nothing is stored */
 	uint16_t index;
-	uint8_t  db, reserved;
+	uint8_t  db, flags;
 };
 _Static_assert(sizeof(struct manifest_chunk) == 24, "format");
+enum { MANIFEST_CHUNK_FIRST = 1 };        /* needed before the log is replayed */
 
 struct manifest {
 	struct manifest_header header;
@@ -85,5 +86,8 @@ struct manifest_segment manifest_segment_at(const struct manifest *manifest, uin
 bool manifest_find_segment(const struct manifest *manifest, uint32_t id,
     struct manifest_segment *out);
 struct manifest_chunk manifest_chunk_at(const struct manifest *manifest, uint32_t at);
+/* Its number among the chunks. False: there is none, it is empty. */
+bool manifest_find_chunk(const struct manifest *manifest, uint8_t db, uint32_t index,
+    uint32_t *number);
 /* Of a chunk with this place in its database. */
 uint32_t manifest_chunk_crc(const struct manifest_chunk *chunk, struct span bytes);

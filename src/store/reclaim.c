@@ -69,7 +69,7 @@ static bool segment_is_reusable(const struct store *store, const struct segment 
 
 struct segment *reclaim_reusable(const struct store *store, enum tier tier)
 {
-	if (!store->opened || !(store->reclaim_due || store->recorded_lsn >= store->reclaim_lsn))
+	if (!store->whole || !(store->reclaim_due || store->recorded_lsn >= store->reclaim_lsn))
 		return NULL;
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
@@ -159,7 +159,7 @@ void reclaim_pump(struct store *store)
 {
 	if (store->recorded_lsn >= store->reclaim_lsn)
 		store->reclaim_due = true;
-	if (!store->reclaim_due || !store->opened || store->closing ||
+	if (!store->reclaim_due || !store->whole || store->closing ||
 	    store->state == ERR_READONLY)
 		return;
 	store->reclaim_due = false;

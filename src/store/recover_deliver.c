@@ -1,6 +1,8 @@
 /* store/recover_deliver.c: seals what was left open, then tells the owner in LSN order. */
 #include "store/recovery.h"
 
+#include "store/chunks.h"
+
 enum { DELIVER_SLICE = 512 };
 
 /* ---- Seals ---- */
@@ -247,6 +249,17 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 	return true;
 }
 
+/* The entry of the record's key, if there is one, is in memory. False: it is being loaded, and
+ * recovery goes on then. */
+static bool deliver_has_key(struct recovery *recovery, uint8_t type, uint8_t db, struct span key)
+{
+	struct store *store = recovery->store;
+	if (!recovery->is_lazy || type == RECORD_SETTING || db >= DATABASE_COUNT)
+		return true;
+	uint64_t hash = store->events.key_hash(store->ctx, db, key);
+	return store_want_key(store, db, hash) == KEY_IS_LOADED;
+}
+
 static bool deliver_loads_body(const struct record_view *view)
 {
 	return view->header.type == RECORD_VALUE || view->header.type == RECORD_SETTING;
@@ -259,6 +272,8 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 	struct record record;
 	uint32_t body_bytes = view->header.body_bytes;
 	record_from_view(view, &record);
+	if (!deliver_has_key(recovery, record.type, record.db, record.key))
+		return false;
 	struct span body = span_slice(bytes, view->layout.body_at, body_bytes);
 	bool chained = (view->header.flags & RECORD_CHAINED) != 0;
 	bool is_inline = body_bytes <= BODY_INLINE_MAX;
@@ -301,6 +316,9 @@ static bool deliver_from_footer(struct recovery *recovery, const struct found *f
 	enum err err = recover_footer_item(recovery, found, &item);
 	*wait = err == ERR_AGAIN;
 	if (err != OK)
+		return false;
+	*wait = !deliver_has_key(recovery, item.type, item.db, item.key);
+	if (*wait)
 		return false;
 	struct record record = {
 		.type = item.type,
@@ -380,9 +398,9 @@ bool recover_deliver_fetched(struct recovery *recovery)
 
 /* Effects that the checkpoint holds are not told again; but VALUE and SETTING records are, for
  * only the owner can tell which of them count. */
-static bool deliver_is_due(const struct recovery *recovery, const struct found *found)
+bool recover_is_told(const struct recovery *recovery, const struct found *found)
 {
-	if (found->known)
+	if (found->known || found->drop)
 		return false;
 	return found->lsn >= recovery->replay_lsn || found->type == RECORD_VALUE ||
 	    found->type == RECORD_SETTING;
@@ -404,7 +422,7 @@ bool recover_deliver(struct recovery *recovery)
 			return false;
 		}
 		const struct found *found = &recovery->found[recovery->next];
-		if (deliver_is_due(recovery, found) && !deliver_one(recovery, found))
+		if (recover_is_told(recovery, found) && !deliver_one(recovery, found))
 			return false;
 		recovery->next++;
 	}

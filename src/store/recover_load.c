@@ -14,6 +14,7 @@
 enum load_step {
 	LOAD_BEGIN,
 	LOAD_OPEN,
+	LOAD_PAST,
 	LOAD_READ,
 	LOAD_CLOSE,
 	LOAD_VOID_FIRST,
@@ -75,6 +76,9 @@ void recover_load_free(struct recovery *recovery)
 	struct memory *memory = recovery->store->memory;
 	buf_fini(&recovery->manifest_file);
 	recover_chunks_free(recovery);
+	if (recovery->load_fd >= 0)
+		io_close_now(recovery->store->io, recovery->load_fd);
+	recovery->load_fd = -1;
 	memory_free(memory, recovery->fetches,
 	    recovery->fetch_cap * sizeof(*recovery->fetches));
 	memory_free(memory, recovery->links, recovery->link_cap * sizeof(*recovery->links));
@@ -175,7 +179,11 @@ void recover_restart(struct recovery *recovery)
 	struct store *store = recovery->store;
 	if (recovery->load_begun)
 		store->events.load_reset(store->ctx);
-	recovery->load_begun = false;
+	recovery->load_begun = recovery->is_lazy = false;
+	recover_chunks_free(recovery);
+	if (recovery->load_fd >= 0)
+		io_close_now(store->io, recovery->load_fd);
+	recovery->load_fd = -1;
 	if (recovery->has_manifest) {
 		store->checkpoint.slots[recovery->manifest.header.slot].valid = false;
 		checkpoint_slot_clear(store, recovery->manifest.header.slot);
@@ -226,15 +234,6 @@ static void load_go(struct recovery *recovery, enum load_step step)
 	}
 }
 
-/* All chunks are taken over, or one of them could not be. */
-void recover_chunks_over(struct recovery *recovery, bool bad)
-{
-	ASSERT(recovery->load_step == LOAD_READ);
-	recovery->load_bad = bad;
-	recover_chunks_free(recovery);
-	load_go(recovery, LOAD_CLOSE);
-}
-
 /* The slot goes on from where it is. */
 static void load_keep_slot(struct recovery *recovery)
 {
@@ -261,9 +260,6 @@ static void load_keep_slot(struct recovery *recovery)
 static void load_closed(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
-	if (!recovery->load_bad && store->events.load_settings(store->ctx,
-	        recovery->manifest.blob) != OK)
-		recovery->load_bad = true;
 	if (recovery->load_bad) {
 		log_warning(store->log, "The checkpoint is damaged: recovering from the log alone");
 		recover_restart(recovery);
@@ -274,6 +270,28 @@ static void load_closed(struct recovery *recovery)
 	load_keep_slot(recovery);
 	recovery->load_step = LOAD_VOID_FIRST;
 	recovery_run(recovery);
+}
+
+/* The past is there, or all that is needed before the log is replayed. */
+void recover_chunks_over(struct recovery *recovery, bool bad)
+{
+	struct store *store = recovery->store;
+	bool past = recovery->load_step == LOAD_PAST;
+	ASSERT(past || recovery->load_step == LOAD_READ);
+	if (past && !bad)
+		bad = store->events.load_settings(store->ctx, recovery->manifest.blob) != OK;
+	recovery->load_bad = bad;
+	if (past && !bad) {
+		recovery->load_step = LOAD_READ;
+		recover_chunks(recovery, LOAD_PART_FIRST);
+		return;
+	}
+	if (!bad && recover_chunks_are_left(recovery)) {
+		load_closed(recovery);        /* or rather left open */
+		return;
+	}
+	recover_chunks_free(recovery);
+	load_go(recovery, LOAD_CLOSE);
 }
 
 /* A manifest that cannot be removed may be found again: whatever it may need must stay. */
@@ -296,11 +314,11 @@ static void load_done(struct io_op *op, int32_t result)
 	case LOAD_OPEN:
 		recovery->load_fd = result;
 		recovery->load_bad = result < 0;
-		recovery->load_step = LOAD_READ;
+		recovery->load_step = LOAD_PAST;
 		if (result < 0)
 			load_closed(recovery);
 		else
-			recover_chunks(recovery);
+			recover_chunks(recovery, LOAD_PART_PAST);
 		break;
 	case LOAD_CLOSE:
 		load_closed(recovery);
@@ -314,6 +332,7 @@ static void load_done(struct io_op *op, int32_t result)
 		recovery_run(recovery);
 		break;
 	case LOAD_BEGIN:
+	case LOAD_PAST:
 	case LOAD_READ:
 	case LOAD_FETCH:
 		break;
@@ -392,7 +411,7 @@ static void fetch_push(struct recovery *recovery, struct place place)
 bool store_adopt(struct store *store, struct place *place, uint64_t lsn)
 {
 	struct recovery *recovery = store->recovery;
-	ASSERT(recovery != NULL && recovery->phase == RECOVERY_LOAD);
+	ASSERT(recovery != NULL && recovery->has_manifest);
 	if (place->segment == 0 || place->bytes == 0)
 		return false;
 	struct segment *segment = segment_find(store, place->segment);
@@ -417,6 +436,7 @@ bool store_adopt(struct store *store, struct place *place, uint64_t lsn)
 		chain->refs++;
 		chain->lsn = lsn;
 	} else if (chained && segment->state != SEGMENT_LOST) {
+		ASSERT(recovery->phase == RECOVERY_LOAD);
 		fetch_push(recovery, *place);
 	}
 	return segment->state != SEGMENT_LOST;
@@ -437,11 +457,15 @@ bool store_is_linked(const struct store *store, uint64_t lsn)
 	return link_find(store->recovery, lsn) != NULL;
 }
 
-void store_fetch(struct store *store, struct place place)
+bool store_fetch(struct store *store, struct place place)
 {
-	ASSERT(store->recovery != NULL && store->recovery->phase == RECOVERY_LOAD);
-	if (segment_find(store, place.segment)->state != SEGMENT_LOST)
+	ASSERT(store->recovery != NULL);
+	if (store->recovery->phase != RECOVERY_LOAD)
+		return false;
+	const struct segment *segment = segment_find(store, place.segment);
+	if (segment != NULL && segment->state != SEGMENT_LOST)
 		fetch_push(store->recovery, place);
+	return true;
 }
 
 /* The head of the record at recovery->fetches[fetch_at], then the record. True: done with it. */
@@ -564,12 +588,75 @@ static void load_tell_begin(struct recovery *recovery)
 	recovery->store->events.load_begin(recovery->store->ctx, &load);
 }
 
+/* May entries be loaded when the store is open? Not if the log says of them what can only be
+ * replayed with all of them there, and not if there are bodies in several records. */
+static bool load_may_wait(const struct recovery *recovery)
+{
+	const struct manifest *manifest = &recovery->manifest;
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < manifest->header.chunk_count; i++)
+		bytes += manifest_chunk_at(manifest, i).bytes;
+	uint64_t most = recovery->store->options.load_bytes_first;
+	if (most == 0 || bytes <= most || manifest->chains.len > 0)
+		return false;
+	/* Each record that is told costs a read: when they are many, all of it at once is quicker. */
+	size_t told = 0, most_told = 16 + manifest->header.chunk_count / 16;
+	for (size_t i = 0; i < recovery->found_count; i++) {
+		const struct found *found = &recovery->found[i];
+		told += recover_is_told(recovery, found);
+		if (told > most_told || (found->flags & RECORD_CHAINED) != 0 || found->type == RECORD_PART ||
+		    (found->type == RECORD_FLUSH && found->lsn >= recovery->replay_lsn))
+			return false;
+	}
+	for (uint32_t i = 0; i < recovery->link_count; i++) {
+		const struct found *found = recover_find(recovery, recovery->links[i].lsn);
+		if (found == NULL || found->drop || found->type != RECORD_IMAGE)
+			return false;
+	}
+	return true;
+}
+
+/* ---- Behind the open store ---- */
+
+void recover_rest_over(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	recover_count_lost(store);
+	store->whole = store->reclaim_due = true;
+	log_notice(store->log, "All of the checkpoint is loaded, %.3f s after the start",
+	    (double)(io_clock_us(store->io) - recovery->started_us) / 1e6);
+	recovery_free(store);
+}
+
+static void spoilt_done(struct io_op *op, int32_t result)
+{
+	struct recovery *recovery = op->ctx;
+	if (result < 0)
+		log_warning(recovery->store->log, "Cannot unlink the damaged checkpoint's manifest: %s",
+		    err_name(io_err(result)));
+}
+
+/* Its manifest goes, so that the next start does without it. */
+void recover_spoilt(struct recovery *recovery)
+{
+	struct store *store = recovery->store;
+	log_warning(store->log, "The checkpoint is damaged, and the server serves already: keys that "
+	    "cannot be known are answered with -CORRUPT, and nothing is cleaned, until it is "
+	    "started again, from the log alone");
+	ASSERT(io_op_is_idle(&recovery->op));
+	io_op_init(&recovery->op, spoilt_done, recovery);
+	io_unlink(store->io, &recovery->op,
+	    store->checkpoint.manifest_path[recovery->manifest.header.slot]);
+}
+
 bool recover_load(struct recovery *recovery)
 {
-	if (!io_op_is_idle(&recovery->op) || recovery->load_step == LOAD_READ)
+	if (!io_op_is_idle(&recovery->op) || recovery->load_step == LOAD_PAST ||
+	    recovery->load_step == LOAD_READ)
 		return false;
 	if (recovery->load_step == LOAD_BEGIN && recovery->has_manifest) {
 		recovery->load_begun = true;
+		recovery->is_lazy = load_may_wait(recovery);
 		load_tell_begin(recovery);
 		load_add_chains(recovery);
 		if (recovery->link_count > 1)

@@ -201,7 +201,9 @@ static void recovery_finish(struct recovery *recovery)
 	recovery->stopped = true;
 	store->opened = true;
 	store->reclaim_due = true;
-	recover_count_lost(store);
+	store->whole = !recover_chunks_are_left(recovery);
+	if (store->whole)
+		recover_count_lost(store);
 	log_notice(store->log, "Recovered %llu records from %u segments in %llu ms",
 	    (unsigned long long)store->stats.recovered_records, store->segment_count,
 	    (unsigned long long)store->stats.recovered_us / 1000);
@@ -210,7 +212,10 @@ static void recovery_finish(struct recovery *recovery)
 		if (recover_find(recovery, range->to) != NULL)
 			void_note(store, range->from, range->to);
 	}
-	recovery_free(store);
+	if (store->whole)
+		recovery_free(store);
+	else
+		recover_chunks_behind(recovery);
 	if (store->options.read_only) {
 		store->void_from = 0;
 		store->state = ERR_READONLY;

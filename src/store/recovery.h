@@ -26,6 +26,9 @@ enum recovery_phase {
 	RECOVERY_MAKE,
 };
 
+/* Of the chunks of a checkpoint; see recover_chunks.c. */
+enum load_part { LOAD_PART_PAST, LOAD_PART_FIRST, LOAD_PART_REST, LOAD_PARTS };
+
 struct found {
 	uint64_t lsn;
 	uint32_t segment, bytes;
@@ -121,6 +124,7 @@ struct recovery {
 	uint8_t           load_step;
 	int               load_fd;
 	struct chunk_reader *chunks;      /* recover_chunks.c; NULL: none are being read */
+	bool              is_lazy;        /* chunks are loaded when the store is open */
 	struct place     *fetches;        /* records to be told because a chunk lacks their body */
 	uint32_t          fetch_count, fetch_cap, fetch_at;
 	struct link_body *links;          /* by LSN once chunks are loaded */
@@ -158,10 +162,15 @@ void recover_restart(struct recovery *recovery);
 /* The same from within a phase, which ends with false. */
 void recover_give_up_load(struct recovery *recovery);
 
-/* recover_chunks.c: all chunks of the manifest, from load_fd, to the owner; then ... */
-void recover_chunks(struct recovery *recovery);
-void recover_chunks_over(struct recovery *recovery, bool bad);     /* recover_load.c */
+/* recover_chunks.c: chunks of the manifest, from load_fd, to the owner. */
+void recover_chunks(struct recovery *recovery, enum load_part part);
+void recover_chunks_behind(struct recovery *recovery);    /* the rest, now that the store is open */
+bool recover_chunks_are_left(const struct recovery *recovery);
 void recover_chunks_free(struct recovery *recovery);
+/* recover_load.c: told when a part is over; when all is; and when a chunk of the rest is bad. */
+void recover_chunks_over(struct recovery *recovery, bool bad);
+void recover_rest_over(struct recovery *recovery);
+void recover_spoilt(struct recovery *recovery);
 
 /* recover_scan.c: each true when the phase is over. */
 bool recover_scan(struct recovery *recovery);
@@ -205,6 +214,7 @@ void recover_sort(struct recovery *recovery);
 const struct found *recover_find(const struct recovery *recovery, uint64_t lsn);
 
 /* recover_deliver.c */
+bool recover_is_told(const struct recovery *recovery, const struct found *found);
 bool recover_seal(struct recovery *recovery);
 bool recover_deliver(struct recovery *recovery);
 /* Tells of recovery->fetched alone. True: told. False: bytes are being read. */

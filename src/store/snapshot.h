@@ -16,6 +16,10 @@ void footer_count(struct segment *segment, const struct record *record);
 /* Where the room for batches ends if `record` (or NULL) came too. */
 uint64_t footer_end_for(const struct segment *segment, const struct record *record);
 
+/* ---- recover_chunks.c: while a checkpoint is loaded behind the open store ---- */
+void recover_chunks_stop(struct store *store);          /* nothing more is read */
+bool recover_chunks_are_idle(const struct store *store);
+
 /* ---- checkpoint.c ---- */
 MUST_CHECK enum err checkpoint_init(struct store *store);
 void checkpoint_fini(struct store *store);

@@ -144,7 +144,7 @@ struct store {
 	struct store_id      id;
 	char                *dir[TIER_COUNT];
 	enum err             state;               /* OK, ERR_DISKFULL, ERR_READONLY */
-	bool                 opened, closing, closed, direct;
+	bool                 opened, closing, closed, direct, whole;      /* whole: all that lives is known */
 	bool                 reclaim_due;         /* a segment may have died */
 	uint64_t             reclaim_lsn;         /* one is dead once this is recorded; or MAX */
 	void               (*closed_event)(void *ctx);

@@ -461,7 +461,7 @@ static bool store_is_quiet(const struct store *store)
 	}
 	return maker_is_idle(store) && store->reads_active == 0 && store->moves_active == 0 &&
 	    store->retiring == 0 && store->footers_active == 0 && store->repair == NULL &&
-	    clean_is_idle(store) && checkpoint_is_idle(store);
+	    clean_is_idle(store) && checkpoint_is_idle(store) && recover_chunks_are_idle(store);
 }
 
 void store_check_closed(struct store *store)
@@ -491,6 +491,7 @@ void store_close(struct store *store, void (*closed)(void *ctx))
 	ASSERT(store->opened);
 	store->closing = true;
 	clean_stop(store);
+	recover_chunks_stop(store);
 	store->closed_event = closed;
 	if (store->state != ERR_READONLY)
 		store_sync(store);

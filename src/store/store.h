@@ -107,9 +107,12 @@ struct store_events {
 	 * records below replay_lsn are in the chunks, so that recovered() tells of them only
 	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
 	void (*load_begin)(void *ctx, const struct store_load *load);
-	/* One chunk as it was handed over. ERR_CORRUPT: this checkpoint is of no use. */
+	/* One chunk as it was handed over: first those of no database, then the settings, then the
+	 * rest. ERR_CORRUPT: this checkpoint is of no use. */
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
+	uint64_t (*key_hash)(void *ctx, uint8_t db, struct span key);
+	void (*loaded)(void *ctx, bool all);    /* after opened(): more chunks are there; or all */
 	/* Memory is to be emptied, without a word to the store: recovery begins anew. */
 	void (*load_reset)(void *ctx);
 	/* A record has a second home. True: the owner's entry pointed to `from` and now points
@@ -136,6 +139,7 @@ struct store_options {
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
+	uint64_t    load_bytes_first;       /* larger checkpoints are loaded after opened(); 0: none */
 	bool        from_log;               /* checkpoints are not used, and removed: they may know too
 	                                       much */
 	struct body_pool *pool;             /* where image bodies are read into */

@@ -11,6 +11,12 @@ from conftest import until
 from images import png
 
 
+@pytest.fixture
+def server(make_server, folder):
+    """What analysis writes by itself would be on its way to the disk at any kill."""
+    return make_server("--warm-dir", os.path.join(folder, "warm"), "--analysis", "no")
+
+
 def fill(client, count=3000, seed=1):
     """Strings, deleted, expiring and long ones, images, edited, renamed and deleted ones, a policy."""
     pick = random.Random(seed)

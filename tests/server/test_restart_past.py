@@ -10,7 +10,7 @@ from conftest import until
 from images import png
 from test_dedupe import grown, store
 from test_history import at, last_lsn, versions
-from test_restart import data, fill, state
+from test_restart import data, fill, server, state     # noqa: F401
 
 NOISE = random.Random(9)
 

@@ -95,6 +95,8 @@ static void life_settings(struct life *life)
 	/* Two lives of three write checkpoints, as fast as they can or now and then. */
 	settings->checkpoint_interval_s = 0;
 	settings->checkpoint_bytes = life->seed % 3 == 0 ? 0 : life->seed % 3 == 1 ? 1 : 100000;
+	/* And half of them are loaded while the server serves already. */
+	settings->load_first_bytes = life->seed / 3 % 2;
 }
 
 /* Disks of three kinds: honest, failing (errors are told), lying. */
@@ -134,6 +136,23 @@ static bool life_power_on(struct life *life)
 			return false;
 	}
 	return true;
+}
+
+/* Now and then the power goes again while the server starts, or soon after: in the middle of its
+ * recovery, or while the checkpoint is being loaded behind the open store. */
+static void life_stumble(struct life *life)
+{
+	static const struct sim_faults none = {0};
+	struct server_options options = {
+	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
+	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
+	sim_set_faults(life->disk, &none);
+	sim_crash_after(life->io, 1 + random_below(&life->random, 200));
+	bool runs = server_new(life->io, &options, &life->server) == OK;
+	for (int passes = 0; runs && !sim_is_dead(life->io) && passes < 1000; passes++)
+		runs = server_pass(life->server);
+	sim_crash(life->disk);
+	sim_io_abandon(life->io);
 }
 
 /* Everything a client can see, compared with what it knows. False: printed. */
@@ -217,6 +236,8 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		life_faults(&life);
 		uint64_t steps = life.settings.disk_bytes_max != 0 ? 1200 : 400;
 		life_work(&life, 1 + random_below(&life.random, steps));
+		while (random_below(&life.random, 3) == 0)
+			life_stumble(&life);
 		if (!life_power_on(&life)) {
 			if (life.kind == SHADOW_LIES)
 				return 0;         /* refusing such a disk is an answer */
