@@ -43,7 +43,7 @@ Test(settings, nonsense_is_refused_and_named)
 {
 	static const char *const bad[] = {"nosuch 1", "port", "port x", "port 70000", "port -1",
 	    "loglevel shouting", "appendfsync sometimes", "segment-bytes 3mb", "segment-bytes 1kb",
-	    "maxmemory-policy sometimes", "appendonly no", "databases 4", "dir \"open",
+	    "maxmemory-policy largest-first", "appendonly no", "databases 4", "dir \"open",
 	    "protected-mode maybe"};
 	for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
 		struct settings settings, before;
