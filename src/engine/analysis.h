@@ -8,15 +8,9 @@
  *
  * The result is new metadata of the same version (image_meta_mark_quiet), logged like any
  * other, if the key still names the same image. Of an image whose metadata is not in its
-<<<<<<< HEAD
  * body's record (a copy, one that was edited before it was seen) it begins a version. An
  * image that the worker cannot decode, or that it dies of twice, is marked as such in its
  * metadata and is left alone.
-=======
- * body's record (a copy, one that was edited before it was seen) it begins a version. An image
- * that the worker cannot decode, or that it dies of twice, is marked as such in its metadata and
- * is left alone.
->>>>>>> search
  */
 #pragma once
 #include "engine/image.h"
