@@ -16,7 +16,7 @@ enum {
 	SCAN_STEPS = 32,                  /* cursor positions of a directory in one pass */
 	TRIES_MAX = 2,                    /* workers that an image may cost */
 };
-static const uint64_t retry_us = 1000000, rescan_us = 10000000;
+static const uint64_t soon_us = 20000, retry_us = 1000000, rescan_us = 10000000;
 
 struct analysis_item {
 	struct list link;
@@ -184,7 +184,7 @@ static bool scan_step(struct analyser *analyser)
 /* ---- The end of a run ---- */
 
 /* Back to the queue, after a while. */
-static void run_later(struct analysis_run *run)
+static void run_later(struct analysis_run *run, uint64_t delay_us)
 {
 	struct analyser *analyser = run->analyser;
 	list_append(&analyser->queue, &run->item->link);
@@ -192,7 +192,7 @@ static void run_later(struct analysis_run *run)
 	analyser->retried++;
 	run->item = NULL;
 	analyser->paused = true;
-	io_timer_set(analyser->engine->io, &analyser->timer, retry_us);
+	io_timer_set(analyser->engine->io, &analyser->timer, delay_us);
 	run_end(run);
 }
 
@@ -279,7 +279,7 @@ static void run_finish(struct analysis_run *run, struct entry *entry, struct ima
 	struct analyser *analyser = run->analyser;
 	enum err err = log_result(run, entry, meta);
 	if (err == ERR_OVERLOADED || err == ERR_DISKFULL) {
-		run_later(run);
+		run_later(run, err == ERR_OVERLOADED ? soon_us : retry_us);
 		return;
 	}
 	if (err != OK) {
@@ -313,7 +313,7 @@ static void run_worked(struct worker_job *work, enum err err)
 	else if (err == ERR_INVALID || (blamed && ++run->item->tries >= TRIES_MAX))
 		run_meta(run);
 	else
-		run_later(run);
+		run_later(run, retry_us);
 }
 
 /* ---- The steps before ---- */
@@ -330,7 +330,7 @@ static void run_work(struct analysis_run *run, struct body *source)
 	run->wait = WAIT_NOTHING;
 	body_unref(source);
 	if (err == ERR_OVERLOADED)
-		run_later(run);
+		run_later(run, retry_us);
 	else
 		run_drop(run);
 }
@@ -344,7 +344,7 @@ static void run_body_loaded(struct body_load *load, enum err err, struct body *b
 	else if (err == OK)
 		body_unref(body);
 	if (err == ERR_OVERLOADED)
-		run_later(run);
+		run_later(run, retry_us);
 	else if (err != OK)
 		run_give_up(run);
 	else if (run->analyser->engine->closing)
@@ -452,7 +452,8 @@ static void start_one(struct analyser *analyser)
 bool analysis_step(struct engine *engine)
 {
 	struct analyser *analyser = engine->analyser;
-	if (!engine->settings->analysis || analyser->paused || !image_service_works(engine))
+	if (!engine->settings->analysis || analyser->paused || !image_service_works(engine) ||
+	    engine->is_pressed)
 		return false;
 	for (unsigned i = 0; i < SCAN_STEPS && analyser->queued > 0 &&
 	     analyser->running < (uint64_t)engine->settings->analysis_concurrency; i++)
