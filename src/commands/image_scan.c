@@ -13,6 +13,9 @@ const char *search_error_text(enum err err)
 		return "OVERLOADED the query needs too much memory";
 	case ERR_INVALID:
 		return "ERR this field or value cannot be searched so";
+	case ERR_NOTFOUND:
+		return "ERR no such colour: @palette knows black, white, grey, red, orange, yellow, "
+		       "green, teal, blue, purple, pink and brown";
 	case ERR_UNSUPPORTED:
 		return "ERR this part of the query is not available";
 	default:

@@ -262,6 +262,8 @@ static bool prepare(struct call *call, struct search_job *job)
 		return true;
 	if (err == ERR_INVALID)
 		call_error(call, "ERR this field cannot be sorted by, or counted");
+	else if (err == ERR_NOTFOUND)
+		call_error(call, "%s", search_error_text(err));
 	else if (err == ERR_UNSUPPORTED)
 		call_error(call, "ERR perceptual hashes and colours are not kept here");
 	else

@@ -33,7 +33,7 @@ static enum err pixels_open(
 	struct similar_stats stats;
 	uint32_t colours;
 	if (!colours_of(leaf, &colours))
-		return ERR_INVALID;
+		return ERR_NOTFOUND;
 	similar_get_stats(similar, &stats);
 	struct pixel_leaf *own = memory_zalloc(similar_memory(similar), sizeof(*own));
 	*own = (struct pixel_leaf){.similar = similar, .kind = leaf->kind, .colours = colours};

@@ -30,7 +30,7 @@ struct search_leaf {
  * is ready, asks it, and closes it. */
 struct search_provider {
 	void *ctx;
-	/* *cost: documents that it may match, about. ERR_INVALID: a name that is none. */
+	/* *cost: documents that it may match, about. ERR_NOTFOUND: a name that is none. */
 	enum err (*open)(void *ctx, const struct search_leaf *leaf, void **state, uint64_t *cost);
 	enum err (*step)(void *state, const struct search_budget *budget);    /* OK: ready */
 	/* Clears in `mask` what does not match of the ids 4096 * window and up. */

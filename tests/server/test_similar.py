@@ -248,3 +248,10 @@ def test_recall_of_edited_copies(client):
     least, one_in = (0.98, 4000) if FULL else (0.99, 10000)
     assert len(originals) >= 16 and all(recalls[name] >= least for name, (_, counts) in EDITS.items() if counts)
     assert plain <= pairs / one_in
+
+
+def test_a_colour_that_is_none_is_an_error(client, photos):
+    client.execute_command("IMG.PUT", "i", next(iter(photos.values())))
+    for command in (["IMG.SEARCH", "@palette:{mauve}"], ["IMG.AGGREGATE", "@palette:{red|mauve}", "LIMIT", 0, 1]):
+        with pytest.raises(redis.ResponseError, match="no such colour: @palette knows black, white"):
+            client.execute_command(*command)
