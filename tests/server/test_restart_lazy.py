@@ -47,6 +47,7 @@ def test_keys_are_answered_before_all_is_loaded(make_server):
     until(lambda: left(client) == 0)
     assert "All of the checkpoint is loaded" in many.log()
     assert client.get("k7") == b"value 7!" and client.get("moved") == b"value 5"
+    assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
     many.kill()
     client = many.start().client()
     assert client.exists("k5", "k6") == 0 and client.get("k7") == b"value 7!"
