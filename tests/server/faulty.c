@@ -53,9 +53,14 @@ static int fails(int32_t *count, int fd)
 	ssize_t len = readlink(at, path, sizeof(path));
 	if (len < 4 || memcmp(path + len - 4, ".seg", 4) != 0)
 		return 0;
-	if (*count > 0)
-		(*count)--;
-	faulty_map()->struck++;
+	/* Several threads call: each failure is taken by one of them. */
+	int32_t left = __atomic_load_n(count, __ATOMIC_SEQ_CST);
+	while (left > 0 && !__atomic_compare_exchange_n(
+	                       count, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+	if (left == 0)
+		return 0;
+	__atomic_fetch_add(&faulty_map()->struck, 1, __ATOMIC_SEQ_CST);
 	return 1;
 }
 

@@ -72,6 +72,7 @@ def test_bad_options_are_named(client, photos, words, error):
 
 def test_equal_requests_are_one_job(server, photos):
     client = server.client()
+    client.config_set("analysis", "no")   # which is a job, too
     put(client, "k", photos["Blinds.jpg"])
     wires = [Wire(server.port) for _ in range(20)]
     for wire in wires:
