@@ -325,7 +325,6 @@ static void reply_key(void *ctx, uint32_t at)
 static const struct command *keys_command(struct call *call)
 {
 	const struct command *command = command_find(call->engine, call->argv + 2, call->argc - 2);
-	uint32_t argc = call->argc - 2;
 	if (command == NULL) {
 		call_error(call, "ERR Invalid command specified");
 		return NULL;
@@ -334,15 +333,15 @@ static const struct command *keys_command(struct call *call)
 		call_error(call, "ERR The command has no key arguments");
 		return NULL;
 	}
-	if (command->arity >= 0 ? argc != (uint32_t)command->arity
-	                        : argc < (uint32_t)-command->arity) {
+	if (!command_arity_fits(command, call->argc - 2)) {
 		call_error(call, "ERR Invalid number of arguments specified for command");
 		return NULL;
 	}
 	return command;
 }
 
-void cmd_command_getkeys(struct call *call)
+/* Of each key of that command, what `reply` writes. */
+static void reply_keys(struct call *call, void (*reply)(void *ctx, uint32_t at))
 {
 	size_t count = 0;
 	const struct command *command = keys_command(call);
@@ -350,7 +349,12 @@ void cmd_command_getkeys(struct call *call)
 		return;
 	command_keys(command, call->argc - 2, count_key, &count);
 	reply_array(call->reply, count);
-	command_keys(command, call->argc - 2, reply_key, call);
+	command_keys(command, call->argc - 2, reply, call);
+}
+
+void cmd_command_getkeys(struct call *call)
+{
+	reply_keys(call, reply_key);
 }
 
 static void reply_key_and_flags(void *ctx, uint32_t at)
@@ -365,11 +369,5 @@ static void reply_key_and_flags(void *ctx, uint32_t at)
 
 void cmd_command_getkeysandflags(struct call *call)
 {
-	size_t count = 0;
-	const struct command *command = keys_command(call);
-	if (command == NULL)
-		return;
-	command_keys(command, call->argc - 2, count_key, &count);
-	reply_array(call->reply, count);
-	command_keys(command, call->argc - 2, reply_key_and_flags, call);
+	reply_keys(call, reply_key_and_flags);
 }

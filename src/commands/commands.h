@@ -65,6 +65,7 @@ const struct command *command_find(
  * the session was parked and the request must run again. */
 bool command_execute(struct session *session, const struct request *request);
 
+bool command_arity_fits(const struct command *command, uint32_t argc);
 /* Everything that can refuse a command before it runs. False: an error was replied. */
 bool command_is_allowed(struct call *call);
 /* In place of the command, after MULTI (multi.c). */

@@ -127,7 +127,7 @@ static void reply_arity(struct call *call)
 		call_error(call, "ERR wrong number of arguments for '%s' command", command->name);
 }
 
-static bool arity_fits(const struct command *command, uint32_t argc)
+bool command_arity_fits(const struct command *command, uint32_t argc)
 {
 	return command->arity >= 0 ? argc == (uint32_t)command->arity
 	                           : argc >= (uint32_t)-command->arity;
@@ -159,7 +159,7 @@ bool command_is_allowed(struct call *call)
 		    command->parent != NULL ? "|" : "", command->name);
 		return false;
 	}
-	if (!arity_fits(command, call->argc)) {
+	if (!command_arity_fits(command, call->argc)) {
 		reply_arity(call);
 		return false;
 	}

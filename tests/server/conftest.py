@@ -9,6 +9,8 @@ import time
 import pytest
 import redis
 
+from wire import Wire
+
 BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
 BINARY = os.path.join(BUILD, "tintype-server")
 
@@ -130,3 +132,23 @@ def photos():
                         found[name] = file.read()
     assert len(found) >= 4, "the photographs of mate-backgrounds are not installed"
     return found
+
+
+def answers(port):
+    """Does somebody who speaks Redis's protocol listen there?"""
+    try:
+        with Wire(port) as wire:
+            return wire.command("PING") == b"+PONG"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def peer():
+    """Port of a real redis-server, to compare with."""
+    port = free_port()
+    process = subprocess.Popen(["redis-server", "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL)
+    until(lambda: answers(port))
+    yield port
+    process.terminate()
+    process.wait()

@@ -1,28 +1,7 @@
 """Strings as arrays of bits: random commands against redis-server, byte for byte; limits."""
 import random
-import subprocess
 
-import pytest
-
-from conftest import free_port, until
 from wire import Wire
-
-
-@pytest.fixture
-def peer():
-    port = free_port()
-    process = subprocess.Popen(["redis-server", "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL)
-
-    def answers():
-        try:
-            with Wire(port) as wire:
-                return wire.command("PING") == b"+PONG"
-        except OSError:
-            return False
-    until(answers)
-    yield port
-    process.terminate()
-    process.wait()
 
 
 def random_command(rng):
