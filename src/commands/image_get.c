@@ -30,11 +30,6 @@ struct get_job {
 	uint8_t           key[];
 };
 
-static void body_release(void *owner)
-{
-	body_unref(owner);
-}
-
 /* The bytes asked for, as a reference; takes over one reference of `body`. */
 static void reply_body(struct reply *reply, struct body *body, const struct get_words *words)
 {
@@ -52,7 +47,7 @@ static void reply_body(struct reply *reply, struct body *body, const struct get_
 		reply_bulk(reply, bytes);
 		body_unref(body);
 	} else {
-		reply_bulk_ref(reply, bytes, body_release, body);
+		reply_bulk_ref(reply, bytes, body_release_ref, body);
 	}
 }
 

@@ -7,18 +7,13 @@
 #include "commands/string.h"
 #include "engine/pubsub.h"
 
-static void body_release(void *owner)
-{
-	body_unref(owner);
-}
-
 void reply_string(struct call *call, const struct entry *entry)
 {
 	struct body *body = entry_body(entry);
 	if (body == NULL)
 		reply_bulk(call->reply, entry_string(entry));
 	else
-		reply_bulk_ref(call->reply, body_span(body_ref(body)), body_release, body);
+		reply_bulk_ref(call->reply, body_span(body_ref(body)), body_release_ref, body);
 }
 
 bool string_entry(struct call *call, const struct entry *entry)

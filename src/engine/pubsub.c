@@ -240,11 +240,6 @@ struct message {
 	struct body      *body;           /* NULL: the payload is copied */
 };
 
-static void body_release(void *owner)
-{
-	body_unref(owner);
-}
-
 static void message_write(
     struct reply *reply, const struct message *message, const struct channel *pattern)
 {
@@ -259,7 +254,7 @@ static void message_write(
 		reply_bulk(reply, message->payload);
 	else
 		reply_bulk_ref(
-		    reply, message->payload, body_release, body_ref(message->body));
+		    reply, message->payload, body_release_ref, body_ref(message->body));
 }
 
 static void deliver(

@@ -230,3 +230,8 @@ uint64_t body_offset(const struct body *body)
 	ASSERT(body->pool != NULL);
 	return (uint64_t)(body->ptr - (const uint8_t *)body->pool->region.ptr);
 }
+
+void body_release_ref(void *body)
+{
+	body_unref(body);
+}

@@ -65,6 +65,7 @@ static inline bool body_is_full(const struct body *body) { return body->filled =
 
 struct body *body_ref(struct body *body);              /* returns body */
 void body_unref(struct body *body);                    /* frees at zero; NULL is fine */
+void body_release_ref(void *body);                     /* the same, for a reply's reference */
 
 static inline struct span body_span(const struct body *body)
 {
