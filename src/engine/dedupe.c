@@ -184,3 +184,17 @@ void dedupe_info(const struct engine *engine, struct buf *out)
 	    (unsigned long long)dedupe->reads, (unsigned long long)dedupe->differences,
 	    (unsigned long long)dedupe->twins.count);
 }
+
+void dedupe_dump(const struct engine *engine, uint8_t db, uint32_t shard, struct buf *out)
+{
+	twins_dump(&engine->dedupe->twins, shard, db, out);
+}
+
+void dedupe_note_digest(struct engine *engine, uint8_t db, struct entry *entry, uint64_t digest)
+{
+	const struct entry_image *image = entry_image(entry);
+	struct twin twin = {.docid = image->docid};
+	twin.lsn = image->body_lsn;
+	twin.db = (uint32_t)db & 15U;
+	twins_note_tag(&engine->dedupe->twins, digest, &twin);
+}

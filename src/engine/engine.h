@@ -223,6 +223,7 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct kept_index     *kept;      /* the index in checkpoints: engine/kept_index.h */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];

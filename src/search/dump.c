@@ -14,7 +14,7 @@ struct index_dump {
 	struct index   *index;
 	struct index_dump_owner owner;
 	enum dump_stage stage;
-	uint64_t        tag, pieces;
+	uint64_t        tag, pieces, left_out;       /* left_out: documents that live without an owner */
 	uint32_t        limit;            /* ids from here on came later */
 	uint32_t        field_count;      /* so did fields */
 	bool            sought;           /* a word was seen: it is in key */
@@ -100,7 +100,6 @@ static void dump_head(struct index_dump *dump, struct buf *out)
 	size_t from = piece_begin(out, PIECE_HEAD);
 	put_u32(out, PIECE_VERSION);
 	put_u32(out, dump->limit);
-	put_u64(out, index->removed - index->removed_swept);
 	put_u32(out, index->seal_window < sealed ? index->seal_window : sealed);
 	put_u32(out, dump->field_count);
 	put_u64(out, dump->tag);
@@ -404,9 +403,12 @@ static void dump_documents(struct index_dump *dump, struct buf *out)
 	put_bytes(out, bits, sizeof(bits));
 	for (; dump->docid < end; dump->docid++) {
 		uint32_t slot = dump->docid % WINDOW_DOCS;
-		if (dump->docid >= dump->limit || window->owners[slot] == NULL ||
-		    !docs_is_live(&dump->index->docs, dump->docid))
+		if (dump->docid >= dump->limit || !docs_is_live(&dump->index->docs, dump->docid))
 			continue;
+		if (window->owners[slot] == NULL) {
+			dump->left_out++;
+			continue;
+		}
 		bits[slot % PIECE_DOCS / 64] |= 1ULL << (slot % 64);
 		put_document(dump, window, slot, out);
 	}
@@ -417,7 +419,9 @@ static void dump_documents(struct index_dump *dump, struct buf *out)
 static void dump_end(struct index_dump *dump, struct buf *out)
 {
 	size_t from = piece_begin(out, PIECE_END);
+	const struct index *index = dump->index;
 	put_u64(out, dump->pieces);
+	put_u64(out, index->removed - index->removed_swept + dump->left_out);
 	piece_end(dump, out, from);
 	dump->stage = DUMP_OVER;
 }

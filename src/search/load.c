@@ -108,18 +108,16 @@ static enum err load_head(struct index_load *load, struct span in)
 {
 	struct index *index = load->index;
 	uint32_t version, seal;
-	uint64_t removed;
 	if (load->has_head || !take_u32(&in, &version))
 		return ERR_CORRUPT;
 	if (version != PIECE_VERSION)
 		return ERR_VERSION;
-	if (!take_u32(&in, &index->docs.next) || !take_u64(&in, &removed) || !take_u32(&in, &seal) ||
+	if (!take_u32(&in, &index->docs.next) || !take_u32(&in, &seal) ||
 	    !take_u32(&in, &load->field_count) || !take_u64(&in, &load->tag) ||
 	    index->docs.next == DOCID_NONE || seal > index->docs.next >> WINDOW_SHIFT ||
-	    removed > index->docs.next || load->field_count < SCHEMA_COUNT ||
+	    load->field_count < SCHEMA_COUNT ||
 	    load->field_count > SEARCH_FIELDS_MAX)
 		return ERR_CORRUPT;
-	index->removed = removed;
 	index->seal_window = seal;
 	load->has_head = true;
 	return OK;
@@ -209,7 +207,7 @@ static enum err load_blocks(struct index_load *load, struct span in)
 {
 	uint32_t count;
 	uint8_t last;
-	if (load->term == NULL || !take_u32(&in, &count))
+	if (load->term == NULL || !take_u32(&in, &count) || count > in.len / BLOCK_BYTES_MIN)
 		return ERR_CORRUPT;
 	struct postings *list = &load->term->list;
 	postings_reserve(list, &load->index->postings_memory, count);
@@ -379,9 +377,11 @@ static enum err load_documents(struct index_load *load, struct span in)
 
 static enum err load_end(struct index_load *load, struct span in)
 {
-	uint64_t pieces;
-	if (!take_u64(&in, &pieces) || pieces != load->pieces || load->term != NULL)
+	uint64_t pieces, removed;
+	if (!take_u64(&in, &pieces) || pieces != load->pieces || load->term != NULL ||
+	    !take_u64(&in, &removed))
 		return ERR_CORRUPT;
+	load->index->removed = removed;
 	load->is_over = true;
 	return OK;
 }
@@ -414,6 +414,12 @@ enum err index_load_step(struct index_load *load, struct span *in)
 
 /* ---- Afterwards ---- */
 
+bool index_is_unowned(const struct index *index, uint32_t docid)
+{
+	CHECK_OBJ(index, INDEX_MAGIC);
+	return docs_is_live(&index->docs, docid) && index_owner(index, docid) == NULL;
+}
+
 enum err index_purge(
     struct index *index, uint32_t *docid, uint32_t end, const struct search_budget *budget)
 {
@@ -426,7 +432,7 @@ enum err index_purge(
 			continue;
 		}
 		for (int i = 0; i < PURGE_DOCS && *docid < end; i++, ++*docid)
-			if (docs_is_live(&index->docs, *docid) && index_owner(index, *docid) == NULL)
+			if (index_is_unowned(index, *docid))
 				index_remove(index, *docid);
 		if (*docid < end && budget_is_spent(budget, spent))
 			return ERR_AGAIN;

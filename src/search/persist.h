@@ -9,13 +9,13 @@
  * A piece is {u8 type, u32 length, bytes}, little-endian; sealed blocks and windows stand in it
  * as they lie in memory, lists of postings in the order of their words:
  *
- *   H  version, first id that is not in it, ids that are dead, window to seal next, a tag
+ *   H  version, first id that is not in it, window to seal next, fields, a tag
  *   F  {kinds, tags there are, name} of each field
  *   T  a word: space, text, ordinal, bounds; its first blocks and, at the end, the tail
  *   C  further blocks of the same word
  *   N  a window of numbers or dates    G  a window of tags
  *   D  documents: {length, title, what the owner adds}
- *   Z  the end: how many pieces there were
+ *   Z  the end: how many pieces there were; documents that went and left postings behind
  *
  * The owner of an index that was loaded tells which documents are still what they were, with
  * index_set_owner; index_purge removes all others. Ids are those of the index that was dumped.
@@ -62,6 +62,9 @@ struct index *index_load_end(struct index_load *load);
 /* After the first piece: ids in the dump are below; the tag. */
 uint32_t index_load_ids(const struct index_load *load);
 uint64_t index_load_tag(const struct index_load *load);
+
+/* Is the document there, without an owner? */
+MUST_CHECK bool index_is_unowned(const struct index *index, uint32_t docid);
 
 /* Removes documents without an owner from *docid on, up to `end`. ERR_AGAIN: the budget ended. */
 MUST_CHECK enum err index_purge(

@@ -120,6 +120,7 @@ struct index_stats {
 	uint64_t docs;                    /* live */
 	uint64_t docs_deleted;            /* removed and not yet swept */
 	uint64_t docids_used;
+	uint64_t removed;                 /* ever */
 	uint64_t terms, postings, fields;
 	uint64_t attributes_refused;      /* not indexed: over SEARCH_FIELDS_MAX names */
 	uint64_t bytes_postings, bytes_dictionary, bytes_documents, bytes_columns;

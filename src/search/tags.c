@@ -5,7 +5,8 @@
  */
 #include "search/tags.h"
 
-enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff, FEW_BITS = 7 };
+enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff, FEW_BITS = 7,
+	TERMS_CAP_MIN = 8 };
 #define FREE_MARK 0x80000000u
 
 void tags_init(struct tags *tags, struct memory *memory)
@@ -60,7 +61,7 @@ uint32_t tags_add_term(struct tags *tags, uint32_t term)
 		tags->free_ordinal = next == FREE_END ? ORDINAL_NONE : next;
 	} else {
 		if (tags->term_count == tags->term_cap) {
-			uint32_t cap = tags->term_cap == 0 ? 8 : tags->term_cap + tags->term_cap / 2;
+			uint32_t cap = tags->term_cap == 0 ? TERMS_CAP_MIN : tags->term_cap + tags->term_cap / 2;
 			tags->terms = memory_resize(tags->memory, tags->terms,
 			    tags->term_cap * sizeof(*tags->terms), cap * sizeof(*tags->terms));
 			tags->term_cap = cap;
@@ -409,8 +410,9 @@ void tags_restore_terms(struct tags *tags, uint32_t count)
 	ASSERT(tags->term_count == 0 && tags->terms == NULL);
 	if (count == 0)
 		return;
-	tags->terms = memory_alloc(tags->memory, count * sizeof(*tags->terms));
-	tags->term_count = tags->term_cap = count;
+	tags->term_count = count;
+	tags->term_cap = count + TERMS_CAP_MIN;
+	tags->terms = memory_alloc(tags->memory, tags->term_cap * sizeof(*tags->terms));
 	for (uint32_t i = 0; i < count; i++)
 		tags->terms[i] = FREE_MARK;
 }

@@ -61,6 +61,8 @@ static void urgent_take(struct chunk_reader *reader);
 
 static enum load_part chunk_part(const struct recovery *recovery, const struct manifest_chunk *chunk)
 {
+	if (chunk->db == CHUNK_SET_DERIVED)
+		return recovery->is_lazy ? LOAD_PART_REST : LOAD_PART_FIRST;
 	if (chunk->db >= DATABASE_COUNT)
 		return LOAD_PART_PAST;
 	bool first = !recovery->is_lazy || (chunk->flags & MANIFEST_CHUNK_FIRST) != 0;
@@ -75,7 +77,10 @@ static int order_compare(const void *a, const void *b, void *ctx)
 	enum load_part x_part = chunk_part(recovery, &x), y_part = chunk_part(recovery, &y);
 	if (x_part != y_part)
 		return (int)x_part - (int)y_part;
-	if (x_part == LOAD_PART_PAST)
+	bool x_derived = x.db == CHUNK_SET_DERIVED, y_derived = y.db == CHUNK_SET_DERIVED;
+	if (x_derived != y_derived)
+		return (int)x_derived - (int)y_derived;
+	if (x_part == LOAD_PART_PAST || x_derived)
 		return (int)x.index - (int)y.index;
 	return x.offset < y.offset ? -1 : x.offset > y.offset;
 }
@@ -216,8 +221,16 @@ static void read_take(struct chunk_reader *reader, const struct chunk_read *read
 	struct span bytes = {0};
 	if (!read->failed)
 		bytes = span_of(read->bytes + (chunk.offset - read->from), chunk.bytes);
-	bool good = !read->failed && manifest_chunk_crc(&chunk, bytes) == chunk.crc &&
-	    store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) == OK;
+	bool good = !read->failed && manifest_chunk_crc(&chunk, bytes) == chunk.crc;
+	if (chunk.db == CHUNK_SET_DERIVED) {
+		const struct span none = {0};
+		(void)store->events.load_chunk(
+		    store->ctx, chunk.db, good ? chunk.count : 0, good ? bytes : none);
+		good = true;
+	} else {
+		good = good &&
+		    store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) == OK;
+	}
 	ASSERT(reader->left > 0 && reader->states[number] == CHUNK_READING);
 	reader->states[number] = good ? CHUNK_TAKEN : CHUNK_BAD;
 	reader->left--;
