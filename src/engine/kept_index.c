@@ -154,18 +154,13 @@ static void dump_piece(struct engine *engine, struct buf *out)
 {
 	struct kept_index *kept = engine->kept;
 	uint8_t db = kept->out.db;
-	size_t from = out->len;
 	if (refill_left(engine, db) > 0 || kept->out.tag != fields_tag(engine, db))
 		kept->out.is_spoilt = true;
 	if (kept->out.is_spoilt) {
 		dump_drop(kept);
 		return;
 	}
-	buf_append_u8(out, KEPT_PIECE);
-	bool more = index_dump_step(kept->out.dump, out);
-	if (out->len == from + 1)
-		out->len = from;
-	if (!more)
+	if (!index_dump_step(kept->out.dump, out))
 		dump_drop(kept);
 }
 

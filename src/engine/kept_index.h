@@ -6,7 +6,7 @@
  * bodies are found:
  *
  *   'I' db                                  a database begins; a hash of its declarations is the tag
- *   'P' piece                               of its dump
+ *   pieces                                  of its dump
  *   'W' u32 n, n times {u32 id, u64 lsn, u64 digest}
  *   'X'                                     the end
  *

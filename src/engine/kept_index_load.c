@@ -176,20 +176,16 @@ static bool load_item(struct engine *engine, struct span *bytes)
 {
 	struct kept_index *kept = engine->kept;
 	struct span type;
-	if (!take(bytes, 1, &type))
-		return false;
-	switch (type.ptr[0]) {
+	switch (bytes->ptr[0]) {
 	case KEPT_BEGIN:
-		return load_next(engine, bytes);
-	case KEPT_PIECE:
-		return kept->in.load != NULL && index_load_step(kept->in.load, bytes) == OK;
+		return take(bytes, 1, &type) && load_next(engine, bytes);
 	case KEPT_TWINS:
-		return load_twins(engine, bytes);
+		return take(bytes, 1, &type) && load_twins(engine, bytes);
 	case KEPT_END:
 		kept_index_loaded(engine);
-		return true;
+		return take(bytes, 1, &type);
 	default:
-		return false;
+		return kept->in.load != NULL && index_load_step(kept->in.load, bytes) == OK;
 	}
 }
 

@@ -5,7 +5,7 @@
 #include "search/persist.h"
 
 enum {
-	KEPT_BEGIN = 'I', KEPT_PIECE = 'P', KEPT_TWINS = 'W', KEPT_END = 'X',
+	KEPT_BEGIN = 'I', KEPT_TWINS = 'W', KEPT_END = 'X',      /* no piece begins so */
 	KEPT_TWIN_BYTES = 20,
 	KEPT_UNSEEN = 1, KEPT_HASH = 2, KEPT_COLOURS = 4,      /* of a document */
 };

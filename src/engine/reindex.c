@@ -1,7 +1,8 @@
 /* engine/reindex.c: after a start from a checkpoint the images have no documents yet. A walk
  * through the directories takes over those that the checkpoint kept (kept_index.h); of other
- * images it reads the metadata, a few at the same time, and makes the document. What is put or edited meanwhile gets its document at once. Until a database is
- * through, its searches are answered -LOADING. */
+ * images it reads the metadata, a few at the same time, and makes the document. What is put or
+ * edited meanwhile gets its document at once. Until a database is through, its searches are
+ * answered -LOADING. */
 #include "engine/checkpoint.h"
 #include "engine/kept_index.h"
 

@@ -61,7 +61,8 @@ uint32_t tags_add_term(struct tags *tags, uint32_t term)
 		tags->free_ordinal = next == FREE_END ? ORDINAL_NONE : next;
 	} else {
 		if (tags->term_count == tags->term_cap) {
-			uint32_t cap = tags->term_cap == 0 ? TERMS_CAP_MIN : tags->term_cap + tags->term_cap / 2;
+			uint32_t cap =
+			    tags->term_cap == 0 ? TERMS_CAP_MIN : tags->term_cap + tags->term_cap / 2;
 			tags->terms = memory_resize(tags->memory, tags->terms,
 			    tags->term_cap * sizeof(*tags->terms), cap * sizeof(*tags->terms));
 			tags->term_cap = cap;

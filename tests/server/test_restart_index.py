@@ -41,6 +41,11 @@ def answers(client):
     return [search(client, *query) for query in QUERIES]
 
 
+def found(client):
+    """Which keys, in no order: what was made anew counts as newer."""
+    return [sorted(key for key in answer if isinstance(key, bytes)) for answer in answers(client)]
+
+
 def settled(client):
     try:
         return search(client, "*") is not None
@@ -83,10 +88,10 @@ def test_what_changed_behind_the_checkpoint_is_as_the_log_says(server):
     client.execute_command("IMG.PUT", "new", png(5, 5), "TITLE", "red car 7")
     client.execute_command("IMG.PUT", "i6", png(6, 6), "TITLE", "green tree")
     client.expire("i7", 1000)
-    before = [sorted(answer[1:]) for answer in answers(client)]
+    before = found(client)
     assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
     client = restart(server)
-    assert [sorted(answer[1:]) for answer in answers(client)] == before
+    assert found(client) == before
     assert COUNT - 10 <= taken_over(client) < COUNT
     assert client.info("search")["search_documents"] == COUNT - 1
 
@@ -130,7 +135,7 @@ def chunks(server):
 def test_a_damaged_dump_is_made_again(server):
     client = server.client()
     fill(client)
-    before = [sorted(answer[1:]) for answer in answers(client)]
+    before = found(client)
     client.save()
     server.kill()
     [path] = chunks(server)
@@ -139,17 +144,18 @@ def test_a_damaged_dump_is_made_again(server):
         file.seek(at)
         file.write(b"rad")
     client = server.start().client()
-    assert [sorted(answer[1:]) for answer in answers(client)] == before
+    assert found(client) == before
     assert taken_over(client) == 0 and client.info("search")["search_documents"] == COUNT
     assert "search index in the checkpoint is damaged" in server.log()
 
 
 def test_same_bytes_are_still_stored_once(server):
     client = server.client()
-    body = png(300, 200, noise=True) if "noise" in png.__code__.co_varnames else os.urandom(1) and png(300, 200)
+    body = png(64, 64) + os.urandom(4096)
     client.execute_command("IMG.PUT", "first", body)
     client.save()
     client = restart(server)
     until(lambda: settled(client))
     assert taken_over(client) == 1
-    assert client.info("stats").get("dedupe_digests", client.info("all").get("dedupe_digests")) == 1
+    client.execute_command("IMG.PUT", "second", body)
+    assert client.info("all")["dedupe_hits"] == 1
