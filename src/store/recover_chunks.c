@@ -18,6 +18,7 @@ enum {
 	READS = 2,
 	READ_BYTES = 4 << 20,
 	READ_BYTES_BEHIND = 512 << 10,
+	TURN_BYTES = 12 << 10,            /* taken over in one turn, about 200 us */
 	GAP_BYTES = 64 << 10,             /* what is not needed is read along rather than skipped */
 };
 
@@ -315,7 +316,7 @@ static void reader_tell(struct chunk_reader *reader)
 	store->events.loaded(store->ctx, all);
 }
 
-/* One chunk at a time: the loop has others to serve. */
+/* Some small chunks at a time, or a large one: the loop has others to serve. */
 static void reader_wake(struct io_timer *timer)
 {
 	struct chunk_reader *reader = timer->ctx;
@@ -334,7 +335,11 @@ static void reader_wake(struct io_timer *timer)
 	}
 	if (!read->done)
 		return;
-	read_take(reader, read, reader->order[read->first++]);
+	for (uint64_t taken = 0; taken < TURN_BYTES && read->first < read->end;) {
+		uint32_t number = reader->order[read->first++];
+		taken += reader_chunk(reader, number).bytes;
+		read_take(reader, read, number);
+	}
 	if (read->first == read->end) {
 		read->done = false;
 		if (read_plan(reader, read))
