@@ -388,6 +388,10 @@ enum err search_bind(struct search *search, const struct query *query)
 	bind_roles(search);
 	bind_total(search);
 	bind_driver(search);
+	if (search_can_prime(search)) {
+		search->phase_next = search->phase;
+		search->phase = PHASE_PRIME;
+	}
 	return OK;
 }
 

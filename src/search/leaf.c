@@ -52,6 +52,21 @@ float best_bound(const struct search *search, float weight, const struct posting
 	return between > top ? between : top;
 }
 
+/* weight / (1 + (base + slope * length) / tf) <= t, solved for the length; a little above t, so
+ * that rounding cannot make a difference. */
+struct bound_test bound_test_make(const struct search *search, float weight, float others)
+{
+	struct bound_test test = {.weight = weight, .others = others};
+	float most = search->threshold / search->slack - others - SCORE_STEP;
+	if (most <= 0 || weight <= 0 || search->norm_slope <= 0)
+		return test;
+	float ratio = weight / most * 1.00001f - 1;
+	test.by_tf = ratio / search->norm_slope;
+	test.less = search->norm_base / search->norm_slope - 0.01f;
+	test.is_on = true;
+	return test;
+}
+
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
 {
 	const struct postings *list = &cursor->term->list;

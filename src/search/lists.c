@@ -20,7 +20,8 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	float scores[PACK_COUNT], need = -1;
 	uint8_t kept[PACK_COUNT];
 	uint32_t count = 0, left = 0;
-	if (search->driver_scores) {
+	bool scored = search->driver_scores && !search->driver_is_late;
+	if (scored) {
 		run_scores(search, run, cursor->weight, scores);
 		if (search->prunes)
 			need = search->threshold - bound_of_others(search, cursor->bound);
@@ -39,7 +40,7 @@ static void list_gather(struct search *search, const struct posting_run *run)
 		uint32_t docid = run->docids[kept[i]];
 		if (!docs_is_live(docs, docid))
 			continue;
-		if (search->driver_scores)
+		if (scored)
 			add_score(search, count, scores[kept[i]]);
 		frame->mask[count / 64] |= 1ULL << (count % 64);
 		search->docids[count++] = docid;
@@ -60,8 +61,8 @@ static uint32_t list_skip(struct search *search, uint32_t at, float others)
 	if (at == list->block_count && !is_hopeless(search, cursor->bound + others))
 		return at;                /* the tail */
 	at -= at == list->block_count && at > 0;
-	while (at > 0 && is_hopeless(search,
-	    best_bound(search, cursor->weight, &list->skips[at].best) + others))
+	struct bound_test test = bound_test_make(search, cursor->weight, others);
+	while (at > 0 && bound_test_fails(search, &test, &list->skips[at].best))
 		at--;
 	search->blocks_skipped += from - at;
 	search->skipped |= from > at;
@@ -114,7 +115,11 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, search->driver_scores ? PART_TFS : PART_DOCIDS);
+		/* Where no score can spare a question, those that remain at the end are scored. */
+		search->driver_is_late =
+		    search->driver_scores && !search->prunes && search->node_count > 1;
+		cursor_load(cursor, at,
+		    search->driver_scores && !search->driver_is_late ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
 		search->blocks_read++;
 		search->below = first;
@@ -124,6 +129,27 @@ enum window_state list_next(struct search *search)
 		return WINDOW_FOUND;
 	}
 	return WINDOW_PASSED;
+}
+
+/* Scores of a word that all of these have, unless it has gone. */
+static void list_add_scores(struct search *search, struct cursor *cursor, const uint64_t *mask)
+{
+	uint32_t place;
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t docid = search->docids[slot];
+			if (cursor_at(cursor, docid, PART_TFS, &place))
+				add_score(search, slot, term_score(search, cursor->weight,
+				    cursor->run.tfs[place], docs_length(&search->index->docs, docid)));
+		}
+	}
+}
+
+void list_score_late(struct search *search)
+{
+	if (search->lists && search->driver_is_late)
+		list_add_scores(search, search->driver, search->matches);
 }
 
 /* ---- Leaves -------------------------------------------------------------------------------- */
@@ -158,6 +184,71 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 		return false;
 	cursor_load(cursor, at, probe->part);
 	return probe->mask == FIELD_ANY || (cursor->run.masks[*place] & probe->mask) != 0;
+}
+
+/* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
+ * lowest bits, which spares most of the others the search. */
+enum { FILTER_BITS = 8192, FILTER_WORTH = 6 };
+
+static void run_keep(const struct search *search, struct cursor *cursor, uint32_t from, uint32_t to,
+    uint64_t *mask)
+{
+	uint64_t filter[FILTER_BITS / 64];
+	const struct posting_run *run = &cursor->run;
+	bool filters = to - from >= FILTER_WORTH;
+	if (filters) {
+		memset(filter, 0, sizeof(filter));
+		for (uint32_t i = 0; i < run->count; i++)
+			filter[run->docids[i] / 64 % (FILTER_BITS / 64)] |= 1ULL << (run->docids[i] % 64);
+	}
+	for (uint32_t slot = from; slot < to; slot++) {
+		uint32_t docid = search->docids[slot];
+		uint64_t bit = 1ULL << (slot % 64);
+		if (filters &&
+		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) == 0) {
+			mask[slot / 64] &= ~bit;
+			continue;
+		}
+		if ((mask[slot / 64] & bit) == 0)
+			continue;
+		uint32_t place = cursor_place(cursor, docid);
+		if (place == run->count || run->docids[place] != docid)
+			mask[slot / 64] &= ~bit;
+	}
+}
+
+/* Slots from there on are no candidates. */
+static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
+{
+	if (mask[1] != 0)
+		return 128 - (uint32_t)__builtin_clzll(mask[1]);
+	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
+}
+
+/* Candidates without the word go. */
+static void list_intersect(struct search *search, struct cursor *cursor, uint64_t *mask)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
+	for (uint32_t slot = 0; slot < end;) {
+		if ((mask[slot / 64] >> (slot % 64) & 1) == 0) {
+			slot++;
+			continue;
+		}
+		uint32_t docid = search->docids[slot], at = cursor_find(cursor, docid), to = slot + 1;
+		if (at == count) {
+			for (; slot < end; slot++)
+				mask[slot / 64] &= ~(1ULL << (slot % 64));
+			return;
+		}
+		postings_bounds(list, at, &first, &last);
+		while (to < end && search->docids[to] <= last)
+			to++;
+		search->blocks_read += cursor->run_at != at;
+		cursor_load(cursor, at, PART_DOCIDS);
+		run_keep(search, cursor, slot, to, mask);
+		slot = to;
+	}
 }
 
 static void term_add_score(struct search *search, const struct cursor *cursor, uint32_t slot,
@@ -226,6 +317,12 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	list_prefetch(search, cursor, mask);
+	if (search->lists && !probe.prunes && node->mask == FIELD_ANY) {
+		list_intersect(search, cursor, mask);
+		if (scores)
+			list_add_scores(search, cursor, mask);
+		return;
+	}
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

@@ -154,6 +154,7 @@ static void step_window(struct search *search)
 static enum search_phase phase_after_match(struct search *search)
 {
 	matches_check(search);            /* some may have gone since the window began */
+	list_score_late(search);
 	search->shown = search->words * 64;
 	search->facet_at = 0;
 	return search->options.accept != NULL ? PHASE_ACCEPT : PHASE_SHOW;
@@ -183,6 +184,10 @@ static void step_facets(struct search *search)
 static enum err search_unit(struct search *search, const struct search_budget *budget)
 {
 	switch (search->phase) {
+	case PHASE_PRIME:
+		if (!search_prime(search))
+			search->phase = search->phase_next;
+		break;
 	case PHASE_EXPAND:
 		return step_expand(search, budget);
 	case PHASE_ACCEPT:
