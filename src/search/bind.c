@@ -260,6 +260,8 @@ static void bind_roles(struct search *search)
 			    node->kind != QUERY_OPTIONAL;
 			child->guarded = either && child->kind == QUERY_AND;
 			child->must = node->must && node->kind == QUERY_AND;
+			child->in_order = node->must &&
+			    (node->kind == QUERY_AND || node->kind == QUERY_OR);
 			child->after = node->after + child->rest - child->bound;
 		}
 	}

@@ -186,35 +186,76 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	return probe->mask == FIELD_ANY || (cursor->run.masks[*place] & probe->mask) != 0;
 }
 
+static void term_add_score(struct search *search, const struct cursor *cursor, uint32_t slot,
+    uint32_t place)
+{
+	add_score(search, slot, term_score(search, cursor->weight, cursor->run.tfs[place],
+	    docs_length(&search->index->docs, search_docid(search, slot))));
+}
+
+struct slots {
+	uint32_t from, to;
+};
+
 /* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
  * lowest bits, which spares most of the others the search. */
 enum { FILTER_BITS = 8192, FILTER_WORTH = 6 };
 
-static void run_keep(const struct search *search, struct cursor *cursor, uint32_t from, uint32_t to,
+/* Of slots [from, to), which lie within the decoded run; adds scores of those that stay. */
+static void run_keep(struct search *search, struct cursor *cursor, struct slots slots, bool scores,
     uint64_t *mask)
 {
 	uint64_t filter[FILTER_BITS / 64];
 	const struct posting_run *run = &cursor->run;
-	bool filters = to - from >= FILTER_WORTH;
+	bool filters = slots.to - slots.from >= FILTER_WORTH;
 	if (filters) {
 		memset(filter, 0, sizeof(filter));
 		for (uint32_t i = 0; i < run->count; i++)
 			filter[run->docids[i] / 64 % (FILTER_BITS / 64)] |= 1ULL << (run->docids[i] % 64);
 	}
-	for (uint32_t slot = from; slot < to; slot++) {
-		uint32_t docid = search->docids[slot];
+	for (uint32_t slot = slots.from; slot < slots.to; slot++) {
+		uint32_t docid = search->docids[slot], place = 0;
 		uint64_t bit = 1ULL << (slot % 64);
-		if (filters &&
-		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) == 0) {
-			mask[slot / 64] &= ~bit;
-			continue;
+		bool has = (mask[slot / 64] & bit) != 0 && (!filters ||
+		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) != 0);
+		if (has) {
+			place = cursor_place(cursor, docid);
+			has = place < run->count && run->docids[place] == docid;
 		}
-		if ((mask[slot / 64] & bit) == 0)
-			continue;
-		uint32_t place = cursor_place(cursor, docid);
-		if (place == run->count || run->docids[place] != docid)
+		if (!has)
 			mask[slot / 64] &= ~bit;
+		else if (scores)
+			term_add_score(search, cursor, slot, place);
 	}
+}
+
+/* Is it too little, what any of these could still come to with the best of the run? */
+static bool run_is_hopeless(struct search *search, const struct node *node, uint32_t at,
+    struct slots slots, const uint64_t *mask)
+{
+	const struct cursor *cursor = &node->cursors[0];
+	float best = 0;
+	if (!search->prunes)
+		return false;
+	if (!node->in_order) {
+		best = bound_of_others(search, node->bound);
+	} else {
+		for (uint32_t slot = slots.from; slot < slots.to; slot++)
+			if ((mask[slot / 64] >> (slot % 64) & 1) != 0 && search->scores[slot] > best)
+				best = search->scores[slot];
+		best += node->after;
+	}
+	if (!is_hopeless(search, run_bound(search, cursor, at) + best))
+		return false;
+	search->skipped = true;
+	search->blocks_skipped++;
+	return true;
+}
+
+static void slots_drop(uint64_t *mask, struct slots slots)
+{
+	for (uint32_t slot = slots.from; slot < slots.to; slot++)
+		mask[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
 /* Slots from there on are no candidates. */
@@ -225,37 +266,34 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
-/* Candidates without the word go. */
-static void list_intersect(struct search *search, struct cursor *cursor, uint64_t *mask)
+/* Candidates without the word go; the others get its score. */
+static void list_intersect(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
+	struct cursor *cursor = &node->cursors[0];
 	const struct postings *list = &cursor->term->list;
 	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
-	for (uint32_t slot = 0; slot < end;) {
-		if ((mask[slot / 64] >> (slot % 64) & 1) == 0) {
-			slot++;
+	struct slots slots = {0, 0};
+	for (; slots.from < end; slots.from = slots.to) {
+		slots.to = slots.from + 1;
+		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
 			continue;
-		}
-		uint32_t docid = search->docids[slot], at = cursor_find(cursor, docid), to = slot + 1;
+		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
 		if (at == count) {
-			for (; slot < end; slot++)
-				mask[slot / 64] &= ~(1ULL << (slot % 64));
+			slots.to = end;
+			slots_drop(mask, slots);
 			return;
 		}
 		postings_bounds(list, at, &first, &last);
-		while (to < end && search->docids[to] <= last)
-			to++;
+		while (slots.to < end && search->docids[slots.to] <= last)
+			slots.to++;
+		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
+			slots_drop(mask, slots);
+			continue;
+		}
 		search->blocks_read += cursor->run_at != at;
-		cursor_load(cursor, at, PART_DOCIDS);
-		run_keep(search, cursor, slot, to, mask);
-		slot = to;
+		cursor_load(cursor, at, scores ? PART_TFS : PART_DOCIDS);
+		run_keep(search, cursor, slots, scores, mask);
 	}
-}
-
-static void term_add_score(struct search *search, const struct cursor *cursor, uint32_t slot,
-    uint32_t place)
-{
-	add_score(search, slot, term_score(search, cursor->weight, cursor->run.tfs[place],
-	    docs_length(&search->index->docs, search_docid(search, slot))));
 }
 
 static enum posting_part part_for(const struct node *node, bool scores)
@@ -317,10 +355,8 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	list_prefetch(search, cursor, mask);
-	if (search->lists && !probe.prunes && node->mask == FIELD_ANY) {
-		list_intersect(search, cursor, mask);
-		if (scores)
-			list_add_scores(search, cursor, mask);
+	if (search->lists && node->mask == FIELD_ANY) {
+		list_intersect(search, node, scores, mask);
 		return;
 	}
 	for (uint32_t word = 0; word < search->words; word++) {

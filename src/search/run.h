@@ -42,7 +42,8 @@ struct node {
 	bool           any_order;
 	float          bound;             /* highest score that it and what is below can add */
 	float          rest;              /* sum of this bound and those of siblings after it */
-	float          after;             /* `must`: what is asked after it can add */
+	bool           in_order;          /* what was asked before it is in a document's score, and */
+	float          after;             /* ... this, at most, comes after it */
 	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
