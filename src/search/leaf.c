@@ -187,7 +187,7 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
 	range.scores = scores;
-	range.prunes = search->prunes && scores;
+	range.prunes = search->prunes && (scores || (node->scores && node->must));
 	range.others = bound_of_others(search, node->bound);
 	if (node->cursor_count > 0)
 		cursor_match(search, &node->cursors[0], &range, mask, out);

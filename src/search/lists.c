@@ -38,7 +38,7 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	frame->mask[0] = frame->mask[1] = 0;
 	for (uint32_t i = 0; i < left; i++) {
 		uint32_t docid = run->docids[kept[i]];
-		if (!docs_is_live(docs, docid))
+		if (!search->driver_is_late && !docs_is_live(docs, docid))
 			continue;
 		if (scored)
 			add_score(search, count, scores[kept[i]]);
@@ -148,8 +148,14 @@ static void list_add_scores(struct search *search, struct cursor *cursor, const 
 
 void list_score_late(struct search *search)
 {
-	if (search->lists && search->driver_is_late)
-		list_add_scores(search, search->driver, search->matches);
+	if (!search->lists || !search->driver_is_late)
+		return;
+	for (uint32_t word = 0; word < search->words; word++)
+		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
+			if (!docs_is_live(&search->index->docs,
+			    search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)]))
+				search->matches[word] &= ~(bits & -bits);
+	list_add_scores(search, search->driver, search->matches);
 }
 
 /* ---- Leaves -------------------------------------------------------------------------------- */
@@ -266,10 +272,10 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
-/* Candidates without the word go; the others get its score. */
-static void list_intersect(struct search *search, struct node *node, bool scores, uint64_t *mask)
+/* Candidates without the word go; the others get its score. One cursor of the node. */
+static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
+    bool scores, uint64_t *mask)
 {
-	struct cursor *cursor = &node->cursors[0];
 	const struct postings *list = &cursor->term->list;
 	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
 	struct slots slots = {0, 0};
@@ -333,17 +339,12 @@ static void list_prefetch(const struct search *search, const struct cursor *curs
 /* Word by word: which candidates have all of them? */
 static void phrase_narrow_list(struct search *search, struct node *node, uint64_t *mask)
 {
-	uint32_t place;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
 		if (cursor == search->driver)
 			continue;
 		list_prefetch(search, cursor, mask);
-		for (uint32_t word = 0; word < search->words; word++)
-			for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
-				if (!cursor_at(cursor, search_docid(search,
-				    word * 64 + (uint32_t)__builtin_ctzll(bits)), PART_DOCIDS, &place))
-					mask[word] &= ~(bits & -bits);
+		list_intersect(search, node, cursor, false, mask);
 	}
 }
 
@@ -356,7 +357,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	uint32_t place;
 	list_prefetch(search, cursor, mask);
 	if (search->lists && node->mask == FIELD_ANY) {
-		list_intersect(search, node, scores, mask);
+		list_intersect(search, node, cursor, scores, mask);
 		return;
 	}
 	for (uint32_t word = 0; word < search->words; word++) {

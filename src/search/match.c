@@ -205,7 +205,8 @@ enum window_state window_next(struct search *search)
  *
  * An AND below an OR or ~ may fail for a document that matches otherwise; what its first
  * children scored must then not count. Such an AND is guarded: it is evaluated quietly,
- * and again, for the documents that it matches, to add their scores. */
+ * and again, for the documents that it matches, to add their scores. So is one at the root of
+ * which several words score: most documents do not have all of them. */
 
 static bool mask_is_empty(const struct search *search, const uint64_t *mask)
 {
@@ -280,6 +281,8 @@ static bool frame_prune(struct search *search, struct frame *frame, const struct
 	float rest = child->rest + bound_of_others(search, node->bound);
 	if (!search->prunes || !node->must || frame->child == 0 || frame->quiet)
 		return false;
+	if (node->guarded && !frame->again)
+		return false;             /* no scores yet */
 	if (node->kind == QUERY_AND)
 		mask_prune(search, frame->mask, rest);
 	else if (node->kind == QUERY_OR && child_is_weak(search, node, child))
