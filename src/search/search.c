@@ -1,7 +1,6 @@
 /* search/search.c: a search from start to end, in slices; see search.h and run.h. */
 #include "search/run.h"
 
-#include "base/arith.h"
 
 static void search_release(struct search *search)
 {
@@ -74,11 +73,11 @@ static void search_init(struct search *search, struct index *index,
 enum err search_start(struct search **out, struct index *index, const struct query *query,
     const struct search_options *options)
 {
-	uint64_t wanted;
+	uint64_t wanted = options->offset + options->limit;
 	CHECK_OBJ(index, INDEX_MAGIC);
 	CHECK_OBJ(query, QUERY_MAGIC);
 	*out = NULL;
-	if (!add_u64(options->offset, options->limit, &wanted) || wanted > SEARCH_LIMIT_MAX)
+	if (options->offset > SEARCH_OFFSET_MAX || options->limit > SEARCH_LIMIT_MAX)
 		return ERR_TOOLARGE;
 	struct search *search = memory_alloc(index->memory, sizeof(*search));
 	search_init(search, index, options);
@@ -91,6 +90,9 @@ enum err search_start(struct search **out, struct index *index, const struct que
 	}
 	search->options.sort_field = (struct span){0};   /* the caller's bytes; not needed again */
 	search->options.facets = NULL;
+	/* There are no more results than documents. */
+	if (wanted > index->docs.live_count)
+		wanted = index->docs.live_count > 0 ? index->docs.live_count : 1;
 	search->top.cap = options->limit == 0 ? 0 : (uint32_t)wanted;
 	if (search->top.cap > 0)
 		search->top.entries = memory_alloc(search->memory,
