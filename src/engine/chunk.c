@@ -23,7 +23,7 @@ enum {
 	CHUNK_FETCH = 64,                 /* string: its value is read from its record */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
-enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128 };
+enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128, CHUNK_TEXT_MAX = FIELD_TEXT_MAX + 64 };
 
 /* ---- Out ---- */
 
@@ -296,11 +296,14 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		struct span name, text;
 		struct place place;
 		if (!take_bytes(&bytes, SETTING_NAME_MAX, &name) || !take_place(&bytes, &place) ||
-		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+		    !take_bytes(&bytes, CHUNK_TEXT_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!fields_load(engine, name, text, place))
-			tiers_load_policy(engine, name, text, place);
+		if (fields_load(engine, name, text, place))
+			continue;
+		if (text.len > POLICY_TEXT_MAX)
+			return ERR_CORRUPT;
+		tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);
 	return OK;

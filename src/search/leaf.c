@@ -1,5 +1,5 @@
 /* search/leaf.c: what the leaves of a query match and score in one window; see run.h. */
-#include "search/run.h"
+#include "search/bound.h"
 
 #include <math.h>
 

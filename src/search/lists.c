@@ -3,7 +3,7 @@
  * A batch is the part of one run of the driver that lies below what was done already. The
  * leaves ask for each candidate on its own; cursors gallop, since candidates ascend.
  */
-#include "search/run.h"
+#include "search/bound.h"
 
 #include <math.h>
 
