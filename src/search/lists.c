@@ -226,7 +226,7 @@ static void run_keep(struct search *search, struct cursor *cursor, struct slots 
 		bool has = (mask[slot / 64] & bit) != 0 && (!filters ||
 		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) != 0);
 		if (has) {
-			place = cursor_place(cursor, docid);
+			place = cursor_run_find(run, docid);
 			has = place < run->count && run->docids[place] == docid;
 		}
 		if (!has) {
