@@ -262,7 +262,8 @@ static bool deliver_has_key(struct recovery *recovery, uint8_t type, uint8_t db,
 
 static bool deliver_loads_body(const struct record_view *view)
 {
-	return view->header.type == RECORD_VALUE || view->header.type == RECORD_SETTING;
+	return view->header.type == RECORD_VALUE || view->header.type == RECORD_CHANGE ||
+	    view->header.type == RECORD_SETTING;
 }
 
 /* The head is in `bytes`, and the body too if it is inline. True: told, go on. */
