@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/block.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
 #include "engine/wait.h"
@@ -362,6 +363,16 @@ void cmd_client_unpause(struct call *call)
 	reply_ok(call->reply);
 }
 
+static bool unblock(struct engine *engine, uint64_t id, const char *error)
+{
+	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
+		struct session *session = LIST_OF(at, struct session, link);
+		if (session->id == id && session->blocked != NULL)
+			return blocked_unblock(session, error);
+	}
+	return wait_unblock(engine, id, error);
+}
+
 void cmd_client_unblock(struct call *call)
 {
 	int64_t id;
@@ -380,7 +391,7 @@ void cmd_client_unblock(struct call *call)
 		reply_not_integer(call);
 		return;
 	}
-	reply_int(call->reply, id > 0 && wait_unblock(call->engine, (uint64_t)id, error));
+	reply_int(call->reply, id > 0 && unblock(call->engine, (uint64_t)id, error));
 }
 
 /* Clients are not tracked: nobody's invalidations go anywhere. */

@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "engine/block.h"
 #include "engine/evict.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
@@ -344,6 +345,10 @@ bool command_execute(struct session *session, const struct request *request)
 		pubsub_release(session);
 	if (done)
 		session_after(session, mode);
+	if (UNLIKELY(session->blocked != NULL) && done)
+		blocked_end(session);
+	if (UNLIKELY(engine->blockers != NULL))
+		blocked_serve(engine, command_execute);
 	return done;
 }
 

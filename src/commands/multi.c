@@ -128,8 +128,8 @@ static void bounds_key(void *ctx, uint32_t at)
 	struct entry *entry = bounds_entry(bounds, walk->request->argv[at]);
 	if (entry == NULL)
 		return;
-	if (entry->type == ENTRY_STRING)
-		bounds->value_max = max_u64(bounds->value_max, entry_string(entry).len);
+	if (entry->type != ENTRY_IMAGE)
+		bounds->value_max = max_u64(bounds->value_max, engine_value_bytes(entry));
 	else if (walk->flags & CMD_NEEDS_META)
 		bounds_image(bounds, entry);
 }

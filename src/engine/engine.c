@@ -2,7 +2,9 @@
 #include "engine/internal.h"
 
 #include "engine/analysis.h"
+#include "engine/block.h"
 #include "engine/checkpoint.h"
+#include "engine/collection_log.h"
 #include "engine/fields.h"
 #include "engine/tier.h"
 
@@ -26,6 +28,7 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
+		collections_recovered(engine);
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
@@ -168,6 +171,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	scrub_new(engine);
 	analysis_new(engine);
 	fields_new(engine);
+	collections_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -195,6 +199,7 @@ static bool engine_work(struct engine *engine)
 	more |= past_step(engine);
 	more |= scrub_step(engine);
 	more |= analysis_step(engine);
+	more |= collections_step(engine);
 	return more;
 }
 
@@ -307,6 +312,8 @@ void engine_free(struct engine *engine)
 	checks_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
+	blocked_free(engine);
+	collections_free(engine);
 	fields_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
@@ -339,6 +346,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	body_cache_set_budget(engine->hot, engine->settings->hot_memory);
 	body_cache_set_budget(engine->metas, engine->settings->meta_memory);
 	image_service_configure(engine);
+	collections_configure(engine);
 	analysis_wake(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }

@@ -61,6 +61,7 @@ struct session {
 	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct blocked *blocked;          /* engine/block.h: it waits for a key; mostly NULL */
 	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
 	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
 	struct list    monitor_link;      /* MONITOR */
@@ -223,6 +224,8 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct collections    *collections;           /* engine/collection_log.c */
+	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];

@@ -6,6 +6,8 @@
  */
 #include "engine/internal.h"
 
+#include "engine/block.h"
+
 enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
 
 struct parked {
@@ -52,6 +54,7 @@ void session_fini(struct session *session)
 		list_remove(&slot->link);
 		slot->session = NULL;         /* its owner frees it in slot_finish */
 	}
+	blocked_end(session);
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	transaction_drop(session);
