@@ -20,7 +20,9 @@
 #include "base/random.h"
 #include "store/store.h"
 
-enum entry_type { ENTRY_IMAGE = 1, ENTRY_STRING, ENTRY_TYPE_COUNT };
+enum entry_type {
+	ENTRY_IMAGE = 1, ENTRY_STRING, ENTRY_HASH, ENTRY_LIST, ENTRY_SET, ENTRY_ZSET, ENTRY_TYPE_COUNT
+};
 
 enum {
 	ENTRY_HAS_EXPIRY = 1,     /* struct entry_expiry follows the header */
