@@ -15,6 +15,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/random.h"
+#include "cache/packed.h"
 #include "store/directory.h"          /* enum entry_type: ENTRY_HASH, ENTRY_LIST, ENTRY_SET, ENTRY_ZSET */
 
 struct table;
@@ -29,6 +30,7 @@ struct value_limits {
 	uint32_t hash_entries, hash_bytes, set_entries, set_bytes, intset_entries;
 	uint32_t zset_entries, zset_bytes;
 	int32_t  list_size;           /* list-max-listpack-size: > 0 elements, -1 .. -5: 4 to 64 KiB a node */
+	uint64_t seed;                /* of the tables' hashes: nobody outside can guess it */
 };
 
 struct value {
@@ -36,9 +38,11 @@ struct value {
 	uint8_t        type, encoding;
 	bool           borrowed;      /* packed bytes that belong to somebody else: only for reading */
 	uint64_t       count;         /* members, fields or elements */
+	uint64_t       bytes;         /* allocated for it, sizeof(struct value) apart */
+	int64_t        head_number;   /* list: of its first element, as list_head_number says */
 	struct memory *memory;
 	union {
-		struct { uint8_t *ptr; uint32_t len, cap; } packed;   /* VALUE_PACKED, VALUE_INTSET */
+		struct packed    packed;      /* VALUE_PACKED, VALUE_INTSET */
 		struct table    *table;       /* hash, set */
 		struct ranks    *ranks;       /* sorted set */
 		struct sequence *sequence;    /* list */
@@ -47,21 +51,22 @@ struct value {
 
 /* Empty. */
 void value_init(struct value *value, enum entry_type type, struct memory *memory);
-/* A packed value whose bytes are elsewhere (a dump of encoding VALUE_PACKED or VALUE_INTSET that was
- * checked when it was loaded), for reading, for as long as they stay. */
+/* A packed value whose bytes are elsewhere (a dump of encoding VALUE_PACKED or VALUE_INTSET that
+ * value_check found good), for reading, for as long as they stay. No bytes: an empty value. */
 void value_borrow(struct value *value, enum entry_type type, enum value_encoding encoding, struct span bytes);
+/* A borrowed one gets bytes of its own, and may be changed from then on. */
+void value_own(struct value *value, struct memory *memory);
 void value_fini(struct value *value);
 /* Frees about `budget` elements. False: all of it is gone, value_fini has little left to do. */
 bool value_shrink(struct value *value, unsigned budget);
-/* Allocated for it, sizeof(struct value) apart. */
-uint64_t value_bytes(const struct value *value);
+static inline uint64_t value_bytes(const struct value *value) { return value->bytes; }
 const char *value_encoding_name(const struct value *value);
 
 /* ---- Changing -------------------------------------------------------------------------- */
 
 /* Does the operations (ops.h), in order. `added`, `removed`: elements that were not there before; that
  * were there and are not any more; may be NULL. ERR_CORRUPT: these are no operations for this type
- * (those before the bad one are done). An operation on what is not there does nothing. ERR_NOMEM: no. */
+ * (those before the bad one are done). An operation on what is not there does nothing. */
 MUST_CHECK enum err value_apply(struct value *value, struct span ops, const struct value_limits *limits,
     uint64_t *added, uint64_t *removed);
 
@@ -72,28 +77,28 @@ void value_dump(const struct value *value, struct buf *out);
 /* About so many bytes. */
 uint64_t value_dump_bytes(const struct value *value);
 /* The other way, into an empty value of that type. Everything is checked: foreign bytes may come here
- * (RESTORE). `encoding`: of the value that was dumped. ERR_CORRUPT. */
-MUST_CHECK enum err value_load(struct value *value, enum value_encoding encoding, struct span bytes);
-/* A dump in pieces while the value changes: operations (OP_SET, OP_ADD, OP_SCORE, OP_PUT_AT) for about `bytes`
- * bytes of what stands behind `cursor` (0 at first); returns the next cursor, 0 at the end. Whatever is there
- * from the first call to the last is in it at least once. Only of VALUE_TABLE, VALUE_RANKS; of VALUE_SEQUENCE
- * as long as nothing but its ends changes (cursor: a place counted from the first element there ever was). */
+ * (RESTORE). `encoding`: of the value that was dumped; a packed one beyond the limits takes its large
+ * form at once. ERR_CORRUPT: the value is empty. */
+MUST_CHECK enum err value_load(struct value *value, enum value_encoding encoding, struct span bytes,
+    const struct value_limits *limits);
+/* Whether bytes that were written by this program can be borrowed: their shape, in one walk. Not whether
+ * their members are in order and different, which only value_load does. */
+MUST_CHECK bool value_check(enum entry_type type, enum value_encoding encoding, struct span bytes);
+/* A dump in pieces while the value changes: operations (OP_SET, OP_ADD, OP_SCORE) for about `bytes` bytes
+ * of what stands behind `cursor` (0 at first); returns the next cursor, 0 at the end. Whatever is there
+ * from the first call to the last is in it at least once. Only of VALUE_TABLE and VALUE_RANKS. */
 uint64_t value_dump_some(const struct value *value, uint64_t cursor, size_t bytes, struct buf *out);
 
 /* ---- Reading ------------------------------------------------------------------------------ */
-
-/* One element: `bytes` borrowed from the value until it changes, or from `number`. */
-struct item {
-	struct span bytes;
-	char        number[24];
-};
-void item_copy(struct item *out, const struct item *in);      /* `bytes` may point into itself */
 
 MUST_CHECK bool hash_get(const struct value *value, struct span field, struct item *out);
 MUST_CHECK bool set_has(const struct value *value, struct span member);
 MUST_CHECK bool zset_score(const struct value *value, struct span member, double *score);
 /* Counted from the lowest; false: not there. */
 MUST_CHECK bool zset_rank(const struct value *value, struct span member, uint64_t *rank);
+/* Number of the first element: 0 in a new list, one less for each that was pushed before it, one more
+ * for each that was popped there. OP_REMOVE and OP_INSERT do not change it. */
+static inline int64_t list_head_number(const struct value *value) { return value->head_number; }
 
 /* A walk: hash {name, data}, set {name}, zset {name, score}, list {name}. Hashes and sets in their own
  * order; sorted sets by score, then bytes; lists from the head. Nothing may change meanwhile. */
@@ -103,7 +108,8 @@ struct walk {
 	uint64_t            place;        /* elements passed */
 	struct item         name, data;
 	double              score;
-	uintptr_t           at[4];        /* the encoding's */
+	uint64_t            left;         /* elements to come */
+	uintptr_t           at[3];        /* the encoding's */
 };
 void walk_init(struct walk *walk, const struct value *value);
 /* Lists and sorted sets: begins at element `place` (from the lowest or the head), towards either end.
@@ -118,12 +124,15 @@ struct lex_range {
 	bool min_open, max_open, min_infinite, max_infinite;      /* "-" as min, "+" as max */
 	bool is_empty;                /* "+" as min, or "-" as max */
 };
-void zset_score_ranks(const struct value *value, const struct score_range *range, uint64_t *from, uint64_t *to);
-void zset_lex_ranks(const struct value *value, const struct lex_range *range, uint64_t *from, uint64_t *to);
+void zset_score_ranks(
+    const struct value *value, const struct score_range *range, uint64_t *from, uint64_t *to);
+void zset_lex_ranks(
+    const struct value *value, const struct lex_range *range, uint64_t *from, uint64_t *to);
 
 /* HSCAN and its kin: as directory_scan, with the promises of SCAN; a small value comes whole. */
 typedef void value_each(void *ctx, struct span name, struct span data, double score);
 uint64_t value_scan(const struct value *value, uint64_t cursor, value_each *each, void *ctx);
 
 /* Hashes, sets, sorted sets; every one as likely as any other. count > 0. */
-void value_random(const struct value *value, struct random *random, struct item *name, struct item *data, double *score);
+void value_random(const struct value *value, struct random *random, struct item *name, struct item *data,
+    double *score);

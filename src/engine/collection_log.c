@@ -48,6 +48,7 @@ void collections_new(struct engine *engine)
 	struct collections *all = memory_zalloc(&engine->memory.engine, sizeof(*all));
 	engine->collections = all;
 	all->engine = engine;
+	all->seed = random_next(&engine->random);
 	list_init(&all->due);
 	list_init(&all->graves);
 	buf_init(&all->out, &engine->memory.engine);
@@ -68,6 +69,7 @@ void collections_configure(struct engine *engine)
 	    .zset_entries = (uint32_t)settings->zset_listpack_entries,
 	    .zset_bytes = (uint32_t)settings->zset_listpack_value,
 	    .list_size = (int32_t)settings->list_listpack_size,
+	    .seed = engine->collections->seed,
 	};
 }
 
@@ -235,7 +237,8 @@ void collection_changed(struct engine *engine, const struct target *target,
 	collection->change_bytes += record->place.bytes;
 	if (collection->begin_lsn != 0 && ops_have_places(ops)) {
 		collection->begin_lsn = 0;
-		collection->aborts += collection->aborts < ABORTS_MAX;
+		if (collection->aborts < ABORTS_MAX)
+			collection->aborts++;
 	}
 	if (collection->change_bytes > max_u64(CHANGES_MIN, collection->full_bytes))
 		collection_due(engine, target);

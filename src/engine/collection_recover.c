@@ -25,7 +25,7 @@ static enum err load_value(struct engine *engine, const struct record *record, s
 	if (!is_large)
 		return ERR_VERSION;
 	value_init(value, type, &engine->memory.values);
-	err = value_load(value, record->meta.ptr[1], record_bytes(record));
+	err = value_load(value, record->meta.ptr[1], record_bytes(record), collections_limits(engine));
 	if (err != OK)
 		value_fini(value);
 	return err;
@@ -259,15 +259,8 @@ void collections_recovered(struct engine *engine)
 
 bool value_is_sound(enum entry_type type, struct span bytes)
 {
-	struct memory memory = {0};
-	struct value value;
-	if (bytes.len == 0)
-		return false;
-	value_init(&value, type, &memory);
-	bool sound = value_load(&value, bytes.ptr[0], span_slice(bytes, 1, bytes.len)) == OK &&
-	    value.count > 0 && (value.encoding == VALUE_PACKED || value.encoding == VALUE_INTSET);
-	value_fini(&value);
-	return sound;
+	return bytes.len > 1 && (bytes.ptr[0] == VALUE_PACKED || bytes.ptr[0] == VALUE_INTSET) &&
+	    value_check(type, bytes.ptr[0], span_slice(bytes, 1, bytes.len));
 }
 
 /* ---- Checkpoints ---- */
@@ -328,8 +321,8 @@ struct collection *collection_load(
 	bool fine = load_records(engine, collection, in) && in->len > 0;
 	*fetch = fine && in->ptr[0] == 0;
 	if (fine && !*fetch)
-		fine = value_load(&collection->value, in->ptr[0] - 1,
-		           span_slice(*in, 1, in->len)) == OK;
+		fine = value_load(&collection->value, in->ptr[0] - 1, span_slice(*in, 1, in->len),
+		           &engine->collections->limits) == OK;
 	if (!fine) {
 		collection_free(engine, collection);
 		return NULL;

@@ -28,6 +28,7 @@ struct assembling {
 struct collections {
 	struct engine      *engine;
 	struct value_limits limits;
+	uint64_t            seed;
 	struct buf          spare[2];
 	uint32_t            spare_count;
 	struct list         due, graves;

@@ -314,7 +314,8 @@ static enum err copy_large(
 	buf_init(&bytes, &call->engine->memory.engine);
 	value_init(&copy, from->type, &call->engine->memory.values);
 	value_dump(&collection->value, &bytes);
-	enum err err = value_load(&copy, collection->value.encoding, buf_span(&bytes));
+	enum err err = value_load(
+	    &copy, collection->value.encoding, buf_span(&bytes), collections_limits(call->engine));
 	if (err == OK)
 		err = engine_store_value(call, to, &copy, expire_ms);
 	value_fini(&copy);
