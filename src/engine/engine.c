@@ -5,6 +5,7 @@
 #include "engine/checkpoint.h"
 #include "engine/fields.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
 {
@@ -30,6 +31,8 @@ static void engine_opened(void *ctx, enum err err)
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
+		if (engine->settings->requirepass[0] != 0)
+			users_require_password(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -168,6 +171,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	scrub_new(engine);
 	analysis_new(engine);
 	fields_new(engine);
+	users_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -308,6 +312,7 @@ void engine_free(struct engine *engine)
 	image_service_free(engine);
 	analysis_free(engine);
 	fields_free(engine);
+	users_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
@@ -340,5 +345,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	body_cache_set_budget(engine->metas, engine->settings->meta_memory);
 	image_service_configure(engine);
 	analysis_wake(engine);
+	if (strcmp(setting->name, "requirepass") == 0)
+		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }

@@ -46,6 +46,7 @@ struct session {
 	struct list    link;              /* all sessions, oldest first */
 	uint64_t       id;
 	uint8_t        db, resp;
+	struct user   *user;              /* engine/users.h: as whom it acts */
 	bool           authenticated, close_after_reply, closing, no_evict, no_touch, unix_socket;
 	enum session_reply_mode reply_mode;
 	bool           skip_next;         /* CLIENT REPLY SKIP: the command after this one */
@@ -220,6 +221,7 @@ struct engine {
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct analyser       *analyser;  /* engine/analysis.h */
 	struct fields         *fields;    /* engine/fields.h */
+	struct users          *users;     /* engine/users.h */
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
