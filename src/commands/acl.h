@@ -78,6 +78,19 @@ bool acl_hears(const struct acl_rules *rules, struct span channel, bool is_patte
 /* True, and the session is this user's. */
 bool acl_authenticate(struct call *call, struct span name, struct span password);
 
+/* Sessions of this user that hear what it may not hear any more; all of its sessions. */
+void acl_close_listeners(struct engine *engine, struct user *user);
+void acl_close_sessions(struct engine *engine, const struct user *user);
+
+/* "user NAME rules". */
+void acl_user_line(const struct user *user, struct buf *out);
+
+/* ---- acl_file.c ---- */
+
+enum { ACL_WHY_MAX = 800 };
+/* ERR_INVALID, ...: `why` (ACL_WHY_MAX bytes) says what is wrong, and nothing was changed. */
+MUST_CHECK enum err acl_load_file(struct engine *engine, char *why, uint64_t *lsn);
+
 /* ---- acl_log.c ---- */
 
 enum acl_reason { ACL_REASON_COMMAND, ACL_REASON_KEY, ACL_REASON_CHANNEL, ACL_REASON_AUTH };

@@ -405,7 +405,7 @@ static const char *set_password(struct acl_rules *rules, struct span word)
 	if (sign == '>' || sign == '<') {
 		password_hex(rest, hex);
 	} else if (!is_hash(rest)) {
-		return "The provided password hash must be exactly 64 characters and contain only lowercase "
+		return "The password hash must be exactly 64 characters and contain only lowercase "
 		       "hexadecimal characters";
 	} else {
 		memcpy(hex, rest.ptr, PASSWORD_HEX);

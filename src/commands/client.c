@@ -38,7 +38,7 @@ static void append_flags(const struct session *session, struct buf *out)
 		buf_append_u8(out, 'N');
 }
 
-static void client_line(const struct session *session, struct buf *out)
+void client_line(const struct session *session, struct buf *out)
 {
 	const struct engine *engine = session->engine;
 	uint64_t now_us = io_now_us(engine->io);

@@ -31,8 +31,7 @@ static void engine_opened(void *ctx, enum err err)
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
-		if (engine->settings->requirepass[0] != 0)
-			users_require_password(engine);
+		users_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);

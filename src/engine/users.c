@@ -212,6 +212,18 @@ void users_require_password(struct engine *engine)
 	buf_fini(&text);
 }
 
+void users_opened(struct engine *engine)
+{
+	const struct user *first = engine->users->first;
+	if (engine->settings->requirepass[0] != 0)
+		users_require_password(engine);
+	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
+		struct session *session = LIST_OF(at, struct session, link);
+		if (session->user == first && !first->is_open)
+			session->authenticated = false;
+	}
+}
+
 /* ---- Recovery ---- */
 
 static bool parse_key(struct span key, struct span *name)

@@ -44,6 +44,8 @@ MUST_CHECK enum err users_set(struct engine *engine, struct span name, struct sp
 MUST_CHECK enum err users_delete(struct engine *engine, struct user *user, uint64_t *lsn);
 /* requirepass was set, or the server starts. */
 void users_require_password(struct engine *engine);
+/* The log was read: who came before that, and is let in no more, has to say who it is. */
+void users_opened(struct engine *engine);
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 enum { PASSWORD_HEX = 64 };
 void password_hex(struct span password, char out[PASSWORD_HEX + 1]);
