@@ -24,6 +24,9 @@ enum {
 	CMD_PUBSUB = 1 << 18,
 	CMD_MAY_WRITE = 1 << 21,          /* waits for a pause of writes, too */
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
+	CMD_READS = 1 << 23,              /* a write that tells what was there */
+	CMD_INTO_FIRST = 1 << 24,         /* it writes its first key and reads the others */
+	CMD_INTO_LAST = 1 << 25,          /* its last key; the first is read, and CMD_READS: written, too */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
 };
@@ -32,7 +35,8 @@ enum {
 	ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_STRING = 1 << 3,
 	ACL_ADMIN = 1 << 4, ACL_FAST = 1 << 5, ACL_SLOW = 1 << 6, ACL_DANGEROUS = 1 << 7,
 	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9, ACL_TRANSACTION = 1 << 10,
-	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12,
+	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12, ACL_HASH = 1 << 13, ACL_LIST = 1 << 14,
+	ACL_SET = 1 << 15, ACL_SORTEDSET = 1 << 16, ACL_BLOCKING = 1 << 17, ACL_SCRIPTING = 1 << 18,
 };
 
 struct command {
@@ -79,6 +83,12 @@ bool command_takes_pool_body(const struct engine *engine, struct span name, uint
 /* Calls `each` with the index of every key argument. False: the command has none. */
 bool command_keys(
     const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
+
+/* The same, with what is done to it: KEY_READ, KEY_WRITE of acl.h. */
+bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx);
+/* "client|kill". */
+void command_full_name(const struct command *command, char *out, size_t bytes);
 
 /* The text of INFO for these sections (none: the default ones). */
 void info_write(

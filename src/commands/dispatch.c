@@ -2,6 +2,7 @@
  * and the run itself. */
 #include "commands/commands.h"
 
+#include "commands/acl.h"
 #include "commands/handlers.h"
 #include "engine/block.h"
 #include "engine/evict.h"
@@ -164,6 +165,8 @@ bool command_is_allowed(struct call *call)
 		reply_arity(call);
 		return false;
 	}
+	if (UNLIKELY(command->flags & CMD_NO_AUTH) == 0 && !acl_allows(call))
+		return false;
 	if (engine->loading && !(command->flags & CMD_LOADING)) {
 		call_error(call, "LOADING Tintype is loading the dataset in memory");
 		return false;
@@ -362,6 +365,56 @@ bool command_keys(
 	for (int64_t at = command->first_key; at <= last && at < argc; at += command->key_step)
 		each(ctx, (uint32_t)at);
 	return true;
+}
+
+struct access_walk {
+	const struct command *command;
+	const struct span *argv;
+	uint32_t argc, first, last;
+	void   (*each)(void *ctx, uint32_t at, unsigned access);
+	void    *ctx;
+};
+
+static void find_ends(void *ctx, uint32_t at)
+{
+	struct access_walk *walk = ctx;
+	if (walk->first == 0)
+		walk->first = at;
+	walk->last = at;
+}
+
+/* SET tells what was there only if it is asked. */
+static bool set_reads(const struct access_walk *walk)
+{
+	for (uint32_t i = 3; i < walk->argc; i++)
+		if (span_is(walk->argv[i], "GET"))
+			return true;
+	return false;
+}
+
+static void tell_access(void *ctx, uint32_t at)
+{
+	const struct access_walk *walk = ctx;
+	unsigned flags = walk->command->flags;
+	bool reads = (flags & CMD_READS) != 0 || (walk->command->run == cmd_set && set_reads(walk));
+	unsigned access = (flags & CMD_WRITE) ? KEY_WRITE : KEY_READ;
+	if (flags & CMD_INTO_FIRST)
+		access = at == walk->first ? KEY_WRITE : KEY_READ;
+	else if (flags & CMD_INTO_LAST)
+		access = at == walk->last ? KEY_WRITE : reads ? KEY_READ | KEY_WRITE : KEY_READ;
+	else if (reads)
+		access |= KEY_READ;
+	walk->each(walk->ctx, at, access);
+}
+
+bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx)
+{
+	struct access_walk walk = {
+	    .command = command, .argv = argv, .argc = argc, .each = each, .ctx = ctx};
+	if (!command_keys(command, argc, find_ends, &walk))
+		return false;
+	return command_keys(command, argc, tell_access, &walk);
 }
 
 /* A container without a subcommand never gets here: its arity is 2, and the subcommand is

@@ -21,6 +21,9 @@
 #define PS ACL_PUBSUB
 #define P CMD_PUBSUB
 #define LI CMD_LISTENS
+#define RD CMD_READS
+#define IF CMD_INTO_FIRST
+#define IL CMD_INTO_LAST
 
 #define KEY_R (ACL_KEYSPACE | ACL_READ)
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
@@ -67,6 +70,20 @@ const struct command commands_table[] = {
 	{"help", "command", cmd_help, 2, L, CONN, 0, 0, 0, "server", "5.0.0", "", "Returns helpful text about the different subcommands."},
 
 	{"info", NULL, cmd_info, -1, L, ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[section ...]", "Returns information and statistics about the server."},
+	{"acl", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "A container for commands about users and what they may do."},
+	{"cat", "acl", cmd_acl_cat, -2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "[category]", "Lists the categories of commands, or the commands of one."},
+	{"deluser", "acl", cmd_acl_deluser, -3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username [username ...]", "Deletes users and closes their connections."},
+	{"dryrun", "acl", cmd_acl_dryrun, -4, A | L | NS, ADM, 0, 0, 0, "server", "7.0.0", "username command [arg ...]", "Tells whether a user may run a command, without running it."},
+	{"genpass", "acl", cmd_acl_genpass, -2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "[bits]", "Makes a random password."},
+	{"getuser", "acl", cmd_acl_getuser, 3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username", "Returns the rules of a user."},
+	{"list", "acl", cmd_acl_list, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Lists the users and their rules, as in an ACL file."},
+	{"load", "acl", cmd_acl_load, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Reads the users from the ACL file."},
+	{"log", "acl", cmd_acl_log, -2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "[count | RESET]", "Lists what was refused lately."},
+	{"save", "acl", cmd_acl_save, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Writes the users to the ACL file."},
+	{"setuser", "acl", cmd_acl_setuser, -3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username [rule [rule ...]]", "Makes a user, or changes its rules."},
+	{"users", "acl", cmd_acl_users, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Lists the names of the users."},
+	{"whoami", "acl", cmd_acl_whoami, 2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "Returns the name of the connection's user."},
+	{"help", "acl", cmd_help, 2, L, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "Returns helpful text about the different subcommands."},
 	{"config", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "2.0.0", "", "A container for server configuration commands."},
 	{"get", "config", cmd_config_get, -3, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter [parameter ...]", "Returns the effective values of configuration parameters."},
 	{"set", "config", cmd_config_set, -4, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter value [parameter value ...]", "Sets configuration parameters in-flight."},
@@ -120,9 +137,9 @@ const struct command commands_table[] = {
 	{"expiretime", NULL, cmd_expiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix timestamp."},
 	{"pexpiretime", NULL, cmd_pexpiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix milliseconds timestamp."},
 	{"persist", NULL, cmd_persist, 2, W | F, KEY_W, 1, 1, 1, "generic", "2.2.0", "key", "Removes the expiration time of a key."},
-	{"rename", NULL, cmd_rename, 3, W | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
-	{"renamenx", NULL, cmd_renamenx, 3, W | F | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
-	{"copy", NULL, cmd_copy, -3, W | M | GM, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
+	{"rename", NULL, cmd_rename, 3, RD | IL | W | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
+	{"renamenx", NULL, cmd_renamenx, 3, RD | IL | W | F | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
+	{"copy", NULL, cmd_copy, -3, IL | W | M | GM, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
 	{"scan", NULL, cmd_scan, -2, R, KEY_R, 0, 0, 0, "generic", "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database."},
 	{"keys", NULL, cmd_keys, 2, R, KEY_R | ACL_DANGEROUS, 0, 0, 0, "generic", "1.0.0", "pattern", "Returns all key names that match a pattern."},
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
@@ -137,17 +154,17 @@ const struct command commands_table[] = {
 
 	{"get", NULL, cmd_get, 2, R | F, STR_R, 1, 1, 1, "string", "1.0.0", "key", "Returns the string value of a key."},
 	{"set", NULL, cmd_set, -3, W | M, STR_W, 1, 1, 1, "string", "1.0.0", "key value [NX|XX] [GET] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]", "Sets the string value of a key."},
-	{"getex", NULL, cmd_getex, -2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]", "Returns the string value of a key after setting its expiration time."},
-	{"getdel", NULL, cmd_getdel, 2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key", "Returns the string value of a key after deleting the key."},
-	{"getset", NULL, cmd_getset, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value."},
+	{"getex", NULL, cmd_getex, -2, RD | W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]", "Returns the string value of a key after setting its expiration time."},
+	{"getdel", NULL, cmd_getdel, 2, RD | W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key", "Returns the string value of a key after deleting the key."},
+	{"getset", NULL, cmd_getset, 3, RD | W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value."},
 	{"mget", NULL, cmd_mget, -2, R | F, STR_R, 1, -1, 1, "string", "1.0.0", "key [key ...]", "Returns the string values of one or more keys."},
 	{"mset", NULL, cmd_mset, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Creates or modifies the string values of one or more keys, all or none."},
 	{"msetnx", NULL, cmd_msetnx, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Sets one or more keys only when all keys don't exist."},
-	{"incr", NULL, cmd_incr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
-	{"decr", NULL, cmd_decr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
-	{"incrby", NULL, cmd_incrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
-	{"decrby", NULL, cmd_decrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
-	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
+	{"incr", NULL, cmd_incr, 2, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
+	{"decr", NULL, cmd_decr, 2, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
+	{"incrby", NULL, cmd_incrby, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
+	{"decrby", NULL, cmd_decrby, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
+	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
 	{"append", NULL, cmd_append, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.0.0", "key value", "Appends a string to the value of a key."},
 	{"strlen", NULL, cmd_strlen, 2, R | F, STR_R, 1, 1, 1, "string", "2.2.0", "key", "Returns the length of a string value."},
 	{"getrange", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "2.4.0", "key start end", "Returns a substring of the string stored at a key."},
@@ -157,12 +174,12 @@ const struct command commands_table[] = {
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
 
-	{"setbit", NULL, cmd_setbit, 4, W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
+	{"setbit", NULL, cmd_setbit, 4, RD | W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
 	{"getbit", NULL, cmd_getbit, 3, R | F, BIT_R, 1, 1, 1, "bitmap", "2.2.0", "key offset", "Returns a bit value by offset."},
 	{"bitcount", NULL, cmd_bitcount, -2, R, BIT_R, 1, 1, 1, "bitmap", "2.6.0", "key [start end [BYTE|BIT]]", "Counts the number of set bits (population counting) in a string."},
 	{"bitpos", NULL, cmd_bitpos, -3, R, BIT_R, 1, 1, 1, "bitmap", "2.8.7", "key bit [start [end [BYTE|BIT]]]", "Finds the first set (1) or clear (0) bit in a string."},
-	{"bitop", NULL, cmd_bitop, -4, W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
-	{"bitfield", NULL, cmd_bitfield, -2, W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
+	{"bitop", NULL, cmd_bitop, -4, IF | W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
+	{"bitfield", NULL, cmd_bitfield, -2, RD | W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
 	{"bitfield_ro", NULL, cmd_bitfield_ro, -2, R | F, BIT_R, 1, 1, 1, "bitmap", "6.0.0", "key [GET encoding offset ...]", "Performs arbitrary read-only bitfield integer operations on strings."},
 
 	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
@@ -209,7 +226,7 @@ const struct command commands_table[] = {
 	{"list", "img.index", cmd_index_list, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the declared attributes of the selected database."},
 	{"help", "img.index", cmd_help, 2, L, CONN, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
-	{"img.restore", NULL, cmd_img_restore, -4, W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
+	{"img.restore", NULL, cmd_img_restore, -4, RD | W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},

@@ -18,6 +18,7 @@
 #include "engine/fields.h"
 #include "engine/past_load.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 enum {
 	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,
@@ -25,7 +26,10 @@ enum {
 	CHUNK_LARGE = 32,                 /* value: a large collection */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
-enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128, CHUNK_VALUE_MAX = 1 << 30 };
+enum {
+	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, SETTING_BYTES_MAX = USER_TEXT_MAX,
+	CHUNK_VALUE_MAX = 1 << 30,
+};
 
 /* ---- Out ---- */
 
@@ -295,6 +299,7 @@ void engine_load_reset(void *ctx)
 	past_load_reset(engine);
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -304,6 +309,7 @@ void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
 	fields_dump(engine, out);
+	users_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
@@ -329,14 +335,15 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		return ERR_CORRUPT;
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
 		if (!take_bytes(&bytes, SETTING_NAME_MAX, &name) || !take_place(&bytes, &place) ||
-		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!fields_load(engine, name, text, place))
+		if (!users_load(engine, name, text, place) && !fields_load(engine, name, text, place))
 			tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);

@@ -7,6 +7,7 @@
 #include "engine/collection_log.h"
 #include "engine/fields.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
 {
@@ -33,6 +34,7 @@ static void engine_opened(void *ctx, enum err err)
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
+		users_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -172,6 +174,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	analysis_new(engine);
 	fields_new(engine);
 	collections_new(engine);
+	users_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -315,6 +318,7 @@ void engine_free(struct engine *engine)
 	blocked_free(engine);
 	collections_free(engine);
 	fields_free(engine);
+	users_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
@@ -348,5 +352,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	image_service_configure(engine);
 	collections_configure(engine);
 	analysis_wake(engine);
+	if (strcmp(setting->name, "requirepass") == 0)
+		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }
