@@ -78,40 +78,61 @@ static size_t children(const struct command *parent)
 	return count;
 }
 
-/* Redis's key specification: where the keys begin and how to find the others. */
-static void reply_key_specs(struct call *call, const struct command *command)
+static void reply_named_int(struct call *call, const char *name, int64_t value)
 {
-	if (command->first_key == 0) {
-		reply_array(call->reply, 0);
-		return;
-	}
-	int last =
-	    command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
-	reply_array(call->reply, 1);
+	reply_text(call->reply, name);
+	reply_int(call->reply, value);
+}
+
+/* Redis's key specification: where the keys begin, at argv[index], and how to find the others. */
+static void reply_key_spec(struct call *call, const char *flag, int64_t index, const char *find)
+{
 	reply_map(call->reply, 3);
 	reply_text(call->reply, "flags");
 	reply_set(call->reply, 1);
-	reply_status(call->reply, (command->flags & CMD_WRITE) ? "RW" : "RO");
+	reply_status(call->reply, flag);
 	reply_text(call->reply, "begin_search");
 	reply_map(call->reply, 2);
 	reply_text(call->reply, "type");
 	reply_text(call->reply, "index");
 	reply_text(call->reply, "spec");
 	reply_map(call->reply, 1);
-	reply_text(call->reply, "index");
-	reply_int(call->reply, command->first_key);
+	reply_named_int(call, "index", index);
 	reply_text(call->reply, "find_keys");
 	reply_map(call->reply, 2);
 	reply_text(call->reply, "type");
-	reply_text(call->reply, "range");
+	reply_text(call->reply, find);
 	reply_text(call->reply, "spec");
+}
+
+static void reply_key_range(struct call *call, const struct command *command, const char *flag)
+{
+	int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+	reply_key_spec(call, flag, command->first_key, "range");
 	reply_map(call->reply, 3);
-	reply_text(call->reply, "lastkey");
-	reply_int(call->reply, last);
-	reply_text(call->reply, "keystep");
-	reply_int(call->reply, command->key_step);
-	reply_text(call->reply, "limit");
-	reply_int(call->reply, 0);
+	reply_named_int(call, "lastkey", last);
+	reply_named_int(call, "keystep", command->key_step);
+	reply_named_int(call, "limit", 0);
+}
+
+static void reply_key_number(struct call *call, const struct command *command, const char *flag)
+{
+	reply_key_spec(call, flag, (command->flags & CMD_KEYS_AT_1) != 0 ? 1 : 2, "keynum");
+	reply_map(call->reply, 3);
+	reply_named_int(call, "keynumidx", 0);
+	reply_named_int(call, "firstkey", 1);
+	reply_named_int(call, "keystep", 1);
+}
+
+static void reply_key_specs(struct call *call, const struct command *command)
+{
+	bool writes = (command->flags & CMD_WRITE) != 0, range = command->first_key != 0;
+	bool counted = (command->flags & (CMD_KEYS_AT_1 | CMD_KEYS_AT_2)) != 0;
+	reply_array(call->reply, (size_t)range + counted);
+	if (range)
+		reply_key_range(call, command, writes ? "RW" : "RO");
+	if (counted)          /* behind a destination they are only read */
+		reply_key_number(call, command, writes && !range ? "RW" : "RO");
 }
 
 /* The ten elements of COMMAND INFO, without those of the subcommands. */
@@ -326,7 +347,7 @@ static const struct command *keys_command(struct call *call)
 		call_error(call, "ERR Invalid command specified");
 		return NULL;
 	}
-	if (command->first_key == 0) {
+	if (!command_has_keys(command)) {
 		call_error(call, "ERR The command has no key arguments");
 		return NULL;
 	}
@@ -344,9 +365,12 @@ static void reply_keys(struct call *call, void (*reply)(void *ctx, uint32_t at))
 	const struct command *command = keys_command(call);
 	if (command == NULL)
 		return;
-	command_keys(command, call->argc - 2, count_key, &count);
+	if (!command_keys(command, call->argv + 2, call->argc - 2, count_key, &count)) {
+		call_error(call, "ERR Invalid arguments specified for command");
+		return;
+	}
 	reply_array(call->reply, count);
-	command_keys(command, call->argc - 2, reply, call);
+	(void)command_keys(command, call->argv + 2, call->argc - 2, reply, call);
 }
 
 void cmd_command_getkeys(struct call *call)

@@ -24,11 +24,15 @@ enum {
 	CMD_PUBSUB = 1 << 18,
 	CMD_MAY_WRITE = 1 << 21,          /* waits for a pause of writes, too */
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
-	CMD_READS = 1 << 23,              /* a write that tells what was there */
-	CMD_INTO_FIRST = 1 << 24,         /* it writes its first key and reads the others */
-	CMD_INTO_LAST = 1 << 25,          /* its last key; the first is read, and CMD_READS: written, too */
+	CMD_READS = 1 << 26,              /* a write that tells what was there */
+	CMD_INTO_FIRST = 1 << 27,         /* it writes its first key and reads the others */
+	CMD_INTO_LAST = 1 << 28,          /* its last key; the first is read, and CMD_READS: written, too */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
+	/* Keys besides those between first_key and last_key: a number of them stands at argv[1] or argv[2],
+	 * and they follow it; or they are what STORE and GET and BY of a SORT name, of which only STORE counts. */
+	CMD_KEYS_AT_1 = 1 << 23, CMD_KEYS_AT_2 = 1 << 24, CMD_KEYS_SORT = 1 << 25,
+	CMD_KEYS_MORE = CMD_KEYS_AT_1 | CMD_KEYS_AT_2 | CMD_KEYS_SORT,
 };
 
 enum {
@@ -80,9 +84,14 @@ void exec_run(struct session *session, void (*execute)(struct session *, const s
 /* Is argument `at` of this command the data of an image (received into the shared pool)? */
 bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);
 
-/* Calls `each` with the index of every key argument. False: the command has none. */
-bool command_keys(
-    const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
+static inline bool command_has_keys(const struct command *command)
+{
+	return command->first_key != 0 || (command->flags & CMD_KEYS_MORE) != 0;
+}
+/* Calls `each` with the index of every key argument. False: the command has none, or says how many in a way
+ * that makes no sense. */
+bool command_keys(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at), void *ctx);
 
 /* The same, with what is done to it: KEY_READ, KEY_WRITE of acl.h. */
 bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,

@@ -78,8 +78,24 @@ void cmd_getdel(struct call *call);
 void cmd_getex(struct call *call);
 void cmd_getrange(struct call *call);
 void cmd_getset(struct call *call);
+void cmd_hdel(struct call *call);
 void cmd_hello(struct call *call);
 void cmd_help(struct call *call);
+void cmd_hexists(struct call *call);
+void cmd_hget(struct call *call);
+void cmd_hgetall(struct call *call);
+void cmd_hincrby(struct call *call);
+void cmd_hincrbyfloat(struct call *call);
+void cmd_hkeys(struct call *call);
+void cmd_hlen(struct call *call);
+void cmd_hmget(struct call *call);
+void cmd_hmset(struct call *call);
+void cmd_hrandfield(struct call *call);
+void cmd_hscan(struct call *call);
+void cmd_hset(struct call *call);
+void cmd_hsetnx(struct call *call);
+void cmd_hstrlen(struct call *call);
+void cmd_hvals(struct call *call);
 void cmd_img_aggregate(struct call *call);
 void cmd_img_edit(struct call *call);
 void cmd_img_get(struct call *call);
@@ -173,6 +189,8 @@ void cmd_watch(struct call *call);
 void client_line(const struct session *session, struct buf *out);
 /* Checks and sets the connection's name. False: an error was replied. */
 bool session_set_name(struct call *call, struct span name);
+/* A cursor of SCAN and its kin. */
+bool parse_cursor(struct span text, uint64_t *out);
 /* -ERR syntax error, and the other texts that Redis repeats. */
 void reply_syntax_error(struct call *call);
 /* Of a container: the subcommand is there, and its arguments are not right. */

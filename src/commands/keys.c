@@ -242,15 +242,19 @@ static bool parse_scan(struct call *call, struct found *found, int64_t *count)
 	return true;
 }
 
-static bool parse_cursor(struct span text, uint64_t *out)
+/* As strtoul reads it, with an optional sign; nothing at all is 0, too. */
+bool parse_cursor(struct span text, uint64_t *out)
 {
+	bool negative = text.len > 0 && text.ptr[0] == '-';
+	size_t i = text.len > 1 && (negative || text.ptr[0] == '+') ? 1 : 0;
 	*out = 0;
-	for (size_t i = 0; i < text.len; i++) {
+	for (; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9' || !mul_u64(*out, 10, out) ||
 		    !add_u64(*out, (uint64_t)(text.ptr[i] - '0'), out))
 			return false;
 	}
-	return text.len > 0;
+	*out = negative ? 0 - *out : *out;
+	return true;
 }
 
 void cmd_scan(struct call *call)

@@ -180,7 +180,7 @@ static enum err bounds_values(struct bounds *bounds)
 		if ((command->flags & CMD_GROWS) == 0)
 			continue;
 		struct bounds_walk walk = {bounds, &request, command->flags};
-		(void)command_keys(command, request.argc, bounds_key, &walk);
+		(void)command_keys(command, request.argv, request.argc, bounds_key, &walk);
 		reach = max_u64(reach, reach_of(command, &request));
 	}
 	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;

@@ -16,6 +16,9 @@
 #define Q CMD_NOT_QUEUED
 #define NM CMD_NO_MULTI
 #define G CMD_GROWS
+#define K1 (CMD_KEYS_AT_1 | CMD_MOVABLEKEYS)
+#define K2 (CMD_KEYS_AT_2 | CMD_MOVABLEKEYS)
+#define KS (CMD_KEYS_SORT | CMD_MOVABLEKEYS)
 #define GM (CMD_GROWS | CMD_NEEDS_META)
 #define TX ACL_TRANSACTION
 #define PS ACL_PUBSUB
@@ -33,6 +36,14 @@
 #define BIT_W (ACL_BITMAP | ACL_WRITE)
 #define IMG_R (ACL_IMAGE | ACL_READ)
 #define IMG_W (ACL_IMAGE | ACL_WRITE)
+#define HASH_R (ACL_HASH | ACL_READ)
+#define HASH_W (ACL_HASH | ACL_WRITE)
+#define LIST_R (ACL_LIST | ACL_READ)
+#define LIST_W (ACL_LIST | ACL_WRITE)
+#define SET_R (ACL_SET | ACL_READ)
+#define SET_W (ACL_SET | ACL_WRITE)
+#define ZSET_R (ACL_SORTEDSET | ACL_READ)
+#define ZSET_W (ACL_SORTEDSET | ACL_WRITE)
 #define CONN ACL_CONNECTION
 #define ADM (ACL_ADMIN | ACL_DANGEROUS)
 
@@ -203,6 +214,23 @@ const struct command commands_table[] = {
 	{"discard", NULL, cmd_discard, 1, F | L | NS | Q, TX, 0, 0, 0, "transactions", "2.0.0", "", "Discards a transaction."},
 	{"watch", NULL, cmd_watch, -2, F | L | NS | Q, TX, 1, -1, 1, "transactions", "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction."},
 	{"unwatch", NULL, cmd_unwatch, 1, F | L | NS, TX, 0, 0, 0, "transactions", "2.2.0", "", "Forgets about watched keys of a transaction."},
+
+	{"hset", NULL, cmd_hset, -4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value [field value ...]", "Sets fields of a hash; returns how many are new."},
+	{"hsetnx", NULL, cmd_hsetnx, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value", "Sets a field of a hash unless it is there."},
+	{"hmset", NULL, cmd_hmset, -4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value [field value ...]", "Sets fields of a hash."},
+	{"hget", NULL, cmd_hget, 3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field", "Returns a field of a hash."},
+	{"hmget", NULL, cmd_hmget, -3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field [field ...]", "Returns fields of a hash."},
+	{"hgetall", NULL, cmd_hgetall, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns all fields of a hash with their values."},
+	{"hkeys", NULL, cmd_hkeys, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the names of all fields of a hash."},
+	{"hvals", NULL, cmd_hvals, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the values of all fields of a hash."},
+	{"hlen", NULL, cmd_hlen, 2, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the number of fields of a hash."},
+	{"hexists", NULL, cmd_hexists, 3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field", "Tells whether a hash has a field."},
+	{"hdel", NULL, cmd_hdel, -3, W | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field [field ...]", "Deletes fields of a hash, and the hash with the last."},
+	{"hstrlen", NULL, cmd_hstrlen, 3, R | F, HASH_R, 1, 1, 1, "hash", "3.2.0", "key field", "Returns the length of a field's value."},
+	{"hincrby", NULL, cmd_hincrby, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field increment", "Adds an integer to a field of a hash."},
+	{"hincrbyfloat", NULL, cmd_hincrbyfloat, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.6.0", "key field increment", "Adds a number to a field of a hash."},
+	{"hrandfield", NULL, cmd_hrandfield, -2, R, HASH_R, 1, 1, 1, "hash", "6.2.0", "key [count [WITHVALUES]]", "Returns fields of a hash by chance."},
+	{"hscan", NULL, cmd_hscan, -3, R, HASH_R, 1, 1, 1, "hash", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the fields of a hash."},
 
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
