@@ -45,9 +45,6 @@ struct owner {
 	uint64_t      contents;           /* used so far */
 	bool trust; /* the disk keeps its word: nothing promised may be lost */
 	bool plant_expire; /* says that no EXPIRE is needed, to see that it is found out */
-	/* A write or sync failed once. Where its segment ended is told by later ones; when those were
-	 * cleaned away, its torn end may be called corrupt: a false alarm, about no record. */
-	bool          had_errors;
 	bool          opened, closed;
 	enum err      open_err, state;
 	uint64_t      corrupt, relocated;

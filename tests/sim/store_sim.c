@@ -59,7 +59,7 @@ static void life_corrupt(void *ctx, struct place place, const struct record *rec
 	owner->corrupt++;
 	if (record != NULL && !owner->opened)
 		owner_unreadable(owner, record);
-	else if (owner->trust && !owner->had_errors)
+	else if (owner->trust)
 		owner_fail(owner, "an honest disk is said to be corrupt");
 }
 
@@ -311,7 +311,6 @@ static void life_faults(struct life *life, uint64_t kind)
 {
 	struct sim_faults faults = {0};
 	life->owner.trust = true;
-	life->owner.had_errors = life->owner.had_errors || kind <= 1;
 	switch (kind) {
 	case 0:
 		faults.chance_ppm[SIM_WRITE_EIO] = 3000;
