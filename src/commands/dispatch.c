@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/evict.h"
+#include "engine/kept_index.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
@@ -224,7 +225,9 @@ static bool index_is_made(struct call *call)
 {
 	const struct engine *engine = call->engine;
 	uint8_t db = call->session->db;
-	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+	bool settled = kept_index_is_settled(engine, db);
+	if (settled &&
+	    (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db]))
 		return true;
 	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
 	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);

@@ -9,6 +9,7 @@
 #include "engine/fields.h"
 #include "engine/image.h"
 #include "engine/internal.h"
+#include "engine/kept_index.h"
 
 typedef unsigned long long ull;
 
@@ -408,6 +409,7 @@ static void info_search(struct engine *engine, struct buf *out)
 	    (ull)sum.sweeps, (ull)engine->counters.searches, (ull)engine->counters.search_slices,
 	    (ull)engine->counters.search_us_max);
 	fields_info(engine, out);
+	kept_index_info(engine, out);
 }
 
 static void info_tiers(struct engine *engine, struct buf *out)

@@ -6,6 +6,7 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 #include "engine/tier.h"
 #include "engine/users.h"
 
@@ -166,6 +167,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
+	kept_index_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -326,11 +328,11 @@ void engine_free(struct engine *engine)
 	dedupe_free(engine);
 	scrub_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
-		if (engine->indexes[i] != NULL)
-			index_free(engine->indexes[i]);
-		similar_free(engine->similars[i]);
+		if (engine->kept != NULL)
+			engine_index_drop(engine, (uint8_t)i);
 		directory_fini(&engine->directories[i]);
 	}
+	kept_index_free(engine);
 	slowlog_clear(engine);
 	if (engine->hot != NULL)
 		body_cache_free(engine->hot);

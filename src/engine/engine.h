@@ -228,6 +228,7 @@ struct engine {
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
+	struct kept_index     *kept;      /* the index in checkpoints: engine/kept_index.h */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];

@@ -14,6 +14,7 @@
  */
 #include "tests/sim/shadow.h"
 
+#include "engine/internal.h"
 #include "engine/past_state.h"
 #include "io/sim.h"
 #include "server/server.h"
@@ -190,6 +191,54 @@ static bool life_check(struct life *life)
 	return true;
 }
 
+/* Whatever the checkpoint kept of it: each image has one document, and no document has none. */
+struct index_check {
+	struct engine *engine;
+	uint64_t       images, wrong;
+	uint8_t        db;
+};
+
+static void index_check_entry(void *ctx, struct entry *entry)
+{
+	struct index_check *check = ctx;
+	if (entry->type != ENTRY_IMAGE)
+		return;
+	uint32_t docid = entry_image(entry)->docid;
+	check->images++;
+	check->wrong += docid == DOCID_NONE ||
+	    index_owner(check->engine->indexes[check->db], docid) != entry;
+}
+
+static bool life_check_index(struct life *life)
+{
+	struct engine *engine = life->server->engine;
+	/* What cannot be read has no document; on a disk that lies that may be anything. */
+	for (int passes = 0; engine->reindex != NULL || engine->partly; passes++) {
+		if (life->kind == SHADOW_LIES && passes > 2000)
+			return true;
+		ASSERT(passes < PASSES_MAX);
+		server_pass(life->server);
+	}
+	for (unsigned db = 0; db < DATABASE_COUNT && life->kind != SHADOW_LIES; db++) {
+		struct index_check check = {.engine = engine, .db = (uint8_t)db};
+		struct index_stats stats = {0};
+		uint64_t cursor = 0;
+		do
+			cursor = directory_scan(
+			    &engine->directories[db], cursor, index_check_entry, &check);
+		while (cursor != 0);
+		if (engine->indexes[db] != NULL)
+			index_get_stats(engine->indexes[db], &stats);
+		if (check.wrong == 0 && stats.docs == check.images)
+			continue;
+		fprintf(stderr, "seed %llu, cut %u: %llu of %llu images without a document, %llu documents\n",
+		    (unsigned long long)life->seed, life->cuts, (unsigned long long)check.wrong,
+		    (unsigned long long)check.images, (unsigned long long)stats.docs);
+		return false;
+	}
+	return true;
+}
+
 static void life_work(struct life *life, uint64_t steps)
 {
 	for (int i = 0; i < CLIENTS; i++)
@@ -252,6 +301,8 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		}
 		if (!life_check(&life))
 			return WRONG;
+		if (!life_check_index(&life))
+			return 1;
 	}
 	return 0;
 }
