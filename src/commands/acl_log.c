@@ -64,7 +64,8 @@ static struct acl_entry *find_same(struct acl_log *log, const struct acl_entry *
 		struct acl_entry *old = LIST_OF(at, struct acl_entry, link);
 		if (old->reason == new->reason && old->in_multi == new->in_multi &&
 		    new->created_ms - old->updated_ms < SAME_MS &&
-		    span_equal(span_of(old->object, old->object_len), span_of(new->object, new->object_len)) &&
+		    span_equal(
+		        span_of(old->object, old->object_len), span_of(new->object, new->object_len)) &&
 		    span_equal(span_of(old->user, old->user_len), span_of(new->user, new->user_len)))
 			return old;
 	}
@@ -80,7 +81,8 @@ void acl_log_note(struct call *call, enum acl_reason reason, struct span object,
 	entry->created_ms = entry->updated_ms = (int64_t)engine_now_ms(engine);
 	entry->count = 1;
 	entry->reason = (uint8_t)reason;
-	entry->in_multi = engine->in_exec || (session->transaction != NULL && session->transaction->is_open);
+	const struct transaction *transaction = session->transaction;
+	entry->in_multi = engine->in_exec || (transaction != NULL && transaction->is_open);
 	entry->object_len = keep(entry->object, OBJECT_MAX, object);
 	entry->user_len = keep(entry->user, USER_NAME_MAX, user);
 	struct buf line;

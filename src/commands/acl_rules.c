@@ -53,8 +53,10 @@ static struct span keep(struct memory *memory, struct span text)
 
 static void patterns_clear(struct memory *memory, struct acl_patterns *patterns)
 {
-	for (uint32_t i = 0; i < patterns->count; i++)
-		memory_free(memory, (void *)(uintptr_t)patterns->at[i].text.ptr, patterns->at[i].text.len + 1);
+	for (uint32_t i = 0; i < patterns->count; i++) {
+		struct span text = patterns->at[i].text;
+		memory_free(memory, (void *)(uintptr_t)text.ptr, text.len + 1);
+	}
 	memory_free(memory, patterns->at, patterns->cap * sizeof(*patterns->at));
 	*patterns = (struct acl_patterns){0};
 }
@@ -370,7 +372,7 @@ static bool is_hash(struct span text)
 	if (text.len != PASSWORD_HEX)
 		return false;
 	for (size_t i = 0; i < text.len; i++)
-		if (!(text.ptr[i] >= '0' && text.ptr[i] <= '9') && !(text.ptr[i] >= 'a' && text.ptr[i] <= 'f'))
+		if (memchr("0123456789abcdef", text.ptr[i], 16) == NULL)
 			return false;
 	return true;
 }

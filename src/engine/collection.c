@@ -290,7 +290,8 @@ void call_end_group(struct call *call)
 	end_group(call->engine);
 }
 
-enum err engine_store_value(struct call *call, const struct target *at, struct value *value, int64_t expire_ms)
+enum err engine_store_value(
+    struct call *call, const struct target *at, struct value *value, int64_t expire_ms)
 {
 	struct engine *engine = call->engine;
 	struct target target = *at;
@@ -298,9 +299,14 @@ enum err engine_store_value(struct call *call, const struct target *at, struct v
 	uint64_t lsn = 0;
 	uint8_t type = value->type;
 	bool ends = call_needs_end(engine, &target);
-	if (value->count == 0)
-		return target.entry == NULL
-		    ? OK : engine_delete(engine, target.db, target.entry, target.hash, &lsn);
+	if (value->count == 0 && target.entry == NULL)
+		return OK;
+	if (value->count == 0) {
+		enum err err = engine_delete(engine, target.db, target.entry, target.hash, &lsn);
+		if (err == OK)
+			call_gate(call, type, lsn);
+		return err;
+	}
 	enum err err = ends ? call_end_image(call, &target) : OK;
 	if (err == OK)
 		err = log_whole(engine, &target, value, &record);
@@ -320,7 +326,8 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 	target.entry = directory_find(call_directory(call), key, target.hash);
 	uint8_t type = value->type;
 	bool grows = value->count > 0;
-	enum err err = begin_group(engine, 2, 1, 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL);
+	uint64_t bytes = 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL;
+	enum err err = begin_group(engine, 2, 1, bytes);
 	if (err == OK) {
 		err = engine_store_value(call, &target, value, 0);
 		end_group(engine);

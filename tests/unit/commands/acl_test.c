@@ -82,7 +82,8 @@ static bool oracle_key(const char *const *words, const char *key, unsigned acces
 			granted = word[0] == 'a' ? 7 : 0;
 		if (tilde == NULL || !glob_match(span_text(tilde + 1), span_text(key), false))
 			continue;
-		bool r = word[0] == '~' || strchr(word, 'R') != NULL, w = word[0] == '~' || strchr(word, 'W') != NULL;
+		bool r = word[0] == '~' || strchr(word, 'R') != NULL;
+		bool w = word[0] == '~' || strchr(word, 'W') != NULL;
 		granted |= (r ? KEY_READ : 0U) | (w ? KEY_WRITE : 0U);
 	}
 	return (granted & access) == access;
@@ -100,19 +101,22 @@ static bool oracle_channel(const char *const *words, const char *channel)
 	return granted;
 }
 
-static bool oracle(const char *const *words, const struct question *question, const struct command *command)
+static bool oracle(
+    const char *const *words, const struct question *question, const struct command *command)
 {
 	if (!oracle_command(words, command))
 		return false;
 	for (uint32_t i = 1; i < question->argc; i++) {
-		unsigned access = (question->reads >> i & 1 ? KEY_READ : 0U) | (question->writes >> i & 1 ? KEY_WRITE : 0U);
+		unsigned access = (question->reads >> i & 1 ? KEY_READ : 0U) |
+		    (question->writes >> i & 1 ? KEY_WRITE : 0U);
 		if (access != 0 && !oracle_key(words, question->words[i], access))
 			return false;
 	}
 	return question->channel == 0 || oracle_channel(words, question->words[question->channel]);
 }
 
-static bool ask(const struct acl_rules *rules, const struct question *question, const struct command **command)
+static bool ask(const struct acl_rules *rules, const struct question *question,
+    const struct command **command)
 {
 	struct span argv[4];
 	uint32_t at;
@@ -126,8 +130,9 @@ static bool ask(const struct acl_rules *rules, const struct question *question, 
 /* A pattern behind "allkeys" is refused, and then changes nothing. */
 static const char *pick(struct random *random, struct acl_rules *rules)
 {
-	const char *why, *word = random_below(random, 2) ? command_words[random_below(random, ARRAY_COUNT(command_words))]
-	                                                 : other_words[random_below(random, ARRAY_COUNT(other_words))];
+	const char *why, *word = random_below(random, 2)
+	    ? command_words[random_below(random, ARRAY_COUNT(command_words))]
+	    : other_words[random_below(random, ARRAY_COUNT(other_words))];
 	return acl_rules_set(rules, span_text(word), &why) ? word : "";
 }
 
@@ -145,13 +150,15 @@ Test(acl, a_million_questions_are_answered_as_by_a_naive_oracle)
 			words[i] = pick(&random, rules);
 		buf_init(&text, &engine.memory.engine);
 		acl_describe(rules, &text);
-		cr_assert(acl_rules_parse(again, buf_span(&text), &why), "%.*s: %s", (int)text.len, text.ptr, why);
+		cr_assert(acl_rules_parse(again, buf_span(&text), &why), "%.*s: %s", (int)text.len,
+		    text.ptr, why);
 		for (size_t i = 0; i < ARRAY_COUNT(questions); i++, done++) {
 			const struct command *command;
 			bool answer = ask(rules, &questions[i], &command);
 			bool right = oracle(words, &questions[i], command);
-			cr_assert_eq(answer, right, "%s %s %s %s %s %s: %s %s", words[0], words[1], words[2], words[3],
-			    words[4], words[5], questions[i].words[0], questions[i].argc > 1 ? questions[i].words[1] : "");
+			cr_assert_eq(answer, right, "%s %s %s %s %s %s: %s %s", words[0], words[1], words[2],
+			    words[3], words[4], words[5], questions[i].words[0],
+			    questions[i].argc > 1 ? questions[i].words[1] : "");
 			cr_assert_eq(ask(again, &questions[i], &command), right, "%.*s", (int)text.len, text.ptr);
 			allowed += right;
 		}
@@ -170,8 +177,10 @@ Test(acl, one_selector_must_allow_all_of_it)
 	begin();
 	struct acl_rules *rules = acl_rules_new(&engine);
 	cr_assert(acl_rules_parse(rules, span_text("on +get ~a (+set ~b) (+@all %R~c resetchannels)"), &why));
-	const struct question fine[] = {{{"get", "a"}, 2, 0, 0, 0}, {{"set", "b", "1"}, 3, 0, 0, 0}, {{"get", "c"}, 2, 0, 0, 0}};
-	const struct question not[] = {{{"get", "b"}, 2, 0, 0, 0}, {{"set", "a", "1"}, 3, 0, 0, 0}, {{"set", "c", "1"}, 3, 0, 0, 0}};
+	const struct question fine[] = {{{"get", "a"}, 2, 0, 0, 0}, {{"set", "b", "1"}, 3, 0, 0, 0},
+	    {{"get", "c"}, 2, 0, 0, 0}};
+	const struct question not[] = {{{"get", "b"}, 2, 0, 0, 0}, {{"set", "a", "1"}, 3, 0, 0, 0},
+	    {{"set", "c", "1"}, 3, 0, 0, 0}};
 	const struct command *command;
 	for (int i = 0; i < 3; i++) {
 		cr_expect(ask(rules, &fine[i], &command), "%s %s", fine[i].words[0], fine[i].words[1]);
