@@ -34,9 +34,7 @@ bool parse_integer(struct call *call, struct span text, int64_t *out, const char
 
 bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *out, const char *error)
 {
-	if (!parse_integer(call, text, out, error))
-		return false;
-	if (*out >= low)
+	if (number_parse_i64(text, out) && *out >= low)
 		return true;
 	call_error(call, "ERR %s", error != NULL ? error : "value is out of range, must be positive");
 	return false;

@@ -9,7 +9,7 @@ void edit_tell(const struct edit *edit, unsigned class, const char *event);
 
 /* An integer argument. False: `error` was replied, or the usual text if it is NULL. */
 bool parse_integer(struct call *call, struct span text, int64_t *out, const char *error);
-/* The same within [low, INT64_MAX]. */
+/* The same within [low, INT64_MAX]; NULL: the text for what must not be negative. */
 bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *out, const char *error);
 /* [count [word]] from argv[2] on, of HRANDFIELD and its kin: *count may be negative. `word` NULL: there
  * is none. False: an error was replied. */

@@ -26,8 +26,8 @@ enum {
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
-	/* Keys besides those between first_key and last_key: a number of them stands at argv[1] or argv[2],
-	 * and they follow it; or they are what STORE and GET and BY of a SORT name, of which only STORE counts. */
+	/* Keys besides those between first_key and last_key: how many stands at argv[1] or argv[2], and they
+	 * follow; or the one that STORE names, of SORT. */
 	CMD_KEYS_AT_1 = 1 << 23, CMD_KEYS_AT_2 = 1 << 24, CMD_KEYS_SORT = 1 << 25,
 	CMD_KEYS_MORE = CMD_KEYS_AT_1 | CMD_KEYS_AT_2 | CMD_KEYS_SORT,
 };
