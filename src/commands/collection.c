@@ -34,9 +34,7 @@ bool parse_integer(struct call *call, struct span text, int64_t *out, const char
 
 bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *out, const char *error)
 {
-	if (!parse_integer(call, text, out, error))
-		return false;
-	if (*out >= low)
+	if (number_parse_i64(text, out) && *out >= low)
 		return true;
 	call_error(call, "ERR %s", error != NULL ? error : "value is out of range, must be positive");
 	return false;
@@ -65,17 +63,41 @@ bool parse_random_words(struct call *call, const char *word, int64_t *count, boo
 	return false;
 }
 
-bool parse_key_count(struct call *call, uint32_t at, uint32_t *count)
+bool parse_card_words(struct call *call, uint32_t *first, uint32_t *count, uint64_t *most)
 {
-	int64_t number;
-	if (!parse_at_least(call, call->argv[at], 1, &number, "numkeys should be greater than 0"))
+	int64_t keys, limit = 0;
+	*most = UINT64_MAX;
+	if (!parse_at_least(call, call->argv[1], 1, &keys, "numkeys should be greater than 0"))
 		return false;
-	if (number > (int64_t)call->argc - at - 1) {
-		reply_syntax_error(call);
+	if (keys > (int64_t)call->argc - 2) {
+		call_error(call, "ERR Number of keys can't be greater than number of args");
 		return false;
 	}
-	*count = (uint32_t)number;
+	*first = 2;
+	*count = (uint32_t)keys;
+	for (uint32_t i = 2 + *count; i < call->argc; i += 2) {
+		if (i + 1 == call->argc || !span_is(call->argv[i], "LIMIT")) {
+			reply_syntax_error(call);
+			return false;
+		}
+		if (!parse_at_least(call, call->argv[i + 1], 0, &limit, "LIMIT can't be negative"))
+			return false;
+		*most = limit == 0 ? UINT64_MAX : (uint64_t)limit;
+	}
 	return true;
+}
+
+void store_made(struct call *call, struct span key, struct value *made, unsigned class, const char *event)
+{
+	uint64_t count = made->count;
+	bool was_there = count > 0 || call_lookup_quiet(call, key) != NULL;
+	if (!call_store_value(call, key, made))
+		return;
+	if (count > 0)
+		call_notify(call, class, event, key);
+	else if (was_there)
+		call_notify(call, NOTIFY_GENERIC, "del", key);
+	reply_int(call->reply, (int64_t)count);
 }
 
 bool long_double_parse(struct span text, long double *out)

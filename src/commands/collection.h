@@ -9,13 +9,18 @@ void edit_tell(const struct edit *edit, unsigned class, const char *event);
 
 /* An integer argument. False: `error` was replied, or the usual text if it is NULL. */
 bool parse_integer(struct call *call, struct span text, int64_t *out, const char *error);
-/* The same within [low, INT64_MAX]. */
+/* The same within [low, INT64_MAX]; NULL: the text for what must not be negative. */
 bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *out, const char *error);
 /* [count [word]] from argv[2] on, of HRANDFIELD and its kin: *count may be negative. `word` NULL: there
  * is none. False: an error was replied. */
 bool parse_random_words(struct call *call, const char *word, int64_t *count, bool *with_word);
-/* numkeys at argv[at], and so many keys behind it. False: an error was replied. */
-bool parse_key_count(struct call *call, uint32_t at, uint32_t *count);
+/* numkeys key ... [LIMIT n] of SINTERCARD and ZINTERCARD; *most UINT64_MAX: no limit. False: an error was
+ * replied. */
+bool parse_card_words(struct call *call, uint32_t *first, uint32_t *count, uint64_t *most);
+
+/* The value that a command made becomes that of `key`; an empty one deletes it. Replies how many members
+ * it has, and tells of `event`. */
+void store_made(struct call *call, struct span key, struct value *made, unsigned class, const char *event);
 
 /* HSCAN and its kin: argv[2] is the cursor. `pairs`: with data or score. */
 void reply_value_scan(struct call *call, enum entry_type type, bool pairs);

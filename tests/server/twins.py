@@ -28,10 +28,24 @@ class Twins:
         ours, theirs = self.ask(words, resp)
         if order is not None:
             ours, theirs = order(ours), order(theirs)
-        assert ours == theirs, (self.count, resp, words)
+        assert ours == theirs, (self.count, resp, words, ours, theirs)
         return ours
 
     def close(self):
         for pair in self.wires:
             for wire in pair:
                 wire.close()
+
+
+def events(port, commands):
+    """The keyspace events that these commands cause there, as a subscriber sees them."""
+    with Wire(port) as listener, Wire(port) as wire:
+        wire.command("CONFIG", "SET", "notify-keyspace-events", "KEA")
+        listener.command("PSUBSCRIBE", "__key*__:*")
+        for words in commands:
+            wire.command(*words)
+        wire.command("PUBLISH", "__keyend__:x", "x")
+        seen = []
+        while not seen or seen[-1][2] != b"__keyend__:x":
+            seen.append(listener.read())
+    return seen
