@@ -25,6 +25,7 @@ static const struct word flag_words[] = {
     {CMD_MOVABLEKEYS, "movablekeys"},
     {CMD_NO_MULTI, "no_multi"},
     {CMD_PUBSUB, "pubsub"},
+    {CMD_BLOCKING, "blocking"},
 };
 
 static void reply_words(struct call *call, const struct word *words, size_t count, unsigned bits)

@@ -26,6 +26,7 @@ enum {
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
 	CMD_READS = 1 << 26,              /* a write that tells what was there */
 	CMD_INTO_FIRST = 1 << 27,         /* it writes its first key and reads the others */
+	CMD_BLOCKING = 1 << 29,           /* may wait for a key to have something */
 	CMD_INTO_LAST = 1 << 28,          /* its last key; the first is read, and CMD_READS: written, too */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */

@@ -25,6 +25,7 @@
 #define P CMD_PUBSUB
 #define LI CMD_LISTENS
 #define RD CMD_READS
+#define B CMD_BLOCKING
 #define IF CMD_INTO_FIRST
 #define IL CMD_INTO_LAST
 
@@ -227,8 +228,8 @@ const struct command commands_table[] = {
 	{"hexists", NULL, cmd_hexists, 3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field", "Tells whether a hash has a field."},
 	{"hdel", NULL, cmd_hdel, -3, W | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field [field ...]", "Deletes fields of a hash, and the hash with the last."},
 	{"hstrlen", NULL, cmd_hstrlen, 3, R | F, HASH_R, 1, 1, 1, "hash", "3.2.0", "key field", "Returns the length of a field's value."},
-	{"hincrby", NULL, cmd_hincrby, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field increment", "Adds an integer to a field of a hash."},
-	{"hincrbyfloat", NULL, cmd_hincrbyfloat, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.6.0", "key field increment", "Adds a number to a field of a hash."},
+	{"hincrby", NULL, cmd_hincrby, 4, RD | W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field increment", "Adds an integer to a field of a hash."},
+	{"hincrbyfloat", NULL, cmd_hincrbyfloat, 4, RD | W | M | F, HASH_W, 1, 1, 1, "hash", "2.6.0", "key field increment", "Adds a number to a field of a hash."},
 	{"hrandfield", NULL, cmd_hrandfield, -2, R, HASH_R, 1, 1, 1, "hash", "6.2.0", "key [count [WITHVALUES]]", "Returns fields of a hash by chance."},
 	{"hscan", NULL, cmd_hscan, -3, R, HASH_R, 1, 1, 1, "hash", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the fields of a hash."},
 
@@ -236,11 +237,16 @@ const struct command commands_table[] = {
 	{"rpush", NULL, cmd_rpush, -3, W | M | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key element [element ...]", "Puts elements behind the last of a list."},
 	{"lpushx", NULL, cmd_lpushx, -3, W | M | F, LIST_W, 1, 1, 1, "list", "2.2.0", "key element [element ...]", "Puts elements before the first of a list that exists."},
 	{"rpushx", NULL, cmd_rpushx, -3, W | M | F, LIST_W, 1, 1, 1, "list", "2.2.0", "key element [element ...]", "Puts elements behind the last of a list that exists."},
-	{"lpop", NULL, cmd_lpop, -2, W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the first elements off a list and returns them."},
-	{"rpop", NULL, cmd_rpop, -2, W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the last elements off a list and returns them."},
-	{"lmpop", NULL, cmd_lmpop, -4, W | K1, LIST_W, 0, 0, 0, "list", "7.0.0", "numkeys key [key ...] LEFT|RIGHT [COUNT count]", "Takes elements off the first of several lists that has any."},
-	{"lmove", NULL, cmd_lmove, 5, W | M | G, LIST_W, 1, 2, 1, "list", "6.2.0", "source destination LEFT|RIGHT LEFT|RIGHT", "Moves an element from one end of a list to one end of another."},
-	{"rpoplpush", NULL, cmd_rpoplpush, 3, W | M | G, LIST_W, 1, 2, 1, "list", "1.2.0", "source destination", "Moves the last element of a list before the first of another."},
+	{"lpop", NULL, cmd_lpop, -2, RD | W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the first elements off a list and returns them."},
+	{"rpop", NULL, cmd_rpop, -2, RD | W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the last elements off a list and returns them."},
+	{"lmpop", NULL, cmd_lmpop, -4, RD | W | K1, LIST_W, 0, 0, 0, "list", "7.0.0", "numkeys key [key ...] LEFT|RIGHT [COUNT count]", "Takes elements off the first of several lists that has any."},
+	{"lmove", NULL, cmd_lmove, 5, RD | IL | W | M | G, LIST_W, 1, 2, 1, "list", "6.2.0", "source destination LEFT|RIGHT LEFT|RIGHT", "Moves an element from one end of a list to one end of another."},
+	{"rpoplpush", NULL, cmd_rpoplpush, 3, RD | IL | W | M | G, LIST_W, 1, 2, 1, "list", "1.2.0", "source destination", "Moves the last element of a list before the first of another."},
+	{"blpop", NULL, cmd_blpop, -3, W | NS | B | RD, LIST_W | ACL_BLOCKING, 1, -2, 1, "list", "2.0.0", "key [key ...] timeout", "Takes the first element off the first of these lists that has one; waits until one has."},
+	{"brpop", NULL, cmd_brpop, -3, W | NS | B | RD, LIST_W | ACL_BLOCKING, 1, -2, 1, "list", "2.0.0", "key [key ...] timeout", "Takes the last element off the first of these lists that has one; waits until one has."},
+	{"blmpop", NULL, cmd_blmpop, -5, W | B | RD | K2, LIST_W | ACL_BLOCKING, 0, 0, 0, "list", "7.0.0", "timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]", "Takes elements off the first of these lists that has any; waits until one has."},
+	{"blmove", NULL, cmd_blmove, 6, W | M | NS | B | G | RD | IL, LIST_W | ACL_BLOCKING, 1, 2, 1, "list", "6.2.0", "source destination LEFT|RIGHT LEFT|RIGHT timeout", "Moves an element from one list to another; waits until there is one."},
+	{"brpoplpush", NULL, cmd_brpoplpush, 4, W | M | NS | B | G | RD | IL, LIST_W | ACL_BLOCKING, 1, 2, 1, "list", "2.2.0", "source destination timeout", "Moves the last element of a list before the first of another; waits until there is one."},
 	{"llen", NULL, cmd_llen, 2, R | F, LIST_R, 1, 1, 1, "list", "1.0.0", "key", "Returns the length of a list."},
 	{"lrange", NULL, cmd_lrange, 4, R, LIST_R, 1, 1, 1, "list", "1.0.0", "key start stop", "Returns a range of a list."},
 	{"lindex", NULL, cmd_lindex, 3, R, LIST_R, 1, 1, 1, "list", "1.0.0", "key index", "Returns one element of a list."},
@@ -252,8 +258,8 @@ const struct command commands_table[] = {
 
 	{"sadd", NULL, cmd_sadd, -3, W | M | F, SET_W, 1, 1, 1, "set", "1.0.0", "key member [member ...]", "Adds members to a set; returns how many are new."},
 	{"srem", NULL, cmd_srem, -3, W | F, SET_W, 1, 1, 1, "set", "1.0.0", "key member [member ...]", "Removes members of a set, and the set with the last."},
-	{"smove", NULL, cmd_smove, 4, W | F, SET_W, 1, 2, 1, "set", "1.0.0", "source destination member", "Moves a member from one set to another."},
-	{"spop", NULL, cmd_spop, -2, W | F | G, SET_W, 1, 1, 1, "set", "1.0.0", "key [count]", "Takes members off a set by chance and returns them."},
+	{"smove", NULL, cmd_smove, 4, RD | IL | W | F, SET_W, 1, 2, 1, "set", "1.0.0", "source destination member", "Moves a member from one set to another."},
+	{"spop", NULL, cmd_spop, -2, RD | W | F | G, SET_W, 1, 1, 1, "set", "1.0.0", "key [count]", "Takes members off a set by chance and returns them."},
 	{"srandmember", NULL, cmd_srandmember, -2, R, SET_R, 1, 1, 1, "set", "1.0.0", "key [count]", "Returns members of a set by chance."},
 	{"sismember", NULL, cmd_sismember, 3, R | F, SET_R, 1, 1, 1, "set", "1.0.0", "key member", "Tells whether a set has a member."},
 	{"smismember", NULL, cmd_smismember, -3, R | F, SET_R, 1, 1, 1, "set", "6.2.0", "key member [member ...]", "Tells of several whether they are members of a set."},
@@ -261,11 +267,11 @@ const struct command commands_table[] = {
 	{"scard", NULL, cmd_scard, 2, R | F, SET_R, 1, 1, 1, "set", "1.0.0", "key", "Returns the number of members of a set."},
 	{"sinter", NULL, cmd_sinter, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in all of several sets."},
 	{"sintercard", NULL, cmd_sintercard, -3, R | K1, SET_R, 0, 0, 0, "set", "7.0.0", "numkeys key [key ...] [LIMIT limit]", "Returns how many members are in all of several sets."},
-	{"sinterstore", NULL, cmd_sinterstore, -3, W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in all of several sets."},
+	{"sinterstore", NULL, cmd_sinterstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in all of several sets."},
 	{"sunion", NULL, cmd_sunion, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in any of several sets."},
-	{"sunionstore", NULL, cmd_sunionstore, -3, W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in any of several sets."},
+	{"sunionstore", NULL, cmd_sunionstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in any of several sets."},
 	{"sdiff", NULL, cmd_sdiff, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in the first of several sets and in no other."},
-	{"sdiffstore", NULL, cmd_sdiffstore, -3, W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in the first of several sets and in no other."},
+	{"sdiffstore", NULL, cmd_sdiffstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in the first of several sets and in no other."},
 	{"sscan", NULL, cmd_sscan, -3, R, SET_R, 1, 1, 1, "set", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the members of a set."},
 
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},

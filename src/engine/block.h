@@ -20,8 +20,9 @@ MUST_CHECK bool call_block(struct call *call, const struct block_keys *keys, uin
 /* It runs because one of its keys has something: keys of another type are passed over. */
 static inline bool call_was_blocked(const struct call *call) { return call->session->blocked != NULL; }
 
-/* Elements were added to this key. */
-void blocked_key_has_more(struct call *call, struct span key, enum entry_type type);
+/* Elements were added to this key, or it is this type from now on. */
+void blocked_key_has_more(
+    struct engine *engine, uint8_t db, struct span key, uint64_t hash, enum entry_type type);
 /* Runs those that wait for keys that have more; `run`: command_execute. */
 void blocked_serve(
     struct engine *engine, bool (*run)(struct session *session, const struct request *request));

@@ -197,7 +197,8 @@ static enum err commit_one(struct edit *edit)
 	if (err == OK && lsn != 0)
 		call_gate(edit->call, edit->type, lsn);
 	if (err == OK && edit->added > 0)
-		blocked_key_has_more(edit->call, edit->key, edit->type);
+		blocked_key_has_more(
+		    edit->call->engine, target.db, target.key, target.hash, edit->type);
 	return err;
 }
 
@@ -310,9 +311,11 @@ enum err engine_store_value(
 	enum err err = ends ? call_end_image(call, &target) : OK;
 	if (err == OK)
 		err = log_whole(engine, &target, value, &record);
-	if (err == OK)
-		call_gate(call, type, record.lsn);
-	return err;
+	if (err != OK)
+		return err;
+	call_gate(call, type, record.lsn);
+	blocked_key_has_more(engine, target.db, target.key, target.hash, type);
+	return OK;
 }
 
 bool call_store_value(struct call *call, struct span key, struct value *value)
@@ -324,8 +327,6 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 	}
 	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
 	target.entry = directory_find(call_directory(call), key, target.hash);
-	uint8_t type = value->type;
-	bool grows = value->count > 0;
 	uint64_t bytes = 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL;
 	enum err err = begin_group(engine, 2, 1, bytes);
 	if (err == OK) {
@@ -337,7 +338,5 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 		return false;
 	}
 	value_fini(value);
-	if (grows)
-		blocked_key_has_more(call, key, type);
 	return true;
 }

@@ -122,7 +122,7 @@ static bool connection_is_drained(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
 	return !connection->send_busy && reply_is_empty(&session->out) &&
-	    list_is_empty(&session->slots) && session->parked == NULL;
+	    list_is_empty(&session->slots) && (session->parked == NULL || session->blocked != NULL);
 }
 
 void connection_send(struct connection *connection)
