@@ -63,30 +63,6 @@ bool parse_random_words(struct call *call, const char *word, int64_t *count, boo
 	return false;
 }
 
-bool parse_card_words(struct call *call, uint32_t *first, uint32_t *count, uint64_t *most)
-{
-	int64_t keys, limit = 0;
-	*most = UINT64_MAX;
-	if (!parse_at_least(call, call->argv[1], 1, &keys, "numkeys should be greater than 0"))
-		return false;
-	if (keys > (int64_t)call->argc - 2) {
-		call_error(call, "ERR Number of keys can't be greater than number of args");
-		return false;
-	}
-	*first = 2;
-	*count = (uint32_t)keys;
-	for (uint32_t i = 2 + *count; i < call->argc; i += 2) {
-		if (i + 1 == call->argc || !span_is(call->argv[i], "LIMIT")) {
-			reply_syntax_error(call);
-			return false;
-		}
-		if (!parse_at_least(call, call->argv[i + 1], 0, &limit, "LIMIT can't be negative"))
-			return false;
-		*most = limit == 0 ? UINT64_MAX : (uint64_t)limit;
-	}
-	return true;
-}
-
 void store_made(struct call *call, struct span key, struct value *made, unsigned class, const char *event)
 {
 	uint64_t count = made->count;

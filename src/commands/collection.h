@@ -14,10 +14,6 @@ bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *o
 /* [count [word]] from argv[2] on, of HRANDFIELD and its kin: *count may be negative. `word` NULL: there
  * is none. False: an error was replied. */
 bool parse_random_words(struct call *call, const char *word, int64_t *count, bool *with_word);
-/* numkeys key ... [LIMIT n] of SINTERCARD and ZINTERCARD; *most UINT64_MAX: no limit. False: an error was
- * replied. */
-bool parse_card_words(struct call *call, uint32_t *first, uint32_t *count, uint64_t *most);
-
 /* The value that a command made becomes that of `key`; an empty one deletes it. Replies how many members
  * it has, and tells of `event`. */
 void store_made(struct call *call, struct span key, struct value *made, unsigned class, const char *event);
