@@ -386,6 +386,21 @@ static void life_work(struct life *life, uint32_t steps)
 		life_step(life);
 }
 
+/* Until an append is refused. */
+static void life_fill(struct life *life)
+{
+	struct owner *owner = &life->owner;
+	for (int tries = 0; tries < 300 && !life->full && !sim_is_dead(life->io); tries++) {
+		struct op op = {
+		    .type = RECORD_IMAGE, .key = (uint8_t)(tries % OWNER_KEYS), .len = 250000};
+		if (owner->op_count > OWNER_OPS / 2 || !keeper_knows(owner, op.key))
+			return;
+		enum err err = life_put(life, op);
+		store_flush(life->store);
+		io_wait(life->io, err == OK ? 1000 : 20000);
+	}
+}
+
 /* All is deleted: on a disk without faults there must be room again soon, whether anybody waits
  * for the disk or not. */
 static void life_clear(struct life *life)
@@ -393,6 +408,8 @@ static void life_clear(struct life *life)
 	enum { SECONDS = 30, TRIES_A_SECOND = 20 };
 	struct owner *owner = &life->owner;
 	life_end_group(life);
+	if (life->disk_bytes_max != 0)
+		life_fill(life);
 	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
 		struct op op = {.type = RECORD_DELETE, .key = key};
 		if (!keeper_knows(owner, key))
@@ -406,7 +423,8 @@ static void life_clear(struct life *life)
 				return;
 			}
 			store_flush(life->store);
-			io_wait(life->io, err == OK ? 0 : 1000000 / TRIES_A_SECOND);
+			io_wait(life->io, err != OK ? 1000000 / TRIES_A_SECOND
+			                            : random_below(&life->random, 4) * 300);
 		}
 	}
 	struct op op = {.type = RECORD_IMAGE, .len = 200000};
