@@ -3,7 +3,7 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER and EXEC. The power is cut at a random step; the
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC; a worker looks at the images. The power is cut at a random step; the
  * server starts again on what the disk kept. For each client there must be a number j such that
  * its keys look as after all acknowledged commands and the first j of those that were not
  * answered yet: an acknowledged write is never lost, a deleted key never comes back, MSET,
@@ -13,6 +13,7 @@
  * --plant early tells the server not to wait for the disk, to see that it is found out.
  */
 #include "tests/sim/shadow.h"
+#include "tests/sim/worker.h"
 
 #include "base/arith.h"
 #include "engine/past_state.h"
@@ -38,6 +39,7 @@ struct life {
 	struct log       log;
 	struct shadow    shadows[CLIENTS];
 	struct sim_peer *peers[CLIENTS];
+	struct sim_workers workers;
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
 	bool             everysec;        /* what is answered is durable within a second */
@@ -106,6 +108,11 @@ static void life_settings(struct life *life)
 	/* Without history whatever is shared is let go of at once. */
 	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
 	life_promises(life);
+	settle(settings, "worker-dir", random_below(&life->random, 3) ? "/workers" : "");
+	settle(settings, "workers", "1");
+	settle(settings, "worker-output", "1mb");
+	settle(settings, "worker-deadline", "500");
+	sim_workers_init(&life->workers, life->seed, "/workers/tintype-vips");
 	/* Half of the disks are so small that segments are cleaned all the time, history is given up
 	 * again and again, and commands are refused: any of those under way may have been. */
 	if (random_below(&life->random, 2) == 0) {
@@ -152,6 +159,7 @@ static bool life_power_on(struct life *life)
 	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
 	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
 	sim_set_faults(life->disk, &none);
+	sim_add_program(life->io, &life->workers.program);
 	enum err err = server_new(life->io, &options, &life->server);
 	if (err != OK)
 		return false;
@@ -172,6 +180,7 @@ static void life_stumble(struct life *life)
 	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
 	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
 	sim_set_faults(life->disk, &none);
+	sim_add_program(life->io, &life->workers.program);
 	sim_crash_after(life->io, 1 + random_below(&life->random, 200));
 	bool runs = server_new(life->io, &options, &life->server) == OK;
 	for (int passes = 0; runs && !sim_is_dead(life->io) && passes < 1000; passes++)
@@ -370,6 +379,11 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		if (!life_check(&life))
 			return WRONG;
 	}
+	for (int i = 0; verbose && i < CLIENTS; i++)
+		printf("client %d: %llu WAITAOFs were kept, %llu hashes were right; the worker gave %llu\n", i,
+		    (unsigned long long)life.shadows[i].waited,
+		    (unsigned long long)life.shadows[i].hashes,
+		    (unsigned long long)life.workers.answers);
 	return 0;
 }
 

@@ -2,11 +2,12 @@
 #include "tests/sim/shadow.h"
 
 #include "base/hash.h"
+#include "tests/sim/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 6 };
+enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 8 };
 enum { TOKENS = SHADOW_KEYS * PLACES + SHADOW_MOMENTS * SHADOW_KEYS };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client)
@@ -421,7 +422,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	}
 }
 
-/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title; then each key at each moment. */
+/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title phash; then each key at each moment. */
 void shadow_ask(struct shadow *shadow, struct buf *out)
 {
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
@@ -431,9 +432,10 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 		put_key(shadow, out, key);
 		put_head(out, 2, "IMG.GET");
 		put_key(shadow, out, key);
-		put_head(out, 3, "IMG.INFO");
+		put_head(out, 4, "IMG.INFO");
 		put_key(shadow, out, key);
 		put_word(out, SPAN_LIT("title"));
+		put_word(out, SPAN_LIT("phash"));
 	}
 	for (uint32_t moment = 0; moment < SHADOW_MOMENTS; moment++) {
 		for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
@@ -448,7 +450,7 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 	memset(shadow->seen, 0, sizeof(shadow->seen));
 }
 
-/* One token of the answers: six places a key, of which a missing title skips two. */
+/* One token of the answers: eight places a key, of which four are skipped without an image. */
 static void take_token(struct shadow *shadow, char kind, struct span content)
 {
 	if (shadow->token >= SHADOW_KEYS * PLACES) {
@@ -456,7 +458,8 @@ static void take_token(struct shadow *shadow, char kind, struct span content)
 		struct shadow_seen *then = &shadow->seen_then[at / SHADOW_KEYS][at % SHADOW_KEYS];
 		shadow->forgotten[at / SHADOW_KEYS] |= kind == '-';
 		if (kind == '$')
-			*then = (struct shadow_seen){SHADOW_IMAGE, digest_of(content), 0};
+			*then = (struct shadow_seen){
+			    .kind = SHADOW_IMAGE, .bytes = digest_of(content)};
 		return;
 	}
 	struct shadow_seen *seen = &shadow->seen[shadow->token / PLACES];
@@ -471,7 +474,11 @@ static void take_token(struct shadow *shadow, char kind, struct span content)
 	if (place == 5 && kind == '$')
 		for (size_t i = 0; i < content.len; i++)
 			seen->title = seen->title * 10 + (uint64_t)(content.ptr[i] - '0');
-	shadow->token += place == 3 && kind != '*' ? 3 : 1;
+	if (place == 7 && kind == '$' && content.len == sizeof(seen->phash)) {
+		memcpy(seen->phash, content.ptr, content.len);
+		shadow->hashes++;
+	}
+	shadow->token += place == 3 && kind != '*' ? 5 : 1;
 }
 
 bool shadow_read(struct shadow *shadow, struct buf *in)
@@ -488,6 +495,18 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 }
 
 /* ---- Judgement ---- */
+
+/* What the worker said is of these bytes, and of no others. */
+static bool phash_is_right(const struct shadow_seen *seen, const struct digest *bytes)
+{
+	uint8_t phash[PHASH_BYTES];
+	char hex[sizeof(seen->phash)];
+	if (seen->phash[0] == 0)
+		return true;
+	sim_worker_phash(bytes, phash);
+	phash_format(phash, hex);
+	return memcmp(hex, seen->phash, sizeof(hex)) == 0;
+}
 
 static bool value_is_seen(
     struct shadow *shadow, const struct shadow_value *value, const struct shadow_seen *seen)
@@ -506,7 +525,7 @@ static bool value_is_seen(
 		image_bytes(value->content, &bytes);
 	struct digest digest = digest_of(buf_span(&bytes));
 	buf_fini(&bytes);
-	return digest_equal(&digest, &seen->bytes);
+	return digest_equal(&digest, &seen->bytes) && phash_is_right(seen, &digest);
 }
 
 static bool state_is_seen(struct shadow *shadow, const struct shadow_state *state)

@@ -40,6 +40,7 @@ struct shadow_seen {
 	uint8_t       kind;
 	struct digest bytes;
 	uint64_t      title;
+	char          phash[64];          /* as it is printed; empty: not known yet */
 };
 
 /* Everything of this client as it was known to be when the log had come to this LSN. */
@@ -64,7 +65,7 @@ struct shadow {
 	struct shadow_loose loose[SHADOW_LOOSE];          /* what came behind that, answer by answer */
 	uint32_t            loose_count, wait_replies;    /* had of the WAITAOF at hand */
 	uint32_t            delete_next;                  /* key */
-	uint64_t            waited;                       /* WAITAOFs that said yes */
+	uint64_t            waited, hashes;               /* WAITAOFs that said yes; hashes seen */
 	struct shadow_op    ops[SHADOW_PENDING];          /* under way */
 	uint32_t            pending, uncertain;           /* uncertain: answered -READONLY; the first */
 	struct shadow_seen  seen[SHADOW_KEYS];
