@@ -576,9 +576,9 @@ static bool judge_liar(struct shadow *shadow)
 
 /* Which of the commands under way took effect: the first j on an honest disk; any on one
  * that fails, because each may have been refused. */
-static bool some_are_seen(struct shadow *shadow, uint32_t mask)
+static bool some_are_seen(struct shadow *shadow, const struct shadow_state *base, uint32_t mask)
 {
-	struct shadow_state state = shadow->known;
+	struct shadow_state state = *base;
 	for (uint32_t i = 0; i < shadow->pending; i++)
 		if (mask >> i & 1)
 			op_apply(shadow, &shadow->ops[i], &state);
@@ -589,18 +589,16 @@ static bool some_are_seen(struct shadow *shadow, uint32_t mask)
 	return true;
 }
 
-/* What was answered without a promise is there up to some point, with nothing behind it. */
+/* What was answered without a promise is there up to some point, with nothing behind it. A command
+ * that was answered with -READONLY came before some of it, and may be there. */
 static bool loose_is_seen(struct shadow *shadow)
 {
-	for (uint32_t count = shadow->loose_count; count > 0; count--) {
-		const struct shadow_state *state =
-		    count == 1 ? &shadow->sure : &shadow->loose[count - 2].state;
-		if (!state_is_seen(shadow, state))
-			continue;
-		shadow->known = *state;
-		shadow->pending = shadow->uncertain = 0;
-		return true;
-	}
+	uint32_t masks = 1U << shadow->uncertain;
+	for (uint32_t count = shadow->loose_count; count > 0; count--)
+		for (uint32_t mask = 0; mask < masks; mask++)
+			if (some_are_seen(shadow,
+			        count == 1 ? &shadow->sure : &shadow->loose[count - 2].state, mask))
+				return true;
 	return false;
 }
 
@@ -657,7 +655,7 @@ static bool judge_state(struct shadow *shadow, enum shadow_disk disk)
 			return false;
 	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
 		bool prefix = (mask & (mask + 1)) == 0;
-		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, mask))
+		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, &shadow->known, mask))
 			return true;
 	}
 	if (loose_is_seen(shadow))
