@@ -2,7 +2,7 @@
 BUILD   ?= build
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 PREFIX  ?= /usr/local
-SEEDS   ?= 20000
+SEEDS   ?= 50000
 FUZZ_SECONDS ?= 60
 PYTHON  := /usr/bin/python3
 
