@@ -526,6 +526,16 @@ static void remember_ways(struct hoard *hoard, uint32_t refused)
 static bool judge_liar(struct hoard *hoard)
 {
 	static const struct hoard_state nothing;
+	/* Each command under way may have been refused: what any of them left is remembered. */
+	for (uint32_t mask = 0; mask < 1U << hoard->pending; mask++) {
+		struct hoard_state state = hoard->known;
+		for (uint32_t i = 0; i < hoard->pending; i++) {
+			if ((mask >> i & 1) == 0)
+				continue;
+			op_apply(&hoard->ops[i], &state);
+			remember(hoard, &state);
+		}
+	}
 	for (unsigned key = 0; key < HOARD_KEYS; key++) {
 		uint64_t hash = hash_key(key_bytes(&hoard->seen, key), key + 1);
 		bool found = span_equal(key_bytes(&hoard->seen, key), key_bytes(&nothing, key));

@@ -3,8 +3,8 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC; a worker looks at the images. The power is cut at a random step; the
- * server starts again on what the disk kept. For each client there must be a number j such that
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC, and a fourth one changes collections
+ * (hoard.h); a worker looks at the images. The power is cut at a random step; the server starts again on what the disk kept. For each client there must be a number j such that
  * its keys look as after all acknowledged commands and the first j of those that were not
  * answered yet: an acknowledged write is never lost, a deleted key never comes back, MSET,
  * RENAME and EXEC are whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
