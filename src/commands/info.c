@@ -65,7 +65,7 @@ static void info_clients(struct engine *engine, struct buf *out)
 		const struct session *session = LIST_OF(at, struct session, link);
 		in_max = session->input_bytes > in_max ? session->input_bytes : in_max;
 		out_max = session->out.bytes.len > out_max ? session->out.bytes.len : out_max;
-		blocked += session->parked != NULL;
+		blocked += session->blocked != NULL;
 	}
 	buf_printf(out,
 	    "connected_clients:%u\r\ncluster_connections:0\r\nmaxclients:%lld\r\n"

@@ -236,7 +236,7 @@ static void chunk_entry(void *ctx, struct entry *entry)
 	}
 	chunk_write_entry(all->engine, &all->out, entry);
 	all->count++;
-	all->fetches |= entry_body(entry) != NULL;
+	all->fetches |= chunk_fetches(entry);
 }
 
 /* A few buckets of the chunk. True: it is complete. The lowest bits of a cursor stay what they

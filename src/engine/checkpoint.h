@@ -39,6 +39,8 @@ void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter);
 /* chunk.c: entries as bytes. */
 /* The set of chunks of what is not an entry: past_load.h. */
 enum { CHUNK_PAST = DATABASE_COUNT };
+/* Its value is read from its records when it is loaded. */
+bool chunk_fetches(const struct entry *entry);
 void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry);
 void chunk_write_settings(struct engine *engine, struct buf *out);
 

@@ -220,6 +220,24 @@ static void deliver_by_read(struct recovery *recovery, const struct found *found
 	read_start_heap(recovery->store, &recovery->read);
 }
 
+/* A chain of the checkpoint: its parts lie where they were, or where a later copy is. False: one
+ * has gone with its segment, so the record has died, or is lost. */
+static bool chain_follow_parts(struct recovery *recovery, struct chain *chain, struct span table)
+{
+	bool all = true;
+	if (chain->count != table.len / CHAIN_ENTRY)
+		return true;
+	for (uint32_t i = 0; i < chain->count; i++) {
+		const struct found *part = chain->settled
+		    ? NULL : recover_find(recovery, chain_table_get(table, i).lsn);
+		if (part != NULL && part->type == RECORD_PART)
+			chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
+		const struct segment *segment = segment_find(recovery->store, chain->parts[i].segment);
+		all = all && segment != NULL && segment->state != SEGMENT_LOST;
+	}
+	return all;
+}
+
 /* Finds the parts of a chain. False if one is missing. */
 static bool deliver_chain(struct recovery *recovery, const struct found *found,
     struct span table, uint64_t *body_bytes)
@@ -232,7 +250,7 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 	struct chain *chain = chain_find(store, head);
 	if (chain != NULL) {
 		chain->lsn = found->lsn;
-		chain->refs += recovery->phase == RECOVERY_DELIVER || !chain->settled;
+		chain->refs += recovery->phase == RECOVERY_LOAD && chain->settled ? 2 : 1;
 		return true;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -240,7 +258,9 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 		if (part == NULL || part->type != RECORD_PART)
 			return false;
 	}
+	/* In a fetch the entry that was adopted owns it, as well as whoever is told. */
 	chain = chain_add(store, head, count);
+	chain->refs = recovery->phase == RECOVERY_LOAD ? 2 : 1;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
 		chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
@@ -262,7 +282,42 @@ static bool deliver_has_key(struct recovery *recovery, uint8_t type, uint8_t db,
 
 static bool deliver_loads_body(const struct record_view *view)
 {
-	return view->header.type == RECORD_VALUE || view->header.type == RECORD_SETTING;
+	return view->header.type == RECORD_VALUE || view->header.type == RECORD_CHANGE ||
+	    view->header.type == RECORD_SETTING;
+}
+
+/* A dead head may outlive its parts: a later record tells. */
+static enum err deliver_lacking(struct recovery *recovery, const struct found *found,
+    const struct record *record)
+{
+	struct store *store = recovery->store;
+	log_verbose(store->log, "Record %llu lacks parts", (unsigned long long)found->lsn);
+	segment_note_death(segment_find(store, found->segment), 0);
+	store->events.corrupt(
+	    store->ctx, (struct place){found->segment, found->offset, found->bytes}, record);
+	return ERR_NOTFOUND;
+}
+
+/* The head of a chain, `table` being its body. ERR_NOTFOUND: done with it, without telling;
+ * ERR_AGAIN: recovery begins anew. */
+static enum err deliver_chained(struct recovery *recovery, const struct found *found,
+    struct record *record, struct span table)
+{
+	const struct place head = {found->segment, found->offset, found->bytes};
+	struct chain *chain = chain_find(recovery->store, head);
+	record->flags &= (uint8_t)~RECORD_CHAINED;
+	if (chain != NULL && !chain_follow_parts(recovery, chain, table)) {
+		chain->lsn = found->lsn;
+		if (recovery->phase == RECOVERY_LOAD)
+			return ERR_NOTFOUND;  /* as if the head's own segment were missing */
+		return deliver_lacking(recovery, found, record);
+	}
+	if (deliver_chain(recovery, found, table, &record->body_bytes))
+		return OK;
+	if (!recovery->has_manifest)
+		return deliver_lacking(recovery, found, record);
+	recover_give_up_load(recovery);
+	return ERR_AGAIN;
 }
 
 /* The head is in `bytes`, and the body too if it is inline. True: told, go on. */
@@ -283,20 +338,9 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 		return true;
 	}
 	if (chained) {
-		record.flags &= (uint8_t)~RECORD_CHAINED;
-		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
-			if (recovery->has_manifest) {
-				recover_give_up_load(recovery);
-				return false;
-			}
-			/* A dead head may outlive its parts: a later record tells. */
-			log_verbose(recovery->store->log, "Record %llu lacks parts",
-			    (unsigned long long)found->lsn);
-			segment_note_death(segment_find(recovery->store, found->segment), 0);
-			recovery->store->events.corrupt(recovery->store->ctx,
-			    (struct place){found->segment, found->offset, found->bytes}, &record);
-			return true;
-		}
+		enum err err = deliver_chained(recovery, found, &record, body);
+		if (err != OK)
+			return err == ERR_NOTFOUND;
 	}
 	if (deliver_loads_body(view)) {
 		if (chained || !is_inline) {
