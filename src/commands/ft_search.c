@@ -212,7 +212,7 @@ static void close_query(struct ft_words *words)
 }
 
 enum ft_kind {
-	FT_PLAIN, FT_ONE, FT_TWO, FT_COUNTED, FT_SORT, FT_SKIP, FT_FILTER, FT_GEO, FT_FIELDS,
+	FT_PLAIN, FT_ONE, FT_TWO, FT_COUNTED, FT_SORT, FT_FILTER, FT_GEO, FT_FIELDS,
 	FT_HIGHLIGHT, FT_SLOP, FT_INORDER,
 };
 
@@ -225,8 +225,7 @@ static const struct {
     {"PARAMS", FT_COUNTED}, {"DIALECT", FT_ONE}, {"FILTER", FT_FILTER},
     {"GEOFILTER", FT_GEO}, {"INFIELDS", FT_FIELDS}, {"HIGHLIGHT", FT_HIGHLIGHT},
     {"SLOP", FT_SLOP}, {"INORDER", FT_INORDER},
-    /* There is no stemming to leave out of a query, and no stop words unless asked for. */
-    {"VERBATIM", FT_SKIP}, {"NOSTOPWORDS", FT_SKIP},
+    {"VERBATIM", FT_PLAIN}, {"NOSTOPWORDS", FT_PLAIN},
 };
 
 static bool take_option(struct ft_words *words)
@@ -263,8 +262,6 @@ static bool take_option(struct ft_words *words)
 		return add_slop(words);
 	case FT_INORDER:
 		words->in_order = true;
-		break;
-	case FT_SKIP:
 		break;
 	}
 	words->at++;

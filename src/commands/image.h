@@ -67,6 +67,7 @@ struct image_scan_words {
 	const struct query_param *params;
 	size_t                    param_count;
 	bool                      with_scores;
+	bool                      verbatim;       /* without synonyms and stems */
 	bool                      no_query;       /* nothing to visit: only work() runs */
 };
 /* The caller has filled visit, work (may be NULL), reply, explain (may be NULL) and free, which

@@ -21,6 +21,7 @@ struct aggregate_options {
 	uint64_t     timeout_ms;
 	struct query_param params[IMAGE_PARAMS_MAX];
 	size_t       param_count;
+	bool         verbatim;
 	char         why[AGGREGATE_WHY_BYTES];      /* set: one of them makes no sense */
 };
 
@@ -61,6 +62,7 @@ static bool other_word(void *ctx, const struct span *argv, uint32_t argc, uint32
 	struct span word = argv[*at];
 	int64_t number;
 	if (span_is(word, "VERBATIM")) {
+		options->verbatim = true;
 		(*at)++;
 		return true;
 	}
@@ -258,6 +260,7 @@ void image_aggregate_run(struct call *call, uint32_t query, bool ft)
 	    .timeout_ms = options.timeout_ms,
 	    .params = options.params,
 	    .param_count = options.param_count,
+	    .verbatim = options.verbatim,
 	};
 	image_scan_run(call, &job->scan, &scan);
 }

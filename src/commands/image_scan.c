@@ -63,6 +63,7 @@ static bool scan_prepare(
 	struct query_error error;
 	struct language language;
 	language_get(engine, scan->db, &language);
+	language_limit(&language, words->verbatim, false);
 	const struct query_options query_options = {.params = words->params,
 	    .param_count = words->param_count, .words = &language.words};
 	const struct search_options options = {

@@ -231,6 +231,7 @@ static bool prepare(struct call *call, struct search_job *job)
 	struct query_error error;
 	struct language language;
 	language_get(engine, call->session->db, &language);
+	language_limit(&language, words->verbatim, words->no_stop_words);
 	const struct query_options query_options = {.params = words->params,
 	    .param_count = words->param_count, .words = &language.words};
 	enum err err = query_parse(

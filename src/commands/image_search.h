@@ -7,6 +7,7 @@ enum { RETURN_MAX = 64, PARAMS_MAX = 64, METADATA_READS_MAX = 64 };
 
 struct search_words {
 	bool     no_content, with_scores, has_return, has_limit;
+	bool     verbatim, no_stop_words;         /* words of the query stay what they are */
 	uint32_t return_from, return_count;
 	uint64_t offset, limit, timeout_ms;
 	struct span sort_field;

@@ -156,7 +156,9 @@ enum {
 	S_HIGHLIGHT = 2048,
 	S_SIMILAR = 4096,
 	S_EXPLAIN = 8192,
-	S_PROFILE = 16384
+	S_PROFILE = 16384,
+	S_VERBATIM = 32768,
+	S_NOSTOPWORDS = 65536
 };
 
 static unsigned option_bit(struct span word)
@@ -178,6 +180,8 @@ static unsigned option_bit(struct span word)
 	    {"SIMILAR", S_SIMILAR},
 	    {"EXPLAIN", S_EXPLAIN},
 	    {"PROFILE", S_PROFILE},
+	    {"VERBATIM", S_VERBATIM},
+	    {"NOSTOPWORDS", S_NOSTOPWORDS},
 	};
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++)
 		if (span_is(word, names[i].name))
@@ -192,6 +196,14 @@ static bool parse_search_option(
 	switch (bit) {
 	case S_NOCONTENT:
 		words->no_content = true;
+		(*at)++;
+		return true;
+	case S_VERBATIM:
+		words->verbatim = true;
+		(*at)++;
+		return true;
+	case S_NOSTOPWORDS:
+		words->no_stop_words = true;
 		(*at)++;
 		return true;
 	case S_SCORES:

@@ -92,3 +92,28 @@ void language_get(struct engine *engine, uint8_t db, struct language *out)
 			out->words.languages[field] = stem_language(language_line(one, 0));
 	}
 }
+
+static bool nothing_is_stopped(void *ctx, struct span word)
+{
+	UNUSED(ctx);
+	UNUSED(word);
+	return false;
+}
+
+static struct span no_synonym(void *ctx, struct span word, uint32_t nth)
+{
+	UNUSED(ctx);
+	UNUSED(word);
+	UNUSED(nth);
+	return (struct span){0};
+}
+
+void language_limit(struct language *language, bool verbatim, bool no_stop_words)
+{
+	if (no_stop_words)
+		language->words.is_stopped = nothing_is_stopped;
+	if (!verbatim)
+		return;
+	language->words.synonym = no_synonym;
+	memset(language->words.languages, 0, sizeof(language->words.languages));
+}

@@ -21,6 +21,8 @@ struct language {
 	uint8_t            db;
 };
 void language_get(struct engine *engine, uint8_t db, struct language *out);
+/* Verbatim: without synonyms and stems. */
+void language_limit(struct language *language, bool verbatim, bool no_stop_words);
 
 /* Name of a declaration of a kind ("stop", "syn", "stem"), of so much of a group or field as fits. */
 void language_name(struct field_declaration *declaration, const char *kind, struct span of);

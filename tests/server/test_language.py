@@ -62,6 +62,19 @@ def test_words_of_one_stem_are_found_in_fields_with_a_language(client):
     assert search(client, "run") == {"e"}
 
 
+def test_a_query_may_do_without_them(client):
+    index(client, "STOPWORDS", "SET", "the")
+    index(client, "SYNONYM", "ADD", "g", "car", "automobile")
+    index(client, "STEM", "caption", "english")
+    assert search(client, "car", "VERBATIM") == {"a", "e"} and search(client, "run", "VERBATIM") == {"e"}
+    assert search(client, "the", "NOSTOPWORDS") == {"a", "c"} and search(client, "the", "VERBATIM") == set()
+    assert client.execute_command("FT.SEARCH", "images", "car", "NOCONTENT", "VERBATIM")[0] == 2
+    assert client.execute_command("FT.SEARCH", "images", "the car", "NOCONTENT", "NOSTOPWORDS")[0] == 1
+    count = ("GROUPBY", 0, "REDUCE", "COUNT", 0, "AS", "n")
+    assert b"3" in client.execute_command("IMG.AGGREGATE", "car", *count)[1]
+    assert b"2" in client.execute_command("IMG.AGGREGATE", "car", "VERBATIM", *count)[1]
+
+
 @pytest.mark.parametrize("by", ["log", "checkpoint"])
 def test_they_survive_a_restart(server, client, by):
     index(client, "STOPWORDS", "SET", "the")
