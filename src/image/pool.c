@@ -1,7 +1,7 @@
 /* image/pool.c: the queue of jobs, and how many workers there are; see pool.h.
  *
  * As many processes live as have jobs or wait for one, plus a warm spare, at most
- * `workers` + 1; they stay once they are there. Everything happens in one place, pool_turn,
+ * `workers` + 1, and as many besides as background jobs run; they stay once they are there. Everything happens in one place, pool_turn,
  * run by a timer of no delay: so done() never runs inside of submit.
  *
  * A program that cannot be started, or dies before its first job is done, is tried again
@@ -16,13 +16,20 @@
 enum { POOL_MAGIC = 0x57506f6f, JOB_MAGIC = 0x574a6f62 };
 enum { RETRY_US_MIN = 100000, RETRY_US_MAX = 30000000, FAILURES_BEFORE_GIVING_UP = 2 };
 
+/* Of the processes `from` .. `to` - 1. */
+static uint32_t count_range(const struct worker_pool *pool, uint32_t from, uint32_t to,
+    bool (*is)(enum process_state state))
+{
+	uint32_t count = 0;
+	for (uint32_t i = from; i < to; i++)
+		count += is(pool->processes[i].state);
+	return count;
+}
+
 static uint32_t count_processes(
     const struct worker_pool *pool, bool (*is)(enum process_state state))
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < pool->process_count; i++)
-		count += is(pool->processes[i].state);
-	return count;
+	return count_range(pool, 0, pool->process_count, is);
 }
 
 static bool state_lives(enum process_state state)
@@ -57,40 +64,30 @@ void pool_job_end(struct worker_pool *pool, struct worker_job *job, enum err err
 
 /* ---- One turn ---- */
 
-static struct worker_job *take_queued(struct worker_pool *pool)
+static struct worker_job *take_queued(struct worker_pool *pool, bool background)
 {
-	bool first = pool->queued > 0;
-	struct list *queue = first ? &pool->queue : &pool->background;
+	struct list *queue = background ? &pool->background : &pool->queue;
 	struct worker_job *job = LIST_OF(queue->next, struct worker_job, link);
 	ASSERT(!list_is_empty(queue));
 	list_remove(&job->link);
-	if (first)
-		pool->queued--;
-	else
+	if (background)
 		pool->background_queued--;
+	else
+		pool->queued--;
 	return job;
 }
 
-static uint32_t background_max(const struct worker_pool *pool)
-{
-	return pool->options.background_max > 0 ? pool->options.background_max : 1;
-}
+/* Processes for one kind of jobs, and how many of them are to run, and to stand by. */
+struct part {
+	uint32_t from, to, run_max, queued, spare;
+};
 
-static uint32_t background_running(const struct worker_pool *pool)
+static struct part pool_part(const struct worker_pool *pool, bool background)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < pool->process_count; i++)
-		count += state_runs(pool->processes[i].state) &&
-		    pool->processes[i].job != NULL && pool->processes[i].job->background;
-	return count;
-}
-
-/* Jobs that may be given out now. */
-static uint32_t jobs_ready(const struct worker_pool *pool)
-{
-	uint32_t runs = background_running(pool), most = background_max(pool);
-	uint32_t room = runs < most ? most - runs : 0;
-	return pool->queued + (uint32_t)min_u64(pool->background_queued, room);
+	if (!background)
+		return (struct part){0, pool->front_count, pool->options.workers, pool->queued, 1};
+	uint32_t most = pool->options.background_max > 0 ? pool->options.background_max : 1;
+	return (struct part){pool->front_count, pool->process_count, most, pool->background_queued, 0};
 }
 
 static void fail_queued(struct worker_pool *pool, enum err err, const char *why)
@@ -98,7 +95,7 @@ static void fail_queued(struct worker_pool *pool, enum err err, const char *why)
 	/* Only those that are there now: a callback may submit again. */
 	uint32_t count = pool->queued + pool->background_queued;
 	for (; count > 0 && pool->queued + pool->background_queued > 0; count--) {
-		struct worker_job *job = take_queued(pool);
+		struct worker_job *job = take_queued(pool, pool->queued == 0);
 		snprintf(job->why, sizeof(job->why), "%s", why);
 		pool_job_end(pool, job, err);
 	}
@@ -111,19 +108,18 @@ static uint64_t retry_delay(uint32_t failures)
 	return min_u64((uint64_t)RETRY_US_MIN << doubled, RETRY_US_MAX);
 }
 
-/* Starts what is missing, unless it failed just now. */
-static void start_missing(struct worker_pool *pool)
+static bool start_some(struct worker_pool *pool, const struct part *part)
 {
-	uint32_t runs = count_processes(pool, state_runs);
-	uint32_t lives = count_processes(pool, state_lives);
-	uint64_t wanted = min_u64((uint64_t)runs + jobs_ready(pool) + 1, pool->process_count);
+	uint32_t runs = count_range(pool, part->from, part->to, state_runs);
+	uint32_t lives = count_range(pool, part->from, part->to, state_lives);
+	uint64_t wanted = min_u64((uint64_t)runs + part->queued, part->run_max) + part->spare;
 	if (lives >= wanted || io_timer_is_set(&pool->retry))
-		return;
+		return true;
 	if (pool->start_failures > 0) {
 		io_timer_set(pool->io, &pool->retry, retry_delay(pool->start_failures));
-		return;
+		return false;
 	}
-	for (uint32_t i = 0; i < pool->process_count && lives < wanted; i++) {
+	for (uint32_t i = part->from; i < part->to && lives < wanted; i++) {
 		if (pool->processes[i].state != PROCESS_NONE)
 			continue;
 		enum err err = process_start(&pool->processes[i]);
@@ -132,10 +128,19 @@ static void start_missing(struct worker_pool *pool)
 			log_warning(pool->options.log, "image worker: cannot start %s: %s",
 			    pool->options.program, err_name(err));
 			pool_kick(pool);
-			return;
+			return false;
 		}
 		lives++;
 	}
+	return true;
+}
+
+/* Starts what is missing, unless it failed just now. */
+static void start_missing(struct worker_pool *pool)
+{
+	const struct part front = pool_part(pool, false), back = pool_part(pool, true);
+	if (start_some(pool, &front))
+		(void)start_some(pool, &back);
 }
 
 static void recycle_old(struct worker_pool *pool)
@@ -149,15 +154,16 @@ static void recycle_old(struct worker_pool *pool)
 	}
 }
 
-static void dispatch(struct worker_pool *pool)
+static void dispatch(struct worker_pool *pool, bool background)
 {
-	uint32_t runs = count_processes(pool, state_runs);
-	for (uint32_t i = 0; i < pool->process_count && jobs_ready(pool) > 0; i++) {
+	struct part part = pool_part(pool, background);
+	uint32_t runs = count_range(pool, part.from, part.to, state_runs);
+	for (uint32_t i = part.from; i < part.to && part.queued > 0 && runs < part.run_max; i++) {
 		struct process *process = &pool->processes[i];
-		if (process->state != PROCESS_IDLE || process->sending ||
-		    runs == pool->options.workers)
+		if (process->state != PROCESS_IDLE || process->sending)
 			continue;
-		process_give(process, take_queued(pool));
+		process_give(process, take_queued(pool, background));
+		part.queued--;
 		runs++;
 	}
 }
@@ -178,7 +184,8 @@ static void pool_turn(struct io_timer *timer)
 		return;
 	}
 	recycle_old(pool);
-	dispatch(pool);
+	dispatch(pool, false);
+	dispatch(pool, true);
 	start_missing(pool);
 	if (pool->start_failures >= FAILURES_BEFORE_GIVING_UP &&
 	    count_processes(pool, state_lives) == 0)
@@ -214,7 +221,8 @@ enum err worker_pool_new(
 	memcpy(program, options->program, program_bytes);
 	*pool = (struct worker_pool){.magic = POOL_MAGIC, .io = io, .options = *options};
 	pool->options.program = program;
-	pool->process_count = options->workers + 1;
+	pool->front_count = options->workers + 1;
+	pool->process_count = pool->front_count + BACKGROUND_MAX;
 	pool->processes =
 	    memory_zalloc(options->memory, pool->process_count * sizeof(struct process));
 	for (uint32_t i = 0; i < pool->process_count; i++)

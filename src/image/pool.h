@@ -4,7 +4,8 @@
  * a deadline and a memory limit. They read the source out of the body pool's mapping, which
  * they cannot write, and put the result into an output arena of their own. Whatever a
  * worker says is checked. One that crashes, hangs or talks nonsense fails its one job with
- * ERR_IO (-CODEC) and is replaced; a spare stands warm.
+ * ERR_IO (-CODEC) and is replaced; a spare stands warm. Jobs of the background have processes of
+ * their own, which yield the processor to all others.
  */
 #pragma once
 #include "image/transform.h"
@@ -12,11 +13,13 @@
 
 struct worker_pool;
 
+enum { BACKGROUND_MAX = 64 };
+
 struct worker_pool_options {
 	const char *program;              /* path of tintype-vips */
 	uint32_t    workers;              /* that run jobs at the same time; one spare besides */
 	uint32_t    queue_max;            /* jobs that wait; more are ERR_OVERLOADED */
-	uint32_t    background_max;       /* background jobs at the same time; 0: one */
+	uint32_t    background_max;       /* background jobs at the same time, up to BACKGROUND_MAX; 0: one */
 	uint64_t    deadline_us;
 	uint64_t    memory_bytes_max;     /* of one worker */
 	uint64_t    output_bytes_max;     /* of one result */
@@ -39,7 +42,7 @@ struct worker_job {
 	/* The caller's storage; filled before submit: */
 	struct body *source;              /* a body of the body pool; the job holds a reference */
 	struct transform_plan plan;
-	bool         background;          /* waits until nobody else does, see background_max */
+	bool         background;          /* nobody waits for it; see background_max */
 	/* The result: on OK one reference to a body in `result` (the callee's), and what it is. */
 	void (*done)(struct worker_job *job, enum err err);
 	void *ctx;

@@ -16,6 +16,7 @@
 enum {
 	PROCESS_MAGIC = 0x50726f63,
 	PAGE = 4096,
+	BACKGROUND_NICE = 15,             /* one share of the processor against 28 */
 	SLICE_BYTES = 1 << 20, /* copied, hashed and summed in one pass */
 };
 static const uint64_t hello_us_max = 10000000;
@@ -363,6 +364,7 @@ static enum err spawn(struct process *process, const int channel[2])
 	    .fds = fds,
 	    .fd_count = ARRAY_COUNT(fds),
 	    .memory_bytes_max = pool->options.memory_bytes_max,
+	    .nice = process_is_background(process) ? BACKGROUND_NICE : 0,
 	};
 	process->child = (struct io_child){.exited = process_exited, .ctx = process};
 	return io_spawn(pool->io, &process->child, &options);

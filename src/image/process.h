@@ -39,8 +39,8 @@ struct worker_pool {
 	uint32_t                   magic;
 	struct io                 *io;
 	struct worker_pool_options options;
-	struct process            *processes;
-	uint32_t                   process_count;
+	struct process            *processes;     /* `front_count` for jobs that somebody waits for, */
+	uint32_t                   process_count, front_count;    /* then those of the background */
 	struct list                queue;         /* struct worker_job */
 	uint32_t                   queued;
 	struct list                background;    /* the same, of jobs that can wait */
@@ -54,6 +54,11 @@ struct worker_pool {
 	void                     (*closed)(void *ctx);
 	void                      *closed_ctx;
 };
+
+static inline bool process_is_background(const struct process *process)
+{
+	return process >= process->pool->processes + process->pool->front_count;
+}
 
 /* The slot is PROCESS_NONE. On error it still is. */
 MUST_CHECK enum err process_start(struct process *process);

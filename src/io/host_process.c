@@ -77,6 +77,7 @@ static int child_main(void *ctx)
 	bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == spawn->parent &&
 	    setrlimit(RLIMIT_CORE, &core) == 0 && child_descriptors(options) &&
 	    (options->memory_bytes_max == 0 || setrlimit(RLIMIT_AS, &memory) == 0) &&
+	    (options->nice == 0 || setpriority(PRIO_PROCESS, 0, options->nice) == 0) &&
 	    child_signals();
 	if (ready)
 		execve(options->path, (char *const *)(uintptr_t)options->argv, environment);

@@ -256,6 +256,7 @@ struct io_spawn_options {
 	const int         *fds;           /* fds[i] becomes descriptor 3 + i; all others close */
 	uint32_t           fd_count;
 	uint64_t           memory_bytes_max;     /* RLIMIT_AS; 0: none */
+	int                nice;          /* 0 .. 19: how much it yields to others */
 };
 
 /* The caller has set exited and ctx, all else zero. Starts a program with a clean environment

@@ -92,13 +92,19 @@ static void order_done(struct worker_job *job, enum err err)
 	order->err = err;
 }
 
-void order_submit(
+void order_prepare(
     struct crew *crew, struct order *order, struct span source, const struct transform_plan *plan)
 {
 	*order = (struct order){.job = {.plan = *plan, .done = order_done, .ctx = order}};
 	cr_assert_eq(body_new(crew->bodies, source.len, &order->job.source), OK);
 	memcpy(order->job.source->ptr, source.ptr, source.len);
 	body_advance(order->job.source, source.len);
+}
+
+void order_submit(
+    struct crew *crew, struct order *order, struct span source, const struct transform_plan *plan)
+{
+	order_prepare(crew, order, source, plan);
 	enum err err = worker_pool_submit(crew->pool, &order->job);
 	cr_assert_eq(err, OK, "%s", err_name(err));
 	cr_assert_not(order->done, "done() ran within submit");

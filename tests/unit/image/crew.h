@@ -29,6 +29,9 @@ struct order {
 	bool              done;
 	enum err          err;
 };
+/* All but the submission. */
+void order_prepare(struct crew *crew, struct order *order, struct span source,
+    const struct transform_plan *plan);
 /* Submits; the order holds the reference to a body with these bytes until order_fini. */
 void order_submit(struct crew *crew, struct order *order, struct span source,
     const struct transform_plan *plan);

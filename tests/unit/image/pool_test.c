@@ -2,10 +2,12 @@
  * one that tries to leave its sandbox (captive). */
 #include "crew.h"
 
+#include "image/process.h"
 #include "io/sim.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 TestSuite(pool, .timeout = 60);
 
@@ -288,5 +290,36 @@ Test(pool, a_worker_that_asks_for_more_dies)
 		order_fini(&order);
 	}
 	cr_expect_eq(stats_of(&crew).crashes, ARRAY_COUNT(whats));
+	crew_fini(&crew);
+}
+
+/* One that hangs in the background does not keep the only worker from those that wait. */
+Test(pool, background_jobs_have_workers_of_their_own_that_yield)
+{
+	struct crew crew;
+	struct order back, front;
+	crew_init_machine(&crew);
+	struct worker_pool_options options = crew_options(&crew, "rogue-hang");
+	options.workers = 1;
+	options.deadline_us = 400000;
+	crew_init_with(&crew, &options);
+	order_prepare(&crew, &back, SPAN_LIT("source"), &plan);
+	back.job.background = true;
+	cr_assert_eq(worker_pool_submit(crew.pool, &back.job), OK);
+	order_submit(&crew, &front, SPAN_LIT("source"), &plan);
+	while (stats_of(&crew).running < 2)
+		(void)io_wait(crew.io, 100000);
+	int nices[2] = {-1, -1};
+	uint32_t seen = 0;
+	for (uint32_t i = 0; i < crew.pool->process_count; i++)
+		if (crew.pool->processes[i].job != NULL)
+			nices[seen++] = getpriority(PRIO_PROCESS, (id_t)crew.pool->processes[i].child.pid);
+	cr_expect_eq(seen, 2);
+	cr_expect_eq(nices[0], getpriority(PRIO_PROCESS, 0));
+	cr_expect_gt(nices[1], nices[0]);
+	order_wait(&crew, &front);
+	order_wait(&crew, &back);
+	order_fini(&front);
+	order_fini(&back);
 	crew_fini(&crew);
 }
