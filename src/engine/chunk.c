@@ -346,8 +346,11 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!users_load(engine, name, text, place) && !fields_load(engine, name, text, place))
-			tiers_load_policy(engine, name, text, place);
+		if (users_load(engine, name, text, place) || fields_load(engine, name, text, place))
+			continue;
+		if (text.len > POLICY_TEXT_MAX)
+			return ERR_CORRUPT;
+		tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);
 	return OK;

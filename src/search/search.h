@@ -57,6 +57,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/span.h"
+#include "search/language.h"
 #include "search/outside.h"
 #include "search/values.h"
 
@@ -163,6 +164,7 @@ struct query_options {
 	const struct query_param *params;
 	size_t                    param_count;
 	uint32_t                  dialect;        /* 0 or 2..4, which agree here */
+	const struct query_words *words;          /* NULL, or language.h */
 };
 
 struct query_error {
