@@ -13,7 +13,7 @@ OPT     ?= -O3
 CFLAGS  := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
-LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lm -pthread $(ALLOC)
+LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lcrypto -lm -pthread $(ALLOC)
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)

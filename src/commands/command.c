@@ -1,4 +1,5 @@
 /* commands/command.c: the COMMAND family: the table, as clients and tools read it. */
+#include "commands/acl.h"
 #include "commands/handlers.h"
 
 #include "base/glob.h"
@@ -24,36 +25,8 @@ static const struct word flag_words[] = {
     {CMD_MOVABLEKEYS, "movablekeys"},
     {CMD_NO_MULTI, "no_multi"},
     {CMD_PUBSUB, "pubsub"},
+    {CMD_BLOCKING, "blocking"},
 };
-
-static const struct word acl_words[] = {
-    {ACL_KEYSPACE, "@keyspace"},
-    {ACL_READ, "@read"},
-    {ACL_WRITE, "@write"},
-    {ACL_STRING, "@string"},
-    {ACL_ADMIN, "@admin"},
-    {ACL_FAST, "@fast"},
-    {ACL_SLOW, "@slow"},
-    {ACL_DANGEROUS, "@dangerous"},
-    {ACL_CONNECTION, "@connection"},
-    {ACL_IMAGE, "@image"},
-    {ACL_TRANSACTION, "@transaction"},
-    {ACL_PUBSUB, "@pubsub"},
-    {ACL_BITMAP, "@bitmap"},
-    {ACL_HASH, "@hash"},
-    {ACL_LIST, "@list"},
-    {ACL_SET, "@set"},
-    {ACL_SORTEDSET, "@sortedset"},
-    {ACL_BLOCKING, "@blocking"},
-    {ACL_SCRIPTING, "@scripting"},
-};
-
-/* A command is in @fast or @slow, as its flags say. */
-static unsigned command_acl(const struct command *command)
-{
-	unsigned speed = ACL_FAST | ACL_SLOW;
-	return (command->acl & ~speed) | ((command->flags & CMD_FAST) ? ACL_FAST : ACL_SLOW);
-}
 
 static void reply_words(struct call *call, const struct word *words, size_t count, unsigned bits)
 {
@@ -66,13 +39,34 @@ static void reply_words(struct call *call, const struct word *words, size_t coun
 			reply_status(call->reply, words[i].name);
 }
 
+static void reply_categories(struct call *call, unsigned bits)
+{
+	char word[32];
+	size_t set = 0;
+	const char *name;
+	for (unsigned i = 0; (name = acl_category_name(i)) != NULL; i++)
+		set += (bits & acl_category(span_text(name))) != 0;
+	reply_set(call->reply, set);
+	for (unsigned i = 0; (name = acl_category_name(i)) != NULL; i++) {
+		if ((bits & acl_category(span_text(name))) == 0)
+			continue;
+		snprintf(word, sizeof(word), "@%s", name);
+		reply_status(call->reply, word);
+	}
+}
+
+void command_full_name(const struct command *command, char *out, size_t bytes)
+{
+	if (command->parent == NULL)
+		snprintf(out, bytes, "%s", command->name);
+	else
+		snprintf(out, bytes, "%s|%s", command->parent, command->name);
+}
+
 static void reply_full_name(struct call *call, const struct command *command)
 {
 	char name[80];
-	if (command->parent == NULL)
-		snprintf(name, sizeof(name), "%s", command->name);
-	else
-		snprintf(name, sizeof(name), "%s|%s", command->parent, command->name);
+	command_full_name(command, name, sizeof(name));
 	reply_text(call->reply, name);
 }
 
@@ -152,7 +146,7 @@ static void reply_info_head(struct call *call, const struct command *command)
 	reply_int(call->reply, command->first_key);
 	reply_int(call->reply, command->last_key);
 	reply_int(call->reply, command->key_step);
-	reply_words(call, acl_words, ARRAY_COUNT(acl_words), command_acl(command));
+	reply_categories(call, command_categories(command));
 	reply_array(call->reply, 0);
 	reply_key_specs(call, command);
 }
@@ -302,9 +296,7 @@ static bool parse_list_filter(struct call *call, struct list_filter *filter)
 		filter->pattern = call->argv[4];
 	} else if (span_is(call->argv[3], "ACLCAT")) {
 		filter->by_acl = true;
-		for (size_t i = 0; i < ARRAY_COUNT(acl_words); i++)
-			if (span_is(call->argv[4], acl_words[i].name + 1))
-				filter->acl = acl_words[i].bit;
+		filter->acl = acl_category(call->argv[4]);
 		filter->nothing = filter->acl == 0;
 	} else {
 		reply_syntax_error(call);
@@ -318,7 +310,7 @@ static bool filter_shows(const struct list_filter *filter, const struct command 
 	if (filter->nothing || command->parent != NULL)
 		return false;
 	if (filter->by_acl)
-		return (command_acl(command) & filter->acl) != 0;
+		return (command_categories(command) & filter->acl) != 0;
 	return !filter->by_pattern || glob_match(filter->pattern, span_text(command->name), true);
 }
 

@@ -2,10 +2,12 @@
  * and the run itself. */
 #include "commands/commands.h"
 
+#include "commands/acl.h"
 #include "commands/handlers.h"
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/evict.h"
+#include "engine/kept_index.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
@@ -165,6 +167,8 @@ bool command_is_allowed(struct call *call)
 		reply_arity(call);
 		return false;
 	}
+	if (UNLIKELY(command->flags & CMD_NO_AUTH) == 0 && !acl_allows(call))
+		return false;
 	if (engine->loading && !(command->flags & CMD_LOADING)) {
 		call_error(call, "LOADING Tintype is loading the dataset in memory");
 		return false;
@@ -221,7 +225,9 @@ static bool index_is_made(struct call *call)
 {
 	const struct engine *engine = call->engine;
 	uint8_t db = call->session->db;
-	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+	bool settled = kept_index_is_settled(engine, db);
+	if (settled &&
+	    (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db]))
 		return true;
 	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
 	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);
@@ -397,6 +403,58 @@ bool command_keys(const struct command *command, const struct span *argv, uint32
 	if ((command->flags & CMD_KEYS_SORT) != 0)
 		sort_keys(argv, argc, each, ctx);
 	return true;
+}
+
+struct access_walk {
+	const struct command *command;
+	const struct span *argv;
+	uint32_t argc, first, last;
+	void   (*each)(void *ctx, uint32_t at, unsigned access);
+	void    *ctx;
+};
+
+static void find_ends(void *ctx, uint32_t at)
+{
+	struct access_walk *walk = ctx;
+	if (walk->first == 0)
+		walk->first = at;
+	walk->last = at;
+}
+
+/* SET tells what was there only if it is asked. */
+static bool set_reads(const struct access_walk *walk)
+{
+	for (uint32_t i = 3; i < walk->argc; i++)
+		if (span_is(walk->argv[i], "GET"))
+			return true;
+	return false;
+}
+
+static void tell_access(void *ctx, uint32_t at)
+{
+	const struct access_walk *walk = ctx;
+	unsigned flags = walk->command->flags;
+	bool reads = (flags & CMD_READS) != 0 || (walk->command->run == cmd_set && set_reads(walk));
+	unsigned access = (flags & CMD_WRITE) ? KEY_WRITE : KEY_READ;
+	if (flags & CMD_KEYS_SORT)
+		access = at == walk->first ? KEY_READ : KEY_WRITE;
+	else if (flags & CMD_INTO_FIRST)
+		access = at == walk->first ? KEY_WRITE : KEY_READ;
+	else if (flags & CMD_INTO_LAST)
+		access = at == walk->last ? KEY_WRITE : reads ? KEY_READ | KEY_WRITE : KEY_READ;
+	else if (reads)
+		access |= KEY_READ;
+	walk->each(walk->ctx, at, access);
+}
+
+bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx)
+{
+	struct access_walk walk = {
+	    .command = command, .argv = argv, .argc = argc, .each = each, .ctx = ctx};
+	if (!command_keys(command, argv, argc, find_ends, &walk))
+		return false;
+	return command_keys(command, argv, argc, tell_access, &walk);
 }
 
 /* A container without a subcommand never gets here: its arity is 2, and the subcommand is

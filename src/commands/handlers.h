@@ -2,6 +2,18 @@
 #pragma once
 #include "commands/commands.h"
 
+void cmd_acl_cat(struct call *call);
+void cmd_acl_deluser(struct call *call);
+void cmd_acl_dryrun(struct call *call);
+void cmd_acl_genpass(struct call *call);
+void cmd_acl_getuser(struct call *call);
+void cmd_acl_list(struct call *call);
+void cmd_acl_load(struct call *call);
+void cmd_acl_log(struct call *call);
+void cmd_acl_save(struct call *call);
+void cmd_acl_setuser(struct call *call);
+void cmd_acl_users(struct call *call);
+void cmd_acl_whoami(struct call *call);
 void cmd_append(struct call *call);
 void cmd_auth(struct call *call);
 void cmd_bgsave(struct call *call);
@@ -10,6 +22,11 @@ void cmd_bitfield(struct call *call);
 void cmd_bitfield_ro(struct call *call);
 void cmd_bitop(struct call *call);
 void cmd_bitpos(struct call *call);
+void cmd_blmove(struct call *call);
+void cmd_blmpop(struct call *call);
+void cmd_blpop(struct call *call);
+void cmd_brpop(struct call *call);
+void cmd_brpoplpush(struct call *call);
 void cmd_client_getname(struct call *call);
 void cmd_client_getredir(struct call *call);
 void cmd_client_id(struct call *call);
@@ -242,6 +259,8 @@ void cmd_zscore(struct call *call);
 void cmd_zunion(struct call *call);
 void cmd_zunionstore(struct call *call);
 /* Shared by several files of this folder. */
+/* The line of CLIENT LIST. */
+void client_line(const struct session *session, struct buf *out);
 /* Checks and sets the connection's name. False: an error was replied. */
 bool session_set_name(struct call *call, struct span name);
 /* A cursor of SCAN and its kin. */

@@ -7,6 +7,7 @@
 #include "engine/analysis.h"
 #include "engine/apply.h"
 #include "engine/collection_log.h"
+#include "engine/kept_index.h"
 #include "image/meta.h"
 
 static void entry_set_lsn(struct entry *entry, uint64_t lsn)
@@ -165,6 +166,11 @@ static enum err image_enter(
 	if (err != OK)
 		return err;
 	entry_image(entry)->created_s = (uint32_t)(meta.created_ms / 1000);
+	if (kept_index_is_loading(engine)) {
+		entry_image(entry)->docid = DOCID_NONE;
+		engine->unindexed[db]++;
+		return OK;
+	}
 	err = engine_index_add(engine, db, entry, &meta);
 	if (err != OK)
 		return err;
@@ -360,10 +366,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
-		index_free(engine->indexes[db]);
-		engine->indexes[db] = NULL;
-		similar_free(engine->similars[db]);
-		engine->similars[db] = NULL;
+		engine_index_drop(engine, db);
 	}
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));

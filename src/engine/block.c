@@ -172,12 +172,13 @@ uint64_t blocked_count(const struct engine *engine)
 	return engine->blockers == NULL ? 0 : engine->blockers->count;
 }
 
-void blocked_key_has_more(struct call *call, struct span key, enum entry_type type)
+void blocked_key_has_more(
+    struct engine *engine, uint8_t db, struct span key, uint64_t hash, enum entry_type type)
 {
-	struct blockers *all = call->engine->blockers;
+	struct blockers *all = engine->blockers;
 	if (LIKELY(all == NULL || all->count == 0) || (type != ENTRY_LIST && type != ENTRY_ZSET))
 		return;
-	struct blocked_key *found = key_find(all, call->session->db, key, call_hash(call, key));
+	struct blocked_key *found = key_find(all, db, key, hash);
 	if (found != NULL && list_is_empty(&found->ready_link))
 		list_append(&all->ready, &found->ready_link);
 }

@@ -1,9 +1,9 @@
 /* engine/block.h: commands that wait for a key to have something (BLPOP and its kin).
  *
  * Such a command is parked, and runs again when one of its keys got elements: at once, behind the
- * command (or EXEC) that brought them and before any other, the one that waits longest first. If there
- * is nothing for it then it goes on waiting, where it was in the line. It ends by its timeout, by CLIENT UNBLOCK, or
- * with its connection.
+ * command (or EXEC) that brought them and before any other, the one that waits longest first. If
+ * there is nothing for it then it goes on waiting, where it was in the line. It ends by its timeout,
+ * by CLIENT UNBLOCK, or with its connection.
  */
 #pragma once
 #include "engine/engine.h"
@@ -20,10 +20,12 @@ MUST_CHECK bool call_block(struct call *call, const struct block_keys *keys, uin
 /* It runs because one of its keys has something: keys of another type are passed over. */
 static inline bool call_was_blocked(const struct call *call) { return call->session->blocked != NULL; }
 
-/* Elements were added to this key. */
-void blocked_key_has_more(struct call *call, struct span key, enum entry_type type);
+/* Elements were added to this key, or it is this type from now on. */
+void blocked_key_has_more(
+    struct engine *engine, uint8_t db, struct span key, uint64_t hash, enum entry_type type);
 /* Runs those that wait for keys that have more; `run`: command_execute. */
-void blocked_serve(struct engine *engine, bool (*run)(struct session *session, const struct request *request));
+void blocked_serve(
+    struct engine *engine, bool (*run)(struct session *session, const struct request *request));
 /* The session's command is over, or the session is. */
 void blocked_end(struct session *session);
 /* CLIENT UNBLOCK: `error` NULL: as if the time were up. False: it waits for no key. */

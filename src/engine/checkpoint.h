@@ -5,7 +5,8 @@
  * since they were last written to its slot. Access times and heat set no mark: they are as
  * of the last change. What changes while a chunk is being written is in the log as well.
  *
- * The past (versions, shared bodies) is written as a whole, behind all entries: past_load.h.
+ * The past (versions, shared bodies) is written as a whole, behind all entries: past_load.h; then
+ * the search index: kept_index.h.
  */
 #pragma once
 #include "engine/internal.h"

@@ -7,7 +7,7 @@
  *              collection: what collection_write writes
  *
  * The place of a shared body may be an old one: past_load.c knows better. The document in the
- * search index is not kept: reindex.c makes it again from the metadata.
+ * search index is not named: reindex.c finds it (kept_index.h), or makes it again.
  */
 #include "engine/apply.h"
 #include "engine/analysis.h"
@@ -16,8 +16,10 @@
 #include "engine/chunk.h"
 #include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 #include "engine/past_load.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 enum {
 	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,
@@ -25,7 +27,10 @@ enum {
 	CHUNK_LARGE = 32,                 /* value: a large collection */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
-enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128, CHUNK_VALUE_MAX = 1 << 30 };
+enum {
+	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, SETTING_BYTES_MAX = USER_TEXT_MAX,
+	CHUNK_VALUE_MAX = 1 << 30,
+};
 
 /* ---- Out ---- */
 
@@ -241,6 +246,10 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (db == CHUNK_PAST)
 		return past_load_chunk(engine, count, bytes);
+	if (db == CHUNK_SET_DERIVED) {
+		kept_index_load(engine, count, bytes);
+		return OK;
+	}
 	struct directory *directory = &engine->directories[db];
 	while (bytes.len > 0) {
 		struct chunk_item items[ITEMS_AHEAD];
@@ -264,6 +273,7 @@ void engine_load_begin(void *ctx, const struct store_load *load)
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->replay_lsn = load->replay_lsn;
+	kept_index_load_begin(engine, load->counts[CHUNK_SET_DERIVED]);
 	/* What is not marked from here on is as in the slot that is loaded; the other slot is
 	 * void, and the store asks for all of it. */
 	memset(engine->marks, 0, sizeof(*engine->marks) * DATABASE_COUNT);
@@ -285,16 +295,14 @@ void engine_load_reset(void *ctx)
 		collections_drop(engine, &engine->directories[db]);
 		directory_fini(&engine->directories[db]);
 		engine->images[db] = engine->unindexed[db] = 0;
-		if (engine->indexes[db] != NULL)
-			index_free(engine->indexes[db]);
-		engine->indexes[db] = NULL;
-		similar_free(engine->similars[db]);
-		engine->similars[db] = NULL;
+		engine_index_drop(engine, (uint8_t)db);
 		analysis_forget_db(engine, (uint8_t)db);
 	}
+	kept_index_load_reset(engine);
 	past_load_reset(engine);
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -304,6 +312,7 @@ void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
 	fields_dump(engine, out);
+	users_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
@@ -329,14 +338,15 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		return ERR_CORRUPT;
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
 		if (!take_bytes(&bytes, SETTING_NAME_MAX, &name) || !take_place(&bytes, &place) ||
-		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!fields_load(engine, name, text, place))
+		if (!users_load(engine, name, text, place) && !fields_load(engine, name, text, place))
 			tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);

@@ -197,7 +197,8 @@ static enum err commit_one(struct edit *edit)
 	if (err == OK && lsn != 0)
 		call_gate(edit->call, edit->type, lsn);
 	if (err == OK && edit->added > 0)
-		blocked_key_has_more(edit->call, edit->key, edit->type);
+		blocked_key_has_more(
+		    edit->call->engine, target.db, target.key, target.hash, edit->type);
 	return err;
 }
 
@@ -290,7 +291,8 @@ void call_end_group(struct call *call)
 	end_group(call->engine);
 }
 
-enum err engine_store_value(struct call *call, const struct target *at, struct value *value, int64_t expire_ms)
+enum err engine_store_value(
+    struct call *call, const struct target *at, struct value *value, int64_t expire_ms)
 {
 	struct engine *engine = call->engine;
 	struct target target = *at;
@@ -298,15 +300,22 @@ enum err engine_store_value(struct call *call, const struct target *at, struct v
 	uint64_t lsn = 0;
 	uint8_t type = value->type;
 	bool ends = call_needs_end(engine, &target);
-	if (value->count == 0)
-		return target.entry == NULL
-		    ? OK : engine_delete(engine, target.db, target.entry, target.hash, &lsn);
+	if (value->count == 0 && target.entry == NULL)
+		return OK;
+	if (value->count == 0) {
+		enum err err = engine_delete(engine, target.db, target.entry, target.hash, &lsn);
+		if (err == OK)
+			call_gate(call, type, lsn);
+		return err;
+	}
 	enum err err = ends ? call_end_image(call, &target) : OK;
 	if (err == OK)
 		err = log_whole(engine, &target, value, &record);
-	if (err == OK)
-		call_gate(call, type, record.lsn);
-	return err;
+	if (err != OK)
+		return err;
+	call_gate(call, type, record.lsn);
+	blocked_key_has_more(engine, target.db, target.key, target.hash, type);
+	return OK;
 }
 
 bool call_store_value(struct call *call, struct span key, struct value *value)
@@ -318,9 +327,8 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 	}
 	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
 	target.entry = directory_find(call_directory(call), key, target.hash);
-	uint8_t type = value->type;
-	bool grows = value->count > 0;
-	enum err err = begin_group(engine, 2, 1, 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL);
+	uint64_t bytes = 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL;
+	enum err err = begin_group(engine, 2, 1, bytes);
 	if (err == OK) {
 		err = engine_store_value(call, &target, value, 0);
 		end_group(engine);
@@ -330,7 +338,5 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 		return false;
 	}
 	value_fini(value);
-	if (grows)
-		blocked_key_has_more(call, key, type);
 	return true;
 }

@@ -15,8 +15,8 @@
  *   if (edit_commit(&edit))
  *           reply_int(call->reply, edit.added);
  *
- * What was read from edit.value is gone after edit_commit: a reply made of it is written before; if the commit
- * fails, the reply is cut to what it was at edit_begin, and an error takes its place.
+ * What was read from edit.value is gone after edit_commit: a reply made of it is written before; if
+ * the commit fails, the reply is cut to what it was at edit_begin, and an error takes its place.
  */
 #pragma once
 #include "cache/ops.h"
@@ -49,16 +49,17 @@ const struct value *entry_collection(const struct entry *entry, struct value *sm
 
 /* False: the key is of another type, or too long, and an error was replied; there is nothing to end. */
 MUST_CHECK bool edit_begin(struct call *call, struct edit *edit, struct span key, enum entry_type type);
-/* Logs and does edit->ops; nothing to do is fine. The edit is over. False: an error was replied (or the call
- * was parked), and nothing was done. */
+/* Logs and does edit->ops; nothing to do is fine. The edit is over. False: an error was replied (or
+ * the call was parked), and nothing was done. */
 MUST_CHECK bool edit_commit(struct edit *edit);
 /* Both or neither, in this order, also after a crash. Not of one key twice. */
 MUST_CHECK bool edit_commit_both(struct edit *first, struct edit *second);
 /* Ends it without doing anything. */
 void edit_drop(struct edit *edit);
 
-/* The key becomes `value`, which is taken over and empty afterwards, whatever it was before, without a
- * deadline; an empty one deletes the key. False: an error was replied, nothing was done, `value` is as it was. */
+/* The key becomes `value`, which is taken over and empty afterwards, whatever it was before, without
+ * a deadline; an empty one deletes the key. False: an error was replied, nothing was done, `value` is as
+ * it was. */
 MUST_CHECK bool call_store_value(struct call *call, struct span key, struct value *value);
 
 /* Room for changes of several keys as one atomic group: then nothing is refused up to call_end_group.

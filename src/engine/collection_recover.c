@@ -93,7 +93,8 @@ static enum err begin_value(struct engine *engine, const struct record *record, 
 	uint64_t head, count;
 	enum entry_type type;
 	bool is_large;
-	struct span meta = span_slice(record->meta, 1, 1), rest = span_slice(record->meta, 2, record->meta.len);
+	struct span meta = span_slice(record->meta, 1, 1);
+	struct span rest = span_slice(record->meta, 2, record->meta.len);
 	const uint8_t letter[2] = {meta.len == 1 ? meta.ptr[0] : 0, 0};
 	enum err err = value_type_of(span_of(letter, 2), &type, &is_large);
 	if (err != OK || !is_large || !varint64_take(&rest, &head) || !varint64_take(&rest, &count))

@@ -6,7 +6,9 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
 {
@@ -33,6 +35,7 @@ static void engine_opened(void *ctx, enum err err)
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
+		users_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -164,6 +167,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
+	kept_index_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -172,6 +176,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	analysis_new(engine);
 	fields_new(engine);
 	collections_new(engine);
+	users_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -315,6 +320,7 @@ void engine_free(struct engine *engine)
 	blocked_free(engine);
 	collections_free(engine);
 	fields_free(engine);
+	users_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
@@ -322,11 +328,11 @@ void engine_free(struct engine *engine)
 	dedupe_free(engine);
 	scrub_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
-		if (engine->indexes[i] != NULL)
-			index_free(engine->indexes[i]);
-		similar_free(engine->similars[i]);
+		if (engine->kept != NULL)
+			engine_index_drop(engine, (uint8_t)i);
 		directory_fini(&engine->directories[i]);
 	}
+	kept_index_free(engine);
 	slowlog_clear(engine);
 	if (engine->hot != NULL)
 		body_cache_free(engine->hot);
@@ -348,5 +354,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	image_service_configure(engine);
 	collections_configure(engine);
 	analysis_wake(engine);
+	if (strcmp(setting->name, "requirepass") == 0)
+		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }

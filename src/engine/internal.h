@@ -97,6 +97,11 @@ MUST_CHECK enum err engine_index_add(
 /* pixels.c */
 /* Of this database; makes it, with who answers for its images' pixels. */
 struct index *engine_index(struct engine *engine, uint8_t db);
+/* Takes over both as those of a database that has none. */
+void engine_index_adopt(
+    struct engine *engine, uint8_t db, struct index *index, struct similar *similar);
+/* Frees them. */
+void engine_index_drop(struct engine *engine, uint8_t db);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
@@ -110,6 +115,10 @@ void dedupe_note(
 void dedupe_forget(struct engine *engine, struct session *session);
 void dedupe_count(struct engine *engine, uint64_t body_bytes);
 void dedupe_info(const struct engine *engine, struct buf *out);
+/* Appends {u32 document, u64 LSN, u64 digest} of the bodies of one shard of the digests (there are
+ * TWIN_SHARDS) that belong to documents of this database; such a digest again. */
+void dedupe_dump(const struct engine *engine, uint8_t db, uint32_t shard, struct buf *out);
+void dedupe_note_digest(struct engine *engine, uint8_t db, struct entry *entry, uint64_t digest);
 /* A body that is stored and has the same bytes. ERR_NOTFOUND; ERR_AGAIN: the session was parked
  * and the command will run again. */
 MUST_CHECK enum err call_find_twin(struct call *call, struct body *body, struct image_ref *out);

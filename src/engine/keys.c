@@ -1,6 +1,7 @@
 /* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
 #include "engine/apply.h"
 
+#include "engine/block.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 
@@ -344,7 +345,10 @@ static enum err copy_value(
 	if (record.body == NULL)
 		record.value = entry_string(from);
 	/* The value is borrowed from `from`, which stays until the caller removes it. */
-	return set_value(call, to, &record, grouped);
+	enum err err = set_value(call, to, &record, grouped);
+	if (err == OK)
+		blocked_key_has_more(engine, to->db, to->key, to->hash, from->type);
+	return err;
 }
 
 static enum err copy_to(struct call *call, struct entry *from, struct target *to)

@@ -4,6 +4,7 @@
 #include "engine/collection_log.h"
 #include "engine/fields.h"
 #include "engine/past_load.h"
+#include "engine/users.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {
@@ -77,7 +78,8 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
 	return past_setting(engine, record) || tiers_setting_follow(engine, record) ||
-	        fields_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
+	        fields_setting_follow(engine, record) || users_setting_follow(engine, record)
+	    ? OK : ERR_NOTFOUND;
 }
 
 /* Values that should have been read, and cannot be: the keys are gone, and it is said so. */
@@ -161,7 +163,7 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	if (record->type == RECORD_SETTING) {
 		enum err err = recover_known_setting(engine, record);
 		if (err == ERR_AGAIN && !past_setting(engine, record) &&
-		    !fields_setting(engine, record))
+		    !fields_setting(engine, record) && !users_setting(engine, record))
 			tiers_setting(engine, record);
 		return err == ERR_AGAIN ? OK : err;
 	}
@@ -269,7 +271,8 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	if (record->type == RECORD_SETTING)
 		return past_setting_relocated(engine, record, from, to) ||
 		    tiers_setting_relocated(engine, record, from, to) ||
-		    fields_setting_relocated(engine, from, to);
+		    fields_setting_relocated(engine, from, to) ||
+		    users_setting_relocated(engine, from, to);
 	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
 	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
 	if (place == NULL || !place_equal(*place, from))
@@ -300,7 +303,7 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record) ||
-		        fields_setting_is_live(engine, record)
+		        fields_setting_is_live(engine, record) || users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)

@@ -13,6 +13,7 @@
 static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
 static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
+static const char *const words_acl_pubsub[] = {"resetchannels", NULL};
 static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
     "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
@@ -38,6 +39,9 @@ const struct setting settings_table[] = {
 	{"unixsocketperm", SETTING_OCTAL, SETTING_IMMUTABLE, AT(unixsocketperm), "0", 0, 0777, NULL},
 	BOOL("protected-mode", protected_mode, "yes", 0),
 	TEXT("requirepass", requirepass, "", SETTING_SECRET),
+	TEXT("aclfile", aclfile, "", SETTING_IMMUTABLE),
+	INT("acllog-max-len", acllog_max_len, "128", 0, 100000, 0),
+	ENUM("acl-pubsub-default", acl_pubsub, "resetchannels", words_acl_pubsub, SETTING_FIXED),
 	ENUM("io-backend", io_backend, "auto", words_backend, SETTING_IMMUTABLE),
 	BYTES("proto-max-bulk-len", proto_max_bulk_len, "512mb", MIB, 512 * MIB, 0),
 	BYTES("client-query-buffer-limit", client_query_buffer_limit, "256mb", MIB, 4 * GIB - 1, 0),

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { EXIT_LATENCY_MIN_US = 10, EXIT_LATENCY_MAX_US = 2000, SIM_PAGE = 4096 };
 
@@ -86,6 +87,24 @@ void sim_kill(struct io *io, struct io_child *child)
 	child_end(sim_of(io), child->pid, SIGKILL);
 }
 
+/* Of the kernel's own zeroed pages: a pool of which a run touches a little costs that little. */
+static struct io_memory *shared_new(struct io *io, size_t bytes)
+{
+	struct io_memory *memory = memory_zalloc(&io->memory, sizeof(*memory));
+	void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	memory->bytes = bytes;
+	memory->ptr = ptr == MAP_FAILED ? NULL : ptr;
+	return memory;
+}
+
+static void shared_free(struct io *io, struct io_memory *memory)
+{
+	if (memory->ptr != NULL)
+		munmap(memory->ptr, memory->bytes);
+	memory_free(&io->memory, memory, sizeof(*memory));
+}
+
 void sim_children_free(struct sim *sim)
 {
 	while (!list_is_empty(&sim->children)) {
@@ -98,8 +117,7 @@ void sim_children_free(struct sim *sim)
 		if (sim->fds[fd].kind != SIM_FD_MEMORY)
 			continue;
 		struct io_memory *memory = sim->fds[fd].object;
-		memory_free(&sim->io.memory, memory->ptr, memory->bytes);
-		memory_free(&sim->io.memory, memory, sizeof(*memory));
+		shared_free(&sim->io, memory);
 	}
 }
 
@@ -110,17 +128,13 @@ enum err sim_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
 {
 	struct sim *sim = sim_of(io);
 	UNUSED(read_only_for_others);
-	struct io_memory *memory = memory_zalloc(&io->memory, sizeof(*memory));
-	memory->bytes = bytes;
-	memory->ptr = memory_try_alloc_aligned(&io->memory, SIM_PAGE, bytes);
+	struct io_memory *memory = shared_new(io, bytes);
 	memory->fd = memory->ptr == NULL ? -1 : sim_fd_add(sim, SIM_FD_MEMORY, memory);
 	if (memory->fd < 0) {
 		enum err err = memory->ptr == NULL ? ERR_MEMORY : ERR_OVERLOADED;
-		memory_free(&io->memory, memory->ptr, memory->ptr == NULL ? 0 : bytes);
-		memory_free(&io->memory, memory, sizeof(*memory));
+		shared_free(io, memory);
 		return err;
 	}
-	memset(memory->ptr, 0, bytes);
 	*out = *memory;
 	return OK;
 }
@@ -130,9 +144,7 @@ void sim_memory_free(struct io *io, struct io_memory *memory)
 	struct sim *sim = sim_of(io);
 	struct sim_fd *fd = sim_fd_of(sim, memory->fd, SIM_FD_MEMORY);
 	ASSERT(fd != NULL);
-	struct io_memory *own = fd->object;
-	memory_free(&io->memory, own->ptr, own->bytes);
-	memory_free(&io->memory, own, sizeof(*own));
+	shared_free(io, fd->object);
 	sim_fd_remove(sim, memory->fd);
 }
 

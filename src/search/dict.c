@@ -54,11 +54,6 @@ static struct span key_make(uint8_t key[DICT_KEY_MAX], uint16_t space, struct sp
 	return span_of(key, DICT_SPACE_BYTES + text.len);
 }
 
-static struct span term_key(const struct term *term)
-{
-	return span_of(term->key, term->key_len);
-}
-
 /* ---- Hash --------------------------------------------------------------------------- */
 
 static void table_alloc(struct dict *dict, struct dict_table *table, uint32_t count)
@@ -147,10 +142,23 @@ struct term *dict_find(struct dict *dict, uint16_t space, struct span text)
 
 /* ---- Sorted view -------------------------------------------------------------------- */
 
+/* Is it behind all there are? So it is as a rule when an index is loaded. */
+static bool sorted_is_last(const struct dict *dict, struct span key, struct dict_cursor *cursor)
+{
+	if (dict->leaf_count == 0)
+		return false;
+	const struct dict_leaf *leaf = dict->leaves[dict->leaf_count - 1];
+	const struct term *last = dict_term(dict, leaf->ids[leaf->count - 1]);
+	*cursor = (struct dict_cursor){dict->leaf_count - 1, leaf->count};
+	return span_compare(term_key(last), key) < 0;
+}
+
 /* The first place whose key is >= key. */
 static void sorted_find(const struct dict *dict, struct span key, struct dict_cursor *cursor)
 {
 	uint32_t low = 0, high = dict->leaf_count;
+	if (sorted_is_last(dict, key, cursor))
+		return;
 	while (low < high) {              /* the last leaf whose first key is <= key */
 		uint32_t middle = low + (high - low) / 2;
 		const struct term *first = dict_term(dict, dict->leaves[middle]->ids[0]);
@@ -234,13 +242,10 @@ static void sorted_remove(struct dict *dict, const struct term *term)
 	    (dict->leaf_count - cursor.leaf) * sizeof(*dict->leaves));
 }
 
-void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool after,
-    struct dict_cursor *cursor)
+void dict_seek_key(const struct dict *dict, struct span key, struct dict_cursor *cursor)
 {
-	uint8_t bytes[DICT_KEY_MAX];
-	struct span key = key_make(bytes, space, text);
 	sorted_find(dict, key, cursor);
-	if (!after || cursor->leaf >= dict->leaf_count)
+	if (cursor->leaf >= dict->leaf_count)
 		return;
 	const struct dict_leaf *leaf = dict->leaves[cursor->leaf];
 	if (cursor->at < leaf->count &&
@@ -248,22 +253,38 @@ void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool a
 		cursor->at++;
 }
 
-struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
+void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool after,
     struct dict_cursor *cursor)
 {
 	uint8_t bytes[DICT_KEY_MAX];
-	struct span key = key_make(bytes, space, prefix);
+	struct span key = key_make(bytes, space, text);
+	if (after)
+		dict_seek_key(dict, key, cursor);
+	else
+		sorted_find(dict, key, cursor);
+}
+
+struct term *dict_next_any(const struct dict *dict, struct dict_cursor *cursor)
+{
 	while (cursor->leaf < dict->leaf_count && cursor->at == dict->leaves[cursor->leaf]->count) {
 		cursor->leaf++;
 		cursor->at = 0;
 	}
 	if (cursor->leaf >= dict->leaf_count)
 		return NULL;
-	struct term *term = dict_term(dict, dict->leaves[cursor->leaf]->ids[cursor->at]);
-	if (!span_equal(span_slice(term_key(term), 0, key.len), key))
-		return NULL;
-	cursor->at++;
-	return term;
+	return dict_term(dict, dict->leaves[cursor->leaf]->ids[cursor->at++]);
+}
+
+struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
+    struct dict_cursor *cursor)
+{
+	uint8_t bytes[DICT_KEY_MAX];
+	struct span key = key_make(bytes, space, prefix);
+	struct term *term = dict_next_any(dict, cursor);
+	if (term == NULL || span_equal(span_slice(term_key(term), 0, key.len), key))
+		return term;
+	cursor->at--;
+	return NULL;
 }
 
 /* ---- Terms -------------------------------------------------------------------------- */

@@ -85,6 +85,11 @@ static inline struct span term_text(const struct term *term)
 	return span_of(term->key + DICT_SPACE_BYTES, term->key_len - DICT_SPACE_BYTES);
 }
 
+static inline struct span term_key(const struct term *term)
+{
+	return span_of(term->key, term->key_len);
+}
+
 static inline uint16_t term_space(const struct term *term)
 {
 	return (uint16_t)(term->key[0] << 8 | term->key[1]);
@@ -102,3 +107,7 @@ void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool a
 /* The next term that begins with prefix in space, or NULL at the end of them. */
 struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
     struct dict_cursor *cursor);
+
+/* To the first term behind this whole key, in any space; the next one of any space. */
+void dict_seek_key(const struct dict *dict, struct span key, struct dict_cursor *cursor);
+struct term *dict_next_any(const struct dict *dict, struct dict_cursor *cursor);

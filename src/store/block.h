@@ -13,7 +13,8 @@
  * what had become durable before: `durable_lsn` in the store, `durable_segment` and
  * `durable_sector` in this stream of segments. Whatever fails a check before that place
  * is corrupt; behind it, it is a torn tail that nobody was told of. `ended` says where the
- * last segments of the stream before this one really ended: after a failed write no seal does.
+ * last segments of the stream before this one really ended: after a failed write no seal does. One
+ * in which a write failed stays in that list for as long as there is such a segment.
  */
 #pragma once
 #include "store/record.h"

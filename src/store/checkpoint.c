@@ -76,12 +76,16 @@ bool checkpoint_is_idle(const struct store *store)
 
 uint64_t checkpoint_keep_lsn(const struct store *store)
 {
+	const struct checkpoint *checkpoint = &store->checkpoint;
 	uint64_t lsn = UINT64_MAX;
 	for (uint32_t i = 0; i < CHECKPOINT_SLOTS; i++) {
-		const struct checkpoint_slot *slot = &store->checkpoint.slots[i];
+		const struct checkpoint_slot *slot = &checkpoint->slots[i];
 		if (slot->valid)
 			lsn = min_u64(lsn, slot->replay_lsn);
 	}
+	/* The one being written holds keys already that may be deleted before it is complete. */
+	if (checkpoint->step >= CHECKPOINT_READY && checkpoint->step < CHECKPOINT_FAILED_UNLINK)
+		lsn = min_u64(lsn, checkpoint->header.replay_lsn);
 	return lsn;
 }
 

@@ -114,12 +114,11 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	ASSERT(stream->batches.next == &batch->link);
 	stream->durable_segment = batch->segment->id;
 	stream->durable_sector = (uint32_t)((batch->offset + batch->bytes) / SECTOR);
-	if (stream->number == STREAM_USER) {
+	if (stream->number == STREAM_USER)
 		store->durable_lsn = max_u64(store->durable_lsn, batch->new_lsn);
-		if (batch->recorded_lsn >= store->recorded_lsn) {
-			store->recorded_lsn = batch->recorded_lsn;
-			store->recorded_in = batch->segment->id;
-		}
+	if (batch->recorded_lsn >= store->recorded_lsn) {
+		store->recorded_lsn = batch->recorded_lsn;
+		store->recorded_in = batch->segment->id;
 	}
 	if (batch->count > 0)
 		stream->unmarked = true;
@@ -305,8 +304,17 @@ static void commit_open_for_mark(struct stream *stream)
 	if (store->reclaim_lsn == UINT64_MAX || store->reclaim_lsn > store->durable_lsn)
 		return;
 	/* The last spare will do: what the mark says makes at least one segment free. */
-	if (stream_next_segment(stream, 0) == OK)
+	if (stream_next_segment(stream, 0) == OK) {
 		stream->unmarked = true;
+		return;
+	}
+	/* There is none: any stream's commit block can say it. */
+	for (int number = STREAM_USER + 1; number < STREAM_COUNT; number++) {
+		struct stream *other = &store->streams[number];
+		bool room = other->active != NULL && !other->failed && stream_room(other) >= SECTOR;
+		if (room && store->recorded_lsn < store->reclaim_lsn)
+			other->unmarked = true;
+	}
 }
 
 /* Streams in which all is quiet say what became durable. */

@@ -223,6 +223,9 @@ static void fail_rewrite(struct stream *stream)
 		fail_read_only(stream);
 		return;
 	}
+	/* It held only a mark or a seal: what comes next goes elsewhere all the same. */
+	if (stream->active != NULL && stream->active->failed)
+		stream_end_segment(stream);
 	log_warning(store->log, "%u batches go to segment %u instead", store->repair->left,
 	    stream->active != NULL ? stream->active->id : 0);
 	stream->failed = false;

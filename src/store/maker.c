@@ -339,6 +339,18 @@ void maker_recycle(struct store *store, struct segment *segment)
 	maker_begin(store, segment, true);
 }
 
+/* Failed writes took the last spares, so that neither a delete nor the cleaner has where to write:
+ * for this one more segment is made than the limit allows. */
+static bool maker_is_stuck(const struct store *store)
+{
+	uint32_t spares;
+	segment_spare(store, TIER_HOT, &spares);
+	return spares == 0 && store->opened && store->streams[STREAM_USER].active == NULL &&
+	    store->streams[STREAM_SHORT].active == NULL &&
+	    store->streams[STREAM_LONG].active == NULL &&
+	    segment_bytes_of(store, TIER_HOT) <= store->options.disk_bytes_max;
+}
+
 static bool maker_may_create(struct store *store, enum tier tier)
 {
 	uint64_t max = store->options.disk_bytes_max;
@@ -347,6 +359,8 @@ static bool maker_may_create(struct store *store, enum tier tier)
 	if (tier != TIER_HOT || max == 0)
 		return true;
 	if (segment_bytes_of(store, tier) + store->options.segment_bytes <= max)
+		return true;
+	if (maker_is_stuck(store))
 		return true;
 	segment_spare(store, tier, &spares);
 	if (spares <= RESERVE_SEGMENTS)

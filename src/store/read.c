@@ -512,7 +512,10 @@ static void read_next_part(struct store_read_state *state)
 	state->part_place = chain->parts[state->part];
 	struct segment *segment = segment_find(store, state->part_place.segment);
 	uint64_t end = (uint64_t)state->part_place.offset * RECORD_ALIGN + state->part_place.bytes;
-	ASSERT(segment != NULL && end <= segment->bytes);
+	if (segment == NULL || end > segment->bytes) {        /* its file is missing */
+		read_finish(state, ERR_CORRUPT);
+		return;
+	}
 	uint32_t head = record_head_bytes(0, 0, part.body_bytes);
 	uint64_t offset = (uint64_t)state->part_place.offset * RECORD_ALIGN;
 	struct record_layout layout = record_layout(offset, head, part.body_bytes);

@@ -220,6 +220,22 @@ static void deliver_by_read(struct recovery *recovery, const struct found *found
 	read_start_heap(recovery->store, &recovery->read);
 }
 
+/* A chain of the checkpoint: its parts lie where they were, or where a later copy is. False: one
+ * has gone with its segment, so the record has died, or is lost. */
+static bool chain_follow_parts(struct recovery *recovery, struct chain *chain, struct span table)
+{
+	bool all = true;
+	if (chain->settled || chain->count != table.len / CHAIN_ENTRY)
+		return true;
+	for (uint32_t i = 0; i < chain->count; i++) {
+		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
+		if (part != NULL && part->type == RECORD_PART)
+			chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
+		all = all && segment_find(recovery->store, chain->parts[i].segment) != NULL;
+	}
+	return all;
+}
+
 /* Finds the parts of a chain. False if one is missing. */
 static bool deliver_chain(struct recovery *recovery, const struct found *found,
     struct span table, uint64_t *body_bytes)
@@ -232,7 +248,7 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 	struct chain *chain = chain_find(store, head);
 	if (chain != NULL) {
 		chain->lsn = found->lsn;
-		chain->refs += recovery->phase == RECOVERY_DELIVER || !chain->settled;
+		chain->refs += recovery->phase == RECOVERY_LOAD && chain->settled ? 2 : 1;
 		return true;
 	}
 	for (uint32_t i = 0; i < count; i++) {
@@ -240,7 +256,9 @@ static bool deliver_chain(struct recovery *recovery, const struct found *found,
 		if (part == NULL || part->type != RECORD_PART)
 			return false;
 	}
+	/* In a fetch the entry that was adopted owns it, as well as whoever is told. */
 	chain = chain_add(store, head, count);
+	chain->refs = recovery->phase == RECOVERY_LOAD ? 2 : 1;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
 		chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
@@ -284,7 +302,14 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 		return true;
 	}
 	if (chained) {
+		struct place head = {found->segment, found->offset, found->bytes};
+		struct chain *chain = chain_find(recovery->store, head);
 		record.flags &= (uint8_t)~RECORD_CHAINED;
+		if (recovery->phase == RECOVERY_LOAD && chain != NULL &&
+		    !chain_follow_parts(recovery, chain, body)) {
+			chain->lsn = found->lsn;
+			return true;              /* as if the head's own segment were missing */
+		}
 		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
 			if (recovery->has_manifest) {
 				recover_give_up_load(recovery);

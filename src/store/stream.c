@@ -95,7 +95,7 @@ static struct batch *stream_open_batch(struct stream *stream)
 {
 	struct segment *segment = stream->active;
 	struct batch *batch = stream_batch_new(stream);
-	ASSERT(segment->state == SEGMENT_ACTIVE);
+	ASSERT(segment->state == SEGMENT_ACTIVE && !segment->failed);
 	struct stamp stamp = segment_stamp(segment, segment->tail);
 	batch_begin(batch, &stamp);
 	batch->segment = segment;
@@ -150,12 +150,31 @@ void stream_mark(struct stream *stream)
 	stream_close(stream, batch, 0);
 }
 
+/* Nothing in the segment itself says where it ends: a write failed, and no seal was written. */
+static bool end_is_needed(const struct store *store, uint32_t id)
+{
+	const struct segment *segment = segment_find(store, id);
+	return segment != NULL && segment->failed;
+}
+
+/* The one whose place the next takes: itself, or the oldest that its seal tells as well. */
+static uint32_t ended_victim(const struct stream *stream, uint32_t id)
+{
+	uint32_t at = 0;
+	while (at < COMMIT_ENDED && stream->ended[at].segment != id)
+		at++;
+	if (at < COMMIT_ENDED)
+		return at;
+	at = COMMIT_ENDED - 1;
+	while (at > 0 && end_is_needed(stream->store, stream->ended[at].segment))
+		at--;
+	return end_is_needed(stream->store, stream->ended[at].segment) ? COMMIT_ENDED - 1 : at;
+}
+
 void stream_note_end(struct stream *stream, const struct segment *segment)
 {
 	struct position end = {segment->id, (uint32_t)(segment->tail / SECTOR)};
-	uint32_t at = 0;
-	while (at < COMMIT_ENDED - 1 && stream->ended[at].segment != segment->id)
-		at++;
+	uint32_t at = ended_victim(stream, segment->id);
 	if (stream->ended[at].segment != segment->id) {
 		memmove(&stream->ended[1], &stream->ended[0], at * sizeof(end));
 		at = 0;

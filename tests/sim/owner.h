@@ -7,9 +7,9 @@
  */
 #pragma once
 #include "base/random.h"
-#include "store/store.h"
+#include "store/chunks.h"
 
-enum { OWNER_KEYS = 64, OWNER_OPS = 4096 };
+enum { OWNER_KEYS = 64, OWNER_OPS = 4096, OWNER_CHUNKS = 8 };
 
 struct op {
 	uint64_t lsn, content;            /* of the body and metadata */
@@ -31,7 +31,12 @@ struct value {
 struct slot {
 	struct value now;
 	struct place main, meta;
+	uint64_t     lsn;                 /* of the last operation on it */
+	bool         awaited;             /* a value whose record is to be told */
 };
+
+/* A checkpoint under way: begun; the next chunk may be given; the store's turn. */
+enum keeping { KEEPING_NOTHING, KEEPING_BEGUN, KEEPING_CHUNKS, KEEPING_WAIT };
 
 struct owner {
 	struct op     ops[OWNER_OPS];
@@ -45,12 +50,16 @@ struct owner {
 	uint64_t      contents;           /* used so far */
 	bool trust; /* the disk keeps its word: nothing promised may be lost */
 	bool plant_expire; /* says that no EXPIRE is needed, to see that it is found out */
-	/* A write or sync failed once. Where its segment ended is told by later ones; when those were
-	 * cleaned away, its torn end may be called corrupt: a false alarm, about no record. */
-	bool          had_errors;
 	bool          opened, closed;
 	enum err      open_err, state;
 	uint64_t      corrupt, relocated;
+	struct store_checkpoint job;      /* keeper.c, from here on */
+	uint8_t       keeping;
+	uint32_t      chunk;              /* the next */
+	bool          touched[2][OWNER_CHUNKS];       /* since it was written to that slot */
+	uint64_t      replay_lsn;         /* of the checkpoint that was loaded; 0: none */
+	bool          reset;              /* it was of no use after all */
+	uint64_t      checkpoints, loads, loaded_late;
 	char          failure[200];       /* empty: none */
 };
 
@@ -71,7 +80,9 @@ bool owner_relocated(void *ctx, const struct record *record, struct place from, 
 
 enum liveness owner_is_live(void *ctx, const struct record *record);
 
-/* After a recovery: compares, and forgets what was cut. */
+/* After a recovery, at once: is what was acknowledged there? Forgets what was cut. */
+void owner_settle(struct owner *owner);
+/* Then, when all is loaded: is each key what it should be? */
 void owner_compare(struct owner *owner);
 /* Before a recovery: forgets what only memory knew. */
 void owner_forget(struct owner *owner);

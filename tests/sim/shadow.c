@@ -137,6 +137,7 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		break;
 	case DO_MSET:
 		*value = string;
+		remember(shadow, value);      /* two records, also if both are of one key */
 		*other = string;
 		other->content = op->content2;
 		break;
@@ -155,6 +156,7 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		break;
 	case DO_EXEC:
 		*value = string;
+		remember(shadow, value);
 		*other = (struct shadow_value){.kind = SHADOW_IMAGE, .content = op->content2};
 		break;
 	case DO_RESTORE:

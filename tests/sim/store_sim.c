@@ -10,20 +10,21 @@
  * Every other life has so small a disk that the cleaner works all the time.
  * Prints the seeds that fail, and "N crash points, F failures".
  */
-#include "tests/sim/owner.h"
+#include "tests/sim/keeper.h"
 
 #include "io/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, STEPS_MAX = 120 };
+enum { SYNC_MIXED = 3, SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, STEPS_MAX = 120 };
 
 enum plant { PLANT_NONE, PLANT_EARLY, PLANT_EXPIRE };
 
 /* What cleaners did. */
 struct cleaned {
 	uint64_t victims, evacuated, records, marks, marks_dropped;
+	uint64_t checkpoints, loads, late;        /* written, loaded; behind the open store */
 };
 
 struct life {
@@ -38,6 +39,8 @@ struct life {
 	struct store_move moves[MOVES];
 	bool              moving[MOVES];
 	bool              plant, full;
+	bool              keeps, short_bodies;    /* checkpoints; no body in several records */
+	uint8_t           sync;           /* what each record asks for, or SYNC_MIXED */
 	uint64_t          disk_bytes_max; /* 0: plenty; else the cleaner has to work all the time */
 	uint32_t          lengthen;       /* rounds are so many times longer */
 	struct cleaned    cleaned;
@@ -59,7 +62,7 @@ static void life_corrupt(void *ctx, struct place place, const struct record *rec
 	owner->corrupt++;
 	if (record != NULL && !owner->opened)
 		owner_unreadable(owner, record);
-	else if (owner->trust && !owner->had_errors)
+	else if (owner->trust)
 		owner_fail(owner, "an honest disk is said to be corrupt");
 }
 
@@ -81,6 +84,12 @@ static const struct store_events life_events = {
 	.corrupt = life_corrupt,
 	.state = life_state,
 	.is_live = owner_is_live,
+	.load_begin = keeper_load_begin,
+	.load_chunk = keeper_load_chunk,
+	.load_settings = keeper_load_settings,
+	.load_reset = keeper_load_reset,
+	.key_hash = keeper_key_hash,
+	.loaded = keeper_loaded,
 };
 
 static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after)
@@ -93,6 +102,7 @@ static void life_power_on(struct life *life, uint64_t seed, uint64_t crash_after
 		.disk_bytes_max = life->disk_bytes_max,
 		.batches_in_flight = 1 + (uint32_t)random_below(&life->random, 4),
 		.batch_delay_ms = (uint32_t)random_below(&life->random, 3),
+		.load_bytes_first = random_below(&life->random, 2),
 		.memory = &life->memory,
 		.log = &life->log,
 	};
@@ -149,7 +159,7 @@ static uint32_t life_length(struct life *life)
 	case 2:
 		return (uint32_t)random_below(&life->random, 300000);
 	case 3:
-		if (random_below(&life->random, 6) == 0)
+		if (!life->short_bodies && random_below(&life->random, 6) == 0)
 			return (uint32_t)(600000 + random_below(&life->random, 1500000));
 		return (uint32_t)random_below(&life->random, 70000);
 	default:
@@ -157,37 +167,90 @@ static uint32_t life_length(struct life *life)
 	}
 }
 
-static void life_append(struct life *life)
+/* What to append next. False: nothing is known yet of its key. */
+static bool life_choose(struct life *life, struct op *op)
 {
 	static const uint8_t types[] = {
 		RECORD_IMAGE, RECORD_IMAGE, RECORD_VALUE, RECORD_VALUE, RECORD_VALUE, RECORD_META,
 		RECORD_EXPIRE, RECORD_DELETE, RECORD_DELETE,
 	};
 	struct random *random = &life->random;
-	struct op op = {
+	*op = (struct op){
 		.type = types[random_below(random, ARRAY_COUNT(types))],
 		.key = (uint8_t)random_below(random, OWNER_KEYS),
 	};
 	if (random_below(random, 60) == 0)
-		op.type = RECORD_FLUSH;
+		op->type = RECORD_FLUSH;
 	if (life->full)                       /* what a full disk still takes, to free something */
-		op.type = RECORD_DELETE;
-	if (op.type == RECORD_IMAGE || op.type == RECORD_VALUE)
-		op.len = life_length(life);
-	if (op.type == RECORD_EXPIRE)
-		op.expire_ms = (int64_t)random_below(random, 2) * 1000;
-	if (life->group == 0 && random_below(random, 6) == 0)
-		life->group = 1 + (uint32_t)random_below(random, 4);
-	op.continues = life->group > 1;
-	uint8_t sync = (uint8_t)random_below(random, 3);
+		op->type = RECORD_DELETE;
+	if (op->type == RECORD_FLUSH ? !keeper_knows_all(&life->owner)
+	                             : !keeper_knows(&life->owner, op->key))
+		return false;
+	if (op->type == RECORD_IMAGE || op->type == RECORD_VALUE)
+		op->len = life_length(life);
+	if (op->type == RECORD_EXPIRE)
+		op->expire_ms = (int64_t)random_below(random, 2) * 1000;
+	return true;
+}
+
+static enum err life_put(struct life *life, struct op op)
+{
+	uint8_t sync = life->sync == SYNC_MIXED ? (uint8_t)random_below(&life->random, 3) : life->sync;
 	enum err err = owner_append(&life->owner, life->pool, op, sync);
-	if (err == OK && life->group > 0)
-		life->group--;
 	life->full = err == ERR_DISKFULL;
 	if (err != OK && err != ERR_OVERLOADED && err != ERR_DISKFULL && err != ERR_READONLY)
 		owner_fail(&life->owner, "append says %s", err_name(err));
 	if (life->plant && err == OK)
 		life->owner.acked = store_last_lsn(life->store);
+	return err;
+}
+
+/* A group for which room is made before its first record: then none of it is refused. */
+static void life_group(struct life *life)
+{
+	enum { MOST = 5, HEAD_BYTES = 300 };
+	struct op ops[MOST];
+	uint32_t count = 0, wanted = 2 + (uint32_t)random_below(&life->random, MOST - 1);
+	uint64_t bytes = 0;
+	while (count < wanted && life_choose(life, &ops[count]) && ops[count].len < 400000)
+		bytes += HEAD_BYTES + ops[count++].len;
+	if (count == 0 || life->owner.op_count + count > OWNER_OPS)
+		return;
+	enum err err = store_begin_group(life->store, count, count, bytes);
+	life->full = err == ERR_DISKFULL;
+	if (err != OK)
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		ops[i].continues = i + 1 < count;
+		err = life_put(life, ops[i]);
+		/* The pool of bodies may be used up, which an engine sees before. */
+		if (err == ERR_OVERLOADED && !ops[i].continues) {
+			ops[i].type = RECORD_DELETE;
+			ops[i].len = 0;
+			err = life_put(life, ops[i]);
+		}
+		if (err != OK && err != ERR_READONLY && err != ERR_OVERLOADED)
+			owner_fail(&life->owner, "a group is refused half way: %s", err_name(err));
+	}
+	store_end_group(life->store);
+}
+
+static void life_append(struct life *life)
+{
+	struct op op;
+	bool grouped = random_below(&life->random, 6) == 0;
+	/* With plenty of room, groups may take their time, and cross batches and segments. */
+	if (grouped && life->disk_bytes_max != 0) {
+		life_group(life);
+		return;
+	}
+	if (!life_choose(life, &op))
+		return;
+	if (grouped && life->group == 0)
+		life->group = 1 + (uint32_t)random_below(&life->random, 4);
+	op.continues = life->group > 1;
+	if (life_put(life, op) == OK && life->group > 0)
+		life->group--;
 }
 
 struct check {
@@ -222,7 +285,7 @@ static void life_read_done(struct store_read *read, enum err err)
 static void life_read(struct life *life, uint8_t key)
 {
 	const struct slot *slot = &life->owner.slots[key];
-	if (slot->main.segment == 0)
+	if (slot->main.segment == 0 || !keeper_knows(&life->owner, key))
 		return;
 	struct check check = {.life = life, .key = key};
 	struct store_read read = {
@@ -247,9 +310,10 @@ static void life_moved(struct store_move *move, enum err err)
 static void life_move(struct life *life)
 {
 	struct random *random = &life->random;
-	const struct slot *slot = &life->owner.slots[random_below(random, OWNER_KEYS)];
+	uint8_t key = (uint8_t)random_below(random, OWNER_KEYS);
+	const struct slot *slot = &life->owner.slots[key];
 	uint32_t at = (uint32_t)random_below(random, MOVES);
-	if (life->moving[at] || slot->main.segment == 0)
+	if (life->moving[at] || slot->main.segment == 0 || !keeper_knows(&life->owner, key))
 		return;
 	life->moving[at] = true;
 	life->moves[at] = (struct store_move){
@@ -283,9 +347,37 @@ static void life_step(struct life *life)
 			life_append(life);
 		break;
 	}
+	if (life->keeps && random_below(random, 3) == 0)
+		keeper_step(&life->owner);
 	store_flush(life->store);
 	if (random_below(random, 2) == 0)
 		io_wait(life->io, random_below(random, 3) * 200);
+}
+
+/* Nothing of a group that is not complete counts as durable: whoever waits would wait for ever. */
+static void life_end_group(struct life *life)
+{
+	for (int i = 0; i < 10000 && life->group > 0 && !sim_is_dead(life->io); i++) {
+		life_append(life);
+		store_flush(life->store);
+		io_wait(life->io, 1000);
+	}
+}
+
+/* Hardly anything comes behind the checkpoint: it is loaded behind the open store. */
+static void life_keep(struct life *life)
+{
+	uint64_t before = life->owner.checkpoints;
+	life_end_group(life);
+	for (int i = 0; i < 2000 && life->owner.checkpoints == before && !sim_is_dead(life->io); i++) {
+		keeper_step(&life->owner);
+		store_flush(life->store);
+		io_wait(life->io, 1000);
+	}
+	for (uint64_t n = random_below(&life->random, 8); n > 0; n--)
+		life_append(life);
+	store_flush(life->store);
+	io_wait(life->io, random_below(&life->random, 3) * 1000);
 }
 
 static void life_work(struct life *life, uint32_t steps)
@@ -294,11 +386,52 @@ static void life_work(struct life *life, uint32_t steps)
 		life_step(life);
 }
 
+/* All is deleted: on a disk without faults there must be room again soon, whether anybody waits
+ * for the disk or not. */
+static void life_clear(struct life *life)
+{
+	enum { SECONDS = 30, TRIES_A_SECOND = 20 };
+	struct owner *owner = &life->owner;
+	life_end_group(life);
+	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
+		struct op op = {.type = RECORD_DELETE, .key = key};
+		if (!keeper_knows(owner, key))
+			return;
+		for (int tries = 0; owner->slots[key].now.main_lsn != 0; tries++) {
+			enum err err = life_put(life, op);
+			if (err == ERR_READONLY || sim_is_dead(life->io) || owner->op_count == OWNER_OPS)
+				return;
+			if (tries == SECONDS * TRIES_A_SECOND) {
+				owner_fail(owner, "a delete is refused: %s", err_name(err));
+				return;
+			}
+			store_flush(life->store);
+			io_wait(life->io, err == OK ? 0 : 1000000 / TRIES_A_SECOND);
+		}
+	}
+	struct op op = {.type = RECORD_IMAGE, .len = 200000};
+	for (int tries = 0; owner->op_count < OWNER_OPS && !sim_is_dead(life->io); tries++) {
+		enum err err = life_put(life, op);
+		if (err == OK || err == ERR_READONLY)
+			return;
+		if (tries == SECONDS * TRIES_A_SECOND) {
+			owner_fail(owner, "nothing lives, and still: %s", err_name(err));
+			return;
+		}
+		store_flush(life->store);
+		io_wait(life->io, 1000000 / TRIES_A_SECOND);
+	}
+}
+
 static void life_close(struct life *life)
 {
+	life_end_group(life);
 	store_close(life->store, life_closed);
-	for (uint32_t i = 0; i < 100000 && !life->owner.closed && !sim_is_dead(life->io); i++)
-		io_wait(life->io, 100000);
+	for (uint32_t i = 0; i < 100000 && !life->owner.closed && !sim_is_dead(life->io); i++) {
+		if (life->owner.keeping == KEEPING_CHUNKS)
+			keeper_step(&life->owner);
+		io_wait(life->io, life->owner.keeping == KEEPING_CHUNKS ? 0 : 100000);
+	}
 	if (!life->owner.closed && !sim_is_dead(life->io))
 		owner_fail(&life->owner, "the store does not close");
 	if (life->owner.closed && store_state(life->store) != ERR_READONLY)
@@ -311,7 +444,6 @@ static void life_faults(struct life *life, uint64_t kind)
 {
 	struct sim_faults faults = {0};
 	life->owner.trust = true;
-	life->owner.had_errors = life->owner.had_errors || kind <= 1;
 	switch (kind) {
 	case 0:
 		faults.chance_ppm[SIM_WRITE_EIO] = 3000;
@@ -364,8 +496,21 @@ static struct life *life_new(uint64_t seed, enum plant plant, bool verbose)
 	uint64_t kind = random_below(&life->random, 8);
 	if (kind < 4)
 		life->disk_bytes_max = (8 + random_below(&life->random, 8)) * SEGMENT_BYTES;
+	life->keeps = random_below(&life->random, 3) > 0;
+	life->short_bodies = random_below(&life->random, 2) == 0;
+	static const uint8_t levels[] = {SYNC_MIXED, SYNC_MIXED, SYNC_EVERYSEC, SYNC_NO};
+	life->sync = levels[random_below(&life->random, ARRAY_COUNT(levels))];
 	life->lengthen = kind == 0 ? 8 : kind < 4 ? 2 : 1;
 	return life;
+}
+
+/* What a checkpoint holds is loaded behind the open store. */
+static void life_wait_loaded(struct life *life)
+{
+	struct store_load_progress progress;
+	for (store_get_load(life->store, &progress); progress.left > 0;
+	     store_get_load(life->store, &progress))
+		io_wait(life->io, 10000);
 }
 
 /* Recovers without a cut, compares, reads everything, and writes a little. */
@@ -381,6 +526,8 @@ static void life_judge(struct life *life, uint64_t seed)
 		life_power_off(life);
 		return;
 	}
+	owner_settle(owner);
+	life_wait_loaded(life);
 	owner_compare(owner);
 	for (uint8_t key = 0; key < OWNER_KEYS && owner->failure[0] == 0; key++)
 		life_read(life, key);
@@ -403,9 +550,15 @@ static uint32_t life_run(uint64_t seed, enum plant plant, bool verbose, struct c
 		life_power_on(life, seed + round, after);
 		if (owner->opened && owner->open_err == OK) {
 			if (round > 0)
+				owner_settle(owner);
+			if (round > 0 && keeper_knows_all(owner))
 				owner_compare(owner);
 			uint32_t steps = 1 + (uint32_t)random_below(&life->random, STEPS_MAX);
 			life_work(life, life->lengthen * steps);
+			if (life->keeps && !sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
+				life_keep(life);
+			if (owner->trust && !sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
+				life_clear(life);
 			if (!sim_is_dead(life->io) && random_below(&life->random, 2) == 0)
 				life_close(life);
 		} else if (owner->opened && owner->trust && kind > 2 && !sim_is_dead(life->io)) {
@@ -422,6 +575,9 @@ static uint32_t life_run(uint64_t seed, enum plant plant, bool verbose, struct c
 	bool failed = owner->failure[0] != 0;
 	if (failed)
 		printf("seed %llu: %s\n", (unsigned long long)seed, owner->failure);
+	cleaned->checkpoints += owner->checkpoints;
+	cleaned->loads += owner->loads;
+	cleaned->late += owner->loaded_late;
 	cleaned->victims += life->cleaned.victims;
 	cleaned->evacuated += life->cleaned.evacuated;
 	cleaned->records += life->cleaned.records;
@@ -509,6 +665,9 @@ int main(int argc, char **argv)
 	    (unsigned long long)cleaned.evacuated, (unsigned long long)cleaned.victims,
 	    (unsigned long long)cleaned.records, (unsigned long long)cleaned.marks,
 	    (unsigned long long)cleaned.marks_dropped);
+	printf("checkpoints: %llu written, %llu loaded, %llu of them behind the open store\n",
+	    (unsigned long long)cleaned.checkpoints, (unsigned long long)cleaned.loads,
+	    (unsigned long long)cleaned.late);
 	if (plant != PLANT_NONE)
 		return failures > 0 ? 0 : 1;
 	return failures > 0 ? 1 : 0;
