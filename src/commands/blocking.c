@@ -1,6 +1,7 @@
 /* commands/blocking.c: the commands that wait for elements (engine/block.h). Each tries what its relative
  * without a B does on the first key that has something; if there is none it waits, and tries again. */
 #include "commands/list.h"
+#include "commands/zset.h"
 
 #include "base/number.h"
 #include "engine/block.h"
@@ -109,6 +110,47 @@ void cmd_blmpop(struct call *call)
 		struct span key = call->argv[words.first + i];
 		if (!is_passed_over(call, key, ENTRY_LIST) &&
 		    list_pop_many(call, key, words.end, words.most, true))
+			return;
+	}
+	wait_or_end(call, &keys, timeout_us, true);
+}
+
+/* ---- Sorted sets ---- */
+
+static void zset_pop_generic(struct call *call, enum zset_end end)
+{
+	uint64_t timeout_us;
+	const struct block_keys keys = {.first = 1, .count = call->argc - 2, .type = ENTRY_ZSET};
+	if (!parse_timeout(call, call->argv[call->argc - 1], &timeout_us))
+		return;
+	for (uint32_t i = 1; i + 1 < call->argc; i++)
+		if (!is_passed_over(call, call->argv[i], ENTRY_ZSET) &&
+		    zset_pop(call, call->argv[i], end, 1, ZPOP_KEY_FLAT))
+			return;
+	wait_or_end(call, &keys, timeout_us, true);
+}
+
+void cmd_bzpopmin(struct call *call)
+{
+	zset_pop_generic(call, ZSET_MIN);
+}
+
+void cmd_bzpopmax(struct call *call)
+{
+	zset_pop_generic(call, ZSET_MAX);
+}
+
+void cmd_bzmpop(struct call *call)
+{
+	struct zset_mpop words;
+	uint64_t timeout_us;
+	if (!parse_timeout(call, call->argv[1], &timeout_us) || !parse_zset_mpop(call, 2, &words))
+		return;
+	const struct block_keys keys = {.first = words.first, .count = words.count, .type = ENTRY_ZSET};
+	for (uint32_t i = 0; i < words.count; i++) {
+		struct span key = call->argv[words.first + i];
+		if (!is_passed_over(call, key, ENTRY_ZSET) &&
+		    zset_pop(call, key, words.end, words.most, ZPOP_KEY_NESTED))
 			return;
 	}
 	wait_or_end(call, &keys, timeout_us, true);

@@ -314,11 +314,60 @@ static struct term *term_take(struct dict *dict)
 	return term;
 }
 
+uint32_t dict_hash(const struct dict *dict, uint16_t space, struct span text)
+{
+	uint8_t bytes[DICT_KEY_MAX];
+	return (uint32_t)hash_key(key_make(bytes, space, text), dict->seed);
+}
+
+void dict_prefetch_slot(const struct dict *dict, uint32_t hash)
+{
+	if (dict->table.count > 0)
+		__builtin_prefetch(&dict->table.slots[hash & (dict->table.count - 1)]);
+}
+
+/* The term that has this hash, most likely: NULL if it is not at its first place or the next. */
+static const struct term *term_guess(const struct dict *dict, uint32_t hash)
+{
+	for (uint32_t i = 0; i < 2 && dict->table.count > 0; i++) {
+		uint32_t at = (hash + i) & (dict->table.count - 1);
+		const struct dict_slot *slot = &dict->table.slots[at];
+		if (slot->id_next == 0 || slot->id_next == DICT_GONE || slot->hash != hash)
+			continue;
+		uint32_t id = slot->id_next - 1;
+		return &dict->pages[id / DICT_PAGE_TERMS][id % DICT_PAGE_TERMS];
+	}
+	return NULL;
+}
+
+void dict_prefetch_term(const struct dict *dict, uint32_t hash)
+{
+	const struct term *term = term_guess(dict, hash);
+	if (term == NULL)
+		return;
+	__builtin_prefetch(term);
+	__builtin_prefetch((const uint8_t *)term + 64);
+}
+
+void dict_prefetch_key(const struct dict *dict, uint32_t hash)
+{
+	const struct term *term = term_guess(dict, hash);
+	if (term == NULL)
+		return;
+	__builtin_prefetch(term->key);
+	if (term->list.tail != NULL)
+		__builtin_prefetch(term->list.tail + term->list.tail_len, 1);
+}
+
 struct term *dict_add(struct dict *dict, uint16_t space, struct span text)
+{
+	return dict_add_hashed(dict, space, text, dict_hash(dict, space, text));
+}
+
+struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text, uint32_t hash)
 {
 	uint8_t bytes[DICT_KEY_MAX];
 	struct span key = key_make(bytes, space, text);
-	uint32_t hash = (uint32_t)hash_key(key, dict->seed);
 	struct dict_slot *slot = dict_slot(dict, key, hash);
 	if (slot != NULL)
 		return dict_term(dict, slot->id_next - 1);

@@ -67,6 +67,14 @@ void dict_fini(struct dict *dict);
 /* NULL if it is not there. Addresses are stable until the term is dropped. */
 struct term *dict_find(struct dict *dict, uint16_t space, struct span text);
 
+/* The same for several at once, so that what each needs from memory comes side by side: the hash
+ * of a key, then these three for all of them, in this order, then dict_add_hashed. */
+uint32_t dict_hash(const struct dict *dict, uint16_t space, struct span text);
+void dict_prefetch_slot(const struct dict *dict, uint32_t hash);
+void dict_prefetch_term(const struct dict *dict, uint32_t hash);
+void dict_prefetch_key(const struct dict *dict, uint32_t hash);
+struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text, uint32_t hash);
+
 /* Finds or makes; a new term has an empty list, plain unless it is a word. */
 struct term *dict_add(struct dict *dict, uint16_t space, struct span text);
 

@@ -203,7 +203,7 @@ enum search_count {
 typedef void search_visit(void *ctx, const uint32_t *docids, const float *scores, size_t count);
 
 struct search_options {
-	uint64_t    offset, limit;        /* offset + limit <= SEARCH_LIMIT_MAX; 0 0 only counts */
+	uint64_t    offset, limit;        /* at most SEARCH_OFFSET_MAX, _LIMIT_MAX; 0 0 only counts */
 	struct span sort_field;           /* empty: by score */
 	bool        sort_descending;      /* missing values come last either way */
 	bool        with_scores;          /* also where a sort field orders */

@@ -225,13 +225,15 @@ static void deliver_by_read(struct recovery *recovery, const struct found *found
 static bool chain_follow_parts(struct recovery *recovery, struct chain *chain, struct span table)
 {
 	bool all = true;
-	if (chain->settled || chain->count != table.len / CHAIN_ENTRY)
+	if (chain->count != table.len / CHAIN_ENTRY)
 		return true;
 	for (uint32_t i = 0; i < chain->count; i++) {
-		const struct found *part = recover_find(recovery, chain_table_get(table, i).lsn);
+		const struct found *part = chain->settled
+		    ? NULL : recover_find(recovery, chain_table_get(table, i).lsn);
 		if (part != NULL && part->type == RECORD_PART)
 			chain->parts[i] = (struct place){part->segment, part->offset, part->bytes};
-		all = all && segment_find(recovery->store, chain->parts[i].segment) != NULL;
+		const struct segment *segment = segment_find(recovery->store, chain->parts[i].segment);
+		all = all && segment != NULL && segment->state != SEGMENT_LOST;
 	}
 	return all;
 }
@@ -284,6 +286,40 @@ static bool deliver_loads_body(const struct record_view *view)
 	    view->header.type == RECORD_SETTING;
 }
 
+/* A dead head may outlive its parts: a later record tells. */
+static enum err deliver_lacking(struct recovery *recovery, const struct found *found,
+    const struct record *record)
+{
+	struct store *store = recovery->store;
+	log_verbose(store->log, "Record %llu lacks parts", (unsigned long long)found->lsn);
+	segment_note_death(segment_find(store, found->segment), 0);
+	store->events.corrupt(
+	    store->ctx, (struct place){found->segment, found->offset, found->bytes}, record);
+	return ERR_NOTFOUND;
+}
+
+/* The head of a chain, `table` being its body. ERR_NOTFOUND: done with it, without telling;
+ * ERR_AGAIN: recovery begins anew. */
+static enum err deliver_chained(struct recovery *recovery, const struct found *found,
+    struct record *record, struct span table)
+{
+	const struct place head = {found->segment, found->offset, found->bytes};
+	struct chain *chain = chain_find(recovery->store, head);
+	record->flags &= (uint8_t)~RECORD_CHAINED;
+	if (chain != NULL && !chain_follow_parts(recovery, chain, table)) {
+		chain->lsn = found->lsn;
+		if (recovery->phase == RECOVERY_LOAD)
+			return ERR_NOTFOUND;  /* as if the head's own segment were missing */
+		return deliver_lacking(recovery, found, record);
+	}
+	if (deliver_chain(recovery, found, table, &record->body_bytes))
+		return OK;
+	if (!recovery->has_manifest)
+		return deliver_lacking(recovery, found, record);
+	recover_give_up_load(recovery);
+	return ERR_AGAIN;
+}
+
 /* The head is in `bytes`, and the body too if it is inline. True: told, go on. */
 static bool deliver_parsed(struct recovery *recovery, const struct found *found,
     const struct record_view *view, struct span bytes)
@@ -302,27 +338,9 @@ static bool deliver_parsed(struct recovery *recovery, const struct found *found,
 		return true;
 	}
 	if (chained) {
-		struct place head = {found->segment, found->offset, found->bytes};
-		struct chain *chain = chain_find(recovery->store, head);
-		record.flags &= (uint8_t)~RECORD_CHAINED;
-		if (recovery->phase == RECOVERY_LOAD && chain != NULL &&
-		    !chain_follow_parts(recovery, chain, body)) {
-			chain->lsn = found->lsn;
-			return true;              /* as if the head's own segment were missing */
-		}
-		if (!deliver_chain(recovery, found, body, &record.body_bytes)) {
-			if (recovery->has_manifest) {
-				recover_give_up_load(recovery);
-				return false;
-			}
-			/* A dead head may outlive its parts: a later record tells. */
-			log_verbose(recovery->store->log, "Record %llu lacks parts",
-			    (unsigned long long)found->lsn);
-			segment_note_death(segment_find(recovery->store, found->segment), 0);
-			recovery->store->events.corrupt(recovery->store->ctx,
-			    (struct place){found->segment, found->offset, found->bytes}, &record);
-			return true;
-		}
+		enum err err = deliver_chained(recovery, found, &record, body);
+		if (err != OK)
+			return err == ERR_NOTFOUND;
 	}
 	if (deliver_loads_body(view)) {
 		if (chained || !is_inline) {

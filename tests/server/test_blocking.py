@@ -142,6 +142,23 @@ def test_many_elements_and_renamed_lists(server, admin):
     assert waiter.reply() == ["target", "1"]
 
 
+def test_sorted_sets(server, admin):
+    waiters = [Waiter(server, "BZPOPMIN", "z", "y", "0")]
+    until(lambda: blocked(admin) == 1)
+    waiters.append(Waiter(server, "BZPOPMAX", "z", "0"))
+    until(lambda: blocked(admin) == 2)
+    waiters.append(Waiter(server, "BZMPOP", "0", "2", "z", "y", "MIN", "COUNT", "5"))
+    until(lambda: blocked(admin) == 3)
+    admin.zadd("z", {"a": 1, "b": 2, "c": 3, "d": 4})
+    assert [waiter.reply() for waiter in waiters] == [["z", "a", "1"], ["z", "d", "4"], ["z", [["b", "2"], ["c", "3"]]]]
+    waiter = Waiter(server, "BZPOPMIN", "made", "0")
+    until(lambda: blocked(admin) == 1)
+    admin.zadd("from", {"x": 7})
+    admin.zunionstore("made", ["from", "nothing"])
+    assert waiter.reply() == ["made", "x", "7"]
+    assert admin.bzpopmin("z", timeout=0.05) is None
+
+
 def test_what_was_taken_is_gone_after_a_crash(server, admin):
     waiter = Waiter(server, "BLPOP", "k", "0")
     until(lambda: blocked(admin) == 1)
@@ -158,7 +175,9 @@ def test_wrong_words_are_answered_as_redis_does(server, peer):
              ("BLMOVE", "a", "b", "UP", "LEFT", "1"), ("BLMOVE", "a", "b", "LEFT", "LEFT", "x"),
              ("BLMOVE", "a", "b", "LEFT", "LEFT"), ("BLMPOP", "x", "1", "k", "LEFT"), ("BLMPOP", "1", "0", "k", "LEFT"),
              ("BLMPOP", "1", "1", "k", "UP"), ("BLMPOP", "1", "1", "k", "LEFT", "COUNT", "0"), ("BLMPOP", "-1", "1", "k", "LEFT"),
-             ("BRPOPLPUSH", "a", "b", "-0.1"), ("BLPOP", "k", "0.01"), ("BLPOP", "k", "1e-9")]
+             ("BRPOPLPUSH", "a", "b", "-0.1"), ("BZPOPMIN", "z", "x"), ("BZMPOP", "0", "0", "z", "MIN"),
+             ("BZMPOP", "0.01", "1", "z", "MIN", "COUNT", "-1"), ("BZPOPMAX", "z", "0.01"), ("BZMPOP", "x", "1", "z", "MAX"),
+             ("BLPOP", "k", "0.01"), ("BLPOP", "k", "1e-9")]
     with Wire(server.port) as ours, Wire(peer) as theirs:
         for line in lines:
             assert ours.command(*line) == theirs.command(*line), line

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const names[HOARD_KEYS] = {"hoard:hash", "hoard:other", "hoard:set", "hoard:zset", "hoard:list"};
+static const char *const names[HOARD_KEYS] = {
+    "hoard:hash", "hoard:other", "hoard:set", "hoard:zset", "hoard:list"};
 
 void hoard_init(struct hoard *hoard, struct memory *memory)
 {
@@ -135,7 +136,8 @@ static void cut_lowest(uint32_t *members, uint32_t count)
 	for (; count > 0 && member_count(members) > 0; count--) {
 		uint32_t lowest = HOARD_MEMBERS;
 		for (uint32_t i = 0; i < HOARD_MEMBERS; i++)
-			if (members[i] != 0 && (lowest == HOARD_MEMBERS || members[i] < members[lowest]))
+			if (members[i] != 0 &&
+			    (lowest == HOARD_MEMBERS || members[i] < members[lowest]))
 				lowest = i;
 		members[lowest] = 0;
 	}
@@ -147,7 +149,8 @@ static void op_apply(const struct hoard_op *op, struct hoard_state *state)
 	switch (op->verb) {
 	case HOARD_PUT:
 		for (uint32_t i = 0; i < op->count; i++)
-			members[(op->member + i) % HOARD_MEMBERS] = op->key == HOARD_SET ? 1 : op->number + i;
+			members[(op->member + i) % HOARD_MEMBERS] =
+			    op->key == HOARD_SET ? 1 : op->number + i;
 		break;
 	case HOARD_DROP:
 		for (uint32_t i = 0; i < op->count; i++)
@@ -163,7 +166,8 @@ static void op_apply(const struct hoard_op *op, struct hoard_state *state)
 	case HOARD_COPY:
 		if (member_count(state->members[HOARD_HASH]) == 0)
 			break;
-		memcpy(state->members[HOARD_OTHER], state->members[HOARD_HASH], sizeof(state->members[0]));
+		memcpy(state->members[HOARD_OTHER], state->members[HOARD_HASH],
+		    sizeof(state->members[0]));
 		if (op->verb == HOARD_RENAME)
 			memset(state->members[HOARD_HASH], 0, sizeof(state->members[0]));
 		break;
@@ -180,16 +184,19 @@ static void op_apply(const struct hoard_op *op, struct hoard_state *state)
 		break;
 	}
 	/* What is not used is zero, so that states can be compared as bytes. */
-	memset(state->list + state->list_len, 0, (HOARD_LIST - state->list_len) * sizeof(state->list[0]));
+	memset(state->list + state->list_len, 0,
+	    (HOARD_LIST - state->list_len) * sizeof(state->list[0]));
 }
 
 /* ---- Commands ---- */
 
 static void members_write(const struct hoard_op *op, struct buf *out)
 {
-	static const char *const put[] = {"HSET", "HSET", "SADD", "ZADD"}, *const drop[] = {"HDEL", "HDEL", "SREM", "ZREM"};
+	static const char *const put[] = {"HSET", "HSET", "SADD", "ZADD"},
+	                         *const drop[] = {"HDEL", "HDEL", "SREM", "ZREM"};
 	bool puts = op->verb == HOARD_PUT;
-	put_head(out, 2U + op->count * (puts && op->key != HOARD_SET ? 2U : 1U), puts ? put[op->key] : drop[op->key], op->key);
+	put_head(out, 2U + op->count * (puts && op->key != HOARD_SET ? 2U : 1U),
+	    puts ? put[op->key] : drop[op->key], op->key);
 	for (uint32_t i = 0; i < op->count; i++) {
 		uint32_t member = (op->member + i) % HOARD_MEMBERS;
 		if (puts && op->key == HOARD_ZSET)
@@ -206,7 +213,8 @@ static void list_write(const struct hoard_op *op, struct buf *out)
 	switch (op->verb) {
 	case HOARD_PUSH_HEAD:
 	case HOARD_PUSH_TAIL:
-		put_head(out, 2U + op->count, op->verb == HOARD_PUSH_HEAD ? "LPUSH" : "RPUSH", op->key);
+		put_head(
+		    out, 2U + op->count, op->verb == HOARD_PUSH_HEAD ? "LPUSH" : "RPUSH", op->key);
 		for (uint32_t i = 0; i < op->count; i++)
 			put_number(out, op->number + i);
 		break;
@@ -241,8 +249,8 @@ static void list_write(const struct hoard_op *op, struct buf *out)
 
 static void exec_write(const struct hoard_op *op, struct buf *out)
 {
-	const struct hoard_op parts[3] = {
-	    {HOARD_PUT, HOARD_HASH, 1, op->member, op->number}, {HOARD_PUT, HOARD_ZSET, 1, op->member, op->number},
+	const struct hoard_op parts[3] = {{HOARD_PUT, HOARD_HASH, 1, op->member, op->number},
+	    {HOARD_PUT, HOARD_ZSET, 1, op->member, op->number},
 	    {HOARD_PUSH_TAIL, HOARD_QUEUE, 1, 0, op->number}};
 	buf_append_text(out, "*1\r\n$5\r\nMULTI\r\n");
 	members_write(&parts[0], out);
@@ -287,11 +295,13 @@ static void op_write(const struct hoard_op *op, struct buf *out)
 static void remember(struct hoard *hoard, const struct hoard_state *state);
 static void remember_ways(struct hoard *hoard, uint32_t refused);
 
-static struct hoard_op op_random(struct hoard *hoard, struct random *random, const struct hoard_state *state)
+static struct hoard_op op_random(
+    struct hoard *hoard, struct random *random, const struct hoard_state *state)
 {
-	struct hoard_op op = {
-	    .verb = (uint8_t)random_below(random, HOARD_VERBS), .key = (uint8_t)random_below(random, HOARD_QUEUE),
-	    .count = (uint8_t)(1 + random_below(random, 12)), .member = (uint32_t)random_below(random, HOARD_MEMBERS),
+	struct hoard_op op = {.verb = (uint8_t)random_below(random, HOARD_VERBS),
+	    .key = (uint8_t)random_below(random, HOARD_QUEUE),
+	    .count = (uint8_t)(1 + random_below(random, 12)),
+	    .member = (uint32_t)random_below(random, HOARD_MEMBERS),
 	    .number = hoard->next_number};
 	hoard->next_number += op.count;
 	/* Rarely what makes things small again. */
@@ -383,7 +393,8 @@ void hoard_answered(struct hoard *hoard, struct buf *in)
 {
 	struct span first;
 	size_t len;
-	while (hoard->uncertain < hoard->pending && (len = reply_length(buf_span(in), &first)) > 0) {
+	while (
+	    hoard->uncertain < hoard->pending && (len = reply_length(buf_span(in), &first)) > 0) {
 		uint32_t at = hoard->uncertain;
 		struct span all = span_slice(buf_span(in), 0, len);
 		if (hoard->ops[at].verb == HOARD_EXEC && !exec_answered(hoard, all, &first)) {
@@ -393,14 +404,15 @@ void hoard_answered(struct hoard *hoard, struct buf *in)
 		bool unsafe = begins_with(first, "-READONLY");
 		bool done = !unsafe && first.ptr[0] != '-';
 		buf_consume(in, len);
-		if (unsafe) {                 /* it may have come through, or not */
+		if (unsafe) { /* it may have come through, or not */
 			hoard->uncertain++;
 			continue;
 		}
 		if (done)
 			op_apply(&hoard->ops[at], &hoard->known);
 		remember_ways(hoard, !done && !unsafe ? at : HOARD_PENDING);
-		memmove(&hoard->ops[at], &hoard->ops[at + 1], (hoard->pending - at - 1) * sizeof(hoard->ops[0]));
+		memmove(&hoard->ops[at], &hoard->ops[at + 1],
+		    (hoard->pending - at - 1) * sizeof(hoard->ops[0]));
 		hoard->pending--;
 	}
 	/* All of the others are answered: what is uncertain is found out only by looking. */
@@ -447,7 +459,9 @@ static void see(struct hoard *hoard, unsigned key, struct span reply)
 {
 	ASSERT(reply.ptr[0] == '*');
 	long count = strtol((const char *)reply.ptr + 1, NULL, 10);
-	reply = span_slice(reply, (size_t)((const uint8_t *)memchr(reply.ptr, '\n', reply.len) - reply.ptr) + 1, reply.len);
+	reply = span_slice(reply,
+	    (size_t)((const uint8_t *)memchr(reply.ptr, '\n', reply.len) - reply.ptr) + 1,
+	    reply.len);
 	for (long i = 0; i < count; i++) {
 		struct span bulk = next_bulk(&reply);
 		if (key == HOARD_QUEUE) {
@@ -483,14 +497,16 @@ bool hoard_read(struct hoard *hoard, struct buf *in)
 
 static struct span key_bytes(const struct hoard_state *state, unsigned key)
 {
-	return key == HOARD_QUEUE ? span_of(state->list, sizeof(state->list) + sizeof(state->list_len))
-	                          : span_of(state->members[key], sizeof(state->members[key]));
+	return key == HOARD_QUEUE
+	    ? span_of(state->list, sizeof(state->list) + sizeof(state->list_len))
+	    : span_of(state->members[key], sizeof(state->members[key]));
 }
 
 static void remember(struct hoard *hoard, const struct hoard_state *state)
 {
 	for (unsigned key = 0; key < HOARD_KEYS; key++)
-		hoard->past[hoard->past_count++ % HOARD_PAST] = hash_key(key_bytes(state, key), key + 1);
+		hoard->past[hoard->past_count++ % HOARD_PAST] =
+		    hash_key(key_bytes(state, key), key + 1);
 }
 
 /* All that may follow from what is known, but for the command that was refused. */
@@ -510,13 +526,24 @@ static void remember_ways(struct hoard *hoard, uint32_t refused)
 static bool judge_liar(struct hoard *hoard)
 {
 	static const struct hoard_state nothing;
+	/* Each command under way may have been refused: what any of them left is remembered. */
+	for (uint32_t mask = 0; mask < 1U << hoard->pending; mask++) {
+		struct hoard_state state = hoard->known;
+		for (uint32_t i = 0; i < hoard->pending; i++) {
+			if ((mask >> i & 1) == 0)
+				continue;
+			op_apply(&hoard->ops[i], &state);
+			remember(hoard, &state);
+		}
+	}
 	for (unsigned key = 0; key < HOARD_KEYS; key++) {
 		uint64_t hash = hash_key(key_bytes(&hoard->seen, key), key + 1);
 		bool found = span_equal(key_bytes(&hoard->seen, key), key_bytes(&nothing, key));
 		for (uint32_t i = 0; !found && i < HOARD_PAST && i < hoard->past_count; i++)
 			found = hoard->past[i] == hash;
 		if (!found) {
-			snprintf(hoard->why, sizeof(hoard->why), "%s was never like that", names[key]);
+			snprintf(
+			    hoard->why, sizeof(hoard->why), "%s was never like that", names[key]);
 			return false;
 		}
 	}
@@ -548,13 +575,14 @@ bool hoard_judge(struct hoard *hoard, enum shadow_disk disk)
 		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(hoard, mask))
 			return true;
 	}
-	int len = snprintf(hoard->why, sizeof(hoard->why), "%u commands were under way; differs:", hoard->pending);
+	int len = snprintf(
+	    hoard->why, sizeof(hoard->why), "%u commands were under way; differs:", hoard->pending);
 	for (unsigned key = 0; key < HOARD_KEYS; key++)
 		if (!span_equal(key_bytes(&hoard->known, key), key_bytes(&hoard->seen, key)))
-			len += snprintf(hoard->why + len, sizeof(hoard->why) - (size_t)len, " %s%s", names[key],
-			    hoard->missing[key] ? " (refused)" : "");
+			len += snprintf(hoard->why + len, sizeof(hoard->why) - (size_t)len, " %s%s",
+			    names[key], hoard->missing[key] ? " (refused)" : "");
 	for (uint32_t i = 0; i < hoard->pending; i++)
-		len += snprintf(hoard->why + len, sizeof(hoard->why) - (size_t)len, "; verb %u key %u",
-		    hoard->ops[i].verb, hoard->ops[i].key);
+		len += snprintf(hoard->why + len, sizeof(hoard->why) - (size_t)len,
+		    "; verb %u key %u", hoard->ops[i].verb, hoard->ops[i].key);
 	return false;
 }

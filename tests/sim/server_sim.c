@@ -3,17 +3,20 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER and EXEC. The power is cut at a random step; the
- * server starts again on what the disk kept. For each client there must be a number j such that
- * its keys look as after all acknowledged commands and the first j of those that were not
- * answered yet: an acknowledged write is never lost, a deleted key never comes back, MSET,
- * RENAME and EXEC are whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC, and a fourth one changes collections
+ * (hoard.h); a worker looks at the images. The power is cut at a random step; the server starts
+ * again on what the disk kept. For each client there must be a number j such that its keys look
+ * as after all acknowledged commands and the first j of those that were not answered yet: an
+ * acknowledged write is never lost, a deleted key never comes back, MSET, RENAME and EXEC are
+ * whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.
  * --plant early tells the server not to wait for the disk, to see that it is found out.
  */
 #include "tests/sim/hoard.h"
+#include "tests/sim/worker.h"
 
+#include "base/arith.h"
 #include "engine/internal.h"
 #include "engine/past_state.h"
 #include "io/sim.h"
@@ -24,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { SURE_US = 2500000 };       /* `everysec`, and some time for the disk */
 enum { CLIENTS = 3, CUTS_A_LIFE = 8, PASSES_MAX = 400000, WRONG = 3 };
 
 struct life {
@@ -38,8 +42,11 @@ struct life {
 	struct shadow    shadows[CLIENTS];
 	struct sim_peer *peers[CLIENTS], *hoard_peer;
 	struct hoard     hoard;
+	struct sim_workers workers;
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
+	bool             everysec;        /* what is answered is durable within a second */
+	bool             honest;          /* the disk does as it is told in this part of the life */
 	bool             damaged;         /* a checkpoint was said to be, or to name what is gone */
 	uint32_t         cuts;
 };
@@ -68,6 +75,27 @@ static void settle(struct settings *settings, const char *name, const char *valu
 	ASSERT(err == OK);
 }
 
+/* How durable an answer is: in every other life it means so, in the others it may not. */
+static void life_promises(struct life *life)
+{
+	static const char *const levels[] = {"always", "everysec", "no"};
+	struct settings *settings = &life->settings;
+	uint64_t images = 0, strings = 0;
+	if (random_below(&life->random, 2) == 0) {
+		images = min_u64(random_below(&life->random, 4), 2);
+		strings = min_u64(random_below(&life->random, 4), 2);
+	}
+	if (life->plant)                      /* told to the server only */
+		images = strings = 2;
+	settle(settings, "appendfsync", levels[images]);
+	settle(settings, "cache-appendfsync", levels[strings]);
+	life->everysec = images < 2 && strings < 2;
+	for (int i = 0; i < CLIENTS; i++) {
+		life->shadows[i].images_sure = images == 0 || life->plant;
+		life->shadows[i].strings_sure = strings == 0 || life->plant;
+	}
+}
+
 static void life_settings(struct life *life)
 {
 	struct settings *settings = &life->settings;
@@ -82,12 +110,16 @@ static void life_settings(struct life *life)
 	settle(settings, "hot-memory", random_below(&life->random, 2) ? "0" : "4mb");
 	/* Without history whatever is shared is let go of at once. */
 	settle(settings, "history-window", random_below(&life->random, 4) ? "86400" : "0");
-	settle(settings, "appendfsync", life->plant ? "no" : "always");
-	settle(settings, "cache-appendfsync", life->plant ? "no" : "always");
+	life_promises(life);
+	settle(settings, "worker-dir", random_below(&life->random, 3) ? "/workers" : "");
+	settle(settings, "workers", "1");
+	settle(settings, "worker-output", "1mb");
+	settle(settings, "worker-deadline", "500");
+	sim_workers_init(&life->workers, life->seed, "/workers/tintype-vips");
 	/* Half of the disks are so small that segments are cleaned all the time, history is given up
 	 * again and again, and commands are refused: any of those under way may have been. */
 	if (random_below(&life->random, 2) == 0) {
-		settings->disk_bytes_max = (10 + random_below(&life->random, 6)) << 20;
+		settings->disk_bytes_max = (8 + random_below(&life->random, 8)) << 20;
 		settle(settings, "dedupe", random_below(&life->random, 2) ? "yes" : "no");
 		if (!life->plant)
 			life->kind = SHADOW_FAILS;
@@ -121,6 +153,7 @@ static void life_faults(struct life *life)
 		faults.chance_ppm[SIM_WRITE_MISDIRECTED] = 4000;
 		faults.chance_ppm[SIM_SECTOR_ROT] = 1000;
 	}
+	life->honest = kind < 2;
 	sim_set_faults(life->disk, &faults);
 }
 
@@ -132,6 +165,7 @@ static bool life_power_on(struct life *life)
 	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
 	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
 	sim_set_faults(life->disk, &none);
+	sim_add_program(life->io, &life->workers.program);
 	enum err err = server_new(life->io, &options, &life->server);
 	if (err != OK)
 		return false;
@@ -152,6 +186,7 @@ static void life_stumble(struct life *life)
 	    .settings = &life->settings, .log = &life->log, .config_file = "", .executable = "sim"};
 	life->io = sim_new(life->disk, random_next(&life->random), &life->log);
 	sim_set_faults(life->disk, &none);
+	sim_add_program(life->io, &life->workers.program);
 	sim_crash_after(life->io, 1 + random_below(&life->random, 200));
 	bool runs = server_new(life->io, &options, &life->server) == OK;
 	for (int passes = 0; runs && !sim_is_dead(life->io) && passes < 1000; passes++)
@@ -219,11 +254,11 @@ static bool life_check_hoard(struct life *life)
 	return false;
 }
 
+/* What is answered is durable, or they are left alone. */
 static void life_hoard(struct life *life)
 {
 	struct buf request;
-	hoard_answered(&life->hoard, sim_peer_received(life->hoard_peer));
-	if (life->hoard.pending > 0 || random_below(&life->random, 3) == 0)
+	if (!life->shadows[0].strings_sure || life->hoard.pending > 0 || random_below(&life->random, 3) == 0)
 		return;
 	buf_init(&request, &life->memory);
 	hoard_send(&life->hoard, &life->random, &request);
@@ -279,35 +314,128 @@ static bool life_check_index(struct life *life)
 	return true;
 }
 
-static void life_work(struct life *life, uint64_t steps)
+static void life_hear(struct life *life)
 {
-	for (int i = 0; i < CLIENTS; i++)
-		life->peers[i] = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
-	life->hoard_peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
-	sim_crash_after(life->io, steps);
-	for (int passes = 0; !sim_is_dead(life->io) && passes < 3000; passes++) {
-		life_hoard(life);
-		for (int i = 0; i < CLIENTS; i++) {
-			struct buf request;
-			shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
-			if (life->shadows[i].pending > 0 || random_below(&life->random, 3) == 0)
-				continue;
-			buf_init(&request, &life->memory);
-			shadow_send(&life->shadows[i], &life->random, &request);
-			sim_peer_send(life->peers[i], buf_span(&request));
-			buf_fini(&request);
-		}
-		server_pass(life->server);
-	}
-	/* What arrived before the power went counts as acknowledged. */
-	for (int i = 0; i < CLIENTS; i++)
-		shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
 	hoard_answered(&life->hoard, sim_peer_received(life->hoard_peer));
+
+	for (int i = 0; i < CLIENTS; i++) {
+		life->shadows[i].time_us = io_now_us(life->io);
+		shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
+	}
+}
+
+typedef void life_say(struct shadow *shadow, struct buf *out);
+
+/* Each client says this, and waits for the answers. False: the power went, or the disk failed. */
+static bool life_ask_all(struct life *life, life_say *say, int clients)
+{
+	for (int i = 0; i < clients; i++) {
+		struct buf request;
+		if (life->shadows[i].pending > 0)
+			return false;
+		buf_init(&request, &life->memory);
+		say(&life->shadows[i], &request);
+		sim_peer_send(life->peers[i], buf_span(&request));
+		buf_fini(&request);
+	}
+	bool waiting = true;
+	for (int passes = 0; waiting && !sim_is_dead(life->io) && passes < PASSES_MAX; passes++) {
+		server_pass(life->server);
+		life_hear(life);
+		waiting = false;
+		for (int i = 0; i < clients; i++)
+			waiting |= life->shadows[i].pending > life->shadows[i].uncertain;
+	}
+	return !waiting && life->shadows[0].uncertain == 0;
+}
+
+/* A disk full to the brim, then all is deleted: soon there must be room again, whoever waits for
+ * the disk or not. False: there is none. */
+static bool life_clear(struct life *life)
+{
+	enum { SECONDS = 120 };
+	uint64_t until = io_now_us(life->io) + SECONDS * 1000000ULL;
+	struct shadow *shadow = &life->shadows[0];
+	for (int i = 0; i < CLIENTS; i++)
+		if (life->shadows[i].pending > 0)
+			return true;
+	/* One by one: the last of them come when what the first ones freed is on its way already. */
+	for (int i = 0; i < CLIENTS; i++)
+		life->shadows[i].delete_next = 0;
+	for (int key = 0; key < SHADOW_KEYS; key++) {
+		if (!life_ask_all(life, shadow_send_delete, 1 + (int)random_below(&life->random, CLIENTS)))
+			return true;
+		for (uint64_t passes = random_below(&life->random, 6); passes > 0; passes--)
+			server_pass(life->server);
+	}
+	for (int key = 0; key < SHADOW_KEYS; key++)
+		if (!life_ask_all(life, shadow_send_delete, CLIENTS))
+			return true;
+	while (shadow->known.keys[0].kind != SHADOW_IMAGE && io_now_us(life->io) < until) {
+		if (shadow->loose_count + SHADOW_PENDING > SHADOW_LOOSE)
+			return true;
+		if (!life_ask_all(life, shadow_send_put, 1))
+			return true;
+		for (int passes = 0; passes < 20; passes++)
+			server_pass(life->server);
+	}
+	if (shadow->known.keys[0].kind == SHADOW_IMAGE)
+		return true;
+	fprintf(stderr, "seed %llu, cut %u: nothing is left, and the disk stays full\n",
+	    (unsigned long long)life->seed, life->cuts);
+	return false;
+}
+
+static void life_send(struct life *life, int i)
+{
+	struct buf request;
+	buf_init(&request, &life->memory);
+	shadow_send(&life->shadows[i], &life->random, &request);
+	sim_peer_send(life->peers[i], buf_span(&request));
+	buf_fini(&request);
+}
+
+/* The power goes. What arrived before counts as acknowledged. */
+static void life_cut(struct life *life)
+{
+	uint64_t now_us = io_now_us(life->io);
+	life_hear(life);
+	for (int i = 0; i < CLIENTS && life->honest && life->everysec; i++)
+		shadow_sure_before(&life->shadows[i], now_us > SURE_US ? now_us - SURE_US : 0);
 	sim_crash(life->disk);
 	sim_io_abandon(life->io);
 	for (int i = 0; i < CLIENTS; i++)
 		sim_peer_free(life->peers[i]);
 	sim_peer_free(life->hoard_peer);
+}
+
+/* False: said why. */
+static bool life_work(struct life *life, uint64_t steps)
+{
+	bool good = true, clears = life->honest && random_below(&life->random, 4) == 0;
+	uint64_t rests = 0;
+	int most = clears ? 20 + (int)random_below(&life->random, 600) : 3000;
+	for (int i = 0; i < CLIENTS; i++)
+		life->peers[i] = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+	life->hoard_peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+	sim_crash_after(life->io, clears ? 0 : steps);
+	for (int passes = 0; !sim_is_dead(life->io) && passes < most; passes++) {
+		life_hear(life);
+		rests -= rests > 0;
+		/* Now and then nothing happens for some seconds. */
+		if (rests == 0 && random_below(&life->random, 200) == 0)
+			rests = 1 + random_below(&life->random, 60);
+		for (int i = 0; i < CLIENTS && rests == 0; i++)
+			if (life->shadows[i].pending == 0 && random_below(&life->random, 3) > 0)
+				life_send(life, i);
+		if (rests == 0)
+			life_hoard(life);
+		server_pass(life->server);
+	}
+	if (clears)
+		good = life_clear(life);
+	life_cut(life);
+	return good;
 }
 
 /* One life in a process of its own: what a crashed server held goes with it. */
@@ -320,16 +448,17 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 	life.log = (struct log){.level = LOG_NOTICE, .sink = print_line, .ctx = &life};
 	random_init(&life.random, seed);
 	life.disk = sim_disk_new(seed);
-	life_settings(&life);
 	for (int i = 0; i < CLIENTS; i++)
 		shadow_init(&life.shadows[i], &life.memory, i);
 	hoard_init(&life.hoard, &life.memory);
+	life_settings(&life);
 	if (!life_power_on(&life))
 		return 1;
 	for (life.cuts = 1; life.cuts <= CUTS_A_LIFE; life.cuts++) {
 		life_faults(&life);
 		uint64_t steps = life.settings.disk_bytes_max != 0 ? 1200 : 400;
-		life_work(&life, 1 + random_below(&life.random, steps));
+		if (!life_work(&life, 1 + random_below(&life.random, steps)))
+			return 1;
 		while (random_below(&life.random, 3) == 0)
 			life_stumble(&life);
 		if (!life_power_on(&life)) {
@@ -347,8 +476,13 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 		if (!life_check(&life) || !life_check_hoard(&life))
 			return WRONG;
 		if (!life_check_index(&life))
-			return 1;
+			return WRONG;
 	}
+	for (int i = 0; verbose && i < CLIENTS; i++)
+		printf("client %d: %llu WAITAOFs were kept, %llu hashes were right; the worker gave %llu\n", i,
+		    (unsigned long long)life.shadows[i].waited,
+		    (unsigned long long)life.shadows[i].hashes,
+		    (unsigned long long)life.workers.answers);
 	return 0;
 }
 

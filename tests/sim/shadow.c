@@ -2,16 +2,18 @@
 #include "tests/sim/shadow.h"
 
 #include "base/hash.h"
+#include "tests/sim/worker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 6 };
+enum { IMAGES = 12, IMAGE_SIDES = 4, PARTS_MAX = 5, PLACES = 8 };
 enum { TOKENS = SHADOW_KEYS * PLACES + SHADOW_MOMENTS * SHADOW_KEYS };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client)
 {
-	*shadow = (struct shadow){.memory = memory, .client = client};
+	*shadow = (struct shadow){
+	    .memory = memory, .client = client, .strings_sure = true, .images_sure = true};
 	shadow->next_content = 1 + (uint64_t)client * 1000000;
 }
 
@@ -189,13 +191,20 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 	static const struct { const char *name; uint32_t words; } verbs[] = {
 	    [DO_SET] = {"SET", 3}, [DO_APPEND] = {"APPEND", 3}, [DO_DEL] = {"DEL", 2},
 	    [DO_MSET] = {"MSET", 5}, [DO_RENAME] = {"RENAME", 3}, [DO_PUT] = {"IMG.PUT", 3},
-	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_RESTORE] = {"IMG.RESTORE", 5}, [DO_TIER] = {"IMG.TIER", 4}};
+	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_RESTORE] = {"IMG.RESTORE", 5}, [DO_TIER] = {"IMG.TIER", 4},
+	    [DO_WAIT] = {"WAITAOF", 4}};
 	char title[32];
 	if (op->verb == DO_EXEC) {
 		exec_write(shadow, op, out);
 		return;
 	}
 	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
+	if (op->verb == DO_WAIT) {
+		put_word(out, SPAN_LIT("1"));
+		put_word(out, SPAN_LIT("0"));
+		put_word(out, SPAN_LIT("0"));
+		return;
+	}
 	if (op->verb == DO_TIER) {
 		put_word(out, SPAN_LIT("SET"));
 		put_word(out, op->warm ? SPAN_LIT("warm") : SPAN_LIT("hot"));
@@ -218,11 +227,44 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 	put_word(out, span_of(title, (size_t)len));
 }
 
+static bool all_is_sure(const struct shadow *shadow)
+{
+	return shadow->strings_sure && shadow->images_sure;
+}
+
+static void send_one(struct shadow *shadow, const struct shadow_op *op, struct buf *out)
+{
+	ASSERT(shadow->pending < SHADOW_PENDING);
+	shadow->ops[shadow->pending++] = *op;
+	op_write(shadow, op, out);
+}
+
+void shadow_send_delete(struct shadow *shadow, struct buf *out)
+{
+	ASSERT(shadow->pending == 0);
+	const struct shadow_op op = {
+	    .verb = DO_DEL, .key = (uint8_t)(shadow->delete_next++ % SHADOW_KEYS)};
+	send_one(shadow, &op, out);
+}
+
+void shadow_send_put(struct shadow *shadow, struct buf *out)
+{
+	ASSERT(shadow->pending == 0);
+	struct shadow_op op = {.verb = DO_PUT, .content = 1 + shadow->next_content++ % IMAGES};
+	send_one(shadow, &op, out);
+}
+
 void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 {
 	ASSERT(shadow->pending == 0);
 	struct shadow_state state = shadow->known;
 	uint32_t count = 1 + (uint32_t)random_below(random, SHADOW_PENDING);
+	bool full = shadow->loose_count + SHADOW_PENDING > SHADOW_LOOSE;
+	if (full || (!all_is_sure(shadow) && random_below(random, 8) == 0)) {
+		const struct shadow_op op = {.verb = DO_WAIT};
+		send_one(shadow, &op, out);
+		return;
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct shadow_op *op = &shadow->ops[i];
 		*op = (struct shadow_op){
@@ -309,6 +351,43 @@ static bool exec_answered(struct shadow *shadow, char *kind, struct span *conten
 	return true;
 }
 
+/* The three lines of an answer to WAITAOF: an array, how many disks, how many replicas. */
+static bool wait_answered(struct shadow *shadow, char kind, struct span content)
+{
+	ASSERT(kind == (shadow->wait_replies == 0 ? '*' : ':'));
+	bool yes = shadow->wait_replies == 1 && content.ptr[0] == '1';
+	if (yes) {
+		shadow->sure = shadow->known;
+		shadow->loose_count = 0;
+		shadow->waited++;
+	}
+	shadow->wait_replies = (shadow->wait_replies + 1) % 3;
+	return shadow->wait_replies == 0;
+}
+
+/* A command took effect. What an answer promises covers all that this client asked for before. */
+static void note_done(struct shadow *shadow, const struct shadow_op *op)
+{
+	if (all_is_sure(shadow) || (shadow->images_sure && op->verb == DO_PUT)) {
+		shadow->sure = shadow->known;
+		shadow->loose_count = 0;
+		return;
+	}
+	ASSERT(shadow->loose_count < SHADOW_LOOSE);
+	shadow->loose[shadow->loose_count++] =
+	    (struct shadow_loose){shadow->known, shadow->time_us};
+}
+
+void shadow_sure_before(struct shadow *shadow, uint64_t time_us)
+{
+	uint32_t count = 0;
+	while (count < shadow->loose_count && shadow->loose[count].time_us < time_us)
+		shadow->sure = shadow->loose[count++].state;
+	shadow->loose_count -= count;
+	memmove(shadow->loose, shadow->loose + count,
+	    shadow->loose_count * sizeof(shadow->loose[0]));
+}
+
 void shadow_answered(struct shadow *shadow, struct buf *in)
 {
 	char kind;
@@ -321,6 +400,10 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 			buf_consume(in, len);
 			continue;
 		}
+		if (shadow->ops[at].verb == DO_WAIT && !wait_answered(shadow, kind, content)) {
+			buf_consume(in, len);
+			continue;
+		}
 		/* The disk failed for good under a waiting command: it may have come through. */
 		if (kind == '-' && begins_with(content, "READONLY")) {
 			shadow->uncertain++;
@@ -330,8 +413,10 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 		/* Any other error is a refusal, which leaves things as they were. */
 		bool done = kind != '-' || begins_with(content, "WRONGTYPE") ||
 		    begins_with(content, "ERR no such key");
-		if (done)
+		if (done && shadow->ops[at].verb != DO_WAIT) {
 			op_apply(shadow, &shadow->ops[at], &shadow->known);
+			note_done(shadow, &shadow->ops[at]);
+		}
 		shadow->pending--;
 		memmove(&shadow->ops[at], &shadow->ops[at + 1],
 		    (shadow->pending - at) * sizeof(shadow->ops[0]));
@@ -339,7 +424,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	}
 }
 
-/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title; then each key at each moment. */
+/* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title phash; then each key at each moment. */
 void shadow_ask(struct shadow *shadow, struct buf *out)
 {
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
@@ -349,9 +434,10 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 		put_key(shadow, out, key);
 		put_head(out, 2, "IMG.GET");
 		put_key(shadow, out, key);
-		put_head(out, 3, "IMG.INFO");
+		put_head(out, 4, "IMG.INFO");
 		put_key(shadow, out, key);
 		put_word(out, SPAN_LIT("title"));
+		put_word(out, SPAN_LIT("phash"));
 	}
 	for (uint32_t moment = 0; moment < SHADOW_MOMENTS; moment++) {
 		for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
@@ -366,7 +452,7 @@ void shadow_ask(struct shadow *shadow, struct buf *out)
 	memset(shadow->seen, 0, sizeof(shadow->seen));
 }
 
-/* One token of the answers: six places a key, of which a missing title skips two. */
+/* One token of the answers: eight places a key, of which four are skipped without an image. */
 static void take_token(struct shadow *shadow, char kind, struct span content)
 {
 	if (shadow->token >= SHADOW_KEYS * PLACES) {
@@ -374,7 +460,8 @@ static void take_token(struct shadow *shadow, char kind, struct span content)
 		struct shadow_seen *then = &shadow->seen_then[at / SHADOW_KEYS][at % SHADOW_KEYS];
 		shadow->forgotten[at / SHADOW_KEYS] |= kind == '-';
 		if (kind == '$')
-			*then = (struct shadow_seen){SHADOW_IMAGE, digest_of(content), 0};
+			*then = (struct shadow_seen){
+			    .kind = SHADOW_IMAGE, .bytes = digest_of(content)};
 		return;
 	}
 	struct shadow_seen *seen = &shadow->seen[shadow->token / PLACES];
@@ -389,7 +476,11 @@ static void take_token(struct shadow *shadow, char kind, struct span content)
 	if (place == 5 && kind == '$')
 		for (size_t i = 0; i < content.len; i++)
 			seen->title = seen->title * 10 + (uint64_t)(content.ptr[i] - '0');
-	shadow->token += place == 3 && kind != '*' ? 3 : 1;
+	if (place == 7 && kind == '$' && content.len == sizeof(seen->phash)) {
+		memcpy(seen->phash, content.ptr, content.len);
+		shadow->hashes++;
+	}
+	shadow->token += place == 3 && kind != '*' ? 5 : 1;
 }
 
 bool shadow_read(struct shadow *shadow, struct buf *in)
@@ -406,6 +497,18 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 }
 
 /* ---- Judgement ---- */
+
+/* What the worker said is of these bytes, and of no others. */
+static bool phash_is_right(const struct shadow_seen *seen, const struct digest *bytes)
+{
+	uint8_t phash[PHASH_BYTES];
+	char hex[sizeof(seen->phash)];
+	if (seen->phash[0] == 0)
+		return true;
+	sim_worker_phash(bytes, phash);
+	phash_format(phash, hex);
+	return memcmp(hex, seen->phash, sizeof(hex)) == 0;
+}
 
 static bool value_is_seen(
     struct shadow *shadow, const struct shadow_value *value, const struct shadow_seen *seen)
@@ -424,7 +527,7 @@ static bool value_is_seen(
 		image_bytes(value->content, &bytes);
 	struct digest digest = digest_of(buf_span(&bytes));
 	buf_fini(&bytes);
-	return digest_equal(&digest, &seen->bytes);
+	return digest_equal(&digest, &seen->bytes) && phash_is_right(seen, &digest);
 }
 
 static bool state_is_seen(struct shadow *shadow, const struct shadow_state *state)
@@ -475,9 +578,9 @@ static bool judge_liar(struct shadow *shadow)
 
 /* Which of the commands under way took effect: the first j on an honest disk; any on one
  * that fails, because each may have been refused. */
-static bool some_are_seen(struct shadow *shadow, uint32_t mask)
+static bool some_are_seen(struct shadow *shadow, const struct shadow_state *base, uint32_t mask)
 {
-	struct shadow_state state = shadow->known;
+	struct shadow_state state = *base;
 	for (uint32_t i = 0; i < shadow->pending; i++)
 		if (mask >> i & 1)
 			op_apply(shadow, &shadow->ops[i], &state);
@@ -486,6 +589,19 @@ static bool some_are_seen(struct shadow *shadow, uint32_t mask)
 	shadow->known = state;
 	shadow->pending = shadow->uncertain = 0;
 	return true;
+}
+
+/* What was answered without a promise is there up to some point, with nothing behind it. A command
+ * that was answered with -READONLY came before some of it, and may be there. */
+static bool loose_is_seen(struct shadow *shadow)
+{
+	uint32_t masks = 1U << shadow->uncertain;
+	for (uint32_t count = shadow->loose_count; count > 0; count--)
+		for (uint32_t mask = 0; mask < masks; mask++)
+			if (some_are_seen(shadow,
+			        count == 1 ? &shadow->sure : &shadow->loose[count - 2].state, mask))
+				return true;
+	return false;
 }
 
 void shadow_note_moment(struct shadow *shadow, uint64_t lsn)
@@ -524,20 +640,31 @@ static bool judge_moment(struct shadow *shadow, uint32_t at, enum shadow_disk di
 	return true;
 }
 
+static bool judge_state(struct shadow *shadow, enum shadow_disk disk);
+
 bool shadow_judge(struct shadow *shadow, enum shadow_disk disk)
 {
-	if (disk == SHADOW_LIES)
-		return judge_liar(shadow);
+	bool good = disk == SHADOW_LIES ? judge_liar(shadow) : judge_state(shadow, disk);
+	shadow->sure = shadow->known;         /* it was read from the disk */
+	shadow->loose_count = shadow->wait_replies = 0;
+	return good;
+}
+
+static bool judge_state(struct shadow *shadow, enum shadow_disk disk)
+{
 	for (uint32_t at = 0; at < SHADOW_MOMENTS; at++)
 		if (!judge_moment(shadow, at, disk))
 			return false;
 	for (uint32_t mask = 0; mask < 1U << shadow->pending; mask++) {
 		bool prefix = (mask & (mask + 1)) == 0;
-		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, mask))
+		if ((prefix || disk == SHADOW_FAILS) && some_are_seen(shadow, &shadow->known, mask))
 			return true;
 	}
+	if (loose_is_seen(shadow))
+		return true;
 	int len = snprintf(shadow->why, sizeof(shadow->why),
-	    "%u commands were under way; kinds known/seen:", shadow->pending);
+	    "%u commands were under way, %u not yet durable; kinds known/seen:", shadow->pending,
+	    shadow->loose_count);
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++)
 		len += snprintf(shadow->why + len, sizeof(shadow->why) - (size_t)len, " %u/%u%s",
 		    shadow->known.keys[key].kind, shadow->seen[key].kind,

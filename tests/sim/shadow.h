@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 
-enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_PAST = 1 << 16, SHADOW_MOMENTS = 4 };
+enum { SHADOW_KEYS = 5, SHADOW_PENDING = 8, SHADOW_LOOSE = 256, SHADOW_PAST = 1 << 16, SHADOW_MOMENTS = 4 };
 
 enum shadow_kind { SHADOW_ABSENT, SHADOW_STRING, SHADOW_IMAGE, SHADOW_CORRUPT };
 
@@ -24,7 +24,8 @@ struct shadow_state {
 };
 
 enum shadow_verb {
-	DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_EXEC, DO_TIER
+	DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_EXEC, DO_TIER,
+	DO_WAIT
 };
 
 struct shadow_op {
@@ -39,6 +40,7 @@ struct shadow_seen {
 	uint8_t       kind;
 	struct digest bytes;
 	uint64_t      title;
+	char          phash[64];          /* as it is printed; empty: not known yet */
 };
 
 /* Everything of this client as it was known to be when the log had come to this LSN. */
@@ -47,10 +49,23 @@ struct shadow_moment {
 	struct shadow_state state;
 };
 
+/* After an answer that does not say that it is durable. */
+struct shadow_loose {
+	struct shadow_state state;
+	uint64_t            time_us;
+};
+
 struct shadow {
 	struct memory      *memory;
 	int                 client;
+	bool                strings_sure, images_sure;    /* an answer says that it is durable, */
+	uint64_t            time_us;                      /* and comes now */
 	struct shadow_state known;                        /* after what was acknowledged */
+	struct shadow_state sure;                         /* after what is durable */
+	struct shadow_loose loose[SHADOW_LOOSE];          /* what came behind that, answer by answer */
+	uint32_t            loose_count, wait_replies;    /* had of the WAITAOF at hand */
+	uint32_t            delete_next;                  /* key */
+	uint64_t            waited, hashes;               /* WAITAOFs that said yes; hashes seen */
 	struct shadow_op    ops[SHADOW_PENDING];          /* under way */
 	uint32_t            pending, uncertain;           /* uncertain: answered -READONLY; the first */
 	struct shadow_seen  seen[SHADOW_KEYS];
@@ -68,6 +83,11 @@ struct shadow {
 };
 
 void shadow_init(struct shadow *shadow, struct memory *memory, int client);
+/* Answered before then counts as durable, as with `everysec`. */
+void shadow_sure_before(struct shadow *shadow, uint64_t time_us);
+/* DEL of one key after the other; IMG.PUT of the first. None may be pending. */
+void shadow_send_delete(struct shadow *shadow, struct buf *out);
+void shadow_send_put(struct shadow *shadow, struct buf *out);
 /* A pipeline of random commands. None may be pending. */
 void shadow_send(struct shadow *shadow, struct random *random, struct buf *out);
 /* Takes complete replies out of `in`. */

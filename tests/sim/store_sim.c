@@ -16,10 +16,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { SYNC_MIXED = 3, SEGMENT_BYTES = 1 << 20, POOL_BYTES = 24 << 20, MOVES = 3, STEPS_MAX = 120 };
 
 enum plant { PLANT_NONE, PLANT_EARLY, PLANT_EXPIRE };
+
+struct options {
+	uint64_t   points, from, every;
+	enum plant plant;
+	bool       verbose;
+};
 
 /* What cleaners did. */
 struct cleaned {
@@ -386,6 +394,21 @@ static void life_work(struct life *life, uint32_t steps)
 		life_step(life);
 }
 
+/* Until an append is refused. */
+static void life_fill(struct life *life)
+{
+	struct owner *owner = &life->owner;
+	for (int tries = 0; tries < 300 && !life->full && !sim_is_dead(life->io); tries++) {
+		struct op op = {
+		    .type = RECORD_IMAGE, .key = (uint8_t)(tries % OWNER_KEYS), .len = 250000};
+		if (owner->op_count > OWNER_OPS / 2 || !keeper_knows(owner, op.key))
+			return;
+		enum err err = life_put(life, op);
+		store_flush(life->store);
+		io_wait(life->io, err == OK ? 1000 : 20000);
+	}
+}
+
 /* All is deleted: on a disk without faults there must be room again soon, whether anybody waits
  * for the disk or not. */
 static void life_clear(struct life *life)
@@ -393,6 +416,8 @@ static void life_clear(struct life *life)
 	enum { SECONDS = 30, TRIES_A_SECOND = 20 };
 	struct owner *owner = &life->owner;
 	life_end_group(life);
+	if (life->disk_bytes_max != 0)
+		life_fill(life);
 	for (uint8_t key = 0; key < OWNER_KEYS; key++) {
 		struct op op = {.type = RECORD_DELETE, .key = key};
 		if (!keeper_knows(owner, key))
@@ -406,7 +431,8 @@ static void life_clear(struct life *life)
 				return;
 			}
 			store_flush(life->store);
-			io_wait(life->io, err == OK ? 0 : 1000000 / TRIES_A_SECOND);
+			io_wait(life->io, err != OK ? 1000000 / TRIES_A_SECOND
+			                            : random_below(&life->random, 4) * 300);
 		}
 	}
 	struct op op = {.type = RECORD_IMAGE, .len = 200000};
@@ -614,6 +640,71 @@ static bool life_run_cut(uint64_t seed, uint64_t after, enum plant plant, uint64
 	return !failed;
 }
 
+/* What one process comes to, and all of them. */
+struct tally {
+	uint64_t       points, failures;
+	struct cleaned cleaned;
+};
+
+static void tally_add(struct tally *sum, const struct tally *part)
+{
+	uint64_t *to = (uint64_t *)sum;
+	const uint64_t *from = (const uint64_t *)part;
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+/* Every `step`th seed from `from` on, until there are so many crash points. */
+static void run_lives(const struct options *options, uint64_t from, uint64_t step, struct tally *out)
+{
+	uint64_t points = (options->points + step - 1) / step;
+	for (uint64_t seed = from; out->points < points; seed += step) {
+		uint32_t cuts = life_run(seed, options->plant, options->verbose, &out->cleaned);
+		out->failures += cuts == 0;
+		out->points += cuts == 0 ? 1 : cuts;
+	}
+}
+
+/* Lives on two processors: each process does its share and sends what it came to. */
+static void run_many(const struct options *options, struct tally *out)
+{
+	enum { JOBS = 2 };
+	int ends[2];
+	struct tally part;
+	if (pipe(ends) != 0)
+		abort();
+	for (uint64_t job = 0; job < JOBS; job++) {
+		pid_t pid = fork();
+		if (pid < 0)
+			abort();
+		if (pid > 0)
+			continue;
+		memset(&part, 0, sizeof(part));
+		run_lives(options, options->from + job, JOBS, &part);
+		fflush(stdout);
+		_exit(write(ends[1], &part, sizeof(part)) == (ssize_t)sizeof(part) ? 0 : 1);
+	}
+	close(ends[1]);
+	for (int job = 0; job < JOBS; job++) {
+		if (read(ends[0], &part, sizeof(part)) == (ssize_t)sizeof(part))
+			tally_add(out, &part);
+		else
+			out->failures++;      /* it crashed */
+	}
+	while (wait(NULL) > 0)
+		;
+	close(ends[0]);
+}
+
+/* The power is cut at each step of one workload. */
+static void run_every(const struct options *options, struct tally *out)
+{
+	uint64_t steps = 0, ignored;
+	out->failures += life_run_cut(options->every, 0, options->plant, &steps) ? 0 : 1;
+	for (uint64_t step = 1; step <= steps; step++, out->points++)
+		out->failures += life_run_cut(options->every, step, options->plant, &ignored) ? 0 : 1;
+}
+
 static const char *word_after(int argc, char **argv, int at)
 {
 	if (at + 1 >= argc) {
@@ -628,47 +719,52 @@ static uint64_t number_after(int argc, char **argv, int at)
 	return strtoull(word_after(argc, argv, at), NULL, 10);
 }
 
-int main(int argc, char **argv)
+static void options_read(int argc, char **argv, struct options *out)
 {
-	uint64_t seeds = 1000, from = 1, every = 0, points = 0, failures = 0;
-	enum plant plant = PLANT_NONE;
-	bool verbose = false;
-	struct cleaned cleaned = {0};
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	*out = (struct options){.points = 1000, .from = 1};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--seeds") == 0)
-			seeds = number_after(argc, argv, i++);
+			out->points = number_after(argc, argv, i++);
 		else if (strcmp(argv[i], "--from") == 0)
-			from = number_after(argc, argv, i++);
+			out->from = number_after(argc, argv, i++);
 		else if (strcmp(argv[i], "--every") == 0)
-			every = number_after(argc, argv, i++);
+			out->every = number_after(argc, argv, i++);
 		else if (strcmp(argv[i], "--plant") == 0)
-			plant = strcmp(word_after(argc, argv, i++), "expire") == 0 ? PLANT_EXPIRE : PLANT_EARLY;
+			out->plant = strcmp(word_after(argc, argv, i++), "expire") == 0 ? PLANT_EXPIRE
+			                                                                : PLANT_EARLY;
 		else if (strcmp(argv[i], "--verbose") == 0)
-			verbose = true;
+			out->verbose = true;
 	}
-	if (every > 0) {
-		uint64_t steps = 0, ignored;
-		failures += life_run_cut(every, 0, plant, &steps) ? 0 : 1;
-		for (uint64_t step = 1; step <= steps; step++, points++)
-			failures += life_run_cut(every, step, plant, &ignored) ? 0 : 1;
-	} else {
-		for (uint64_t seed = from; points < seeds; seed++) {
-			uint32_t cuts = life_run(seed, plant, verbose, &cleaned);
-			failures += cuts == 0;
-			points += cuts == 0 ? 1 : cuts;
-		}
-	}
-	printf("%llu crash points, %llu failures\n", (unsigned long long)points,
-	    (unsigned long long)failures);
+}
+
+static void print_tally(const struct tally *tally)
+{
+	const struct cleaned *cleaned = &tally->cleaned;
+	printf("%llu crash points, %llu failures\n", (unsigned long long)tally->points,
+	    (unsigned long long)tally->failures);
 	printf("cleaned %llu of %llu segments, copied %llu records (%llu marks), dropped %llu marks\n",
-	    (unsigned long long)cleaned.evacuated, (unsigned long long)cleaned.victims,
-	    (unsigned long long)cleaned.records, (unsigned long long)cleaned.marks,
-	    (unsigned long long)cleaned.marks_dropped);
+	    (unsigned long long)cleaned->evacuated, (unsigned long long)cleaned->victims,
+	    (unsigned long long)cleaned->records, (unsigned long long)cleaned->marks,
+	    (unsigned long long)cleaned->marks_dropped);
 	printf("checkpoints: %llu written, %llu loaded, %llu of them behind the open store\n",
-	    (unsigned long long)cleaned.checkpoints, (unsigned long long)cleaned.loads,
-	    (unsigned long long)cleaned.late);
-	if (plant != PLANT_NONE)
-		return failures > 0 ? 0 : 1;
-	return failures > 0 ? 1 : 0;
+	    (unsigned long long)cleaned->checkpoints, (unsigned long long)cleaned->loads,
+	    (unsigned long long)cleaned->late);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	struct tally tally = {0};
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	options_read(argc, argv, &options);
+	if (options.every > 0)
+		run_every(&options, &tally);
+	else if (options.verbose || options.points == 1)
+		run_lives(&options, options.from, 1, &tally);
+	else
+		run_many(&options, &tally);
+	print_tally(&tally);
+	if (options.plant != PLANT_NONE)
+		return tally.failures > 0 ? 0 : 1;
+	return tally.failures > 0 ? 1 : 0;
 }
