@@ -78,7 +78,7 @@ void store_made(struct call *call, struct span key, struct value *made, unsigned
 
 bool long_double_parse(struct span text, long double *out)
 {
-	char copy[256], *end;
+	char copy[5 << 10], *end;
 	if (text.len == 0 || text.len >= sizeof(copy) || text.ptr[0] <= ' ')
 		return false;
 	memcpy(copy, text.ptr, text.len);

@@ -323,6 +323,10 @@ const struct command commands_table[] = {
 	{"zintercard", NULL, cmd_zintercard, -3, R | K1, ZSET_R, 0, 0, 0, "sorted-set", "7.0.0", "numkeys key [key ...] [LIMIT limit]", "Returns how many members are in all of several sorted sets."},
 	{"zscan", NULL, cmd_zscan, -3, R, ZSET_R, 1, 1, 1, "sorted-set", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the members of a sorted set."},
 
+	{"sort", NULL, cmd_sort, -2, W | M | G | KS | CMD_WHOLE, ACL_WRITE | ACL_SET | ACL_SORTEDSET | ACL_LIST | ACL_DANGEROUS, 1, 1, 1, "generic", "1.0.0", "key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA] [STORE destination]", "Sorts the elements of a list, a set or a sorted set, and may store the result."},
+	{"sort_ro", NULL, cmd_sort_ro, -2, R | CMD_MOVABLEKEYS | CMD_WHOLE, ACL_READ | ACL_SET | ACL_SORTEDSET | ACL_LIST | ACL_DANGEROUS, 1, 1, 1, "generic", "7.0.0", "key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA]", "Returns the sorted elements of a list, a set or a sorted set."},
+	{"lcs", NULL, cmd_lcs, -3, R, STR_R, 1, 2, 1, "string", "7.0.0", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "Finds the longest common subsequence of two strings."},
+
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
