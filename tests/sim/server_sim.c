@@ -3,11 +3,13 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC; a worker looks at the images. The power is cut at a random step; the
- * server starts again on what the disk kept. For each client there must be a number j such that
- * its keys look as after all acknowledged commands and the first j of those that were not
- * answered yet: an acknowledged write is never lost, a deleted key never comes back, MSET,
- * RENAME and EXEC are whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC; a worker looks at the images. The
+ * power is cut at a random step; the server starts again on what the disk kept. For each client
+ * there must be a number j such that its keys look as after all acknowledged commands and the
+ * first j of those that were not answered yet; or, where answers do not promise to be durable, as
+ * after those that were known to be and some of the rest: an acknowledged write is never lost, a
+ * deleted key never comes back, MSET, RENAME and EXEC are whole. And IMG.GET ... AT shows, of each
+ * of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.
  * --plant early tells the server not to wait for the disk, to see that it is found out.
