@@ -10,10 +10,12 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wvla -Wconversion -Wno-sign-conversio
            -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wundef
 HARDEN  := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2 -fno-omit-frame-pointer
 OPT     ?= -O3
-CFLAGS  := -std=gnu17 $(OPT) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
+# The least that a processor must have: of 2009 and later.
+MACHINE := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
+CFLAGS  := -std=gnu17 $(OPT) $(MACHINE) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
-LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lm -pthread $(ALLOC)
+LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lcrypto -lm -pthread $(ALLOC)
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)

@@ -3,16 +3,18 @@
  *
  *   bench_search [documents, default 1000000] [queries a class, default 100]
  *                [part of class name, default all] [peer queries a class, default 20; 0: no peer]
+ *                [file: holds the index, made if it is not there; no peer]
  *
  * A document has 8 to 20 words (Zipf, from /usr/share/dict/words in seeded order) in title
  * and caption, 3 to 8 of 2,000 tags, camera, format, orientation, tier, nine numbers, two
  * dates, and half of the time a place. All is drawn from one seed. Queries run in slices of
- * 250 us; "slice" is the longest. Times are CPU time of the one thread, since machines are
+ * 250 us; "slice" is the longest. The index is dumped and loaded as a checkpoint does, and the
+ * queries run on what was loaded. Times are CPU time of the one thread, since machines are
  * shared. FTS5 holds the same words and tags in memory, without content, and ranks by bm25.
  */
 #include "base/buf.h"
 #include "base/random.h"
-#include "search/search.h"
+#include "search/persist.h"
 
 #include <math.h>
 #include <sqlite3.h>
@@ -293,6 +295,96 @@ static void fill(struct bench *bench, int docs)
 	bench->peer_us += clock_exact_us() - from;
 }
 
+/* ---- Dumps ------------------------------------------------------------------------------------ */
+
+static void owner_write(void *ctx, uint32_t docid, void *owner, struct buf *out)
+{
+	(void)ctx;
+	(void)docid;
+	(void)owner;
+	buf_append_u8(out, 0);
+}
+
+static bool owner_read(void *ctx, uint32_t docid, struct span *in)
+{
+	(void)ctx;
+	(void)docid;
+	if (in->len == 0)
+		return false;
+	*in = span_slice(*in, 1, in->len);
+	return true;
+}
+
+static double dump(struct bench *bench, struct buf *out)
+{
+	const struct index_dump_owner owner = {.write = owner_write};
+	double from = clock_exact_us();
+	struct index_dump *made = index_dump_new(bench->index, &owner, 1);
+	while (index_dump_step(made, out))
+		;
+	index_dump_free(made);
+	return clock_exact_us() - from;
+}
+
+static double load(struct bench *bench, struct span bytes)
+{
+	const struct index_load_owner owner = {.read = owner_read};
+	const struct index_options options = {.hash_seed = 1};
+	double from = clock_exact_us();
+	struct index_load *load = index_load_new(&bench->memory, &options, &owner);
+	while (bytes.len > 0)
+		if (index_load_step(load, &bytes) != OK)
+			abort();
+	bench->index = index_load_end(load);
+	if (bench->index == NULL)
+		abort();
+	struct index_stats stats;
+	index_get_stats(bench->index, &stats);
+	for (uint32_t i = 0; i < stats.docids_used; i++)
+		index_set_owner(bench->index, i, bench);
+	return clock_exact_us() - from;
+}
+
+static void dump_and_load(struct bench *bench)
+{
+	struct buf out;
+	buf_init(&out, &bench->memory);
+	double dump_us = dump(bench, &out);
+	index_free(bench->index);
+	double load_us = load(bench, buf_span(&out));
+	printf("dump: %.1f MB in %.0f ms; load: %.0f ms of CPU\n", (double)out.len / 1e6,
+	    dump_us / 1e3, load_us / 1e3);
+	buf_fini(&out);
+}
+
+static bool file_load(struct bench *bench, const char *path)
+{
+	FILE *file = fopen(path, "rb");
+	if (file == NULL)
+		return false;
+	struct buf in;
+	buf_init(&in, &bench->memory);
+	fseek(file, 0, SEEK_END);
+	buf_reserve(&in, (size_t)ftell(file));
+	rewind(file);
+	in.len = fread(in.ptr, 1, in.cap, file);
+	fclose(file);
+	load(bench, buf_span(&in));
+	buf_fini(&in);
+	return true;
+}
+
+static void file_save(struct bench *bench, const char *path)
+{
+	struct buf out;
+	buf_init(&out, &bench->memory);
+	dump(bench, &out);
+	FILE *file = fopen(path, "wb");
+	if (file == NULL || fwrite(out.ptr, 1, out.len, file) != out.len || fclose(file) != 0)
+		abort();
+	buf_fini(&out);
+}
+
 /* ---- Queries ----------------------------------------------------------------------------------- */
 
 /* One query to its end; returns its total, *us the time from bytes to results. */
@@ -521,11 +613,17 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	random_init(&bench.random, 7);
 	words_load(&bench);
-	if (bench.peer_queries > 0)
-		peer_open(&bench);
-	bench.index = index_new(&bench.memory, &options);
-	fill(&bench, docs);
-	index_print(&bench);
+	const char *path = argc > 5 ? argv[5] : NULL;
+	if (path == NULL || !file_load(&bench, path)) {
+		if (bench.peer_queries > 0)
+			peer_open(&bench);
+		bench.index = index_new(&bench.memory, &options);
+		fill(&bench, docs);
+		index_print(&bench);
+		if (path != NULL)
+			file_save(&bench, path);
+		dump_and_load(&bench);
+	}
 	classes_run(&bench, count);
 	return 0;
 }

@@ -35,5 +35,6 @@ enum {
 	SEARCH_QUERY_BYTES_MAX = 64 << 10,
 	SEARCH_TERMS_MAX = 1024,
 	SEARCH_DEPTH_MAX = 64,
-	SEARCH_LIMIT_MAX = 10000,
+	SEARCH_LIMIT_MAX = 10000,         /* results at a time */
+	SEARCH_OFFSET_MAX = 1000000,      /* and so far into them */
 };

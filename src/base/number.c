@@ -4,6 +4,7 @@
 #include "base/arith.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,18 +108,55 @@ size_t number_format_i64(int64_t value, char *out)
 	return 1 + number_format_u64(0 - (uint64_t)value, out + 1);
 }
 
+/* The digits of the shortest decimal that reads back as `value`, which is positive and finite; *exponent: of
+ * the first digit. Returns how many. */
+static int shortest_digits(double value, char digits[20], int *exponent)
+{
+	char text[NUMBER_TEXT_MAX];
+	for (int precision = value < DBL_MIN ? 0 : 14; precision <= 16; precision++) {
+		snprintf(text, sizeof(text), "%.*e", precision, value);
+		if (precision == 16 || strtod(text, NULL) == value)
+			break;
+	}
+	char *mark = strchr(text, 'e');
+	ASSERT(mark != NULL);
+	*exponent = (int)strtol(mark + 1, NULL, 10);
+	int count = 0;
+	for (const char *at = text; at < mark; at++)
+		if (*at != '.')
+			digits[count++] = *at;
+	while (count > 1 && digits[count - 1] == '0')
+		count--;
+	return count;
+}
+
 size_t number_format_double(double value, char *out)
 {
+	char digits[20];
+	int exponent;
+	size_t len = 0;
 	if (isnan(value))
 		return (size_t)snprintf(out, NUMBER_TEXT_MAX, "nan");
 	if (isinf(value))
 		return (size_t)snprintf(out, NUMBER_TEXT_MAX, value < 0 ? "-inf" : "inf");
-	if (value == floor(value) && fabs(value) < 1e17)
-		return (size_t)snprintf(out, NUMBER_TEXT_MAX, "%.0f", value);
-	for (int precision = 15; precision <= 17; precision++) {
-		int len = snprintf(out, NUMBER_TEXT_MAX, "%.*g", precision, value);
-		if (strtod(out, NULL) == value || precision == 17)
-			return (size_t)len;
+	if (value == 0)
+		return (size_t)snprintf(out, NUMBER_TEXT_MAX, signbit(value) ? "-0" : "0");
+	if (fabs(value) < 0x1p62 && value == (double)(int64_t)value)
+		return number_format_i64((int64_t)value, out);
+	int count = shortest_digits(fabs(value), digits, &exponent);
+	int tail = exponent - (count - 1);            /* the power of ten of the last digit */
+	if (value < 0)
+		out[len++] = '-';
+	if (tail >= 0 && abs(exponent) < count + 7)
+		return len + (size_t)snprintf(out + len, NUMBER_TEXT_MAX - len, "%.*s%.*s", count, digits,
+		    tail, "0000000");
+	if (tail < 0 && (tail > -7 || abs(exponent) < 4)) {
+		if (exponent < 0)
+			return len + (size_t)snprintf(out + len, NUMBER_TEXT_MAX - len, "0.%.*s%.*s",
+			    -exponent - 1, "0000000", count, digits);
+		return len + (size_t)snprintf(out + len, NUMBER_TEXT_MAX - len, "%.*s.%.*s", exponent + 1, digits,
+		    count - exponent - 1, digits + exponent + 1);
 	}
-	return 0;
+	return len + (size_t)snprintf(out + len, NUMBER_TEXT_MAX - len, "%c%s%.*se%c%d", digits[0],
+	    count > 1 ? "." : "", count - 1, digits + 1, exponent < 0 ? '-' : '+', abs(exponent));
 }

@@ -23,5 +23,6 @@ MUST_CHECK bool number_parse_bytes(struct span text, uint64_t *out);
 size_t number_format_i64(int64_t value, char *out);
 size_t number_format_u64(uint64_t value, char *out);
 
-/* The shortest text that reads back as the same double; "inf", "-inf", "nan". */
+/* The shortest text that reads back as the same double, laid out as Redis 7.2 does: 3.14, 0.001, 1.5e-9,
+ * 1e+25; integers below 2^62 plain; "inf", "-inf", "nan", "-0". */
 size_t number_format_double(double value, char *out);

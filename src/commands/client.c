@@ -3,8 +3,10 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/block.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
+#include "engine/users.h"
 #include "engine/wait.h"
 
 void cmd_client_id(struct call *call)
@@ -15,7 +17,7 @@ void cmd_client_id(struct call *call)
 static void append_flags(const struct session *session, struct buf *out)
 {
 	size_t before = out->len;
-	if (session->parked != NULL)
+	if (session->blocked != NULL)
 		buf_append_u8(out, 'b');
 	if (session->closing || session->close_after_reply)
 		buf_append_u8(out, 'c');
@@ -37,7 +39,7 @@ static void append_flags(const struct session *session, struct buf *out)
 		buf_append_u8(out, 'N');
 }
 
-static void client_line(const struct session *session, struct buf *out)
+void client_line(const struct session *session, struct buf *out)
 {
 	const struct engine *engine = session->engine;
 	uint64_t now_us = io_now_us(engine->io);
@@ -52,7 +54,7 @@ static void client_line(const struct session *session, struct buf *out)
 	buf_printf(out,
 	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
-	    " user=default redir=-1 resp=%u lib-name=%s lib-ver=%s",
+	    " user=%.*s redir=-1 resp=%u lib-name=%s lib-ver=%s",
 	    session->db, pubsub_count(session, CHANNEL_PLAIN), pubsub_count(session, CHANNEL_PATTERN),
 	    pubsub_count(session, CHANNEL_SHARD),
 	    transaction != NULL && transaction->is_open ? (long long)transaction->count : -1LL,
@@ -63,7 +65,8 @@ static void client_line(const struct session *session, struct buf *out)
 	        : command->parent != NULL ? command->parent
 	                                  : command->name,
 	    command != NULL && command->parent != NULL ? "|" : "",
-	    command != NULL && command->parent != NULL ? command->name : "", session->resp,
+	    command != NULL && command->parent != NULL ? command->name : "", (int)session->user->name.len,
+	    (const char *)session->user->name.ptr, session->resp,
 	    session->lib_name, session->lib_version);
 	buf_append_u8(out, '\n');
 }
@@ -362,6 +365,16 @@ void cmd_client_unpause(struct call *call)
 	reply_ok(call->reply);
 }
 
+static bool unblock(struct engine *engine, uint64_t id, const char *error)
+{
+	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
+		struct session *session = LIST_OF(at, struct session, link);
+		if (session->id == id && session->blocked != NULL)
+			return blocked_unblock(session, error);
+	}
+	return wait_unblock(engine, id, error);
+}
+
 void cmd_client_unblock(struct call *call)
 {
 	int64_t id;
@@ -380,7 +393,7 @@ void cmd_client_unblock(struct call *call)
 		reply_not_integer(call);
 		return;
 	}
-	reply_int(call->reply, id > 0 && wait_unblock(call->engine, (uint64_t)id, error));
+	reply_int(call->reply, id > 0 && unblock(call->engine, (uint64_t)id, error));
 }
 
 /* Clients are not tracked: nobody's invalidations go anywhere. */

@@ -1,4 +1,5 @@
 /* commands/command.c: the COMMAND family: the table, as clients and tools read it. */
+#include "commands/acl.h"
 #include "commands/handlers.h"
 
 #include "base/glob.h"
@@ -24,30 +25,8 @@ static const struct word flag_words[] = {
     {CMD_MOVABLEKEYS, "movablekeys"},
     {CMD_NO_MULTI, "no_multi"},
     {CMD_PUBSUB, "pubsub"},
+    {CMD_BLOCKING, "blocking"},
 };
-
-static const struct word acl_words[] = {
-    {ACL_KEYSPACE, "@keyspace"},
-    {ACL_READ, "@read"},
-    {ACL_WRITE, "@write"},
-    {ACL_STRING, "@string"},
-    {ACL_ADMIN, "@admin"},
-    {ACL_FAST, "@fast"},
-    {ACL_SLOW, "@slow"},
-    {ACL_DANGEROUS, "@dangerous"},
-    {ACL_CONNECTION, "@connection"},
-    {ACL_IMAGE, "@image"},
-    {ACL_TRANSACTION, "@transaction"},
-    {ACL_PUBSUB, "@pubsub"},
-    {ACL_BITMAP, "@bitmap"},
-};
-
-/* A command is in @fast or @slow, as its flags say. */
-static unsigned command_acl(const struct command *command)
-{
-	unsigned speed = ACL_FAST | ACL_SLOW;
-	return (command->acl & ~speed) | ((command->flags & CMD_FAST) ? ACL_FAST : ACL_SLOW);
-}
 
 static void reply_words(struct call *call, const struct word *words, size_t count, unsigned bits)
 {
@@ -60,13 +39,34 @@ static void reply_words(struct call *call, const struct word *words, size_t coun
 			reply_status(call->reply, words[i].name);
 }
 
+static void reply_categories(struct call *call, unsigned bits)
+{
+	char word[32];
+	size_t set = 0;
+	const char *name;
+	for (unsigned i = 0; (name = acl_category_name(i)) != NULL; i++)
+		set += (bits & acl_category(span_text(name))) != 0;
+	reply_set(call->reply, set);
+	for (unsigned i = 0; (name = acl_category_name(i)) != NULL; i++) {
+		if ((bits & acl_category(span_text(name))) == 0)
+			continue;
+		snprintf(word, sizeof(word), "@%s", name);
+		reply_status(call->reply, word);
+	}
+}
+
+void command_full_name(const struct command *command, char *out, size_t bytes)
+{
+	if (command->parent == NULL)
+		snprintf(out, bytes, "%s", command->name);
+	else
+		snprintf(out, bytes, "%s|%s", command->parent, command->name);
+}
+
 static void reply_full_name(struct call *call, const struct command *command)
 {
 	char name[80];
-	if (command->parent == NULL)
-		snprintf(name, sizeof(name), "%s", command->name);
-	else
-		snprintf(name, sizeof(name), "%s|%s", command->parent, command->name);
+	command_full_name(command, name, sizeof(name));
 	reply_text(call->reply, name);
 }
 
@@ -79,40 +79,61 @@ static size_t children(const struct command *parent)
 	return count;
 }
 
-/* Redis's key specification: where the keys begin and how to find the others. */
-static void reply_key_specs(struct call *call, const struct command *command)
+static void reply_named_int(struct call *call, const char *name, int64_t value)
 {
-	if (command->first_key == 0) {
-		reply_array(call->reply, 0);
-		return;
-	}
-	int last =
-	    command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
-	reply_array(call->reply, 1);
+	reply_text(call->reply, name);
+	reply_int(call->reply, value);
+}
+
+/* Redis's key specification: where the keys begin, at argv[index], and how to find the others. */
+static void reply_key_spec(struct call *call, const char *flag, int64_t index, const char *find)
+{
 	reply_map(call->reply, 3);
 	reply_text(call->reply, "flags");
 	reply_set(call->reply, 1);
-	reply_status(call->reply, (command->flags & CMD_WRITE) ? "RW" : "RO");
+	reply_status(call->reply, flag);
 	reply_text(call->reply, "begin_search");
 	reply_map(call->reply, 2);
 	reply_text(call->reply, "type");
 	reply_text(call->reply, "index");
 	reply_text(call->reply, "spec");
 	reply_map(call->reply, 1);
-	reply_text(call->reply, "index");
-	reply_int(call->reply, command->first_key);
+	reply_named_int(call, "index", index);
 	reply_text(call->reply, "find_keys");
 	reply_map(call->reply, 2);
 	reply_text(call->reply, "type");
-	reply_text(call->reply, "range");
+	reply_text(call->reply, find);
 	reply_text(call->reply, "spec");
+}
+
+static void reply_key_range(struct call *call, const struct command *command, const char *flag)
+{
+	int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
+	reply_key_spec(call, flag, command->first_key, "range");
 	reply_map(call->reply, 3);
-	reply_text(call->reply, "lastkey");
-	reply_int(call->reply, last);
-	reply_text(call->reply, "keystep");
-	reply_int(call->reply, command->key_step);
-	reply_text(call->reply, "limit");
-	reply_int(call->reply, 0);
+	reply_named_int(call, "lastkey", last);
+	reply_named_int(call, "keystep", command->key_step);
+	reply_named_int(call, "limit", 0);
+}
+
+static void reply_key_number(struct call *call, const struct command *command, const char *flag)
+{
+	reply_key_spec(call, flag, (command->flags & CMD_KEYS_AT_1) != 0 ? 1 : 2, "keynum");
+	reply_map(call->reply, 3);
+	reply_named_int(call, "keynumidx", 0);
+	reply_named_int(call, "firstkey", 1);
+	reply_named_int(call, "keystep", 1);
+}
+
+static void reply_key_specs(struct call *call, const struct command *command)
+{
+	bool writes = (command->flags & CMD_WRITE) != 0, range = command->first_key != 0;
+	bool counted = (command->flags & (CMD_KEYS_AT_1 | CMD_KEYS_AT_2)) != 0;
+	reply_array(call->reply, (size_t)range + counted);
+	if (range)
+		reply_key_range(call, command, writes ? "RW" : "RO");
+	if (counted)          /* behind a destination they are only read */
+		reply_key_number(call, command, writes && !range ? "RW" : "RO");
 }
 
 /* The ten elements of COMMAND INFO, without those of the subcommands. */
@@ -125,7 +146,7 @@ static void reply_info_head(struct call *call, const struct command *command)
 	reply_int(call->reply, command->first_key);
 	reply_int(call->reply, command->last_key);
 	reply_int(call->reply, command->key_step);
-	reply_words(call, acl_words, ARRAY_COUNT(acl_words), command_acl(command));
+	reply_categories(call, command_categories(command));
 	reply_array(call->reply, 0);
 	reply_key_specs(call, command);
 }
@@ -275,9 +296,7 @@ static bool parse_list_filter(struct call *call, struct list_filter *filter)
 		filter->pattern = call->argv[4];
 	} else if (span_is(call->argv[3], "ACLCAT")) {
 		filter->by_acl = true;
-		for (size_t i = 0; i < ARRAY_COUNT(acl_words); i++)
-			if (span_is(call->argv[4], acl_words[i].name + 1))
-				filter->acl = acl_words[i].bit;
+		filter->acl = acl_category(call->argv[4]);
 		filter->nothing = filter->acl == 0;
 	} else {
 		reply_syntax_error(call);
@@ -291,7 +310,7 @@ static bool filter_shows(const struct list_filter *filter, const struct command 
 	if (filter->nothing || command->parent != NULL)
 		return false;
 	if (filter->by_acl)
-		return (command_acl(command) & filter->acl) != 0;
+		return (command_categories(command) & filter->acl) != 0;
 	return !filter->by_pattern || glob_match(filter->pattern, span_text(command->name), true);
 }
 
@@ -329,7 +348,7 @@ static const struct command *keys_command(struct call *call)
 		call_error(call, "ERR Invalid command specified");
 		return NULL;
 	}
-	if (command->first_key == 0) {
+	if (!command_has_keys(command)) {
 		call_error(call, "ERR The command has no key arguments");
 		return NULL;
 	}
@@ -347,9 +366,12 @@ static void reply_keys(struct call *call, void (*reply)(void *ctx, uint32_t at))
 	const struct command *command = keys_command(call);
 	if (command == NULL)
 		return;
-	command_keys(command, call->argc - 2, count_key, &count);
+	if (!command_keys(command, call->argv + 2, call->argc - 2, count_key, &count)) {
+		call_error(call, "ERR Invalid arguments specified for command");
+		return;
+	}
 	reply_array(call->reply, count);
-	command_keys(command, call->argc - 2, reply, call);
+	(void)command_keys(command, call->argv + 2, call->argc - 2, reply, call);
 }
 
 void cmd_command_getkeys(struct call *call)

@@ -24,15 +24,24 @@ enum {
 	CMD_PUBSUB = 1 << 18,
 	CMD_MAY_WRITE = 1 << 21,          /* waits for a pause of writes, too */
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
+	CMD_READS = 1 << 26,              /* a write that tells what was there */
+	CMD_INTO_FIRST = 1 << 27,         /* it writes its first key and reads the others */
+	CMD_BLOCKING = 1 << 29,           /* may wait for a key to have something */
+	CMD_INTO_LAST = 1 << 28,          /* its last key; the first is read, and CMD_READS: written, too */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
+	/* Keys besides those between first_key and last_key: a number of them stands at argv[1] or
+	 * argv[2], and they follow it; or they are what STORE of a SORT names. */
+	CMD_KEYS_AT_1 = 1 << 23, CMD_KEYS_AT_2 = 1 << 24, CMD_KEYS_SORT = 1 << 25,
+	CMD_KEYS_MORE = CMD_KEYS_AT_1 | CMD_KEYS_AT_2 | CMD_KEYS_SORT,
 };
 
 enum {
 	ACL_KEYSPACE = 1 << 0, ACL_READ = 1 << 1, ACL_WRITE = 1 << 2, ACL_STRING = 1 << 3,
 	ACL_ADMIN = 1 << 4, ACL_FAST = 1 << 5, ACL_SLOW = 1 << 6, ACL_DANGEROUS = 1 << 7,
 	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9, ACL_TRANSACTION = 1 << 10,
-	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12,
+	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12, ACL_HASH = 1 << 13, ACL_LIST = 1 << 14,
+	ACL_SET = 1 << 15, ACL_SORTEDSET = 1 << 16, ACL_BLOCKING = 1 << 17, ACL_SCRIPTING = 1 << 18,
 };
 
 struct command {
@@ -76,9 +85,20 @@ void exec_run(struct session *session, void (*execute)(struct session *, const s
 /* Is argument `at` of this command the data of an image (received into the shared pool)? */
 bool command_takes_pool_body(const struct engine *engine, struct span name, uint32_t at);
 
-/* Calls `each` with the index of every key argument. False: the command has none. */
-bool command_keys(
-    const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx);
+static inline bool command_has_keys(const struct command *command)
+{
+	return command->first_key != 0 || (command->flags & CMD_KEYS_MORE) != 0;
+}
+/* Calls `each` with the index of every key argument. False: the command has none, or says how many in a way
+ * that makes no sense. */
+bool command_keys(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at), void *ctx);
+
+/* The same, with what is done to it: KEY_READ, KEY_WRITE of acl.h. */
+bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx);
+/* "client|kill". */
+void command_full_name(const struct command *command, char *out, size_t bytes);
 
 /* The text of INFO for these sections (none: the default ones). */
 void info_write(

@@ -1,4 +1,5 @@
 /* commands/connection.c: the commands that a client begins with. */
+#include "commands/acl.h"
 #include "commands/handlers.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
@@ -27,30 +28,6 @@ void cmd_echo(struct call *call)
 	reply_bulk(call->reply, call->argv[1]);
 }
 
-/* Compares all of both, so that the time taken says nothing of where they differ. */
-static bool secret_equal(struct span given, const char *secret)
-{
-	size_t len = strlen(secret);
-	unsigned differs = (unsigned)(given.len ^ len) != 0;
-	for (size_t i = 0; i < given.len; i++)
-		differs |= (unsigned)(given.ptr[i] ^ (uint8_t)secret[len == 0 ? 0 : i % len]);
-	return differs == 0;
-}
-
-/* There is one user, "default", whose password is requirepass. */
-static bool authenticate(struct call *call, struct span user, struct span password)
-{
-	const char *secret = call->engine->settings->requirepass;
-	bool known = span_equal(user, SPAN_LIT("default"));
-	bool right = secret[0] == 0 || secret_equal(password, secret);
-	if (!known || !right) {
-		call_error(call, "WRONGPASS invalid username-password pair or user is disabled.");
-		return false;
-	}
-	call->session->authenticated = true;
-	return true;
-}
-
 void cmd_auth(struct call *call)
 {
 	struct span user = SPAN_LIT("default");
@@ -58,7 +35,7 @@ void cmd_auth(struct call *call)
 		reply_syntax_error(call);
 		return;
 	}
-	if (call->argc == 2 && call->engine->settings->requirepass[0] == 0) {
+	if (call->argc == 2 && acl_rules_of(call->engine, call->engine->users->first)->no_password) {
 		call_error(call,
 		    "ERR AUTH <password> called without any password configured for the default user. "
 		    "Are you sure your configuration is correct?");
@@ -66,7 +43,7 @@ void cmd_auth(struct call *call)
 	}
 	if (call->argc == 3)
 		user = call->argv[1];
-	if (authenticate(call, user, call->argv[call->argc - 1]))
+	if (acl_authenticate(call, user, call->argv[call->argc - 1]))
 		reply_ok(call->reply);
 }
 
@@ -135,7 +112,7 @@ void cmd_hello(struct call *call)
 	struct session *session = call->session;
 	if (!parse_hello(call, &hello))
 		return;
-	if (hello.has_auth && !authenticate(call, hello.user, hello.password))
+	if (hello.has_auth && !acl_authenticate(call, hello.user, hello.password))
 		return;
 	if (!session->authenticated) {
 		call_error(call,
@@ -193,7 +170,10 @@ void cmd_reset(struct call *call)
 	list_remove(&session->monitor_link);
 	session->db = 0;
 	session->resp = call->reply->resp = 2;
-	session->authenticated = call->engine->settings->requirepass[0] == 0;
+	struct user *first = user_ref(call->engine->users->first);
+	user_unref(call->engine, session->user);
+	session->user = first;
+	session->authenticated = first->is_open;
 	session->reply_mode = REPLY_ON;
 	session->no_evict = session->no_touch = session->skip_next = false;
 	session->name[0] = 0;

@@ -2,8 +2,12 @@
  * and the run itself. */
 #include "commands/commands.h"
 
+#include "commands/acl.h"
 #include "commands/handlers.h"
+#include "base/number.h"
+#include "engine/block.h"
 #include "engine/evict.h"
+#include "engine/kept_index.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
@@ -163,6 +167,8 @@ bool command_is_allowed(struct call *call)
 		reply_arity(call);
 		return false;
 	}
+	if (UNLIKELY(command->flags & CMD_NO_AUTH) == 0 && !acl_allows(call))
+		return false;
 	if (engine->loading && !(command->flags & CMD_LOADING)) {
 		call_error(call, "LOADING Tintype is loading the dataset in memory");
 		return false;
@@ -197,14 +203,14 @@ static void key_check(void *ctx, uint32_t at)
 }
 
 /* While not all is loaded: is what this command needs? False: it waits, or was refused. */
-static bool command_has_keys(struct call *call)
+static bool command_keys_are_here(struct call *call)
 {
 	struct key_check check = {.call = call};
 	const struct command *command = call->command;
 	bool all = (command->flags & (CMD_WHOLE | CMD_INDEX)) != 0;
 	if (call->engine->in_exec || (!all && (command->flags & CMD_LOADING) != 0))
 		return true;
-	(void)command_keys(command, call->argc, key_check, &check);
+	(void)command_keys(command, call->argv, call->argc, key_check, &check);
 	if (call->failed)
 		return false;
 	if (check.keys == 0 && (command->acl & (ACL_KEYSPACE | ACL_STRING | ACL_IMAGE)) != 0)
@@ -219,7 +225,9 @@ static bool index_is_made(struct call *call)
 {
 	const struct engine *engine = call->engine;
 	uint8_t db = call->session->db;
-	if (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db])
+	bool settled = kept_index_is_settled(engine, db);
+	if (settled &&
+	    (engine->reindex == NULL || engine->unindexed[db] <= engine->unsearchable[db]))
 		return true;
 	call_error(call, "LOADING the search index is being made: %llu of %llu images to go",
 	    (unsigned long long)engine->unindexed[db], (unsigned long long)engine->images[db]);
@@ -236,7 +244,7 @@ static void command_run(struct call *call)
 	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&
 	    call_is_paused(call, call->command->flags & (CMD_WRITE | CMD_MAY_WRITE)))
 		return;
-	if (UNLIKELY(call->engine->partly) && !command_has_keys(call))
+	if (UNLIKELY(call->engine->partly) && !command_keys_are_here(call))
 		return;
 	if ((call->command->flags & CMD_INDEX) != 0 && !index_is_made(call))
 		return;
@@ -344,19 +352,109 @@ bool command_execute(struct session *session, const struct request *request)
 		pubsub_release(session);
 	if (done)
 		session_after(session, mode);
+	if (UNLIKELY(session->blocked != NULL) && done)
+		blocked_end(session);
+	if (UNLIKELY(engine->blockers != NULL))
+		blocked_serve(engine, command_execute);
 	return done;
 }
 
-bool command_keys(
-    const struct command *command, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
+/* Keys that follow their number. */
+static bool counted_keys(const struct span *argv, uint32_t argc, uint32_t at,
+    void (*each)(void *ctx, uint32_t at), void *ctx)
 {
-	if (command->first_key == 0)
+	int64_t count;
+	if (argc <= at || !number_parse_range(argv[at], 1, (int64_t)argc - at - 1, &count))
+		return false;
+	for (uint32_t i = 0; i < count; i++)
+		each(ctx, at + 1 + i);
+	return true;
+}
+
+/* The last STORE counts; what follows BY, GET and LIMIT is no word. */
+static void sort_keys(const struct span *argv, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
+{
+	uint32_t store = 0;
+	for (uint32_t i = 2; i < argc; i++) {
+		if (span_is(argv[i], "LIMIT"))
+			i += 2;
+		else if (span_is(argv[i], "BY") || span_is(argv[i], "GET"))
+			i++;
+		else if (span_is(argv[i], "STORE") && i + 1 < argc)
+			store = ++i;
+	}
+	if (store != 0)
+		each(ctx, store);
+}
+
+bool command_keys(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at), void *ctx)
+{
+	if (!command_has_keys(command))
 		return false;
 	int64_t last =
 	    command->last_key < 0 ? (int64_t)argc + command->last_key : command->last_key;
-	for (int64_t at = command->first_key; at <= last && at < argc; at += command->key_step)
+	for (int64_t at = command->first_key; at > 0 && at <= last && at < argc; at += command->key_step)
 		each(ctx, (uint32_t)at);
+	if ((command->flags & CMD_KEYS_AT_1) != 0)
+		return counted_keys(argv, argc, 1, each, ctx);
+	if ((command->flags & CMD_KEYS_AT_2) != 0)
+		return counted_keys(argv, argc, 2, each, ctx);
+	if ((command->flags & CMD_KEYS_SORT) != 0)
+		sort_keys(argv, argc, each, ctx);
 	return true;
+}
+
+struct access_walk {
+	const struct command *command;
+	const struct span *argv;
+	uint32_t argc, first, last;
+	void   (*each)(void *ctx, uint32_t at, unsigned access);
+	void    *ctx;
+};
+
+static void find_ends(void *ctx, uint32_t at)
+{
+	struct access_walk *walk = ctx;
+	if (walk->first == 0)
+		walk->first = at;
+	walk->last = at;
+}
+
+/* SET tells what was there only if it is asked. */
+static bool set_reads(const struct access_walk *walk)
+{
+	for (uint32_t i = 3; i < walk->argc; i++)
+		if (span_is(walk->argv[i], "GET"))
+			return true;
+	return false;
+}
+
+static void tell_access(void *ctx, uint32_t at)
+{
+	const struct access_walk *walk = ctx;
+	unsigned flags = walk->command->flags;
+	bool reads = (flags & CMD_READS) != 0 || (walk->command->run == cmd_set && set_reads(walk));
+	unsigned access = (flags & CMD_WRITE) ? KEY_WRITE : KEY_READ;
+	if (flags & CMD_KEYS_SORT)
+		access = at == walk->first ? KEY_READ : KEY_WRITE;
+	else if (flags & CMD_INTO_FIRST)
+		access = at == walk->first ? KEY_WRITE : KEY_READ;
+	else if (flags & CMD_INTO_LAST)
+		access = at == walk->last ? KEY_WRITE : reads ? KEY_READ | KEY_WRITE : KEY_READ;
+	else if (reads)
+		access |= KEY_READ;
+	walk->each(walk->ctx, at, access);
+}
+
+bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
+    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx)
+{
+	struct access_walk walk = {
+	    .command = command, .argv = argv, .argc = argc, .each = each, .ctx = ctx};
+	if (!command_keys(command, argv, argc, find_ends, &walk))
+		return false;
+	return command_keys(command, argv, argc, tell_access, &walk);
 }
 
 /* A container without a subcommand never gets here: its arity is 2, and the subcommand is

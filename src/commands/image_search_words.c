@@ -44,14 +44,9 @@ static bool parse_words(
 
 static bool parse_limit(struct call *call, uint32_t *at, struct search_words *words)
 {
-	if (!parse_count_of(call, *at + 1, SEARCH_LIMIT_MAX, &words->offset) ||
+	if (!parse_count_of(call, *at + 1, SEARCH_OFFSET_MAX, &words->offset) ||
 	    !parse_count_of(call, *at + 2, SEARCH_LIMIT_MAX, &words->limit))
 		return false;
-	if (words->offset + words->limit > SEARCH_LIMIT_MAX) {
-		call_error(call, "TOOLARGE LIMIT: offset and count together may be at most %d",
-		    SEARCH_LIMIT_MAX);
-		return false;
-	}
 	*at += 3;
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "engine/fields.h"
 #include "engine/image.h"
 #include "engine/internal.h"
+#include "engine/kept_index.h"
 
 typedef unsigned long long ull;
 
@@ -64,7 +65,7 @@ static void info_clients(struct engine *engine, struct buf *out)
 		const struct session *session = LIST_OF(at, struct session, link);
 		in_max = session->input_bytes > in_max ? session->input_bytes : in_max;
 		out_max = session->out.bytes.len > out_max ? session->out.bytes.len : out_max;
-		blocked += session->parked != NULL;
+		blocked += session->blocked != NULL;
 	}
 	buf_printf(out,
 	    "connected_clients:%u\r\ncluster_connections:0\r\nmaxclients:%lld\r\n"
@@ -408,6 +409,7 @@ static void info_search(struct engine *engine, struct buf *out)
 	    (ull)sum.sweeps, (ull)engine->counters.searches, (ull)engine->counters.search_slices,
 	    (ull)engine->counters.search_us_max);
 	fields_info(engine, out);
+	kept_index_info(engine, out);
 }
 
 static void info_tiers(struct engine *engine, struct buf *out)

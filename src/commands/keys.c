@@ -4,7 +4,9 @@
 #include "base/arith.h"
 #include "base/glob.h"
 #include "base/number.h"
+#include "engine/collection.h"
 #include "engine/evict.h"
+#include "engine/internal.h"
 #include "engine/pubsub.h"
 
 void cmd_del(struct call *call)
@@ -46,7 +48,10 @@ void cmd_touch(struct call *call)
 
 static const char *type_name(const struct entry *entry)
 {
-	return entry->type == ENTRY_IMAGE ? "image" : "string";
+	static const char *const names[ENTRY_TYPE_COUNT] = {[ENTRY_IMAGE] = "image",
+	    [ENTRY_STRING] = "string", [ENTRY_HASH] = "hash", [ENTRY_LIST] = "list",
+	    [ENTRY_SET] = "set", [ENTRY_ZSET] = "zset"};
+	return names[entry->type];
 }
 
 void cmd_type(struct call *call)
@@ -237,15 +242,19 @@ static bool parse_scan(struct call *call, struct found *found, int64_t *count)
 	return true;
 }
 
-static bool parse_cursor(struct span text, uint64_t *out)
+/* As strtoul reads it, with an optional sign; nothing at all is 0, too. */
+bool parse_cursor(struct span text, uint64_t *out)
 {
+	bool negative = text.len > 0 && text.ptr[0] == '-';
+	size_t i = text.len > 1 && (negative || text.ptr[0] == '+') ? 1 : 0;
 	*out = 0;
-	for (size_t i = 0; i < text.len; i++) {
+	for (; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9' || !mul_u64(*out, 10, out) ||
 		    !add_u64(*out, (uint64_t)(text.ptr[i] - '0'), out))
 			return false;
 	}
-	return text.len > 0;
+	*out = negative ? 0 - *out : *out;
+	return true;
 }
 
 void cmd_scan(struct call *call)
@@ -343,8 +352,11 @@ void cmd_object_encoding(struct call *call)
 	struct entry *entry = object_entry(call);
 	if (entry == NULL)
 		return;
+	struct value small;
 	if (entry->type == ENTRY_IMAGE)
 		reply_text(call->reply, "log");
+	else if (entry->type != ENTRY_STRING)
+		reply_text(call->reply, value_encoding_name(entry_collection(entry, &small)));
 	else if (number_parse_i64(entry_string(entry), &number))
 		reply_text(call->reply, "int");
 	else
@@ -354,7 +366,7 @@ void cmd_object_encoding(struct call *call)
 void cmd_object_freq(struct call *call)
 {
 	struct entry *entry = object_entry(call);
-	if (entry != NULL && evict_counts_use(call->engine) && entry->type == ENTRY_STRING)
+	if (entry != NULL && evict_counts_use(call->engine) && entry->type != ENTRY_IMAGE)
 		reply_int(call->reply, evict_frequency(call->engine, entry));
 	else if (entry != NULL)
 		call_error(call,
@@ -368,7 +380,7 @@ void cmd_object_idletime(struct call *call)
 	struct entry *entry = object_entry(call);
 	if (entry == NULL)
 		return;
-	if (evict_counts_use(call->engine) && entry->type == ENTRY_STRING) {
+	if (evict_counts_use(call->engine) && entry->type != ENTRY_IMAGE) {
 		call_error(call,
 		    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that "
 		    "when switching between policies at runtime LRU and LFU data will take some time to "
@@ -398,5 +410,5 @@ void cmd_memory_usage(struct call *call)
 	}
 	struct entry *entry = object_entry(call);
 	if (entry != NULL)
-		reply_int(call->reply, (int64_t)entry_bytes(entry) + 13);
+		reply_int(call->reply, (int64_t)engine_entry_bytes(entry) + 13);
 }

@@ -128,8 +128,8 @@ static void bounds_key(void *ctx, uint32_t at)
 	struct entry *entry = bounds_entry(bounds, walk->request->argv[at]);
 	if (entry == NULL)
 		return;
-	if (entry->type == ENTRY_STRING)
-		bounds->value_max = max_u64(bounds->value_max, entry_string(entry).len);
+	if (entry->type != ENTRY_IMAGE)
+		bounds->value_max = max_u64(bounds->value_max, engine_value_bytes(entry));
 	else if (walk->flags & CMD_NEEDS_META)
 		bounds_image(bounds, entry);
 }
@@ -180,7 +180,7 @@ static enum err bounds_values(struct bounds *bounds)
 		if ((command->flags & CMD_GROWS) == 0)
 			continue;
 		struct bounds_walk walk = {bounds, &request, command->flags};
-		(void)command_keys(command, request.argc, bounds_key, &walk);
+		(void)command_keys(command, request.argv, request.argc, bounds_key, &walk);
 		reach = max_u64(reach, reach_of(command, &request));
 	}
 	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;

@@ -1,6 +1,7 @@
 /* commands/string_edit.c: numbers in strings, and parts of strings. Every change logs the
  * whole new value: a record is the key's dump. */
 #include "commands/string.h"
+#include "commands/collection.h"
 
 #include "base/arith.h"
 #include "base/number.h"
@@ -70,41 +71,15 @@ void cmd_decrby(struct call *call)
 		incr_by(call, -by);
 }
 
-/* long double, as Redis computes it: 17 digits behind the point, trailing zeros cut. */
-static bool parse_long_double(struct span text, long double *out)
-{
-	char copy[256], *end;
-	if (text.len == 0 || text.len >= sizeof(copy) || text.ptr[0] <= ' ')
-		return false;
-	memcpy(copy, text.ptr, text.len);
-	copy[text.len] = 0;
-	*out = strtold(copy, &end);
-	return end == copy + text.len && !isnan(*out);
-}
-
-static size_t format_long_double(long double value, char *out, size_t bytes)
-{
-	int len = snprintf(out, bytes, "%.17Lf", value);
-	while (len > 0 && out[len - 1] == '0')
-		len--;
-	if (len > 0 && out[len - 1] == '.')
-		len--;
-	if (len == 2 && out[0] == '-' && out[1] == '0') {
-		out[0] = '0';
-		len = 1;
-	}
-	return (size_t)len;
-}
-
 void cmd_incrbyfloat(struct call *call)
 {
 	struct entry *entry = call_lookup_write(call, call->argv[1]);
 	long double value = 0, by;
-	char text[5200];
+	char text[LONG_DOUBLE_TEXT_MAX];
 	if (!string_entry(call, entry))
 		return;
-	if ((entry != NULL && !parse_long_double(entry_string(entry), &value)) ||
-	    !parse_long_double(call->argv[2], &by)) {
+	if ((entry != NULL && !long_double_parse(entry_string(entry), &value)) ||
+	    !long_double_parse(call->argv[2], &by)) {
 		call_error(call, "ERR value is not a valid float");
 		return;
 	}
@@ -113,7 +88,7 @@ void cmd_incrbyfloat(struct call *call)
 		call_error(call, "ERR increment would produce NaN or Infinity");
 		return;
 	}
-	struct span result = span_of(text, format_long_double(value, text, sizeof(text)));
+	struct span result = span_of(text, long_double_format(value, text, sizeof(text)));
 	if (string_store(call, result, "incrbyfloat"))
 		reply_bulk(call->reply, result);
 }

@@ -16,11 +16,18 @@
 #define Q CMD_NOT_QUEUED
 #define NM CMD_NO_MULTI
 #define G CMD_GROWS
+#define K1 (CMD_KEYS_AT_1 | CMD_MOVABLEKEYS)
+#define K2 (CMD_KEYS_AT_2 | CMD_MOVABLEKEYS)
+#define KS (CMD_KEYS_SORT | CMD_MOVABLEKEYS)
 #define GM (CMD_GROWS | CMD_NEEDS_META)
 #define TX ACL_TRANSACTION
 #define PS ACL_PUBSUB
 #define P CMD_PUBSUB
 #define LI CMD_LISTENS
+#define RD CMD_READS
+#define B CMD_BLOCKING
+#define IF CMD_INTO_FIRST
+#define IL CMD_INTO_LAST
 
 #define KEY_R (ACL_KEYSPACE | ACL_READ)
 #define KEY_W (ACL_KEYSPACE | ACL_WRITE)
@@ -30,6 +37,14 @@
 #define BIT_W (ACL_BITMAP | ACL_WRITE)
 #define IMG_R (ACL_IMAGE | ACL_READ)
 #define IMG_W (ACL_IMAGE | ACL_WRITE)
+#define HASH_R (ACL_HASH | ACL_READ)
+#define HASH_W (ACL_HASH | ACL_WRITE)
+#define LIST_R (ACL_LIST | ACL_READ)
+#define LIST_W (ACL_LIST | ACL_WRITE)
+#define SET_R (ACL_SET | ACL_READ)
+#define SET_W (ACL_SET | ACL_WRITE)
+#define ZSET_R (ACL_SORTEDSET | ACL_READ)
+#define ZSET_W (ACL_SORTEDSET | ACL_WRITE)
 #define CONN ACL_CONNECTION
 #define ADM (ACL_ADMIN | ACL_DANGEROUS)
 
@@ -67,6 +82,20 @@ const struct command commands_table[] = {
 	{"help", "command", cmd_help, 2, L, CONN, 0, 0, 0, "server", "5.0.0", "", "Returns helpful text about the different subcommands."},
 
 	{"info", NULL, cmd_info, -1, L, ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[section ...]", "Returns information and statistics about the server."},
+	{"acl", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "A container for commands about users and what they may do."},
+	{"cat", "acl", cmd_acl_cat, -2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "[category]", "Lists the categories of commands, or the commands of one."},
+	{"deluser", "acl", cmd_acl_deluser, -3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username [username ...]", "Deletes users and closes their connections."},
+	{"dryrun", "acl", cmd_acl_dryrun, -4, A | L | NS, ADM, 0, 0, 0, "server", "7.0.0", "username command [arg ...]", "Tells whether a user may run a command, without running it."},
+	{"genpass", "acl", cmd_acl_genpass, -2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "[bits]", "Makes a random password."},
+	{"getuser", "acl", cmd_acl_getuser, 3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username", "Returns the rules of a user."},
+	{"list", "acl", cmd_acl_list, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Lists the users and their rules, as in an ACL file."},
+	{"load", "acl", cmd_acl_load, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Reads the users from the ACL file."},
+	{"log", "acl", cmd_acl_log, -2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "[count | RESET]", "Lists what was refused lately."},
+	{"save", "acl", cmd_acl_save, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Writes the users to the ACL file."},
+	{"setuser", "acl", cmd_acl_setuser, -3, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "username [rule [rule ...]]", "Makes a user, or changes its rules."},
+	{"users", "acl", cmd_acl_users, 2, A | L | NS, ADM, 0, 0, 0, "server", "6.0.0", "", "Lists the names of the users."},
+	{"whoami", "acl", cmd_acl_whoami, 2, L | NS, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "Returns the name of the connection's user."},
+	{"help", "acl", cmd_help, 2, L, ACL_SLOW, 0, 0, 0, "server", "6.0.0", "", "Returns helpful text about the different subcommands."},
 	{"config", NULL, cmd_container, -2, C | L | NS, ACL_SLOW, 0, 0, 0, "server", "2.0.0", "", "A container for server configuration commands."},
 	{"get", "config", cmd_config_get, -3, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter [parameter ...]", "Returns the effective values of configuration parameters."},
 	{"set", "config", cmd_config_set, -4, A | L | NS, ADM, 0, 0, 0, "server", "2.0.0", "parameter value [parameter value ...]", "Sets configuration parameters in-flight."},
@@ -120,9 +149,9 @@ const struct command commands_table[] = {
 	{"expiretime", NULL, cmd_expiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix timestamp."},
 	{"pexpiretime", NULL, cmd_pexpiretime, 2, R | F, KEY_R, 1, 1, 1, "generic", "7.0.0", "key", "Returns the expiration time of a key as a Unix milliseconds timestamp."},
 	{"persist", NULL, cmd_persist, 2, W | F, KEY_W, 1, 1, 1, "generic", "2.2.0", "key", "Removes the expiration time of a key."},
-	{"rename", NULL, cmd_rename, 3, W | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
-	{"renamenx", NULL, cmd_renamenx, 3, W | F | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
-	{"copy", NULL, cmd_copy, -3, W | M | GM, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
+	{"rename", NULL, cmd_rename, 3, RD | IL | W | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key and overwrites the destination."},
+	{"renamenx", NULL, cmd_renamenx, 3, RD | IL | W | F | GM, KEY_W, 1, 2, 1, "generic", "1.0.0", "key newkey", "Renames a key only when the target key name doesn't exist."},
+	{"copy", NULL, cmd_copy, -3, IL | W | M | GM, KEY_W, 1, 2, 1, "generic", "6.2.0", "source destination [DB destination-db] [REPLACE]", "Copies the value of a key to a new key."},
 	{"scan", NULL, cmd_scan, -2, R, KEY_R, 0, 0, 0, "generic", "2.8.0", "cursor [MATCH pattern] [COUNT count] [TYPE type]", "Iterates over the key names in the database."},
 	{"keys", NULL, cmd_keys, 2, R, KEY_R | ACL_DANGEROUS, 0, 0, 0, "generic", "1.0.0", "pattern", "Returns all key names that match a pattern."},
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
@@ -137,17 +166,17 @@ const struct command commands_table[] = {
 
 	{"get", NULL, cmd_get, 2, R | F, STR_R, 1, 1, 1, "string", "1.0.0", "key", "Returns the string value of a key."},
 	{"set", NULL, cmd_set, -3, W | M, STR_W, 1, 1, 1, "string", "1.0.0", "key value [NX|XX] [GET] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]", "Sets the string value of a key."},
-	{"getex", NULL, cmd_getex, -2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]", "Returns the string value of a key after setting its expiration time."},
-	{"getdel", NULL, cmd_getdel, 2, W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key", "Returns the string value of a key after deleting the key."},
-	{"getset", NULL, cmd_getset, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value."},
+	{"getex", NULL, cmd_getex, -2, RD | W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]", "Returns the string value of a key after setting its expiration time."},
+	{"getdel", NULL, cmd_getdel, 2, RD | W | F, STR_W, 1, 1, 1, "string", "6.2.0", "key", "Returns the string value of a key after deleting the key."},
+	{"getset", NULL, cmd_getset, 3, RD | W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Returns the previous string value of a key after setting it to a new value."},
 	{"mget", NULL, cmd_mget, -2, R | F, STR_R, 1, -1, 1, "string", "1.0.0", "key [key ...]", "Returns the string values of one or more keys."},
 	{"mset", NULL, cmd_mset, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Creates or modifies the string values of one or more keys, all or none."},
 	{"msetnx", NULL, cmd_msetnx, -3, W | M, STR_W, 1, -1, 2, "string", "1.0.1", "key value [key value ...]", "Sets one or more keys only when all keys don't exist."},
-	{"incr", NULL, cmd_incr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
-	{"decr", NULL, cmd_decr, 2, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
-	{"incrby", NULL, cmd_incrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
-	{"decrby", NULL, cmd_decrby, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
-	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
+	{"incr", NULL, cmd_incr, 2, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Increments the integer value of a key by one."},
+	{"decr", NULL, cmd_decr, 2, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key", "Decrements the integer value of a key by one."},
+	{"incrby", NULL, cmd_incrby, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key increment", "Increments the integer value of a key by a number."},
+	{"decrby", NULL, cmd_decrby, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "1.0.0", "key decrement", "Decrements the integer value of a key by a number."},
+	{"incrbyfloat", NULL, cmd_incrbyfloat, 3, RD | W | M | F | G, STR_W, 1, 1, 1, "string", "2.6.0", "key increment", "Increments the floating point value of a key by a number."},
 	{"append", NULL, cmd_append, 3, W | M | F | G, STR_W, 1, 1, 1, "string", "2.0.0", "key value", "Appends a string to the value of a key."},
 	{"strlen", NULL, cmd_strlen, 2, R | F, STR_R, 1, 1, 1, "string", "2.2.0", "key", "Returns the length of a string value."},
 	{"getrange", NULL, cmd_getrange, 4, R, STR_R, 1, 1, 1, "string", "2.4.0", "key start end", "Returns a substring of the string stored at a key."},
@@ -157,12 +186,12 @@ const struct command commands_table[] = {
 	{"psetex", NULL, cmd_psetex, 4, W | M, STR_W, 1, 1, 1, "string", "2.6.0", "key milliseconds value", "Sets the string value and expiration time in milliseconds of a key."},
 	{"setnx", NULL, cmd_setnx, 3, W | M | F, STR_W, 1, 1, 1, "string", "1.0.0", "key value", "Sets the string value of a key only when the key doesn't exist."},
 
-	{"setbit", NULL, cmd_setbit, 4, W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
+	{"setbit", NULL, cmd_setbit, 4, RD | W | M | G, BIT_W, 1, 1, 1, "bitmap", "2.2.0", "key offset value", "Sets or clears the bit at offset of the string value."},
 	{"getbit", NULL, cmd_getbit, 3, R | F, BIT_R, 1, 1, 1, "bitmap", "2.2.0", "key offset", "Returns a bit value by offset."},
 	{"bitcount", NULL, cmd_bitcount, -2, R, BIT_R, 1, 1, 1, "bitmap", "2.6.0", "key [start end [BYTE|BIT]]", "Counts the number of set bits (population counting) in a string."},
 	{"bitpos", NULL, cmd_bitpos, -3, R, BIT_R, 1, 1, 1, "bitmap", "2.8.7", "key bit [start [end [BYTE|BIT]]]", "Finds the first set (1) or clear (0) bit in a string."},
-	{"bitop", NULL, cmd_bitop, -4, W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
-	{"bitfield", NULL, cmd_bitfield, -2, W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
+	{"bitop", NULL, cmd_bitop, -4, IF | W | M | G, BIT_W, 2, -1, 1, "bitmap", "2.6.0", "AND|OR|XOR|NOT destkey key [key ...]", "Performs bitwise operations on multiple strings, and stores the result."},
+	{"bitfield", NULL, cmd_bitfield, -2, RD | W | M | G, BIT_W, 1, 1, 1, "bitmap", "3.2.0", "key [GET encoding offset | [OVERFLOW WRAP|SAT|FAIL] SET encoding offset value | INCRBY encoding offset increment ...]", "Performs arbitrary bitfield integer operations on strings."},
 	{"bitfield_ro", NULL, cmd_bitfield_ro, -2, R | F, BIT_R, 1, 1, 1, "bitmap", "6.0.0", "key [GET encoding offset ...]", "Performs arbitrary read-only bitfield integer operations on strings."},
 
 	{"subscribe", NULL, cmd_subscribe, -2, P | L | NS | LI, PS, 0, 0, 0, "pubsub", "2.0.0", "channel [channel ...]", "Listens for messages published to channels."},
@@ -187,6 +216,100 @@ const struct command commands_table[] = {
 	{"watch", NULL, cmd_watch, -2, F | L | NS | Q, TX, 1, -1, 1, "transactions", "2.2.0", "key [key ...]", "Monitors changes to keys to determine the execution of a transaction."},
 	{"unwatch", NULL, cmd_unwatch, 1, F | L | NS, TX, 0, 0, 0, "transactions", "2.2.0", "", "Forgets about watched keys of a transaction."},
 
+	{"hset", NULL, cmd_hset, -4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value [field value ...]", "Sets fields of a hash; returns how many are new."},
+	{"hsetnx", NULL, cmd_hsetnx, 4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value", "Sets a field of a hash unless it is there."},
+	{"hmset", NULL, cmd_hmset, -4, W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field value [field value ...]", "Sets fields of a hash."},
+	{"hget", NULL, cmd_hget, 3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field", "Returns a field of a hash."},
+	{"hmget", NULL, cmd_hmget, -3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field [field ...]", "Returns fields of a hash."},
+	{"hgetall", NULL, cmd_hgetall, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns all fields of a hash with their values."},
+	{"hkeys", NULL, cmd_hkeys, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the names of all fields of a hash."},
+	{"hvals", NULL, cmd_hvals, 2, R, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the values of all fields of a hash."},
+	{"hlen", NULL, cmd_hlen, 2, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key", "Returns the number of fields of a hash."},
+	{"hexists", NULL, cmd_hexists, 3, R | F, HASH_R, 1, 1, 1, "hash", "2.0.0", "key field", "Tells whether a hash has a field."},
+	{"hdel", NULL, cmd_hdel, -3, W | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field [field ...]", "Deletes fields of a hash, and the hash with the last."},
+	{"hstrlen", NULL, cmd_hstrlen, 3, R | F, HASH_R, 1, 1, 1, "hash", "3.2.0", "key field", "Returns the length of a field's value."},
+	{"hincrby", NULL, cmd_hincrby, 4, RD | W | M | F, HASH_W, 1, 1, 1, "hash", "2.0.0", "key field increment", "Adds an integer to a field of a hash."},
+	{"hincrbyfloat", NULL, cmd_hincrbyfloat, 4, RD | W | M | F, HASH_W, 1, 1, 1, "hash", "2.6.0", "key field increment", "Adds a number to a field of a hash."},
+	{"hrandfield", NULL, cmd_hrandfield, -2, R, HASH_R, 1, 1, 1, "hash", "6.2.0", "key [count [WITHVALUES]]", "Returns fields of a hash by chance."},
+	{"hscan", NULL, cmd_hscan, -3, R, HASH_R, 1, 1, 1, "hash", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the fields of a hash."},
+
+	{"lpush", NULL, cmd_lpush, -3, W | M | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key element [element ...]", "Puts elements before the first of a list, one after the other."},
+	{"rpush", NULL, cmd_rpush, -3, W | M | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key element [element ...]", "Puts elements behind the last of a list."},
+	{"lpushx", NULL, cmd_lpushx, -3, W | M | F, LIST_W, 1, 1, 1, "list", "2.2.0", "key element [element ...]", "Puts elements before the first of a list that exists."},
+	{"rpushx", NULL, cmd_rpushx, -3, W | M | F, LIST_W, 1, 1, 1, "list", "2.2.0", "key element [element ...]", "Puts elements behind the last of a list that exists."},
+	{"lpop", NULL, cmd_lpop, -2, RD | W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the first elements off a list and returns them."},
+	{"rpop", NULL, cmd_rpop, -2, RD | W | F, LIST_W, 1, 1, 1, "list", "1.0.0", "key [count]", "Takes the last elements off a list and returns them."},
+	{"lmpop", NULL, cmd_lmpop, -4, RD | W | K1, LIST_W, 0, 0, 0, "list", "7.0.0", "numkeys key [key ...] LEFT|RIGHT [COUNT count]", "Takes elements off the first of several lists that has any."},
+	{"lmove", NULL, cmd_lmove, 5, RD | IL | W | M | G, LIST_W, 1, 2, 1, "list", "6.2.0", "source destination LEFT|RIGHT LEFT|RIGHT", "Moves an element from one end of a list to one end of another."},
+	{"rpoplpush", NULL, cmd_rpoplpush, 3, RD | IL | W | M | G, LIST_W, 1, 2, 1, "list", "1.2.0", "source destination", "Moves the last element of a list before the first of another."},
+	{"blpop", NULL, cmd_blpop, -3, W | NS | B | RD, LIST_W | ACL_BLOCKING, 1, -2, 1, "list", "2.0.0", "key [key ...] timeout", "Takes the first element off the first of these lists that has one; waits until one has."},
+	{"brpop", NULL, cmd_brpop, -3, W | NS | B | RD, LIST_W | ACL_BLOCKING, 1, -2, 1, "list", "2.0.0", "key [key ...] timeout", "Takes the last element off the first of these lists that has one; waits until one has."},
+	{"blmpop", NULL, cmd_blmpop, -5, W | B | RD | K2, LIST_W | ACL_BLOCKING, 0, 0, 0, "list", "7.0.0", "timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]", "Takes elements off the first of these lists that has any; waits until one has."},
+	{"blmove", NULL, cmd_blmove, 6, W | M | NS | B | G | RD | IL, LIST_W | ACL_BLOCKING, 1, 2, 1, "list", "6.2.0", "source destination LEFT|RIGHT LEFT|RIGHT timeout", "Moves an element from one list to another; waits until there is one."},
+	{"brpoplpush", NULL, cmd_brpoplpush, 4, W | M | NS | B | G | RD | IL, LIST_W | ACL_BLOCKING, 1, 2, 1, "list", "2.2.0", "source destination timeout", "Moves the last element of a list before the first of another; waits until there is one."},
+	{"llen", NULL, cmd_llen, 2, R | F, LIST_R, 1, 1, 1, "list", "1.0.0", "key", "Returns the length of a list."},
+	{"lrange", NULL, cmd_lrange, 4, R, LIST_R, 1, 1, 1, "list", "1.0.0", "key start stop", "Returns a range of a list."},
+	{"lindex", NULL, cmd_lindex, 3, R, LIST_R, 1, 1, 1, "list", "1.0.0", "key index", "Returns one element of a list."},
+	{"lpos", NULL, cmd_lpos, -3, R, LIST_R, 1, 1, 1, "list", "6.0.6", "key element [RANK rank] [COUNT num-matches] [MAXLEN len]", "Returns where in a list an element stands."},
+	{"lset", NULL, cmd_lset, 4, W | M, LIST_W, 1, 1, 1, "list", "1.0.0", "key index element", "Puts another element in the place of one of a list."},
+	{"linsert", NULL, cmd_linsert, 5, W | M, LIST_W, 1, 1, 1, "list", "2.2.0", "key BEFORE|AFTER pivot element", "Puts an element before or behind another of a list."},
+	{"lrem", NULL, cmd_lrem, 4, W, LIST_W, 1, 1, 1, "list", "1.0.0", "key count element", "Removes elements of a list that are equal to one."},
+	{"ltrim", NULL, cmd_ltrim, 4, W, LIST_W, 1, 1, 1, "list", "1.0.0", "key start stop", "Removes all of a list but a range."},
+
+	{"sadd", NULL, cmd_sadd, -3, W | M | F, SET_W, 1, 1, 1, "set", "1.0.0", "key member [member ...]", "Adds members to a set; returns how many are new."},
+	{"srem", NULL, cmd_srem, -3, W | F, SET_W, 1, 1, 1, "set", "1.0.0", "key member [member ...]", "Removes members of a set, and the set with the last."},
+	{"smove", NULL, cmd_smove, 4, RD | IL | W | F, SET_W, 1, 2, 1, "set", "1.0.0", "source destination member", "Moves a member from one set to another."},
+	{"spop", NULL, cmd_spop, -2, RD | W | F | G, SET_W, 1, 1, 1, "set", "1.0.0", "key [count]", "Takes members off a set by chance and returns them."},
+	{"srandmember", NULL, cmd_srandmember, -2, R, SET_R, 1, 1, 1, "set", "1.0.0", "key [count]", "Returns members of a set by chance."},
+	{"sismember", NULL, cmd_sismember, 3, R | F, SET_R, 1, 1, 1, "set", "1.0.0", "key member", "Tells whether a set has a member."},
+	{"smismember", NULL, cmd_smismember, -3, R | F, SET_R, 1, 1, 1, "set", "6.2.0", "key member [member ...]", "Tells of several whether they are members of a set."},
+	{"smembers", NULL, cmd_smembers, 2, R, SET_R, 1, 1, 1, "set", "1.0.0", "key", "Returns all members of a set."},
+	{"scard", NULL, cmd_scard, 2, R | F, SET_R, 1, 1, 1, "set", "1.0.0", "key", "Returns the number of members of a set."},
+	{"sinter", NULL, cmd_sinter, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in all of several sets."},
+	{"sintercard", NULL, cmd_sintercard, -3, R | K1, SET_R, 0, 0, 0, "set", "7.0.0", "numkeys key [key ...] [LIMIT limit]", "Returns how many members are in all of several sets."},
+	{"sinterstore", NULL, cmd_sinterstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in all of several sets."},
+	{"sunion", NULL, cmd_sunion, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in any of several sets."},
+	{"sunionstore", NULL, cmd_sunionstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in any of several sets."},
+	{"sdiff", NULL, cmd_sdiff, -2, R, SET_R, 1, -1, 1, "set", "1.0.0", "key [key ...]", "Returns what is in the first of several sets and in no other."},
+	{"sdiffstore", NULL, cmd_sdiffstore, -3, IF | W | M | G, SET_W, 1, -1, 1, "set", "1.0.0", "destination key [key ...]", "Makes a set of what is in the first of several sets and in no other."},
+	{"sscan", NULL, cmd_sscan, -3, R, SET_R, 1, 1, 1, "set", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the members of a set."},
+
+	{"zadd", NULL, cmd_zadd, -4, W | M | F, ZSET_W, 1, 1, 1, "sorted-set", "1.2.0", "key [NX|XX] [GT|LT] [CH] [INCR] score member [score member ...]", "Adds members to a sorted set, or changes their scores."},
+	{"zincrby", NULL, cmd_zincrby, 4, RD | W | M | F, ZSET_W, 1, 1, 1, "sorted-set", "1.2.0", "key increment member", "Adds to the score of a member of a sorted set."},
+	{"zrem", NULL, cmd_zrem, -3, W | F, ZSET_W, 1, 1, 1, "sorted-set", "1.2.0", "key member [member ...]", "Removes members of a sorted set, and the set with the last."},
+	{"zremrangebyrank", NULL, cmd_zremrangebyrank, 4, W | G, ZSET_W, 1, 1, 1, "sorted-set", "2.0.0", "key start stop", "Removes the members of a sorted set within a range of ranks."},
+	{"zremrangebyscore", NULL, cmd_zremrangebyscore, 4, W | G, ZSET_W, 1, 1, 1, "sorted-set", "1.2.0", "key min max", "Removes the members of a sorted set within a range of scores."},
+	{"zremrangebylex", NULL, cmd_zremrangebylex, 4, W | G, ZSET_W, 1, 1, 1, "sorted-set", "2.8.9", "key min max", "Removes the members of a sorted set within a range of names."},
+	{"zpopmin", NULL, cmd_zpopmin, -2, RD | W | F | G, ZSET_W, 1, 1, 1, "sorted-set", "5.0.0", "key [count]", "Takes the members with the lowest scores off a sorted set and returns them."},
+	{"zpopmax", NULL, cmd_zpopmax, -2, RD | W | F | G, ZSET_W, 1, 1, 1, "sorted-set", "5.0.0", "key [count]", "Takes the members with the highest scores off a sorted set and returns them."},
+	{"zmpop", NULL, cmd_zmpop, -4, RD | W | K1 | G, ZSET_W, 0, 0, 0, "sorted-set", "7.0.0", "numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members off the first of several sorted sets that has any."},
+	{"bzpopmin", NULL, cmd_bzpopmin, -3, W | F | NS | B | RD, ZSET_W | ACL_BLOCKING, 1, -2, 1, "sorted-set", "5.0.0", "key [key ...] timeout", "Takes the member with the lowest score off the first of these sorted sets that has one; waits until one has."},
+	{"bzpopmax", NULL, cmd_bzpopmax, -3, W | F | NS | B | RD, ZSET_W | ACL_BLOCKING, 1, -2, 1, "sorted-set", "5.0.0", "key [key ...] timeout", "Takes the member with the highest score off the first of these sorted sets that has one; waits until one has."},
+	{"bzmpop", NULL, cmd_bzmpop, -5, W | B | RD | K2, ZSET_W | ACL_BLOCKING, 0, 0, 0, "sorted-set", "7.0.0", "timeout numkeys key [key ...] MIN|MAX [COUNT count]", "Takes members off the first of these sorted sets that has any; waits until one has."},
+	{"zcard", NULL, cmd_zcard, 2, R | F, ZSET_R, 1, 1, 1, "sorted-set", "1.2.0", "key", "Returns the number of members of a sorted set."},
+	{"zcount", NULL, cmd_zcount, 4, R | F, ZSET_R, 1, 1, 1, "sorted-set", "2.0.0", "key min max", "Counts the members of a sorted set within a range of scores."},
+	{"zlexcount", NULL, cmd_zlexcount, 4, R | F, ZSET_R, 1, 1, 1, "sorted-set", "2.8.9", "key min max", "Counts the members of a sorted set within a range of names."},
+	{"zscore", NULL, cmd_zscore, 3, R | F, ZSET_R, 1, 1, 1, "sorted-set", "1.2.0", "key member", "Returns the score of a member of a sorted set."},
+	{"zmscore", NULL, cmd_zmscore, -3, R | F, ZSET_R, 1, 1, 1, "sorted-set", "6.2.0", "key member [member ...]", "Returns the scores of members of a sorted set."},
+	{"zrank", NULL, cmd_zrank, -3, R | F, ZSET_R, 1, 1, 1, "sorted-set", "2.0.0", "key member [WITHSCORE]", "Returns the rank of a member of a sorted set, from the lowest score."},
+	{"zrevrank", NULL, cmd_zrevrank, -3, R | F, ZSET_R, 1, 1, 1, "sorted-set", "2.0.0", "key member [WITHSCORE]", "Returns the rank of a member of a sorted set, from the highest score."},
+	{"zrange", NULL, cmd_zrange, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "1.2.0", "key start stop [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]", "Returns the members of a sorted set within a range."},
+	{"zrangestore", NULL, cmd_zrangestore, -5, IF | W | M | G, ZSET_W, 1, 2, 1, "sorted-set", "6.2.0", "dst src min max [BYSCORE|BYLEX] [REV] [LIMIT offset count]", "Makes a sorted set of the members of another within a range."},
+	{"zrevrange", NULL, cmd_zrevrange, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "1.2.0", "key start stop [WITHSCORES]", "Returns the members of a sorted set within a range of ranks, from the highest score."},
+	{"zrangebyscore", NULL, cmd_zrangebyscore, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "1.0.5", "key min max [WITHSCORES] [LIMIT offset count]", "Returns the members of a sorted set within a range of scores."},
+	{"zrevrangebyscore", NULL, cmd_zrevrangebyscore, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "2.2.0", "key max min [WITHSCORES] [LIMIT offset count]", "Returns the members of a sorted set within a range of scores, from the highest."},
+	{"zrangebylex", NULL, cmd_zrangebylex, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "2.8.9", "key min max [LIMIT offset count]", "Returns the members of a sorted set within a range of names."},
+	{"zrevrangebylex", NULL, cmd_zrevrangebylex, -4, R, ZSET_R, 1, 1, 1, "sorted-set", "2.8.9", "key max min [LIMIT offset count]", "Returns the members of a sorted set within a range of names, from the last."},
+	{"zrandmember", NULL, cmd_zrandmember, -2, R, ZSET_R, 1, 1, 1, "sorted-set", "6.2.0", "key [count [WITHSCORES]]", "Returns members of a sorted set by chance."},
+	{"zunion", NULL, cmd_zunion, -3, R | K1, ZSET_R, 0, 0, 0, "sorted-set", "6.2.0", "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", "Returns what is in any of several sorted sets."},
+	{"zinter", NULL, cmd_zinter, -3, R | K1, ZSET_R, 0, 0, 0, "sorted-set", "6.2.0", "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", "Returns what is in all of several sorted sets."},
+	{"zdiff", NULL, cmd_zdiff, -3, R | K1, ZSET_R, 0, 0, 0, "sorted-set", "6.2.0", "numkeys key [key ...] [WITHSCORES]", "Returns what is in the first of several sorted sets and in no other."},
+	{"zunionstore", NULL, cmd_zunionstore, -4, IF | W | M | G | K2, ZSET_W, 1, 1, 1, "sorted-set", "2.0.0", "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]", "Makes a sorted set of what is in any of several."},
+	{"zinterstore", NULL, cmd_zinterstore, -4, IF | W | M | G | K2, ZSET_W, 1, 1, 1, "sorted-set", "2.0.0", "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX]", "Makes a sorted set of what is in all of several."},
+	{"zdiffstore", NULL, cmd_zdiffstore, -4, IF | W | M | G | K2, ZSET_W, 1, 1, 1, "sorted-set", "6.2.0", "destination numkeys key [key ...]", "Makes a sorted set of what is in the first of several and in no other."},
+	{"zintercard", NULL, cmd_zintercard, -3, R | K1, ZSET_R, 0, 0, 0, "sorted-set", "7.0.0", "numkeys key [key ...] [LIMIT limit]", "Returns how many members are in all of several sorted sets."},
+	{"zscan", NULL, cmd_zscan, -3, R, ZSET_R, 1, 1, 1, "sorted-set", "2.8.0", "key cursor [MATCH pattern] [COUNT count]", "Walks through the members of a sorted set."},
+
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
@@ -209,7 +332,7 @@ const struct command commands_table[] = {
 	{"list", "img.index", cmd_index_list, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the declared attributes of the selected database."},
 	{"help", "img.index", cmd_help, 2, L, CONN, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
-	{"img.restore", NULL, cmd_img_restore, -4, W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
+	{"img.restore", NULL, cmd_img_restore, -4, RD | W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},

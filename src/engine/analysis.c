@@ -125,6 +125,14 @@ void analysis_note(
 		enqueue(analyser, db, entry);
 }
 
+void analysis_note_unseen(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	ASSERT((entry->flags & ENTRY_UNSEEN) == 0);
+	entry->flags |= ENTRY_UNSEEN;
+	engine->analyser->left[db]++;
+	engine->analyser->scan_wanted = true;
+}
+
 void analysis_forget(struct engine *engine, uint8_t db, struct entry *entry)
 {
 	if (!(entry->flags & ENTRY_UNSEEN))

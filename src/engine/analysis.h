@@ -31,6 +31,8 @@ void analysis_info(const struct engine *engine, struct buf *out);
  * they say is found by its document. */
 void analysis_note(
     struct engine *engine, uint8_t db, struct entry *entry, const struct image_meta *meta);
+/* Of an image whose metadata is not at hand: its pixels are still to be seen. */
+void analysis_note_unseen(struct engine *engine, uint8_t db, struct entry *entry);
 /* The entry's image goes; all images of a database went. */
 void analysis_forget(struct engine *engine, uint8_t db, struct entry *entry);
 void analysis_forget_db(struct engine *engine, uint8_t db);

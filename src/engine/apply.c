@@ -6,6 +6,8 @@
 
 #include "engine/analysis.h"
 #include "engine/apply.h"
+#include "engine/collection_log.h"
+#include "engine/kept_index.h"
 #include "image/meta.h"
 
 static void entry_set_lsn(struct entry *entry, uint64_t lsn)
@@ -28,10 +30,12 @@ static struct ending ending_of(const struct record *record, enum version_state s
 static void entry_retire(
     struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
 {
-	if (entry->type == ENTRY_STRING)
-		store_release(engine->store, entry_value(entry)->place);
-	else
+	if (entry->type == ENTRY_IMAGE)
 		past_retire(engine, db, entry, ending);
+	else if (entry_large(entry) != NULL)
+		collection_retire(engine, entry_large(entry));
+	else
+		store_release(engine->store, entry_value(entry)->place);
 }
 
 static void document_leave(struct engine *engine, uint8_t db, uint32_t docid)
@@ -89,14 +93,30 @@ static void entry_install(struct engine *engine, const struct target *target,
 	directory_replace(directory, old, entry, target->hash);
 }
 
-struct entry *apply_string(
+/* A value that was just made, or replaced. */
+static void value_stamp(struct engine *engine, struct entry *entry, const struct record *record,
+    uint32_t access)
+{
+	entry_stamp(entry, record);
+	if (evict_counts_use(engine))
+		entry->access_s = access;
+}
+
+static uint32_t value_access(struct engine *engine, const struct target *target)
+{
+	return evict_counts_use(engine) ? evict_first_use(engine, target->entry) : 0;
+}
+
+struct entry *apply_value(
     struct engine *engine, const struct target *target, const struct record *record)
 {
-	bool has_expiry = record->expire_ms != 0;
+	bool has_expiry = record->expire_ms != 0, is_large;
 	struct entry *entry = target->entry;
-	bool counts = evict_counts_use(engine);
-	uint32_t access = counts ? evict_first_use(engine, entry) : 0;
-	if (entry != NULL && entry->type == ENTRY_STRING && !has_expiry && record->body == NULL &&
+	uint32_t access = value_access(engine, target);
+	enum entry_type type;
+	enum err err = value_type_of(record->meta, &type, &is_large);
+	ASSERT(err == OK && !is_large);
+	if (entry != NULL && entry->type == type && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
 		engine_touch(engine, target->db, target->hash);
@@ -104,15 +124,37 @@ struct entry *apply_string(
 		entry = entry_new_string(&engine->memory.values, target->key,
 		    has_expiry ? ENTRY_HAS_EXPIRY : 0, record->value,
 		    record->body != NULL ? body_ref(record->body) : NULL);
+		entry->type = type & 15U;
 		if (has_expiry)
 			entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
 		entry_install(engine, target, entry, record);
 	}
 	entry_value(entry)->place = record->place;
-	entry_stamp(entry, record);
-	if (counts)
-		entry->access_s = access;
+	value_stamp(engine, entry, record, access);
 	return entry;
+}
+
+struct entry *apply_collection(struct engine *engine, const struct target *target,
+    const struct record *record, struct collection *collection)
+{
+	bool has_expiry = record->expire_ms != 0;
+	uint32_t access = value_access(engine, target);
+	struct entry *entry = entry_new_object(&engine->memory.values, target->key,
+	    has_expiry ? ENTRY_HAS_EXPIRY : 0, collection);
+	entry->type = collection->value.type & 15U;
+	if (has_expiry)
+		entry_expiry(entry)->at_ms = (uint64_t)record->expire_ms;
+	entry_install(engine, target, entry, record);
+	value_stamp(engine, entry, record, access);
+	return entry;
+}
+
+void apply_change(
+    struct engine *engine, const struct target *target, const struct record *record)
+{
+	ASSERT(entry_large(target->entry) != NULL);
+	entry_set_lsn(target->entry, record->lsn);
+	engine_touch(engine, target->db, target->hash);
 }
 
 /* Adds the image's document to the index; the entry's docid names it. */
@@ -124,6 +166,11 @@ static enum err image_enter(
 	if (err != OK)
 		return err;
 	entry_image(entry)->created_s = (uint32_t)(meta.created_ms / 1000);
+	if (kept_index_is_loading(engine)) {
+		entry_image(entry)->docid = DOCID_NONE;
+		engine->unindexed[db]++;
+		return OK;
+	}
 	err = engine_index_add(engine, db, entry, &meta);
 	if (err != OK)
 		return err;
@@ -319,10 +366,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
-		index_free(engine->indexes[db]);
-		engine->indexes[db] = NULL;
-		similar_free(engine->similars[db]);
-		engine->similars[db] = NULL;
+		engine_index_drop(engine, db);
 	}
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));

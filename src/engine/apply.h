@@ -10,8 +10,16 @@ struct target {
 	struct entry *entry;              /* NULL: nothing */
 };
 
-/* RECORD_VALUE: sets the string. `record` has value or body, expire_ms, lsn and place. */
-struct entry *apply_string(
+/* RECORD_VALUE of a string or a small collection. `record` has value or body, expire_ms, lsn, place, and
+ * metadata that value_type_of (collection_log.h) accepts. */
+struct entry *apply_value(
+    struct engine *engine, const struct target *target, const struct record *record);
+/* RECORD_VALUE of a large one, or the last CHANGE of its dump: takes `collection` over. */
+struct collection;
+struct entry *apply_collection(struct engine *engine, const struct target *target,
+    const struct record *record, struct collection *collection);
+/* RECORD_CHANGE of a large one, whose operations the caller does. */
+void apply_change(
     struct engine *engine, const struct target *target, const struct record *record);
 /* RECORD_IMAGE. ERR_CORRUPT: its metadata cannot be read; ERR_FULL: the index is. */
 MUST_CHECK enum err apply_image(

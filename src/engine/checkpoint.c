@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 
+#include "engine/kept_index.h"
 #include "engine/past_load.h"
 
 enum {
@@ -21,6 +22,8 @@ struct checkpoints {
 	bool                    is_open;      /* may be written: this is all of the store, and writable */
 	bool                    asked, ready;
 	bool                    in_past, past_over;   /* all entries are written; and the past, too */
+	bool                    in_index, index_over, index_is_due;
+	size_t                  index_bytes;          /* of one of its chunks, at least */
 	uint8_t                 state;
 	unsigned                db;
 	uint8_t                 bits[DATABASE_COUNT];
@@ -163,6 +166,14 @@ static uint8_t chunk_bits(uint64_t count)
 	return count < 1 << 18 ? 6 : CHECKPOINT_BITS;
 }
 
+static void set_clear(struct engine *engine, uint8_t set)
+{
+	for (uint32_t i = 0; i < 1U << CHECKPOINT_BITS; i++) {
+		const struct store_chunk none = {.db = set, .index = i};
+		(void)store_checkpoint_chunk(engine->store, &none);
+	}
+}
+
 /* The store has noted where the log is: from here on changes are in the log behind that. */
 static void checkpoint_set_up(struct checkpoints *all)
 {
@@ -173,12 +184,13 @@ static void checkpoint_set_up(struct checkpoints *all)
 		all->all[db] = !store_checkpoint_bits(engine->store, (uint8_t)db, bits);
 	}
 	(void)store_checkpoint_bits(engine->store, CHUNK_PAST, CHECKPOINT_BITS);
-	for (uint32_t i = 0; i < 1U << CHECKPOINT_BITS; i++) {
-		const struct store_chunk none = {.db = CHUNK_PAST, .index = i};
-		(void)store_checkpoint_chunk(engine->store, &none);
-	}
+	set_clear(engine, CHUNK_PAST);
+	bool is_there = store_checkpoint_bits(engine->store, CHUNK_SET_DERIVED, CHECKPOINT_BITS);
+	all->index_is_due = kept_index_is_due(engine, all->job.slot, is_there);
+	if (all->index_is_due)
+		set_clear(engine, CHUNK_SET_DERIVED);
 	past_dump_begin(engine);
-	all->in_past = all->past_over = all->in_chunk = false;
+	all->in_past = all->past_over = all->in_chunk = all->in_index = all->index_over = false;
 	all->db = 0;
 	all->chunk = 0;
 	all->state = CHECKPOINT_WRITING;
@@ -224,7 +236,7 @@ static void chunk_entry(void *ctx, struct entry *entry)
 	}
 	chunk_write_entry(all->engine, &all->out, entry);
 	all->count++;
-	all->fetches |= entry_body(entry) != NULL;
+	all->fetches |= chunk_fetches(entry);
 }
 
 /* A few buckets of the chunk. True: it is complete. The lowest bits of a cursor stay what they
@@ -272,22 +284,11 @@ static void checkpoint_finish(struct checkpoints *all)
 	buf_fini(&all->out);
 }
 
-/* The past in chunks of some size; the last one takes what is left. False: the store is writing. */
-static bool checkpoint_past(struct checkpoints *all)
+/* A chunk of a set that is written piece by piece. */
+static bool checkpoint_pieces(struct checkpoints *all, uint8_t set)
 {
-	if (all->past_over) {
-		checkpoint_finish(all);
-		return false;
-	}
-	if (all->out.len == 0)
-		all->count = 0;
-	all->past_over = !past_dump(all->engine, &all->out, &all->count);
-	bool last = all->chunk + 1 == 1U << CHECKPOINT_BITS;
-	if (!all->past_over && (all->out.len < PAST_CHUNK_BYTES || last))
-		return true;
 	const struct store_chunk chunk = {
-		.db = CHUNK_PAST, .index = all->chunk, .count = all->count,
-		.bytes = buf_span(&all->out),
+		.db = set, .index = all->chunk, .count = all->count, .bytes = buf_span(&all->out),
 	};
 	all->ready = !store_checkpoint_chunk(all->engine->store, &chunk);
 	buf_clear(&all->out);
@@ -295,9 +296,53 @@ static bool checkpoint_past(struct checkpoints *all)
 	return all->ready;
 }
 
+static void checkpoint_begin_index(struct checkpoints *all)
+{
+	all->in_index = true;
+	all->index_over = !all->index_is_due;
+	all->chunk = 0;
+	buf_clear(&all->out);
+	if (all->index_is_due)
+		all->index_bytes = kept_index_begin(all->engine);
+}
+
+/* The search index, in the same way. */
+static bool checkpoint_index(struct checkpoints *all)
+{
+	if (all->index_over) {
+		checkpoint_finish(all);
+		return false;
+	}
+	if (all->out.len == 0)
+		all->count = 0;
+	all->index_over = !kept_index_dump(all->engine, &all->out, &all->count);
+	bool last = all->chunk + 1 == 1U << CHECKPOINT_BITS;
+	if (!all->index_over && (all->out.len < all->index_bytes || last))
+		return true;
+	return checkpoint_pieces(all, CHUNK_SET_DERIVED);
+}
+
+/* The past in chunks of some size; the last one takes what is left. False: the store is writing. */
+static bool checkpoint_past(struct checkpoints *all)
+{
+	if (all->past_over) {
+		checkpoint_begin_index(all);
+		return true;
+	}
+	if (all->out.len == 0)
+		all->count = 0;
+	all->past_over = !past_dump(all->engine, &all->out, &all->count);
+	bool last = all->chunk + 1 == 1U << CHECKPOINT_BITS;
+	if (!all->past_over && (all->out.len < PAST_CHUNK_BYTES || last))
+		return true;
+	return checkpoint_pieces(all, CHUNK_PAST);
+}
+
 /* One piece of work. False: the store is writing. */
 static bool checkpoint_work(struct checkpoints *all)
 {
+	if (all->in_index)
+		return checkpoint_index(all);
 	if (all->in_past)
 		return checkpoint_past(all);
 	if (!all->in_chunk) {
@@ -347,6 +392,7 @@ static void checkpoint_done(struct store_checkpoint *job, enum err err)
 	all->ready = false;
 	all->in_chunk = false;
 	past_dump_end(engine);
+	kept_index_end(engine, all->job.slot, err == OK);
 	all->stats.last_duration_s = (int64_t)(us / 1000000);
 	all->stats.failed = err != OK;
 	if (err == OK) {

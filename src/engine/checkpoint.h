@@ -5,7 +5,8 @@
  * since they were last written to its slot. Access times and heat set no mark: they are as
  * of the last change. What changes while a chunk is being written is in the log as well.
  *
- * The past (versions, shared bodies) is written as a whole, behind all entries: past_load.h.
+ * The past (versions, shared bodies) is written as a whole, behind all entries: past_load.h; then
+ * the search index: kept_index.h.
  */
 #pragma once
 #include "engine/internal.h"
@@ -38,6 +39,8 @@ void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter);
 /* chunk.c: entries as bytes. */
 /* The set of chunks of what is not an entry: past_load.h. */
 enum { CHUNK_PAST = DATABASE_COUNT };
+/* Its value is read from its records when it is loaded. */
+bool chunk_fetches(const struct entry *entry);
 void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry);
 void chunk_write_settings(struct engine *engine, struct buf *out);
 

@@ -3,26 +3,34 @@
  *   u8 type and what follows | key | lsn | access_s | [expiry]
  *      image:  place of the body, body_lsn, created_s, since_ms, heat,
  *              [place of the metadata, its lsn, since_s, since_ms]
- *      string: place, value; a value over BODY_INLINE_MAX is read from its record instead
+ *      value:  place, bytes; over BODY_INLINE_MAX they are read from its record instead. Of a large
+ *              collection: what collection_write writes
  *
  * The place of a shared body may be an old one: past_load.c knows better. The document in the
- * search index is not kept: reindex.c makes it again from the metadata.
+ * search index is not named: reindex.c finds it (kept_index.h), or makes it again.
  */
 #include "engine/apply.h"
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
 
 #include "engine/chunk.h"
+#include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 #include "engine/past_load.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 enum {
 	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,
-	CHUNK_FETCH = 64,                 /* string: its value is read from its record */
+	CHUNK_FETCH = 64,                 /* value: it is read from its record */
+	CHUNK_LARGE = 32,                 /* value: a large collection */
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
-enum { ITEMS_AHEAD = 16, SETTING_NAME_MAX = 128 };
+enum {
+	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, SETTING_BYTES_MAX = USER_TEXT_MAX,
+	CHUNK_VALUE_MAX = 1 << 30,
+};
 
 /* ---- Out ---- */
 
@@ -43,14 +51,23 @@ static uint8_t *put_image(uint8_t *at, const struct engine *engine, struct entry
 	return varint64_put(at, meta->since_ms);
 }
 
+bool chunk_fetches(const struct entry *entry)
+{
+	const struct collection *collection = entry_large(entry);
+	return collection != NULL ? collection_needs_fetch(collection) : entry_body(entry) != NULL;
+}
+
 void chunk_write_entry(const struct engine *engine, struct buf *out, struct entry *entry)
 {
 	uint8_t head[8 + VARINT64_MAX], rest[16 * VARINT64_MAX], *at = rest;
 	struct span key = entry_key(entry), value = {0};
-	bool image = entry->type == ENTRY_IMAGE, fetch = entry_body(entry) != NULL;
+	const struct collection *collection = entry_large(entry);
+	struct buf large;
+	bool image = entry->type == ENTRY_IMAGE, fetch = chunk_fetches(entry);
 	uint64_t expire_ms = entry_expire_ms(entry);
 	head[0] = (uint8_t)(entry->type | (expire_ms != 0 ? CHUNK_EXPIRY : 0) |
-	    (fetch ? CHUNK_FETCH : 0));
+	    (fetch ? CHUNK_FETCH : 0) | (collection != NULL ? CHUNK_LARGE : 0));
+	collections_take_ops(engine, &large);
 	if (image && entry_meta(entry) != NULL)
 		head[0] |= CHUNK_META;
 	if (image && (entry->flags & ENTRY_QUIET_META) != 0)
@@ -66,7 +83,11 @@ void chunk_write_entry(const struct engine *engine, struct buf *out, struct entr
 		at = put_image(at, engine, entry);
 	} else {
 		at = put_place(at, entry_value(entry)->place);
-		if (!fetch)
+		if (collection != NULL)
+			collection_write(collection, &large);
+		if (collection != NULL)
+			value = buf_span(&large);
+		else if (!fetch)
 			value = entry_string(entry);
 		at = varint64_put(at, value.len);
 	}
@@ -75,6 +96,7 @@ void chunk_write_entry(const struct engine *engine, struct buf *out, struct entr
 	buf_append(out, key);
 	buf_append(out, span_of(rest, (size_t)(at - rest)));
 	buf_append(out, value);
+	collections_give_ops(engine, &large);
 }
 
 /* ---- In ---- */
@@ -102,8 +124,8 @@ static bool take_item(struct span *in, struct chunk_item *out)
 		return false;
 	if (!take_place(in, &out->place))
 		return false;
-	if (type == ENTRY_STRING)
-		return take_bytes(in, BODY_INLINE_MAX, &out->value);
+	if (type > ENTRY_IMAGE && type < ENTRY_TYPE_COUNT)
+		return take_bytes(in, CHUNK_VALUE_MAX, &out->value);
 	if (type != ENTRY_IMAGE || !varint64_take(in, &out->body_lsn) ||
 	    !varint64_take(in, &out->created_s) || !varint64_take(in, &out->since_ms) ||
 	    !varint64_take(in, &out->heat) || out->body_lsn == 0 || out->place.segment == 0)
@@ -157,11 +179,31 @@ static struct entry *load_image(struct engine *engine, uint8_t db, struct chunk_
 	return entry;
 }
 
-/* NULL: its value should have been read before. */
-static struct entry *load_string(struct engine *engine, struct chunk_item *item)
+static struct entry *load_large(struct engine *engine, struct chunk_item *item)
 {
+	bool fetch;
+	struct collection *collection =
+	    collection_load(engine, item->head & CHUNK_TYPE, &item->value, &fetch);
+	if (collection == NULL)
+		return NULL;
+	struct entry *entry = entry_new_object(&engine->memory.values, item->key,
+	    item->expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, collection);
+	if (fetch)
+		entry->flags |= ENTRY_AWAITED;
+	engine->awaited += fetch;
+	return entry;
+}
+
+/* NULL: its value should have been read before. */
+static struct entry *load_value(struct engine *engine, struct chunk_item *item)
+{
+	unsigned type = item->head & CHUNK_TYPE;
 	bool fetch = (item->head & CHUNK_FETCH) != 0;
 	if (fetch && !engine->loading)
+		return NULL;
+	if ((item->head & CHUNK_LARGE) != 0)
+		return load_large(engine, item);
+	if (type != ENTRY_STRING && !value_is_sound(type, item->value))
 		return NULL;
 	(void)store_adopt(engine->store, &item->place, 0);
 	struct entry *entry = entry_new_string(&engine->memory.values, item->key,
@@ -185,9 +227,10 @@ static bool load_item(struct engine *engine, uint8_t db, struct chunk_item *item
 	if (directory_find(directory, item->key, item->hash) != NULL)
 		return true;
 	struct entry *entry = (item->head & CHUNK_TYPE) == ENTRY_IMAGE
-	    ? load_image(engine, db, item) : load_string(engine, item);
+	    ? load_image(engine, db, item) : load_value(engine, item);
 	if (entry == NULL)
 		return false;
+	entry->type = item->head & CHUNK_TYPE & 15U;
 	entry->lsn = item->lsn & LSN_MASK;
 	entry->access_s = (uint32_t)item->access_s;
 	if (item->expire_ms != 0)
@@ -203,6 +246,10 @@ enum err engine_load_chunk(void *ctx, uint8_t db, uint32_t count, struct span by
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (db == CHUNK_PAST)
 		return past_load_chunk(engine, count, bytes);
+	if (db == CHUNK_SET_DERIVED) {
+		kept_index_load(engine, count, bytes);
+		return OK;
+	}
 	struct directory *directory = &engine->directories[db];
 	while (bytes.len > 0) {
 		struct chunk_item items[ITEMS_AHEAD];
@@ -226,6 +273,7 @@ void engine_load_begin(void *ctx, const struct store_load *load)
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->replay_lsn = load->replay_lsn;
+	kept_index_load_begin(engine, load->counts[CHUNK_SET_DERIVED]);
 	/* What is not marked from here on is as in the slot that is loaded; the other slot is
 	 * void, and the store asks for all of it. */
 	memset(engine->marks, 0, sizeof(*engine->marks) * DATABASE_COUNT);
@@ -242,19 +290,19 @@ void engine_load_reset(void *ctx)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->replay_lsn = engine->awaited = 0;
 	memset(engine->marks, 0xff, sizeof(*engine->marks) * DATABASE_COUNT);
+	collections_drop_assembling(engine);
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
+		collections_drop(engine, &engine->directories[db]);
 		directory_fini(&engine->directories[db]);
 		engine->images[db] = engine->unindexed[db] = 0;
-		if (engine->indexes[db] != NULL)
-			index_free(engine->indexes[db]);
-		engine->indexes[db] = NULL;
-		similar_free(engine->similars[db]);
-		engine->similars[db] = NULL;
+		engine_index_drop(engine, (uint8_t)db);
 		analysis_forget_db(engine, (uint8_t)db);
 	}
+	kept_index_load_reset(engine);
 	past_load_reset(engine);
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -264,6 +312,7 @@ void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
 	fields_dump(engine, out);
+	users_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
@@ -289,14 +338,15 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		return ERR_CORRUPT;
 	tiers_clear(engine);
 	fields_clear(engine);
+	users_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
 		if (!take_bytes(&bytes, SETTING_NAME_MAX, &name) || !take_place(&bytes, &place) ||
-		    !take_bytes(&bytes, POLICY_TEXT_MAX, &text))
+		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!fields_load(engine, name, text, place))
+		if (!users_load(engine, name, text, place) && !fields_load(engine, name, text, place))
 			tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);

@@ -10,6 +10,8 @@
 #include "engine/image.h"
 #include "engine/twins.h"
 
+enum { BYTES_MIN = 1024 };                /* below, a LINK is as large as the image */
+
 struct dedupe {
 	struct twins twins;
 	uint64_t     hits, bytes_saved, reads, differences;
@@ -72,11 +74,19 @@ void dedupe_free(struct engine *engine)
 	engine->dedupe = NULL;
 }
 
+/* What is not to be found need not be known: many equal ones would only be in the way. */
+static bool is_noted(const struct engine *engine, const struct entry_image *image)
+{
+	return engine->settings->dedupe && image->body.bytes >= BYTES_MIN;
+}
+
 void dedupe_note(struct engine *engine, uint8_t db, struct entry *entry, const struct digest *etag)
 {
 	const struct entry_image *image = entry_image(entry);
 	struct twin twin = {.docid = image->docid};
 	ASSERT(db < DATABASE_COUNT);
+	if (!is_noted(engine, image))
+		return;
 	twin.lsn = image->body_lsn;
 	twin.db = (uint32_t)db & 15U;
 	twins_note(&engine->dedupe->twins, etag, &twin);
@@ -139,7 +149,6 @@ enum err call_find_twin(struct call *call, struct body *body, struct image_ref *
 {
 	struct engine *engine = call->engine;
 	struct session *session = call->session;
-	enum { BYTES_MIN = 1024 };        /* below, a LINK is as large as the image */
 	bool known = digest_equal(&session->twin_digest, &body->digest);
 	uint64_t known_lsn = session->twin_lsn;
 	session->twin_digest = (struct digest){0};
@@ -183,4 +192,20 @@ void dedupe_info(const struct engine *engine, struct buf *out)
 	    (unsigned long long)dedupe->hits, (unsigned long long)dedupe->bytes_saved,
 	    (unsigned long long)dedupe->reads, (unsigned long long)dedupe->differences,
 	    (unsigned long long)dedupe->twins.count);
+}
+
+void dedupe_dump(const struct engine *engine, uint8_t db, uint32_t shard, struct buf *out)
+{
+	twins_dump(&engine->dedupe->twins, shard, db, out);
+}
+
+void dedupe_note_digest(struct engine *engine, uint8_t db, struct entry *entry, uint64_t digest)
+{
+	const struct entry_image *image = entry_image(entry);
+	struct twin twin = {.docid = image->docid};
+	if (!is_noted(engine, image))
+		return;
+	twin.lsn = image->body_lsn;
+	twin.db = (uint32_t)db & 15U;
+	twins_note_tag(&engine->dedupe->twins, digest, &twin);
 }

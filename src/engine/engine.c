@@ -2,9 +2,13 @@
 #include "engine/internal.h"
 
 #include "engine/analysis.h"
+#include "engine/block.h"
 #include "engine/checkpoint.h"
+#include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 #include "engine/tier.h"
+#include "engine/users.h"
 
 static void reclaim_bodies(void *ctx, size_t bytes)
 {
@@ -26,10 +30,12 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
+		collections_recovered(engine);
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
+		users_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -161,6 +167,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
+	kept_index_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -168,6 +175,8 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	scrub_new(engine);
 	analysis_new(engine);
 	fields_new(engine);
+	collections_new(engine);
+	users_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -195,6 +204,7 @@ static bool engine_work(struct engine *engine)
 	more |= past_step(engine);
 	more |= scrub_step(engine);
 	more |= analysis_step(engine);
+	more |= collections_step(engine);
 	return more;
 }
 
@@ -307,7 +317,10 @@ void engine_free(struct engine *engine)
 	checks_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
+	blocked_free(engine);
+	collections_free(engine);
 	fields_free(engine);
+	users_free(engine);
 	reindex_stop(engine);
 	checkpoints_free(engine);
 	tiers_free(engine);
@@ -315,11 +328,11 @@ void engine_free(struct engine *engine)
 	dedupe_free(engine);
 	scrub_free(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
-		if (engine->indexes[i] != NULL)
-			index_free(engine->indexes[i]);
-		similar_free(engine->similars[i]);
+		if (engine->kept != NULL)
+			engine_index_drop(engine, (uint8_t)i);
 		directory_fini(&engine->directories[i]);
 	}
+	kept_index_free(engine);
 	slowlog_clear(engine);
 	if (engine->hot != NULL)
 		body_cache_free(engine->hot);
@@ -339,6 +352,9 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	body_cache_set_budget(engine->hot, engine->settings->hot_memory);
 	body_cache_set_budget(engine->metas, engine->settings->meta_memory);
 	image_service_configure(engine);
+	collections_configure(engine);
 	analysis_wake(engine);
+	if (strcmp(setting->name, "requirepass") == 0)
+		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
 }

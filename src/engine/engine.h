@@ -46,6 +46,7 @@ struct session {
 	struct list    link;              /* all sessions, oldest first */
 	uint64_t       id;
 	uint8_t        db, resp;
+	struct user   *user;              /* engine/users.h: as whom it acts */
 	bool           authenticated, close_after_reply, closing, no_evict, no_touch, unix_socket;
 	enum session_reply_mode reply_mode;
 	bool           skip_next;         /* CLIENT REPLY SKIP: the command after this one */
@@ -61,6 +62,7 @@ struct session {
 	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
+	struct blocked *blocked;          /* engine/block.h: it waits for a key; mostly NULL */
 	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
 	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
 	struct list    monitor_link;      /* MONITOR */
@@ -191,7 +193,7 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys;
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys, acl_denied[4];
 };
 
 struct engine_events {
@@ -220,9 +222,13 @@ struct engine {
 	struct image_service  *service;   /* transforms: engine/transform.c */
 	struct analyser       *analyser;  /* engine/analysis.h */
 	struct fields         *fields;    /* engine/fields.h */
+	struct users          *users;     /* engine/users.h */
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct collections    *collections;           /* engine/collection_log.c */
+	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
+	struct kept_index     *kept;      /* the index in checkpoints: engine/kept_index.h */
 	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];

@@ -34,14 +34,14 @@ uint32_t evict_frequency(const struct engine *engine, const struct entry *entry)
 uint32_t evict_first_use(struct engine *engine, const struct entry *old)
 {
 	ASSERT(evict_counts_use(engine));
-	if (old != NULL && old->type == ENTRY_STRING)
+	if (old != NULL && old->type != ENTRY_IMAGE)
 		return old->access_s;
 	return lfu_minutes(engine) << 8 | LFU_INITIAL;
 }
 
 void evict_note_use(struct engine *engine, struct entry *entry)
 {
-	ASSERT(entry->type == ENTRY_STRING);
+	ASSERT(entry->type != ENTRY_IMAGE);
 	uint32_t count = evict_frequency(engine, entry);
 	uint64_t above = count > LFU_INITIAL ? count - LFU_INITIAL : 0;
 	uint64_t odds = above * (uint64_t)engine->settings->lfu_log_factor + 1;
@@ -117,7 +117,7 @@ static bool find_victim(struct engine *engine, struct victim *victim)
 	for (int64_t tries = left * TRIES; total > 0 && left > 0 && tries > 0; tries--) {
 		uint8_t db = 0;
 		struct entry *entry = sample(engine, total, &db);
-		if (entry == NULL || entry->type != ENTRY_STRING)
+		if (entry == NULL || entry->type == ENTRY_IMAGE)
 			continue;
 		left--;
 		uint64_t score = score_of(engine, entry);
@@ -137,7 +137,7 @@ static uint64_t evict(struct engine *engine, const struct victim *victim)
 	buf_init(&key, &engine->memory.engine);
 	if (told)
 		buf_append(&key, entry_key(victim->entry));
-	uint64_t bytes = entry_bytes(victim->entry);
+	uint64_t bytes = engine_entry_bytes(victim->entry);
 	bool is_body = entry_body(victim->entry) != NULL;
 	bool done = engine_delete(engine, victim->db, victim->entry, hash, &lsn) == OK;
 	if (done) {

@@ -1,6 +1,7 @@
 /* engine/fields.c: the declarations of attributes; see fields.h. */
 #include "engine/fields.h"
 
+#include "base/hash.h"
 #include "base/number.h"
 #include "engine/chunk.h"
 #include "engine/refill.h"
@@ -100,6 +101,18 @@ void fields_declare(struct engine *engine, uint8_t db)
 		if (one->db == db)
 			index_declare(engine->indexes[db], declared_name(one), kind_of(one));
 	}
+}
+
+uint64_t fields_tag(const struct engine *engine, uint8_t db)
+{
+	const struct list *all = &engine->fields->declarations;
+	uint64_t tag = 1;                 /* of how documents are made, if that should change */
+	for (struct list *at = all->next; at != all; at = at->next) {
+		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
+		if (one->db == db)
+			tag += hash_key(declared_name(one), 1 + (uint64_t)one->type);
+	}
+	return tag;
 }
 
 /* ---- Coming and going ---- */

@@ -48,6 +48,8 @@ void fields_new(struct engine *engine);
 void fields_free(struct engine *engine);
 void fields_opened(struct engine *engine);
 bool fields_step(struct engine *engine);
+/* A number that stands for all declarations of this database. */
+uint64_t fields_tag(const struct engine *engine, uint8_t db);
 /* The index of this database was just made. */
 void fields_declare(struct engine *engine, uint8_t db);
 /* As the tiers' functions of these names, for the SETTING records of declarations. */

@@ -39,6 +39,21 @@ MUST_CHECK enum err engine_delete(
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
     const struct ending *ending);
 void engine_expire_some(struct engine *engine);
+/* About what a value takes in the log. */
+uint64_t engine_value_bytes(const struct entry *entry);
+/* Allocated for it, in the entry and elsewhere. */
+uint64_t engine_entry_bytes(const struct entry *entry);
+/* The reply must wait for `lsn` if changes to this type are promised to be durable. */
+void call_gate(struct call *call, enum entry_type type, uint64_t lsn);
+/* A body for a value that is too long to be copied into the log's batch. */
+MUST_CHECK enum err engine_value_body(struct engine *engine, struct span value, struct body **out);
+/* A value takes the place of an image that becomes history: the image's end is a record of its own
+ * (call_end_image; `target` has no entry then), in one group with the value's. A tombstone stays for
+ * as long as anything older does; the value's record does not, and without it the image would seem
+ * to have lasted longer. */
+struct target;
+bool call_needs_end(const struct engine *engine, const struct target *target);
+MUST_CHECK enum err call_end_image(struct call *call, struct target *target);
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type);
 /* Tells the index where an image's entry lies now. */
 void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
@@ -82,6 +97,11 @@ MUST_CHECK enum err engine_index_add(
 /* pixels.c */
 /* Of this database; makes it, with who answers for its images' pixels. */
 struct index *engine_index(struct engine *engine, uint8_t db);
+/* Takes over both as those of a database that has none. */
+void engine_index_adopt(
+    struct engine *engine, uint8_t db, struct index *index, struct similar *similar);
+/* Frees them. */
+void engine_index_drop(struct engine *engine, uint8_t db);
 
 /* engine.c */
 bool indexes_sweep(struct engine *engine);
@@ -95,6 +115,10 @@ void dedupe_note(
 void dedupe_forget(struct engine *engine, struct session *session);
 void dedupe_count(struct engine *engine, uint64_t body_bytes);
 void dedupe_info(const struct engine *engine, struct buf *out);
+/* Appends {u32 document, u64 LSN, u64 digest} of the bodies of one shard of the digests (there are
+ * TWIN_SHARDS) that belong to documents of this database; such a digest again. */
+void dedupe_dump(const struct engine *engine, uint8_t db, uint32_t shard, struct buf *out);
+void dedupe_note_digest(struct engine *engine, uint8_t db, struct entry *entry, uint64_t digest);
 /* A body that is stored and has the same bytes. ERR_NOTFOUND; ERR_AGAIN: the session was parked
  * and the command will run again. */
 MUST_CHECK enum err call_find_twin(struct call *call, struct body *body, struct image_ref *out);
@@ -106,8 +130,8 @@ void scrub_new(struct engine *engine);
 void scrub_free(struct engine *engine);
 bool scrub_step(struct engine *engine);
 void scrub_info(const struct engine *engine, struct buf *out);
-/* Logs a string again as it is, in another place. */
-MUST_CHECK enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry);
+/* Logs a value again as it is, in another place. */
+MUST_CHECK enum err engine_rewrite_value(struct engine *engine, uint8_t db, struct entry *entry);
 
 /* wait.c */
 void waits_step(struct engine *engine);

@@ -1,7 +1,22 @@
 /* engine/keys.c: looking keys up and changing them: the record first, then its effect. */
 #include "engine/apply.h"
 
+#include "engine/block.h"
 #include "engine/checkpoint.h"
+#include "engine/collection_log.h"
+
+uint64_t engine_value_bytes(const struct entry *entry)
+{
+	const struct collection *collection = entry_large(entry);
+	return collection != NULL ? value_dump_bytes(&collection->value) + COLLECTION_SMALL
+	                          : entry_string(entry).len;
+}
+
+uint64_t engine_entry_bytes(const struct entry *entry)
+{
+	const struct collection *collection = entry_large(entry);
+	return entry_bytes(entry) + (collection == NULL ? 0 : collection_bytes(collection));
+}
 
 enum sync_level engine_sync_level(const struct engine *engine, enum entry_type type)
 {
@@ -23,8 +38,7 @@ uint64_t call_hash(struct call *call, struct span key)
 	return directory_hash(call_directory(call), key);
 }
 
-/* The reply must wait for `lsn` if changes to this type are promised to be durable. */
-static void call_gate(struct call *call, enum entry_type type, uint64_t lsn)
+void call_gate(struct call *call, enum entry_type type, uint64_t lsn)
 {
 	if (engine_sync_level(call->engine, type) == SYNC_ALWAYS && lsn > call->gate)
 		call->gate = lsn;
@@ -75,7 +89,7 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 	if (entry == NULL)
 		return NULL;
 	if (kind != LOOKUP_QUIET && !call->session->no_touch) {
-		if (UNLIKELY(evict_counts_use(engine)) && entry->type == ENTRY_STRING)
+		if (UNLIKELY(evict_counts_use(engine)) && entry->type != ENTRY_IMAGE)
 			evict_note_use(engine, entry);
 		else
 			entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
@@ -107,8 +121,7 @@ static struct target call_target(struct call *call, struct span key)
 	return target;
 }
 
-/* A body for a value that is too long to be copied into the log's batch. */
-static enum err value_body(struct engine *engine, struct span value, struct body **out)
+enum err engine_value_body(struct engine *engine, struct span value, struct body **out)
 {
 	enum err err = body_new_heap(&engine->memory.values, value.len, out);
 	if (err != OK)
@@ -118,16 +131,13 @@ static enum err value_body(struct engine *engine, struct span value, struct body
 	return OK;
 }
 
-/* A string takes the place of an image that becomes history: the image's end is a record of its
- * own, in one group with the string. A tombstone stays for as long as anything older does; the
- * string's record does not, and without it the image would seem to have lasted longer. */
-static bool needs_end(const struct engine *engine, const struct target *target)
+bool call_needs_end(const struct engine *engine, const struct target *target)
 {
 	return engine->settings->history_window_s > 0 && target->entry != NULL &&
 	    target->entry->type == ENTRY_IMAGE;
 }
 
-static enum err end_image(struct call *call, struct target *target)
+enum err call_end_image(struct call *call, struct target *target)
 {
 	struct engine *engine = call->engine;
 	struct record record = {
@@ -137,7 +147,7 @@ static enum err end_image(struct call *call, struct target *target)
 	    .key = target->key,
 	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_IMAGE),
 	};
-	ASSERT(needs_end(engine, target));
+	ASSERT(call_needs_end(engine, target));
 	enum err err = store_append(engine->store, &record);
 	if (err != OK)
 		return err;
@@ -152,7 +162,7 @@ static enum err set_value(
     struct call *call, struct target *target, struct record *record, bool grouped)
 {
 	struct store *store = call->engine->store;
-	bool ends = needs_end(call->engine, target), begin = ends && !grouped;
+	bool ends = call_needs_end(call->engine, target), begin = ends && !grouped;
 	enum err err = OK;
 	if (begin) {
 		uint64_t body_bytes = record->body == NULL ? 0 : record->body->len;
@@ -162,30 +172,44 @@ static enum err set_value(
 			return err;
 	}
 	if (ends)
-		err = end_image(call, target);
+		err = call_end_image(call, target);
 	if (err == OK)
 		err = store_append(store, record);
 	if (begin)
 		store_end_group(store);
 	if (err != OK)
 		return err;
-	(void)apply_string(call->engine, target, record);
+	(void)apply_value(call->engine, target, record);
 	call_gate(call, ENTRY_STRING, record->lsn);
 	return OK;
 }
 
-enum err engine_rewrite_string(struct engine *engine, uint8_t db, struct entry *entry)
+/* Metadata of the VALUE record of a string, or of a small collection. */
+static struct span value_meta(const struct entry *entry, uint8_t letter[1])
 {
+	letter[0] = value_letter(entry->type, false);
+	return span_of(letter, 1);
+}
+
+enum err engine_rewrite_value(struct engine *engine, uint8_t db, struct entry *entry)
+{
+	uint8_t letter[1];
+	ASSERT(entry->type != ENTRY_IMAGE);
+	if (entry_large(entry) != NULL) {
+		struct target target = {.db = db, .key = entry_key(entry), .entry = entry};
+		target.hash = directory_hash(&engine->directories[db], target.key);
+		collection_due(engine, &target);
+		return OK;
+	}
 	struct record record = {
 	    .type = RECORD_VALUE,
 	    .db = db,
 	    .key = entry_key(entry),
-	    .meta = SPAN_LIT("s"),
-	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	    .meta = value_meta(entry, letter),
+	    .sync = (uint8_t)engine_sync_level(engine, entry->type),
 	    .expire_ms = (int64_t)entry_expire_ms(entry),
 	    .body = entry_body(entry),
 	};
-	ASSERT(entry->type == ENTRY_STRING);
 	if (record.body == NULL)
 		record.value = entry_string(entry);
 	enum err err = store_append(engine->store, &record);
@@ -207,7 +231,7 @@ enum err call_set_string(struct call *call, struct span key, struct span value, 
 	if (key.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
 	if (body == NULL && value.len > BODY_INLINE_MAX) {
-		err = value_body(engine, value, &made);
+		err = engine_value_body(engine, value, &made);
 		if (err != OK)
 			return err;
 		body = made;
@@ -278,31 +302,60 @@ static enum err link_image(struct call *call, struct entry *from, const struct t
 	return err;
 }
 
-static enum err copy_string(
+/* A large one: its bytes are logged, and loaded (COPY) or taken over (RENAME). */
+static enum err copy_large(
+    struct call *call, struct entry *from, struct target *to, bool takes)
+{
+	struct collection *collection = entry_large(from);
+	struct value copy;
+	struct buf bytes;
+	int64_t expire_ms = (int64_t)entry_expire_ms(from);
+	if (takes)
+		return engine_store_value(call, to, &collection->value, expire_ms);
+	buf_init(&bytes, &call->engine->memory.engine);
+	value_init(&copy, from->type, &call->engine->memory.values);
+	value_dump(&collection->value, &bytes);
+	enum err err = value_load(
+	    &copy, collection->value.encoding, buf_span(&bytes), collections_limits(call->engine));
+	if (err == OK)
+		err = engine_store_value(call, to, &copy, expire_ms);
+	value_fini(&copy);
+	buf_fini(&bytes);
+	return err;
+}
+
+static enum err copy_value(
     struct call *call, struct entry *from, struct target *to, unsigned flags)
 {
 	struct engine *engine = call->engine;
+	uint8_t letter[1];
+	bool grouped = (flags & RECORD_CONTINUES) != 0;
+	if (entry_large(from) != NULL)
+		return copy_large(call, from, to, grouped);
 	struct record record = {
 	    .type = RECORD_VALUE,
 	    .flags = (uint8_t)flags,
 	    .db = to->db,
 	    .key = to->key,
-	    .meta = SPAN_LIT("s"),
+	    .meta = value_meta(from, letter),
 	    .expire_ms = (int64_t)entry_expire_ms(from),
 	    .body = entry_body(from),
-	    .sync = (uint8_t)engine_sync_level(engine, ENTRY_STRING),
+	    .sync = (uint8_t)engine_sync_level(engine, from->type),
 	};
 	if (record.body == NULL)
 		record.value = entry_string(from);
 	/* The value is borrowed from `from`, which stays until the caller removes it. */
-	return set_value(call, to, &record, (flags & RECORD_CONTINUES) != 0);
+	enum err err = set_value(call, to, &record, grouped);
+	if (err == OK)
+		blocked_key_has_more(engine, to->db, to->key, to->hash, from->type);
+	return err;
 }
 
 static enum err copy_to(struct call *call, struct entry *from, struct target *to)
 {
 	struct body *meta;
-	if (from->type == ENTRY_STRING)
-		return copy_string(call, from, to, 0);
+	if (from->type != ENTRY_IMAGE)
+		return copy_value(call, from, to, 0);
 	struct image_ref ref;
 	image_ref_of(call->engine, from, &ref);
 	enum err err = call_metadata(call, &ref, &meta);
@@ -330,12 +383,12 @@ enum err call_rename(struct call *call, struct entry *from, struct span to)
 	}
 	if (err != OK)
 		return err;
-	uint64_t bytes = meta != NULL ? meta->len : entry_string(from).len;
+	uint64_t bytes = meta != NULL ? meta->len : engine_value_bytes(from);
 	err = store_begin_group(store, 3, bytes > BODY_INLINE_MAX, bytes + 2 * to.len + key.len);
 	if (err == OK) {
 		err = meta != NULL
 		    ? link_image(call, from, &target, RECORD_CONTINUES, body_span(meta))
-		    : copy_string(call, from, &target, RECORD_CONTINUES);
+		    : copy_value(call, from, &target, RECORD_CONTINUES);
 		uint64_t hash = call_hash(call, key);
 		if (err == OK)
 			err = call_delete(call, directory_find(call_directory(call), key, hash));

@@ -153,13 +153,13 @@ static void past_find_floor(struct past *past)
 		history->floor_ms = floor_ms;
 }
 
-static void string_collect(void *ctx, struct entry *entry)
+static void value_collect(void *ctx, struct entry *entry)
 {
-	if (entry->type == ENTRY_STRING)
+	if (entry->type != ENTRY_IMAGE)
 		buf_append(ctx, span_of(&entry, sizeof(entry)));
 }
 
-/* Strings have no past: what a string was at the moment may be gone, and an older value there. */
+/* Values have no past: what one was at the moment may be gone, and an older value there. */
 static void past_drop_strings(struct engine *engine)
 {
 	const struct ending ending = {.state = VERSION_DELETED};
@@ -169,7 +169,7 @@ static void past_drop_strings(struct engine *engine)
 		struct directory *directory = &engine->directories[db];
 		uint64_t cursor = 0;
 		do {
-			cursor = directory_scan(directory, cursor, string_collect, &found);
+			cursor = directory_scan(directory, cursor, value_collect, &found);
 			for (size_t at = 0; at < found.len; at += sizeof(struct entry *)) {
 				struct entry *entry;
 				memcpy(&entry, found.ptr + at, sizeof(entry));

@@ -1,6 +1,7 @@
 /* engine/pixels.c: the parts of a query that ask for pixels: @phash, @palette, and whether an
  * image has any. They are answered by similar.h; the names of colours are analysis.h's. */
 #include "engine/fields.h"
+#include "engine/kept_index.h"
 
 #include "image/analysis.h"
 #include "search/outside.h"
@@ -99,15 +100,14 @@ static void pixels_remove(void *ctx, uint32_t docid)
 	similar_remove(ctx, docid);
 }
 
-struct index *engine_index(struct engine *engine, uint8_t db)
+void engine_index_adopt(
+    struct engine *engine, uint8_t db, struct index *index, struct similar *similar)
 {
-	if (engine->indexes[db] != NULL)
-		return engine->indexes[db];
-	struct index_options options = {.hash_seed = random_next(&engine->random)};
-	engine->indexes[db] = index_new(&engine->memory.search, &options);
-	engine->similars[db] = similar_new(&engine->memory.search);
+	ASSERT(engine->indexes[db] == NULL && engine->similars[db] == NULL);
+	engine->indexes[db] = index;
+	engine->similars[db] = similar;
 	const struct search_provider provider = {
-	    .ctx = engine->similars[db],
+	    .ctx = similar,
 	    .open = pixels_open,
 	    .step = pixels_step,
 	    .filter = pixels_filter,
@@ -115,7 +115,26 @@ struct index *engine_index(struct engine *engine, uint8_t db)
 	    .close = pixels_close,
 	    .remove = pixels_remove,
 	};
-	index_set_provider(engine->indexes[db], &provider);
+	index_set_provider(index, &provider);
 	fields_declare(engine, db);
+}
+
+struct index *engine_index(struct engine *engine, uint8_t db)
+{
+	if (engine->indexes[db] != NULL)
+		return engine->indexes[db];
+	struct index_options options = {.hash_seed = random_next(&engine->random)};
+	engine_index_adopt(engine, db, index_new(&engine->memory.search, &options),
+	    similar_new(&engine->memory.search));
 	return engine->indexes[db];
+}
+
+void engine_index_drop(struct engine *engine, uint8_t db)
+{
+	kept_index_forget(engine, db);
+	if (engine->indexes[db] != NULL)
+		index_free(engine->indexes[db]);
+	similar_free(engine->similars[db]);
+	engine->indexes[db] = NULL;
+	engine->similars[db] = NULL;
 }

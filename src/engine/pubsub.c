@@ -215,6 +215,21 @@ uint32_t pubsub_count(const struct session *session, enum channel_kind kind)
 	return session->subscriber == NULL ? 0 : session->subscriber->counts[kind];
 }
 
+bool pubsub_all(const struct session *session,
+    bool (*fits)(const void *ctx, enum channel_kind kind, struct span name), const void *ctx)
+{
+	struct subscriber *subscriber = session->subscriber;
+	for (int kind = 0; subscriber != NULL && kind < CHANNEL_KINDS; kind++) {
+		struct list *head = &subscriber->subscriptions[kind];
+		for (struct list *at = head->next; at != head; at = at->next) {
+			const struct subscription *one = LIST_OF(at, struct subscription, of_session);
+			if (!fits(ctx, kind, span_of(one->channel->name, one->channel->len)))
+				return false;
+		}
+	}
+	return true;
+}
+
 void pubsub_drop(struct session *session)
 {
 	struct subscriber *subscriber = session->subscriber;

@@ -27,6 +27,9 @@ bool pubsub_unsubscribe(struct session *session, enum channel_kind kind, struct 
 /* Name of one of its subscriptions, or empty with NULL at the end. Borrowed. */
 struct span pubsub_any(const struct session *session, enum channel_kind kind);
 uint32_t pubsub_count(const struct session *session, enum channel_kind kind);
+/* Does `fits` hold of everything that it is subscribed to? */
+bool pubsub_all(const struct session *session,
+    bool (*fits)(const void *ctx, enum channel_kind kind, struct span name), const void *ctx);
 /* Everything, without a word to the session. */
 void pubsub_drop(struct session *session);
 /* The session listens, and can do nothing else in RESP2. */

@@ -1,8 +1,10 @@
 /* engine/recover.c: the log's records become memory again, and follow a record that moves. */
 #include "base/arith.h"
 #include "engine/apply.h"
+#include "engine/collection_log.h"
 #include "engine/fields.h"
 #include "engine/past_load.h"
+#include "engine/users.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {
@@ -41,6 +43,7 @@ static enum err recover_value_place(struct engine *engine, const struct target *
 		struct entry *new = entry_new_string(&engine->memory.values, target->key,
 		    expire_ms != 0 ? ENTRY_HAS_EXPIRY : 0, record->value,
 		    record->body != NULL ? body_ref(record->body) : NULL);
+		new->type = entry->type;
 		new->lsn = entry->lsn;
 		new->access_s = entry->access_s;
 		if (expire_ms != 0)
@@ -63,7 +66,9 @@ static enum err recover_known(struct engine *engine, const struct target *target
 	bool older = entry != NULL && (record->lsn & LSN_MASK) <= entry->lsn;
 	if (!older && record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
-	if (older && entry->type == ENTRY_STRING && record->type == RECORD_VALUE)
+	if (older && entry_large(entry) != NULL)
+		collection_recover_fetched(engine, target, record);
+	else if (older && entry->type != ENTRY_IMAGE && record->type == RECORD_VALUE)
 		return recover_value_place(engine, target, record);
 	return ERR_NOTFOUND;
 }
@@ -73,7 +78,8 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
 	return past_setting(engine, record) || tiers_setting_follow(engine, record) ||
-	        fields_setting_follow(engine, record) ? OK : ERR_NOTFOUND;
+	        fields_setting_follow(engine, record) || users_setting_follow(engine, record)
+	    ? OK : ERR_NOTFOUND;
 }
 
 /* Values that should have been read, and cannot be: the keys are gone, and it is said so. */
@@ -135,13 +141,29 @@ static enum err recover_image(struct engine *engine, const struct target *target
 	return err;
 }
 
+static enum err recover_value(
+    struct engine *engine, const struct target *target, const struct record *record)
+{
+	enum entry_type type;
+	bool is_large;
+	enum err err = value_type_of(record->meta, &type, &is_large);
+	if (err != OK || is_large)
+		return err != OK ? err : collection_recover_value(engine, target, record);
+	if (type != ENTRY_STRING && !value_is_sound(type, record->value))
+		return ERR_CORRUPT;
+	if (target->entry != NULL)            /* it has another value now */
+		target->entry->flags &= 0xfffU & ~(unsigned)ENTRY_AWAITED;
+	(void)apply_value(engine, target, record);
+	return OK;
+}
+
 /* Applies one record. Anything but OK: nobody needs the record. */
 static enum err recover_record(struct engine *engine, const struct record *record)
 {
 	if (record->type == RECORD_SETTING) {
 		enum err err = recover_known_setting(engine, record);
 		if (err == ERR_AGAIN && !past_setting(engine, record) &&
-		    !fields_setting(engine, record))
+		    !fields_setting(engine, record) && !users_setting(engine, record))
 			tiers_setting(engine, record);
 		return err == ERR_AGAIN ? OK : err;
 	}
@@ -162,12 +184,9 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	}
 	switch (record->type) {
 	case RECORD_VALUE:
-		if (record->meta.len != 1 || record->meta.ptr[0] != 's')
-			return ERR_VERSION;
-		if (target.entry != NULL)             /* it has another value now */
-			target.entry->flags &= 0xfffU & ~(unsigned)ENTRY_AWAITED;
-		(void)apply_string(engine, &target, record);
-		return OK;
+		return recover_value(engine, &target, record);
+	case RECORD_CHANGE:
+		return collection_recover_change(engine, &target, record);
 	case RECORD_IMAGE:
 	case RECORD_META:
 	case RECORD_LINK:
@@ -233,7 +252,9 @@ static struct place *place_of(struct entry *entry, const struct record *record)
 {
 	if (entry == NULL)
 		return NULL;
-	if (entry->type == ENTRY_STRING)
+	if (entry_large(entry) != NULL)
+		return collection_place(entry_large(entry), record->lsn);
+	if (entry->type != ENTRY_IMAGE)
 		return record->type == RECORD_VALUE ? &entry_value(entry)->place : NULL;
 	if (record->type == RECORD_IMAGE)
 		return &entry_image(entry)->body;
@@ -250,7 +271,8 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	if (record->type == RECORD_SETTING)
 		return past_setting_relocated(engine, record, from, to) ||
 		    tiers_setting_relocated(engine, record, from, to) ||
-		    fields_setting_relocated(engine, from, to);
+		    fields_setting_relocated(engine, from, to) ||
+		    users_setting_relocated(engine, from, to);
 	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
 	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
 	if (place == NULL || !place_equal(*place, from))
@@ -266,7 +288,9 @@ static bool expire_is_needed(const struct entry *entry, const struct record *rec
 {
 	if (entry == NULL || (int64_t)entry_expire_ms(entry) != record->expire_ms)
 		return false;
-	if (entry->type == ENTRY_STRING)
+	if (entry_large(entry) != NULL)
+		return record->lsn > entry_large(entry)->full_lsn;
+	if (entry->type != ENTRY_IMAGE)
 		return entry->lsn == record->lsn;
 	struct entry_image *image = entry_image((struct entry *)(uintptr_t)entry);
 	return image->body_lsn < record->lsn;
@@ -279,7 +303,7 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record) ||
-		        fields_setting_is_live(engine, record)
+		        fields_setting_is_live(engine, record) || users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)
@@ -291,13 +315,14 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 }
 
 /* Recovery has come to a record whose body cannot be read. What its key was before must not be
- * served in its stead: an image stays, and answers -CORRUPT; a string is gone, as from a cache. */
+ * served in its stead: an image stays, and answers -CORRUPT; a value is gone, as from a cache. */
 static void recover_corrupt(struct engine *engine, struct place place, const struct record *record)
 {
 	struct record copy = *record;
 	struct target target;
 	ASSERT(engine->loading);
-	if (record->db >= DATABASE_COUNT || (record->type != RECORD_IMAGE && record->type != RECORD_VALUE))
+	if (record->db >= DATABASE_COUNT ||
+	    (record->type != RECORD_IMAGE && record->type != RECORD_VALUE && record->type != RECORD_CHANGE))
 		return;
 	target = recover_target(engine, record);
 	bool older = target.entry != NULL && (record->lsn & LSN_MASK) <= target.entry->lsn;

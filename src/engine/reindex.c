@@ -1,8 +1,10 @@
 /* engine/reindex.c: after a start from a checkpoint the images have no documents yet. A walk
- * through the directories reads the metadata of each that lacks one, a few at the same time,
- * and adds it. What is put or edited meanwhile gets its document at once. Until a database is
- * through, its searches are answered -LOADING. */
+ * through the directories takes over those that the checkpoint kept (kept_index.h); of other
+ * images it reads the metadata, a few at the same time, and makes the document. What is put or
+ * edited meanwhile gets its document at once. Until a database is through, its searches are
+ * answered -LOADING. */
 #include "engine/checkpoint.h"
+#include "engine/kept_index.h"
 
 #include "image/meta.h"
 
@@ -15,7 +17,8 @@ struct reindex {
 	bool           walking;
 	struct list    jobs;
 	uint32_t       reading;
-	uint64_t       started_us, added;
+	uint64_t       started_us, added, claimed;
+	bool           walked;            /* this database */
 };
 
 struct reindex_job {
@@ -89,6 +92,10 @@ static void reindex_each(void *ctx, struct entry *entry)
 	struct engine *engine = reindex->engine;
 	if (entry->type != ENTRY_IMAGE || entry_image(entry)->docid != DOCID_NONE)
 		return;
+	if (kept_index_claim(engine, (uint8_t)reindex->db, entry)) {
+		reindex->claimed++;
+		return;
+	}
 	struct span key = entry_key(entry);
 	struct reindex_job *job =
 	    memory_zalloc(&engine->memory.engine, sizeof(*job) + key.len);
@@ -109,9 +116,13 @@ static void reindex_each(void *ctx, struct entry *entry)
 void reindex_start(struct engine *engine)
 {
 	uint64_t images = 0;
-	for (unsigned db = 0; db < DATABASE_COUNT; db++)
+	bool settled = true;
+	kept_index_loaded(engine);
+	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
 		images += engine->unindexed[db];
-	if (images == 0)
+		settled = settled && kept_index_is_settled(engine, (uint8_t)db);
+	}
+	if (images == 0 && settled)
 		return;
 	struct reindex *reindex = memory_zalloc(&engine->memory.engine, sizeof(*reindex));
 	reindex->engine = engine;
@@ -140,8 +151,8 @@ void reindex_stop(struct engine *engine)
 static void reindex_end(struct reindex *reindex)
 {
 	struct engine *engine = reindex->engine;
-	log_notice(engine->log, "indexed %llu images in %.3f s",
-	    (unsigned long long)reindex->added,
+	log_notice(engine->log, "took %llu documents over from the checkpoint, made %llu, in %.3f s",
+	    (unsigned long long)reindex->claimed, (unsigned long long)reindex->added,
 	    (double)(io_now_us(engine->io) - reindex->started_us) / 1e6);
 	for (unsigned db = 0; db < DATABASE_COUNT; db++)
 		engine->unsearchable[db] = engine->unindexed[db];
@@ -156,10 +167,14 @@ bool reindex_step(struct engine *engine)
 	uint64_t from_us = io_clock_us(engine->io);
 	while (reindex->walking && reindex->reading < READS_MAX) {
 		struct directory *directory = &engine->directories[reindex->db];
-		reindex->cursor =
-		    directory_scan(directory, reindex->cursor, reindex_each, reindex);
-		if (reindex->cursor == 0)
+		if (!reindex->walked)
+			reindex->cursor =
+			    directory_scan(directory, reindex->cursor, reindex_each, reindex);
+		reindex->walked = reindex->cursor == 0;
+		if (reindex->walked && kept_index_purge(engine, (uint8_t)reindex->db)) {
+			reindex->walked = false;
 			reindex->walking = ++reindex->db < DATABASE_COUNT;
+		}
 		if (io_clock_us(engine->io) - from_us >= SLICE_US)
 			return reindex->walking && reindex->reading < READS_MAX;
 	}

@@ -4,6 +4,7 @@
  * one cursor position are queued; each is looked up again when its turn comes. What changes
  * meanwhile was just written, and may be missed.
  */
+#include "engine/collection_log.h"
 #include "engine/verify.h"
 
 #include "store/record.h"
@@ -21,8 +22,8 @@ struct scrub {
 	struct engine      *engine;
 	struct list         keys;         /* struct scrub_key */
 	struct record_check check;
-	bool                running, checking, is_string;
-	uint8_t             part;         /* what is checked of the first key */
+	bool                running, checking, is_value;
+	uint32_t            part;         /* what is checked of the first key */
 	unsigned            db;           /* DATABASE_COUNT: held records */
 	uint64_t            cursor;
 	uint32_t            shard, slot;
@@ -83,17 +84,17 @@ static void scrub_end(struct scrub *scrub)
 
 /* ---- What was found ---- */
 
-/* The value of a string is in memory: its record is written again. */
-static bool repair_string(struct scrub *scrub)
+/* A value is in memory: it is written again. */
+static bool repair_value(struct scrub *scrub)
 {
 	struct engine *engine = scrub->engine;
 	const struct scrub_key *key = LIST_OF(scrub->keys.next, struct scrub_key, link);
 	struct directory *directory = &engine->directories[key->db];
 	struct span name = span_of(key->key, key->len);
 	struct entry *entry = directory_find(directory, name, directory_hash(directory, name));
-	if (entry == NULL || entry->type != ENTRY_STRING)
+	if (entry == NULL || entry->type == ENTRY_IMAGE)
 		return false;
-	return engine_rewrite_string(engine, key->db, entry) == OK;
+	return engine_rewrite_value(engine, key->db, entry) == OK;
 }
 
 static void scrub_checked(struct record_check *check, enum err err)
@@ -109,7 +110,7 @@ static void scrub_checked(struct record_check *check, enum err err)
 	if (err != ERR_CORRUPT)
 		return;
 	scrub->corrupt++;
-	bool repaired = scrub->is_string && repair_string(scrub);
+	bool repaired = scrub->is_value && repair_value(scrub);
 	scrub->repaired += repaired;
 	log_warning(engine->log, "scrub: record %llu in segment %u at %llu is corrupt%s",
 	    (unsigned long long)check->read.lsn, check->read.place.segment,
@@ -117,10 +118,10 @@ static void scrub_checked(struct record_check *check, enum err err)
 	    repaired ? ", and was written again from memory" : "");
 }
 
-static void scrub_check(struct scrub *scrub, struct place place, uint64_t lsn, bool is_string)
+static void scrub_check(struct scrub *scrub, struct place place, uint64_t lsn, bool is_value)
 {
 	scrub->checking = true;
-	scrub->is_string = is_string;
+	scrub->is_value = is_value;
 	scrub->check.done = scrub_checked;
 	scrub->check.ctx = scrub;
 	record_check_start(scrub->engine, &scrub->check, place, lsn);
@@ -155,12 +156,19 @@ static void scrub_key_step(struct scrub *scrub)
 	struct directory *directory = &engine->directories[key->db];
 	struct span name = span_of(key->key, key->len);
 	struct entry *entry = directory_find(directory, name, directory_hash(directory, name));
-	if (entry == NULL || scrub->part > PART_META) {
+	struct collection *collection = entry == NULL ? NULL : entry_large(entry);
+	uint32_t parts = collection != NULL ? collection->count : PART_META + 1;
+	if (entry == NULL || scrub->part >= parts) {
 		scrub_drop_key(scrub);
 		return;
 	}
-	uint8_t part = scrub->part++;
-	if (entry->type == ENTRY_STRING) {
+	uint32_t part = scrub->part++;
+	if (collection != NULL) {
+		const struct collection_record *record = &collection->records[part];
+		scrub_check(scrub, record->place, collection_record_lsn(record), true);
+		return;
+	}
+	if (entry->type != ENTRY_IMAGE) {
 		scrub->part = PART_META + 1;
 		if (part == PART_BODY)
 			/* An EXPIRE since then has its own LSN: that of the value is not known. */

@@ -5,6 +5,9 @@
  * durable as promised). As long as there are no slots, commands write straight into `out`.
  */
 #include "engine/internal.h"
+#include "engine/users.h"
+
+#include "engine/block.h"
 
 enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
 
@@ -20,7 +23,8 @@ void session_init(struct session *session, struct engine *engine, const struct s
 	*session = (struct session){.magic = SESSION_MAGIC, .engine = engine, .ops = ops, .resp = 2};
 	session->id = ++engine->session_next_id;
 	session->created_us = session->active_us = io_now_us(engine->io);
-	session->authenticated = engine->settings->requirepass[0] == 0;
+	session->user = user_ref(engine->users->first);
+	session->authenticated = session->user->is_open;
 	reply_init(&session->out, &engine->memory.replies, 2);
 	list_init(&session->slots);
 	list_init(&session->press_link);
@@ -52,8 +56,10 @@ void session_fini(struct session *session)
 		list_remove(&slot->link);
 		slot->session = NULL;         /* its owner frees it in slot_finish */
 	}
+	blocked_end(session);
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
+	user_unref(engine, session->user);
 	transaction_drop(session);
 	pubsub_drop(session);
 	loads_forget(engine, session);

@@ -13,6 +13,7 @@
 static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
 static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
+static const char *const words_acl_pubsub[] = {"resetchannels", NULL};
 static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
     "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
@@ -24,6 +25,8 @@ static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys
 #define ENUM(name, field, initial, words, flags) {name, SETTING_ENUM, flags, AT(field), initial, 0, 0, words}
 #define GIB (INT64_C(1) << 30)
 #define MIB (INT64_C(1) << 20)
+#define LISTPACK_ENTRIES 65536
+#define LISTPACK_VALUE 65536
 
 const struct setting settings_table[] = {
 	TEXT("bind", bind, "127.0.0.1 -::1", SETTING_IMMUTABLE),
@@ -36,6 +39,9 @@ const struct setting settings_table[] = {
 	{"unixsocketperm", SETTING_OCTAL, SETTING_IMMUTABLE, AT(unixsocketperm), "0", 0, 0777, NULL},
 	BOOL("protected-mode", protected_mode, "yes", 0),
 	TEXT("requirepass", requirepass, "", SETTING_SECRET),
+	TEXT("aclfile", aclfile, "", SETTING_IMMUTABLE),
+	INT("acllog-max-len", acllog_max_len, "128", 0, 100000, 0),
+	ENUM("acl-pubsub-default", acl_pubsub, "resetchannels", words_acl_pubsub, SETTING_FIXED),
 	ENUM("io-backend", io_backend, "auto", words_backend, SETTING_IMMUTABLE),
 	BYTES("proto-max-bulk-len", proto_max_bulk_len, "512mb", MIB, 512 * MIB, 0),
 	BYTES("client-query-buffer-limit", client_query_buffer_limit, "256mb", MIB, 4 * GIB - 1, 0),
@@ -54,6 +60,21 @@ const struct setting settings_table[] = {
 	INT("lfu-decay-time", lfu_decay_time, "1", 0, 1000000, 0),
 	TEXT("save", save, "", SETTING_FIXED),
 	BOOL("appendonly", appendonly, "yes", SETTING_FIXED),
+
+	INT("hash-max-listpack-entries", hash_listpack_entries, "512", 0, LISTPACK_ENTRIES, 0),
+	INT("hash-max-ziplist-entries", hash_listpack_entries, "512", 0, LISTPACK_ENTRIES, SETTING_ALIAS),
+	INT("hash-max-listpack-value", hash_listpack_value, "64", 0, LISTPACK_VALUE, 0),
+	INT("hash-max-ziplist-value", hash_listpack_value, "64", 0, LISTPACK_VALUE, SETTING_ALIAS),
+	INT("list-max-listpack-size", list_listpack_size, "-2", -5, LISTPACK_ENTRIES, 0),
+	INT("list-max-ziplist-size", list_listpack_size, "-2", -5, LISTPACK_ENTRIES, SETTING_ALIAS),
+	INT("list-compress-depth", list_compress_depth, "0", 0, 0, SETTING_FIXED),
+	INT("set-max-intset-entries", set_intset_entries, "512", 0, LISTPACK_ENTRIES, 0),
+	INT("set-max-listpack-entries", set_listpack_entries, "128", 0, LISTPACK_ENTRIES, 0),
+	INT("set-max-listpack-value", set_listpack_value, "64", 0, LISTPACK_VALUE, 0),
+	INT("zset-max-listpack-entries", zset_listpack_entries, "128", 0, LISTPACK_ENTRIES, 0),
+	INT("zset-max-ziplist-entries", zset_listpack_entries, "128", 0, LISTPACK_ENTRIES, SETTING_ALIAS),
+	INT("zset-max-listpack-value", zset_listpack_value, "64", 0, LISTPACK_VALUE, 0),
+	INT("zset-max-ziplist-value", zset_listpack_value, "64", 0, LISTPACK_VALUE, SETTING_ALIAS),
 
 	ENUM("appendfsync", appendfsync, "always", words_fsync, 0),
 	ENUM("cache-appendfsync", cache_appendfsync, "everysec", words_fsync, 0),

@@ -18,7 +18,8 @@ struct settings {
 	char     unixsocket[SETTING_TEXT_MAX];
 	int64_t  unixsocketperm;
 	bool     protected_mode;
-	char     requirepass[SETTING_TEXT_MAX];
+	char     requirepass[SETTING_TEXT_MAX], aclfile[SETTING_TEXT_MAX];
+	int64_t  acllog_max_len, acl_pubsub;
 	int64_t  io_backend;
 	uint64_t proto_max_bulk_len, client_query_buffer_limit, client_output_limit;
 	/* general */
@@ -29,6 +30,10 @@ struct settings {
 	int64_t  maxmemory_policy, maxmemory_samples, lfu_log_factor, lfu_decay_time;
 	char     save[SETTING_TEXT_MAX];
 	bool     appendonly;
+	/* small forms of collections */
+	int64_t  hash_listpack_entries, hash_listpack_value, list_listpack_size, list_compress_depth;
+	int64_t  set_intset_entries, set_listpack_entries, set_listpack_value;
+	int64_t  zset_listpack_entries, zset_listpack_value;
 	/* store */
 	int64_t  appendfsync, cache_appendfsync;
 	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
@@ -74,6 +79,7 @@ enum {
 	SETTING_IMMUTABLE = 1,          /* only at start */
 	SETTING_SECRET = 2,             /* not shown in logs */
 	SETTING_FIXED = 4,              /* a client may ask or set the one value that holds here */
+	SETTING_ALIAS = 8,              /* another name of a row above it */
 };
 
 struct setting {

@@ -152,6 +152,7 @@ void settings_rewrite(const struct settings *settings, struct span old, struct b
 		done[at] = true;
 	}
 	for (size_t i = 0; i < settings_count; i++)
-		if (!done[i] && !settings_equal(settings, &initial, &settings_table[i]))
+		if (!done[i] && (settings_table[i].flags & SETTING_ALIAS) == 0 &&
+		    !settings_equal(settings, &initial, &settings_table[i]))
 			append_setting(settings, &settings_table[i], out);
 }

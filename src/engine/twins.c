@@ -1,6 +1,7 @@
 /* engine/twins.c: see twins.h. */
 #include "engine/twins.h"
 
+#include "base/buf.h"
 #include "base/endian.h"
 
 struct tag {
@@ -76,19 +77,53 @@ static void shard_rebuild(struct twins *twins, struct twin_shard *shard)
 	memory_free(twins->memory, old.slots, old.cap * sizeof(*old.slots));
 }
 
-void twins_note(struct twins *twins, const struct digest *digest, const struct twin *noted)
+static void note(struct twins *twins, const struct tag *tag, const struct twin *noted)
 {
-	struct tag tag = tag_of(digest);
-	struct twin_shard *shard = &twins->shards[tag.shard];
+	struct twin_shard *shard = &twins->shards[tag->shard];
 	ASSERT(noted->lsn != 0);
 	if (shard->count + shard->count / 3 + 1 >= shard->cap)
 		shard_rebuild(twins, shard);
-	struct twin *twin = shard_slot(shard, &tag, noted->lsn);
+	struct twin *twin = shard_slot(shard, tag, noted->lsn);
 	twins->count += twin->lsn == 0;
 	shard->count += twin->lsn == 0;
 	*twin = *noted;
-	twin->tag_high = tag.high & 0xffff;
-	twin->tag_low = tag.low & 0xfffffff;
+	twin->tag_high = tag->high & 0xffff;
+	twin->tag_low = tag->low & 0xfffffff;
+}
+
+void twins_note(struct twins *twins, const struct digest *digest, const struct twin *noted)
+{
+	const struct tag tag = tag_of(digest);
+	note(twins, &tag, noted);
+}
+
+enum { TAG_HIGH_SHIFT = 28, TAG_SHARD_SHIFT = 44 };
+
+void twins_note_tag(struct twins *twins, uint64_t tag, const struct twin *noted)
+{
+	const struct tag parts = {
+	    .shard = (uint32_t)(tag >> TAG_SHARD_SHIFT) % TWIN_SHARDS,
+	    .high = (uint32_t)(tag >> TAG_HIGH_SHIFT) & 0xffff,
+	    .low = (uint32_t)tag & 0xfffffff,
+	};
+	note(twins, &parts, noted);
+}
+
+void twins_dump(const struct twins *twins, uint32_t at, uint8_t db, struct buf *out)
+{
+	ASSERT(at < TWIN_SHARDS);
+	const struct twin_shard *shard = &twins->shards[at];
+	for (uint32_t i = 0; i < shard->cap; i++) {
+		const struct twin *twin = &shard->slots[i];
+		uint8_t bytes[20];
+		if (twin->lsn == 0 || twin->db != db)
+			continue;
+		store_le32(bytes, twin->docid);
+		store_le64(bytes + 4, twin->lsn);
+		store_le64(bytes + 12, (uint64_t)at << TAG_SHARD_SHIFT |
+		    (uint64_t)twin->tag_high << TAG_HIGH_SHIFT | twin->tag_low);
+		buf_append(out, span_of(bytes, sizeof(bytes)));
+	}
 }
 
 const struct twin *twins_find(const struct twins *twins, const struct digest *digest)

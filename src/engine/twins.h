@@ -40,5 +40,9 @@ void twins_fini(struct twins *twins);
 /* The body of this LSN has this digest, and belongs to this document. Known already: it belongs
  * to this document from now on. */
 void twins_note(struct twins *twins, const struct digest *digest, const struct twin *twin);
+/* {u32 document, u64 LSN, u64 tag} of each in this shard and database; and one of them again. */
+struct buf;
+void twins_dump(const struct twins *twins, uint32_t shard, uint8_t db, struct buf *out);
+void twins_note_tag(struct twins *twins, uint64_t tag, const struct twin *twin);
 /* One that is alive and may have this digest, or NULL. Borrowed until the next note. */
 const struct twin *twins_find(const struct twins *twins, const struct digest *digest);

@@ -1,8 +1,8 @@
 /* image/pool.c: the queue of jobs, and how many workers there are; see pool.h.
  *
- * As many processes live as have jobs or wait for one, plus a warm spare, at most
- * `workers` + 1, and as many besides as background jobs run; they stay once they are there. Everything happens in one place, pool_turn,
- * run by a timer of no delay: so done() never runs inside of submit.
+ * As many processes live as have jobs or wait for one, plus a warm spare, at most `workers` + 1, and
+ * as many besides as background jobs run; they stay once they are there. Everything happens in one
+ * place, pool_turn, run by a timer of no delay: so done() never runs inside of submit.
  *
  * A program that cannot be started, or dies before its first job is done, is tried again
  * after 0.1 s, 0.2 s, ... 30 s; while there is no worker at all, jobs fail at once.

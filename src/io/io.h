@@ -2,8 +2,7 @@
  * sockets, files, timers, child processes, signals, randomness and clocks.
  *
  * Three back ends stand behind it: io_uring (uring.c), epoll with a small pool of threads
- * for file calls (epoll.c), and a simulated machine driven by a seed (sim.c, sim.h). The
- * server above cannot tell them apart.
+ * for file calls (epoll.c), and a simulated machine (sim.c). Nobody above can tell them apart.
  *
  * Concepts
  *   One thread calls in. Callbacks run only inside io_wait, never inside the call that
@@ -255,13 +254,13 @@ struct io_spawn_options {
 	const char *const *argv;          /* NULL-terminated */
 	const int         *fds;           /* fds[i] becomes descriptor 3 + i; all others close */
 	uint32_t           fd_count;
-	uint64_t           memory_bytes_max;     /* RLIMIT_AS; 0: none */
-	int                nice;          /* 0 .. 19: how much it yields to others */
+	uint64_t memory_bytes_max;        /* RLIMIT_AS; 0: none */
+	int      nice;                    /* 0 .. 19: how much it yields to others */
 };
 
 /* The caller has set exited and ctx, all else zero. Starts a program with a clean environment
- * and signal mask, dying with its parent; standard input is /dev/null, output and error go
- * where the server's log goes. ERR_NOTFOUND, ...: it could not be executed. */
+ * and signal mask, dying with its parent; input is /dev/null, output and error go where the
+ * server's log goes. ERR_NOTFOUND, ...: it could not be executed. */
 MUST_CHECK enum err io_spawn(struct io *io, struct io_child *child,
     const struct io_spawn_options *options);
 void io_kill(struct io *io, struct io_child *child);      /* SIGKILL; exited() follows */

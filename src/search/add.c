@@ -12,8 +12,20 @@
 
 #include <math.h>
 
+enum { WORDS_AHEAD = 24 };
+
+/* Words of which it is not known yet which terms they are. */
+struct word_batch {
+	uint32_t count;
+	struct {
+		uint32_t hash, position, len;
+		uint8_t  bytes[SEARCH_TERM_BYTES_MAX];
+	} words[WORDS_AHEAD];
+};
+
 struct index_builder {
 	struct index *index;
+	struct word_batch batch;
 	uint32_t      base, end;          /* positions of the field at hand */
 	uint32_t      next;               /* where its next text begins */
 	uint32_t      last;               /* last position given */
@@ -32,6 +44,37 @@ static void entry_push(struct index *index, uint32_t term, uint32_t position)
 	index->entries[index->entry_count++] = (uint64_t)term << 32 | position;
 }
 
+static void words_flush(struct index_builder *builder)
+{
+	struct word_batch *batch = &builder->batch;
+	struct dict *dict = &builder->index->dict;
+	for (uint32_t i = 0; i < batch->count; i++)
+		dict_prefetch_term(dict, batch->words[i].hash);
+	for (uint32_t i = 0; i < batch->count; i++)
+		dict_prefetch_key(dict, batch->words[i].hash);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct span word = span_of(batch->words[i].bytes, batch->words[i].len);
+		const struct term *term =
+		    dict_add_hashed(dict, SPACE_WORDS, word, batch->words[i].hash);
+		entry_push(builder->index, term->id, batch->words[i].position);
+	}
+	batch->count = 0;
+}
+
+static void word_push(struct index_builder *builder, struct span word, uint32_t position)
+{
+	struct word_batch *batch = &builder->batch;
+	uint32_t at = batch->count++;
+	ASSERT(word.len <= SEARCH_TERM_BYTES_MAX);
+	batch->words[at].hash = dict_hash(&builder->index->dict, SPACE_WORDS, word);
+	batch->words[at].position = position;
+	batch->words[at].len = (uint32_t)word.len;
+	memcpy(batch->words[at].bytes, word.ptr, word.len);
+	dict_prefetch_slot(&builder->index->dict, batch->words[at].hash);
+	if (batch->count == WORDS_AHEAD)
+		words_flush(builder);
+}
+
 static void word_add(void *ctx, struct span word, uint32_t position, struct span source)
 {
 	struct index_builder *builder = ctx;
@@ -40,7 +83,7 @@ static void word_add(void *ctx, struct span word, uint32_t position, struct span
 	if (at >= builder->end)
 		at = builder->end - 1;    /* far beyond any text that the server takes */
 	builder->last = at;
-	entry_push(builder->index, dict_add(&builder->index->dict, SPACE_WORDS, word)->id, at);
+	word_push(builder, word, at);
 }
 
 static void text_range(uint8_t mask, uint32_t *base, uint32_t *end)
@@ -66,7 +109,9 @@ static bool is_last_of_name(const struct search_field *fields, size_t count, siz
 /* All words of the document into index->entries. */
 static void words_gather(struct index *index, const struct search_field *fields, size_t count)
 {
-	struct index_builder builder = {.index = index};
+	struct index_builder builder;
+	builder.index = index;
+	builder.batch.count = 0;
 	uint32_t tags_next = POSITION_TAGS;
 	index->entry_count = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -83,6 +128,7 @@ static void words_gather(struct index *index, const struct search_field *fields,
 		if (mask == FIELD_TAGS)
 			tags_next = builder.last + POSITION_TAG_GAP;
 	}
+	words_flush(&builder);
 }
 
 /* Heapsort: no memory, no recursion, no bad case. */
@@ -178,19 +224,50 @@ static void plain_append(struct index *index, struct term *term, uint32_t docid)
 	index->postings++;
 }
 
-static void tag_add(struct index *index, uint32_t id, struct span text, uint32_t docid)
+/* Tags of one document of which it is not known yet which terms they are. */
+enum { TAGS_AHEAD = 12 };
+struct tag_batch {
+	uint32_t docid, count;
+	struct {
+		uint32_t field, hash, len;
+		uint8_t  bytes[SEARCH_TAG_BYTES_MAX];
+	} tags[TAGS_AHEAD];
+};
+
+static void tags_flush(struct index *index, struct tag_batch *batch)
 {
-	uint8_t folded[SEARCH_TAG_BYTES_MAX];
-	struct field *field = index->fields[id];
-	size_t len = analyze_tag(text, folded);
+	for (uint32_t i = 0; i < batch->count; i++)
+		dict_prefetch_term(&index->dict, batch->tags[i].hash);
+	for (uint32_t i = 0; i < batch->count; i++)
+		dict_prefetch_key(&index->dict, batch->tags[i].hash);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		uint32_t id = batch->tags[i].field;
+		struct field *field = index->fields[id];
+		struct span text = span_of(batch->tags[i].bytes, batch->tags[i].len);
+		struct term *term = dict_add_hashed(
+		    &index->dict, (uint16_t)(id + 1), text, batch->tags[i].hash);
+		if (term->ordinal == ORDINAL_NONE)
+			term->ordinal = tags_add_term(&field->tags, term->id);
+		plain_append(index, term, batch->docid);
+		plain_append(index, field->present, batch->docid);
+		tags_put(&field->tags, batch->docid, term->ordinal);
+	}
+	batch->count = 0;
+}
+
+static void tag_add(struct index *index, uint32_t id, struct span text, struct tag_batch *batch)
+{
+	uint32_t at = batch->count;
+	size_t len = analyze_tag(text, batch->tags[at].bytes);
 	if (len == 0)
 		return;
-	struct term *term = dict_add(&index->dict, (uint16_t)(id + 1), span_of(folded, len));
-	if (term->ordinal == ORDINAL_NONE)
-		term->ordinal = tags_add_term(&field->tags, term->id);
-	plain_append(index, term, docid);
-	plain_append(index, field->present, docid);
-	tags_put(&field->tags, docid, term->ordinal);
+	batch->tags[at].field = id;
+	batch->tags[at].len = (uint32_t)len;
+	batch->tags[at].hash = dict_hash(
+	    &index->dict, (uint16_t)(id + 1), span_of(batch->tags[at].bytes, len));
+	dict_prefetch_slot(&index->dict, batch->tags[at].hash);
+	if (++batch->count == TAGS_AHEAD)
+		tags_flush(index, batch);
 }
 
 static bool is_iso_date(struct span text, int64_t *ms)
@@ -234,9 +311,9 @@ static bool declared_add(struct field *field, struct span text, uint32_t docid)
 }
 
 static void attribute_add(struct index *index, const struct search_field *attribute,
-    uint32_t docid)
+    struct tag_batch *batch)
 {
-	uint32_t id;
+	uint32_t id, docid = batch->docid;
 	double number;
 	int64_t ms;
 	if (schema_find(attribute->name) != SCHEMA_COUNT) {
@@ -251,7 +328,7 @@ static void attribute_add(struct index *index, const struct search_field *attrib
 			plain_append(index, field->present, docid);
 		return;
 	}
-	tag_add(index, id, attribute->text, docid);
+	tag_add(index, id, attribute->text, batch);
 	if (field->kinds == KIND_TAG)
 		return;
 	if (number_parse_double(attribute->text, &number) && isfinite(number))
@@ -260,9 +337,10 @@ static void attribute_add(struct index *index, const struct search_field *attrib
 		column_put(&field->dates, docid, (double)ms);
 }
 
-static void field_add(struct index *index, const struct search_field *value, uint32_t docid)
+static void field_add(
+    struct index *index, const struct search_field *value, struct tag_batch *batch)
 {
-	uint32_t id = schema_find(value->name);
+	uint32_t id = schema_find(value->name), docid = batch->docid;
 	ASSERT(id < SCHEMA_COUNT);
 	struct field *field = index->fields[id];
 	switch (value->kind) {
@@ -273,7 +351,7 @@ static void field_add(struct index *index, const struct search_field *value, uin
 		break;
 	case SEARCH_TAG:
 		ASSERT((field->kinds & KIND_TAG) != 0);
-		tag_add(index, id, value->text, docid);
+		tag_add(index, id, value->text, batch);
 		break;
 	case SEARCH_NUMERIC:
 		ASSERT((field->kinds & KIND_NUMERIC) != 0);
@@ -333,12 +411,16 @@ enum err index_add(struct index *index, const struct search_field *fields, size_
 	words_gather(index, fields, count);
 	*docid = docs_add(&index->docs, owner, index->entry_count, title_of(fields, count));
 	words_append(index, *docid);
+	struct tag_batch batch;
+	batch.docid = *docid;
+	batch.count = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (fields[i].kind == SEARCH_ATTRIBUTE)
-			attribute_add(index, &fields[i], *docid);
+			attribute_add(index, &fields[i], &batch);
 		else
-			field_add(index, &fields[i], *docid);
+			field_add(index, &fields[i], &batch);
 	}
+	tags_flush(index, &batch);
 	seal_one(index);
 	index_settle(index);
 	return OK;

@@ -260,6 +260,8 @@ static void bind_roles(struct search *search)
 			    node->kind != QUERY_OPTIONAL;
 			child->guarded = either && child->kind == QUERY_AND;
 			child->must = node->must && node->kind == QUERY_AND;
+			child->in_order = node->must &&
+			    (node->kind == QUERY_AND || node->kind == QUERY_OR);
 			child->after = node->after + child->rest - child->bound;
 		}
 	}
@@ -317,7 +319,7 @@ static void bind_total(struct search *search)
  * partly dropped by their scores before. */
 static bool list_is_cheaper(const struct search *search, uint64_t candidates, bool prunes)
 {
-	enum { PROBE = 45, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
+	enum { PROBE = 20, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
 	uint64_t list = 0, windows = docs_window_count(&search->index->docs), all = 0;
 	uint64_t each = WINDOW;
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -332,6 +334,16 @@ static bool list_is_cheaper(const struct search *search, uint64_t candidates, bo
 	}
 	list = prunes ? candidates * list / 2 : candidates * list;
 	return list < all * POSTING_16 / 16 + windows * each;
+}
+
+/* In windows, words that all must be there are sought first, and scored where they all are. */
+static void bind_guard(struct search *search)
+{
+	struct node *root = &search->nodes[search->root];
+	uint32_t scoring = 0;
+	for (uint32_t i = 0; i < root->child_count; i++)
+		scoring += search->nodes[search->order[root->first_child + i]].scores;
+	root->guarded = root->kind == QUERY_AND && scoring > 1;
 }
 
 /* The rarest term that every result has, if it is rare enough to walk its postings. */
@@ -365,6 +377,8 @@ static void bind_driver(struct search *search)
 	}
 	if (search->lists)
 		search->words = PACK_COUNT / 64;
+	else
+		bind_guard(search);
 }
 
 enum err search_bind(struct search *search, const struct query *query)
@@ -388,6 +402,10 @@ enum err search_bind(struct search *search, const struct query *query)
 	bind_roles(search);
 	bind_total(search);
 	bind_driver(search);
+	if (search_can_prime(search)) {
+		search->phase_next = search->phase;
+		search->phase = PHASE_PRIME;
+	}
 	return OK;
 }
 

@@ -180,12 +180,40 @@ static void sweep_block(struct list_sweep *sweep)
 	sweep_free_block(sweep, skip.block);
 }
 
+/* A list that has these postings in its tail and nothing else. */
+static struct postings tail_build(const struct posting_batch *batch, struct memory *memory)
+{
+	struct postings list = {.plain = batch->plain};
+	uint8_t head[TAIL_HEAD_MAX];
+	for (uint32_t i = 0; i < batch->count; i++)
+		list.tail_cap += (uint32_t)(TAIL_HEAD_MAX + batch->rests[i].len);
+	ASSERT(batch->count < PACK_COUNT);
+	if (batch->count == 0)
+		return list;
+	list.tail = memory_alloc(memory, list.tail_cap);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct posting posting = {batch->docids[i], batch->tfs[i], &batch->positions[i]};
+		size_t len = (size_t)(tail_put(&list, head, &posting) - head);
+		ASSERT(list.tail_len + len + batch->rests[i].len <= list.tail_cap);
+		memcpy(list.tail + list.tail_len, head, len);
+		if (batch->rests[i].len > 0)
+			memcpy(list.tail + list.tail_len + len, batch->rests[i].ptr,
+			    batch->rests[i].len);
+		list.tail_len += (uint32_t)(len + batch->rests[i].len);
+		list.tail_first = list.tail_count == 0 ? posting.docid : list.tail_first;
+		list.tail_last = posting.docid;
+		list.tail_count++;
+	}
+	list.tail = memory_resize(memory, list.tail, list.tail_cap, list.tail_len);
+	list.tail_cap = list.tail_len;
+	return list;
+}
+
 static void sweep_tail(struct list_sweep *sweep)
 {
-	struct postings *list = sweep->list, packed = {.plain = list->plain};
+	struct postings *list = sweep->list;
 	struct posting_run run;
 	struct posting_batch batch;
-	uint8_t head[TAIL_HEAD_MAX];
 	batch.count = 0;
 	batch.plain = list->plain;
 	run.part = PART_NONE;
@@ -194,31 +222,8 @@ static void sweep_tail(struct list_sweep *sweep)
 	if (dead == 0)
 		return;
 	posting_batch_add(&batch, &run, sweep->docs);
-	packed.tail_cap = list->tail_len + VARINT_MAX;
-	packed.tail = memory_alloc(sweep->memory, packed.tail_cap);
-	for (uint32_t i = 0; i < batch.count; i++) {
-		struct posting posting = {batch.docids[i], batch.tfs[i], &batch.positions[i]};
-		size_t len = (size_t)(tail_put(&packed, head, &posting) - head);
-		ASSERT(packed.tail_len + len + batch.rests[i].len <= packed.tail_cap);
-		memcpy(packed.tail + packed.tail_len, head, len);
-		if (batch.rests[i].len > 0)
-			memcpy(packed.tail + packed.tail_len + len, batch.rests[i].ptr,
-			    batch.rests[i].len);
-		packed.tail_len += (uint32_t)(len + batch.rests[i].len);
-		packed.tail_first = packed.tail_count == 0 ? posting.docid : packed.tail_first;
-		packed.tail_last = posting.docid;
-		packed.tail_count++;
-	}
+	struct postings packed = tail_build(&batch, sweep->memory);
 	memory_free(sweep->memory, list->tail, list->tail_cap);
-	if (packed.tail_len == 0) {
-		memory_free(sweep->memory, packed.tail, packed.tail_cap);
-		packed.tail = NULL;
-		packed.tail_cap = 0;
-	} else {
-		packed.tail =
-		    memory_resize(sweep->memory, packed.tail, packed.tail_cap, packed.tail_len);
-		packed.tail_cap = packed.tail_len;
-	}
 	list->tail = packed.tail;
 	list->tail_cap = packed.tail_cap;
 	list->tail_len = packed.tail_len;
@@ -227,6 +232,21 @@ static void sweep_tail(struct list_sweep *sweep)
 	list->tail_count = packed.tail_count;
 	list->count -= dead;
 	list->version++;
+}
+
+struct postings postings_cut(
+    const struct postings *list, uint32_t at, uint32_t limit, struct memory *memory)
+{
+	struct posting_run run;
+	struct posting_batch batch;
+	batch.count = 0;
+	batch.plain = list->plain;
+	run.part = PART_NONE;
+	postings_load(list, at, PART_POSITIONS, &run);
+	posting_batch_add(&batch, &run, NULL);
+	while (batch.count > 0 && batch.docids[batch.count - 1] >= limit)
+		batch.count--;
+	return tail_build(&batch, memory);
 }
 
 /* Closes the gap between what was written and what is still to be read. */

@@ -72,16 +72,21 @@ static void open_grow(struct column *column, struct column_window *window)
 	window->cap = cap;
 }
 
+static void column_reach(struct column *column, uint32_t at)
+{
+	if (at < column->window_cap)
+		return;
+	uint32_t cap = at + 1 + at / 4;
+	column->windows = memory_resize(column->memory, column->windows,
+	    column->window_cap * sizeof(*column->windows), cap * sizeof(*column->windows));
+	memset(column->windows + column->window_cap, 0,
+	    (cap - column->window_cap) * sizeof(*column->windows));
+	column->window_cap = cap;
+}
+
 static struct column_window *column_open(struct column *column, uint32_t at)
 {
-	if (at >= column->window_cap) {
-		uint32_t cap = at + 1 + at / 4;
-		column->windows = memory_resize(column->memory, column->windows,
-		    column->window_cap * sizeof(*column->windows), cap * sizeof(*column->windows));
-		memset(column->windows + column->window_cap, 0,
-		    (cap - column->window_cap) * sizeof(*column->windows));
-		column->window_cap = cap;
-	}
+	column_reach(column, at);
 	if (column->windows[at] == NULL) {
 		column->windows[at] = memory_zalloc(column->memory, sizeof(struct column_window));
 		column->windows[at]->low = INFINITY;
@@ -509,4 +514,33 @@ void column_filter(const struct column *column, uint32_t at, double low, double 
 		ranks_to_slots(window, keep);
 	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 		mask[i] &= keep[i];
+}
+
+/* ---- Dumps ---- */
+
+bool column_restore(
+    struct column *column, uint32_t at, const struct column_window *sealed, const void *data)
+{
+	bool good = sealed->count > 0 && sealed->count <= WINDOW_DOCS && sealed->width <= 32 &&
+	    sealed->kind > COLUMN_OPEN && sealed->kind <= COLUMN_DOUBLES &&
+	    sealed->presence <= PRESENT_SLOTS && sealed->scale < ARRAY_COUNT(scales) &&
+	    sealed->list_count <= LIST_MAX &&
+	    (sealed->presence != PRESENT_ALL || sealed->count == WINDOW_DOCS);
+	if (!good || column_window(column, at) != NULL)
+		return false;
+	size_t bytes = sealed->list_count * sizeof(double) +
+	    presence_bytes(sealed->presence, sealed->count);
+	bytes += sealed->kind == COLUMN_DOUBLES ? sealed->count * sizeof(double)
+	                                        : codes_bytes(sealed->count, sealed->width);
+	if (sealed->bytes < bytes || sealed->bytes > bytes + sizeof(double))
+		return false;
+	column_reach(column, at);
+	struct column_window *window = memory_alloc(column->memory, sizeof(*window));
+	*window = *sealed;
+	window->cap = 0;
+	window->data = memory_alloc(column->memory, window->bytes);
+	memcpy(window->data, data, window->bytes);
+	column->windows[at] = window;
+	column->count += window->count;
+	return true;
 }

@@ -55,3 +55,7 @@ void column_filter(const struct column *column, uint32_t window, double low, dou
 
 /* Least and greatest value in a window; false if it has none. */
 bool column_bounds(const struct column *column, uint32_t window, double *low, double *high);
+
+/* A window as it was sealed; `data` is copied. False: that cannot be one. */
+MUST_CHECK bool column_restore(
+    struct column *column, uint32_t window, const struct column_window *sealed, const void *data);

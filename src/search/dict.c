@@ -54,11 +54,6 @@ static struct span key_make(uint8_t key[DICT_KEY_MAX], uint16_t space, struct sp
 	return span_of(key, DICT_SPACE_BYTES + text.len);
 }
 
-static struct span term_key(const struct term *term)
-{
-	return span_of(term->key, term->key_len);
-}
-
 /* ---- Hash --------------------------------------------------------------------------- */
 
 static void table_alloc(struct dict *dict, struct dict_table *table, uint32_t count)
@@ -147,10 +142,23 @@ struct term *dict_find(struct dict *dict, uint16_t space, struct span text)
 
 /* ---- Sorted view -------------------------------------------------------------------- */
 
+/* Is it behind all there are? So it is as a rule when an index is loaded. */
+static bool sorted_is_last(const struct dict *dict, struct span key, struct dict_cursor *cursor)
+{
+	if (dict->leaf_count == 0)
+		return false;
+	const struct dict_leaf *leaf = dict->leaves[dict->leaf_count - 1];
+	const struct term *last = dict_term(dict, leaf->ids[leaf->count - 1]);
+	*cursor = (struct dict_cursor){dict->leaf_count - 1, leaf->count};
+	return span_compare(term_key(last), key) < 0;
+}
+
 /* The first place whose key is >= key. */
 static void sorted_find(const struct dict *dict, struct span key, struct dict_cursor *cursor)
 {
 	uint32_t low = 0, high = dict->leaf_count;
+	if (sorted_is_last(dict, key, cursor))
+		return;
 	while (low < high) {              /* the last leaf whose first key is <= key */
 		uint32_t middle = low + (high - low) / 2;
 		const struct term *first = dict_term(dict, dict->leaves[middle]->ids[0]);
@@ -234,13 +242,10 @@ static void sorted_remove(struct dict *dict, const struct term *term)
 	    (dict->leaf_count - cursor.leaf) * sizeof(*dict->leaves));
 }
 
-void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool after,
-    struct dict_cursor *cursor)
+void dict_seek_key(const struct dict *dict, struct span key, struct dict_cursor *cursor)
 {
-	uint8_t bytes[DICT_KEY_MAX];
-	struct span key = key_make(bytes, space, text);
 	sorted_find(dict, key, cursor);
-	if (!after || cursor->leaf >= dict->leaf_count)
+	if (cursor->leaf >= dict->leaf_count)
 		return;
 	const struct dict_leaf *leaf = dict->leaves[cursor->leaf];
 	if (cursor->at < leaf->count &&
@@ -248,22 +253,38 @@ void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool a
 		cursor->at++;
 }
 
-struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
+void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool after,
     struct dict_cursor *cursor)
 {
 	uint8_t bytes[DICT_KEY_MAX];
-	struct span key = key_make(bytes, space, prefix);
+	struct span key = key_make(bytes, space, text);
+	if (after)
+		dict_seek_key(dict, key, cursor);
+	else
+		sorted_find(dict, key, cursor);
+}
+
+struct term *dict_next_any(const struct dict *dict, struct dict_cursor *cursor)
+{
 	while (cursor->leaf < dict->leaf_count && cursor->at == dict->leaves[cursor->leaf]->count) {
 		cursor->leaf++;
 		cursor->at = 0;
 	}
 	if (cursor->leaf >= dict->leaf_count)
 		return NULL;
-	struct term *term = dict_term(dict, dict->leaves[cursor->leaf]->ids[cursor->at]);
-	if (!span_equal(span_slice(term_key(term), 0, key.len), key))
-		return NULL;
-	cursor->at++;
-	return term;
+	return dict_term(dict, dict->leaves[cursor->leaf]->ids[cursor->at++]);
+}
+
+struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
+    struct dict_cursor *cursor)
+{
+	uint8_t bytes[DICT_KEY_MAX];
+	struct span key = key_make(bytes, space, prefix);
+	struct term *term = dict_next_any(dict, cursor);
+	if (term == NULL || span_equal(span_slice(term_key(term), 0, key.len), key))
+		return term;
+	cursor->at--;
+	return NULL;
 }
 
 /* ---- Terms -------------------------------------------------------------------------- */
@@ -293,11 +314,60 @@ static struct term *term_take(struct dict *dict)
 	return term;
 }
 
+uint32_t dict_hash(const struct dict *dict, uint16_t space, struct span text)
+{
+	uint8_t bytes[DICT_KEY_MAX];
+	return (uint32_t)hash_key(key_make(bytes, space, text), dict->seed);
+}
+
+void dict_prefetch_slot(const struct dict *dict, uint32_t hash)
+{
+	if (dict->table.count > 0)
+		__builtin_prefetch(&dict->table.slots[hash & (dict->table.count - 1)]);
+}
+
+/* The term that has this hash, most likely: NULL if it is not at its first place or the next. */
+static const struct term *term_guess(const struct dict *dict, uint32_t hash)
+{
+	for (uint32_t i = 0; i < 2 && dict->table.count > 0; i++) {
+		uint32_t at = (hash + i) & (dict->table.count - 1);
+		const struct dict_slot *slot = &dict->table.slots[at];
+		if (slot->id_next == 0 || slot->id_next == DICT_GONE || slot->hash != hash)
+			continue;
+		uint32_t id = slot->id_next - 1;
+		return &dict->pages[id / DICT_PAGE_TERMS][id % DICT_PAGE_TERMS];
+	}
+	return NULL;
+}
+
+void dict_prefetch_term(const struct dict *dict, uint32_t hash)
+{
+	const struct term *term = term_guess(dict, hash);
+	if (term == NULL)
+		return;
+	__builtin_prefetch(term);
+	__builtin_prefetch((const uint8_t *)term + 64);
+}
+
+void dict_prefetch_key(const struct dict *dict, uint32_t hash)
+{
+	const struct term *term = term_guess(dict, hash);
+	if (term == NULL)
+		return;
+	__builtin_prefetch(term->key);
+	if (term->list.tail != NULL)
+		__builtin_prefetch(term->list.tail + term->list.tail_len, 1);
+}
+
 struct term *dict_add(struct dict *dict, uint16_t space, struct span text)
+{
+	return dict_add_hashed(dict, space, text, dict_hash(dict, space, text));
+}
+
+struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text, uint32_t hash)
 {
 	uint8_t bytes[DICT_KEY_MAX];
 	struct span key = key_make(bytes, space, text);
-	uint32_t hash = (uint32_t)hash_key(key, dict->seed);
 	struct dict_slot *slot = dict_slot(dict, key, hash);
 	if (slot != NULL)
 		return dict_term(dict, slot->id_next - 1);

@@ -67,6 +67,14 @@ void dict_fini(struct dict *dict);
 /* NULL if it is not there. Addresses are stable until the term is dropped. */
 struct term *dict_find(struct dict *dict, uint16_t space, struct span text);
 
+/* The same for several at once, so that what each needs from memory comes side by side: the hash
+ * of a key, then these three for all of them, in this order, then dict_add_hashed. */
+uint32_t dict_hash(const struct dict *dict, uint16_t space, struct span text);
+void dict_prefetch_slot(const struct dict *dict, uint32_t hash);
+void dict_prefetch_term(const struct dict *dict, uint32_t hash);
+void dict_prefetch_key(const struct dict *dict, uint32_t hash);
+struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text, uint32_t hash);
+
 /* Finds or makes; a new term has an empty list, plain unless it is a word. */
 struct term *dict_add(struct dict *dict, uint16_t space, struct span text);
 
@@ -83,6 +91,11 @@ static inline struct term *dict_term(const struct dict *dict, uint32_t id)
 static inline struct span term_text(const struct term *term)
 {
 	return span_of(term->key + DICT_SPACE_BYTES, term->key_len - DICT_SPACE_BYTES);
+}
+
+static inline struct span term_key(const struct term *term)
+{
+	return span_of(term->key, term->key_len);
 }
 
 static inline uint16_t term_space(const struct term *term)
@@ -102,3 +115,7 @@ void dict_seek(const struct dict *dict, uint16_t space, struct span text, bool a
 /* The next term that begins with prefix in space, or NULL at the end of them. */
 struct term *dict_next(const struct dict *dict, uint16_t space, struct span prefix,
     struct dict_cursor *cursor);
+
+/* To the first term behind this whole key, in any space; the next one of any space. */
+void dict_seek_key(const struct dict *dict, struct span key, struct dict_cursor *cursor);
+struct term *dict_next_any(const struct dict *dict, struct dict_cursor *cursor);

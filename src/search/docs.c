@@ -117,20 +117,31 @@ static void window_add_title(struct docs *docs, struct doc_window *window, uint3
 	window->titles[slot] = title;
 }
 
-uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title)
+static void docs_put(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title)
 {
-	uint32_t docid = docs->next;
 	uint32_t slot = docid % WINDOW_DOCS;
-	ASSERT(docid < DOCID_NONE);
 	struct doc_window *window = docs_open_window(docs, docid >> WINDOW_SHIFT);
-	window->owners[slot] = owner;
-	window->lengths[slot] = (uint16_t)(words < UINT16_MAX ? words : UINT16_MAX);
+	window->lengths[slot] = words;
 	window->live[slot / 64] |= 1ULL << (slot % 64);
 	window->live_count++;
 	window_add_title(docs, window, slot, title);
 	docs->live_count++;
-	docs->words += window->lengths[slot];
-	docs->next++;
+	docs->words += words;
+}
+
+void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title)
+{
+	ASSERT(docid < docs->next);
+	ASSERT(!docs_is_live(docs, docid));
+	docs_put(docs, docid, words, title);
+}
+
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title)
+{
+	uint32_t docid = docs->next++;
+	ASSERT(docid < DOCID_NONE);
+	docs_put(docs, docid, (uint16_t)(words < UINT16_MAX ? words : UINT16_MAX), title);
+	docs->windows[docid >> WINDOW_SHIFT]->owners[docid % WINDOW_DOCS] = owner;
 	return docid;
 }
 

@@ -37,6 +37,9 @@ void docs_fini(struct docs *docs);
 /* Gives the next id. `title`: see title_key. */
 uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title);
 
+/* A document that comes from a dump, without an owner; ids up to `next` were given. */
+void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title);
+
 /* Numbers that sort as folded titles do, by as much of them as 10 units of 6 bits hold: a
  * letter or digit of ASCII is one unit, of most alphabets two, any other character three. */
 uint64_t title_key(struct span folded);

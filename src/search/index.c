@@ -261,6 +261,7 @@ void index_get_stats(const struct index *index, struct index_stats *stats)
 		.docs = index->docs.live_count,
 		.docs_deleted = index->removed - index->removed_swept,
 		.docids_used = index->docs.next,
+		.removed = index->removed,
 		.terms = index->dict.term_count,
 		.postings = index->postings,
 		.fields = index->field_count,

@@ -46,6 +46,7 @@ struct index {
 	uint32_t       ordinal_users;     /* of these, those that hold ordinals of tags */
 	struct search_provider provider;  /* all NULL: none */
 	uint32_t       seal_window, seal_field;
+	bool           is_dumped;         /* dump.c is at it: nothing is swept */
 	uint64_t      *entries;           /* scratch: words of one document */
 	uint32_t       entry_count, entry_cap;
 	struct index_sweep sweep;

@@ -52,6 +52,21 @@ float best_bound(const struct search *search, float weight, const struct posting
 	return between > top ? between : top;
 }
 
+/* weight / (1 + (base + slope * length) / tf) <= t, solved for the length; a little above t, so
+ * that rounding cannot make a difference. */
+struct bound_test bound_test_make(const struct search *search, float weight, float others)
+{
+	struct bound_test test = {.weight = weight, .others = others};
+	float most = search->threshold / search->slack - others - SCORE_STEP;
+	if (most <= 0 || weight <= 0 || search->norm_slope <= 0)
+		return test;
+	float ratio = weight / most * 1.00001f - 1;
+	test.by_tf = ratio / search->norm_slope;
+	test.less = search->norm_base / search->norm_slope - 0.01f;
+	test.is_on = true;
+	return test;
+}
+
 float run_bound(const struct search *search, const struct cursor *cursor, uint32_t at)
 {
 	const struct postings *list = &cursor->term->list;
@@ -172,7 +187,7 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
 	range.scores = scores;
-	range.prunes = search->prunes && scores;
+	range.prunes = search->prunes && (scores || (node->scores && node->must));
 	range.others = bound_of_others(search, node->bound);
 	if (node->cursor_count > 0)
 		cursor_match(search, &node->cursors[0], &range, mask, out);

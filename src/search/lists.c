@@ -20,7 +20,8 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	float scores[PACK_COUNT], need = -1;
 	uint8_t kept[PACK_COUNT];
 	uint32_t count = 0, left = 0;
-	if (search->driver_scores) {
+	bool scored = search->driver_scores && !search->driver_is_late;
+	if (scored) {
 		run_scores(search, run, cursor->weight, scores);
 		if (search->prunes)
 			need = search->threshold - bound_of_others(search, cursor->bound);
@@ -37,9 +38,9 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	frame->mask[0] = frame->mask[1] = 0;
 	for (uint32_t i = 0; i < left; i++) {
 		uint32_t docid = run->docids[kept[i]];
-		if (!docs_is_live(docs, docid))
+		if (!search->driver_is_late && !docs_is_live(docs, docid))
 			continue;
-		if (search->driver_scores)
+		if (scored)
 			add_score(search, count, scores[kept[i]]);
 		frame->mask[count / 64] |= 1ULL << (count % 64);
 		search->docids[count++] = docid;
@@ -60,8 +61,8 @@ static uint32_t list_skip(struct search *search, uint32_t at, float others)
 	if (at == list->block_count && !is_hopeless(search, cursor->bound + others))
 		return at;                /* the tail */
 	at -= at == list->block_count && at > 0;
-	while (at > 0 && is_hopeless(search,
-	    best_bound(search, cursor->weight, &list->skips[at].best) + others))
+	struct bound_test test = bound_test_make(search, cursor->weight, others);
+	while (at > 0 && bound_test_fails(search, &test, &list->skips[at].best))
 		at--;
 	search->blocks_skipped += from - at;
 	search->skipped |= from > at;
@@ -114,7 +115,11 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		cursor_load(cursor, at, search->driver_scores ? PART_TFS : PART_DOCIDS);
+		/* Where no score can spare a question, those that remain at the end are scored. */
+		search->driver_is_late =
+		    search->driver_scores && !search->prunes && search->node_count > 1;
+		cursor_load(cursor, at,
+		    search->driver_scores && !search->driver_is_late ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
 		search->blocks_read++;
 		search->below = first;
@@ -124,6 +129,33 @@ enum window_state list_next(struct search *search)
 		return WINDOW_FOUND;
 	}
 	return WINDOW_PASSED;
+}
+
+/* Scores of a word that all of these have, unless it has gone. */
+static void list_add_scores(struct search *search, struct cursor *cursor, const uint64_t *mask)
+{
+	uint32_t place;
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t docid = search->docids[slot];
+			if (cursor_at(cursor, docid, PART_TFS, &place))
+				add_score(search, slot, term_score(search, cursor->weight,
+				    cursor->run.tfs[place], docs_length(&search->index->docs, docid)));
+		}
+	}
+}
+
+void list_score_late(struct search *search)
+{
+	if (!search->lists || !search->driver_is_late)
+		return;
+	for (uint32_t word = 0; word < search->words; word++)
+		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
+			if (!docs_is_live(&search->index->docs,
+			    search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)]))
+				search->matches[word] &= ~(bits & -bits);
+	list_add_scores(search, search->driver, search->matches);
 }
 
 /* ---- Leaves -------------------------------------------------------------------------------- */
@@ -167,6 +199,109 @@ static void term_add_score(struct search *search, const struct cursor *cursor, u
 	    docs_length(&search->index->docs, search_docid(search, slot))));
 }
 
+struct slots {
+	uint32_t from, to;
+};
+
+/* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
+ * lowest bits, which spares most of the others the search. */
+enum { FILTER_BITS = 8192, FILTER_WORTH = 6 };
+
+/* Of slots [from, to), which lie within the decoded run; adds scores of those that stay. */
+static void run_keep(struct search *search, struct cursor *cursor, struct slots slots, bool scores,
+    uint64_t *mask)
+{
+	uint64_t filter[FILTER_BITS / 64];
+	const struct posting_run *run = &cursor->run;
+	bool filters = slots.to - slots.from >= FILTER_WORTH;
+	if (filters) {
+		memset(filter, 0, sizeof(filter));
+		for (uint32_t i = 0; i < run->count; i++)
+			filter[run->docids[i] / 64 % (FILTER_BITS / 64)] |= 1ULL << (run->docids[i] % 64);
+	}
+	for (uint32_t slot = slots.from; slot < slots.to; slot++) {
+		uint32_t docid = search->docids[slot], place = 0;
+		uint64_t bit = 1ULL << (slot % 64);
+		bool has = (mask[slot / 64] & bit) != 0 && (!filters ||
+		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) != 0);
+		if (has) {
+			place = cursor_place(cursor, docid);
+			has = place < run->count && run->docids[place] == docid;
+		}
+		if (!has)
+			mask[slot / 64] &= ~bit;
+		else if (scores)
+			term_add_score(search, cursor, slot, place);
+	}
+}
+
+/* Is it too little, what any of these could still come to with the best of the run? */
+static bool run_is_hopeless(struct search *search, const struct node *node, uint32_t at,
+    struct slots slots, const uint64_t *mask)
+{
+	const struct cursor *cursor = &node->cursors[0];
+	float best = 0;
+	if (!search->prunes)
+		return false;
+	if (!node->in_order) {
+		best = bound_of_others(search, node->bound);
+	} else {
+		for (uint32_t slot = slots.from; slot < slots.to; slot++)
+			if ((mask[slot / 64] >> (slot % 64) & 1) != 0 && search->scores[slot] > best)
+				best = search->scores[slot];
+		best += node->after;
+	}
+	if (!is_hopeless(search, run_bound(search, cursor, at) + best))
+		return false;
+	search->skipped = true;
+	search->blocks_skipped++;
+	return true;
+}
+
+static void slots_drop(uint64_t *mask, struct slots slots)
+{
+	for (uint32_t slot = slots.from; slot < slots.to; slot++)
+		mask[slot / 64] &= ~(1ULL << (slot % 64));
+}
+
+/* Slots from there on are no candidates. */
+static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
+{
+	if (mask[1] != 0)
+		return 128 - (uint32_t)__builtin_clzll(mask[1]);
+	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
+}
+
+/* Candidates without the word go; the others get its score. One cursor of the node. */
+static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
+    bool scores, uint64_t *mask)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
+	struct slots slots = {0, 0};
+	for (; slots.from < end; slots.from = slots.to) {
+		slots.to = slots.from + 1;
+		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
+			continue;
+		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
+		if (at == count) {
+			slots.to = end;
+			slots_drop(mask, slots);
+			return;
+		}
+		postings_bounds(list, at, &first, &last);
+		while (slots.to < end && search->docids[slots.to] <= last)
+			slots.to++;
+		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
+			slots_drop(mask, slots);
+			continue;
+		}
+		search->blocks_read += cursor->run_at != at;
+		cursor_load(cursor, at, scores ? PART_TFS : PART_DOCIDS);
+		run_keep(search, cursor, slots, scores, mask);
+	}
+}
+
 static enum posting_part part_for(const struct node *node, bool scores)
 {
 	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
@@ -204,17 +339,12 @@ static void list_prefetch(const struct search *search, const struct cursor *curs
 /* Word by word: which candidates have all of them? */
 static void phrase_narrow_list(struct search *search, struct node *node, uint64_t *mask)
 {
-	uint32_t place;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
 		if (cursor == search->driver)
 			continue;
 		list_prefetch(search, cursor, mask);
-		for (uint32_t word = 0; word < search->words; word++)
-			for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
-				if (!cursor_at(cursor, search_docid(search,
-				    word * 64 + (uint32_t)__builtin_ctzll(bits)), PART_DOCIDS, &place))
-					mask[word] &= ~(bits & -bits);
+		list_intersect(search, node, cursor, false, mask);
 	}
 }
 
@@ -226,6 +356,10 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	list_prefetch(search, cursor, mask);
+	if (search->lists && node->mask == FIELD_ANY) {
+		list_intersect(search, node, cursor, scores, mask);
+		return;
+	}
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

@@ -99,10 +99,9 @@ static uint32_t search_before(struct search *search, uint32_t window)
 	return search->nodes[search->root].before;
 }
 
-/* May results be left uncounted from here on? */
-static bool may_skip(const struct search *search)
+bool search_may_skip(const struct search *search)
 {
-	if (search->shows_all || !top_is_full(&search->top))
+	if (search->shows_all)
 		return false;
 	if (search->total_is_known || search->options.count == SEARCH_NONE)
 		return true;
@@ -129,10 +128,15 @@ static bool key_is_hopeless(const struct search *search)
 
 bool search_prunes(struct search *search)
 {
-	search->prunes = search->top.sort == SORT_SCORE && may_skip(search);
-	if (search->prunes)
-		search->threshold = search->top.cap == 0 ? 3e38f : search->top.entries[0].score;
-	return search->prunes;
+	const struct top *top = &search->top;
+	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
+	    search_may_skip(search);
+	if (!search->prunes)
+		return false;
+	search->threshold = top->cap == 0 ? 3e38f : top_is_full(top) ? top->entries[0].score : 0;
+	if (search->floor - SCORE_STEP > search->threshold)
+		search->threshold = search->floor - SCORE_STEP;
+	return true;
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -185,7 +189,8 @@ enum window_state window_next(struct search *search)
 		const struct doc_window *docs = docs_window(&search->index->docs, window);
 		if (docs == NULL || docs->live_count == 0)
 			continue;
-		if (search->top.sort != SORT_SCORE && may_skip(search) && key_is_hopeless(search)) {
+		if (search->top.sort != SORT_SCORE && top_is_full(&search->top) &&
+		    search_may_skip(search) && key_is_hopeless(search)) {
 			search->skipped = true;
 			continue;
 		}
@@ -200,7 +205,8 @@ enum window_state window_next(struct search *search)
  *
  * An AND below an OR or ~ may fail for a document that matches otherwise; what its first
  * children scored must then not count. Such an AND is guarded: it is evaluated quietly,
- * and again, for the documents that it matches, to add their scores. */
+ * and again, for the documents that it matches, to add their scores. So is one at the root of
+ * which several words score: most documents do not have all of them. */
 
 static bool mask_is_empty(const struct search *search, const uint64_t *mask)
 {
@@ -275,6 +281,8 @@ static bool frame_prune(struct search *search, struct frame *frame, const struct
 	float rest = child->rest + bound_of_others(search, node->bound);
 	if (!search->prunes || !node->must || frame->child == 0 || frame->quiet)
 		return false;
+	if (node->guarded && !frame->again)
+		return false;             /* no scores yet */
 	if (node->kind == QUERY_AND)
 		mask_prune(search, frame->mask, rest);
 	else if (node->kind == QUERY_OR && child_is_weak(search, node, child))

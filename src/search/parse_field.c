@@ -159,7 +159,7 @@ static enum err parse_near(struct parse *parse, uint32_t *out)
 		int high = hex_digit(parts[0].text.ptr[2 * i]);
 		int low = hex_digit(parts[0].text.ptr[2 * i + 1]);
 		good = high >= 0 && low >= 0;
-		node->hash[i] = good ? (uint8_t)(high << 4 | low) : 0;
+		node->hash[i] = (uint8_t)((good ? high << 4 | low : 0) & 0xff);
 	}
 	if (!good)
 		return parse_fail(parse, ERR_INVALID, parts[0].offset,

@@ -129,7 +129,8 @@ bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool sc
 {
 	uint32_t docid = search_docid(search, slot), place;
 	float score = 0;
-	for (uint32_t i = 0; i < node->cursor_count; i++)
+	/* In batches all candidates are known to have all words. */
+	for (uint32_t i = 0; i < node->cursor_count && !search->lists; i++)
 		if (!cursor_at(&node->cursors[i], docid, PART_DOCIDS, &place))
 			return false;
 	if (node->cursor_count == 0)

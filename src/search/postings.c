@@ -101,6 +101,24 @@ static void skip_push(struct postings *list, struct memory *memory, struct posti
 	list->skips[list->block_count++] = skip;
 }
 
+void postings_reserve(struct postings *list, struct memory *memory, uint32_t blocks)
+{
+	uint32_t cap = list->block_count + blocks;
+	if (cap <= list->skip_cap)
+		return;
+	list->skips = memory_resize(memory, list->skips, list->skip_cap * sizeof(*list->skips),
+	    cap * sizeof(*list->skips));
+	list->skip_cap = cap;
+}
+
+void postings_push(struct postings *list, struct memory *memory, struct posting_skip skip)
+{
+	ASSERT(list->tail_count == 0);
+	skip_push(list, memory, skip);
+	list->count += skip.block->count;
+	list->version++;
+}
+
 static void tail_seal(struct postings *list, struct memory *memory, const struct docs *docs)
 {
 	struct posting_run run;

@@ -142,3 +142,12 @@ static inline uint32_t position_base(uint32_t field)
  * whole at every return. *dead counts dead postings that were left. */
 bool postings_sweep(struct postings *list, struct memory *memory, const struct docs *docs,
     uint32_t runs, uint32_t *at, uint32_t *dead);
+
+/* The postings of run `at` below `limit`, which are not all of a whole block's, in the tail of a
+ * list of its own. */
+struct postings postings_cut(
+    const struct postings *list, uint32_t at, uint32_t limit, struct memory *memory);
+
+/* Room for so many more blocks; one more block, which is the list's from now on, behind all. */
+void postings_reserve(struct postings *list, struct memory *memory, uint32_t blocks);
+void postings_push(struct postings *list, struct memory *memory, struct posting_skip skip);

@@ -42,7 +42,8 @@ struct node {
 	bool           any_order;
 	float          bound;             /* highest score that it and what is below can add */
 	float          rest;              /* sum of this bound and those of siblings after it */
-	float          after;             /* `must`: what is asked after it can add */
+	bool           in_order;          /* what was asked before it is in a document's score, and */
+	float          after;             /* ... this, at most, comes after it */
 	bool           sleeps;            /* an OR's word that no longer drives */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
@@ -87,7 +88,7 @@ struct top {
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_LACKS, WINDOW_END };
 
 enum search_phase {
-	PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
+	PHASE_PRIME, PHASE_EXPAND, PHASE_WINDOW, PHASE_MATCH, PHASE_ACCEPT, PHASE_SHOW, PHASE_COLLECT,
 	PHASE_SORT, PHASE_FACETS, PHASE_DONE
 };
 
@@ -96,7 +97,7 @@ struct search {
 	struct index   *index;
 	struct memory  *memory;
 	struct search_options options;
-	enum search_phase phase;
+	enum search_phase phase, phase_next;         /* next: after PHASE_PRIME */
 	uint32_t        limit;            /* ids from here on came later */
 	bool            lists;            /* batches are runs of the driver, not windows */
 	struct cursor  *driver;
@@ -105,7 +106,8 @@ struct search {
 	uint32_t        low, high;        /* ids of this window or batch lie between */
 	uint32_t        words;            /* of its bitmaps */
 	uint32_t        docids[PACK_COUNT];          /* lists: the candidates, ascending */
-	bool            driver_scores;    /* its leaf does: batches begin with its scores */
+	bool            driver_scores;    /* its leaf does, when a batch begins or (late) ends */
+	bool            driver_is_late;   /* this batch */
 	uint32_t        driver_run, driver_version;  /* that run, while the list is unchanged */
 	struct query *texts; /* items and bytes of the query, if expansions need them */
 	struct node    *nodes;
@@ -119,6 +121,8 @@ struct search {
 	uint32_t        frame_count, frame_cap;
 	bool            scoring;
 	float           threshold;        /* scores up to it cannot enter any more */
+	float           floor;            /* enough documents have that score, or more; see prime.c */
+	uint32_t        primed;           /* children of the root that were asked for it */
 	bool            prunes;           /* now */
 	float           slack;            /* 1, or more where sums are not exact */
 	struct facet   *facets;
@@ -151,6 +155,7 @@ static inline uint32_t search_docid(const struct search *search, uint32_t slot)
 /* Scores are whole multiples of 2^-15, so that sums below SCORE_EXACT are exact in any
  * order: bounds hold to the last bit, and equal ones are known to be equal. */
 #define SCORE_EXACT 256.0f
+#define SCORE_STEP (1.0f / 32768)
 
 static inline float score_round(float score)
 {
@@ -209,11 +214,30 @@ double geo_distance(double lon1, double lat1, double lon2, double lat2);
 void run_scores(const struct search *search, const struct posting_run *run, float weight,
     float scores[PACK_COUNT]);
 
+/* Of a word: as best_bound(...) + others being hopeless, mostly without a division. */
+struct bound_test {
+	float weight, others;
+	float by_tf, less;                /* below: lengths over tf * by_tf - less are hopeless */
+	bool  is_on;
+};
+struct bound_test bound_test_make(const struct search *search, float weight, float others);
+static inline bool bound_test_fails(
+    const struct search *search, const struct bound_test *test, const struct posting_best *best);
+
+/* ---- prime.c --------------------------------------------------------------------------- */
+
+/* A lower bound of the scores that make it into the results, from the best blocks of one word
+ * that is enough for a match. False: there is no more to ask. */
+MUST_CHECK bool search_prime(struct search *search);
+bool search_can_prime(const struct search *search);
+
 /* ---- lists.c --------------------------------------------------------------------------- */
 
 /* As leaf_match, each candidate on its own, in batches and windows; window_next for batches. */
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
+/* The driver's scores of all matches of a batch, if they were not needed before. */
+void list_score_late(struct search *search);
 
 /* ---- phrase.c -------------------------------------------------------------------------- */
 
@@ -265,5 +289,18 @@ void matches_narrow(struct search *search);
 /* Gives up what was found in this window: all of its documents are gone. */
 void window_abandon(struct search *search);
 
+/* May results be left uncounted from here on, if they cannot enter? */
+bool search_may_skip(const struct search *search);
 /* May matches go uncounted from here on? Sets `threshold` and `prunes` for what follows. */
 bool search_prunes(struct search *search);
+
+static inline bool bound_test_fails(
+    const struct search *search, const struct bound_test *test, const struct posting_best *best)
+{
+	float top = (float)best->tf_max;
+	if (test->is_on && (float)best->length_single > test->by_tf - test->less &&
+	    (float)best->length_top > top * test->by_tf - test->less &&
+	    (float)best->length_between > (top - 1) * test->by_tf - test->less)
+		return true;
+	return is_hopeless(search, best_bound(search, test->weight, best) + test->others);
+}

@@ -1,7 +1,6 @@
 /* search/search.c: a search from start to end, in slices; see search.h and run.h. */
 #include "search/run.h"
 
-#include "base/arith.h"
 
 static void search_release(struct search *search)
 {
@@ -74,11 +73,11 @@ static void search_init(struct search *search, struct index *index,
 enum err search_start(struct search **out, struct index *index, const struct query *query,
     const struct search_options *options)
 {
-	uint64_t wanted;
+	uint64_t wanted = options->offset + options->limit;
 	CHECK_OBJ(index, INDEX_MAGIC);
 	CHECK_OBJ(query, QUERY_MAGIC);
 	*out = NULL;
-	if (!add_u64(options->offset, options->limit, &wanted) || wanted > SEARCH_LIMIT_MAX)
+	if (options->offset > SEARCH_OFFSET_MAX || options->limit > SEARCH_LIMIT_MAX)
 		return ERR_TOOLARGE;
 	struct search *search = memory_alloc(index->memory, sizeof(*search));
 	search_init(search, index, options);
@@ -91,6 +90,9 @@ enum err search_start(struct search **out, struct index *index, const struct que
 	}
 	search->options.sort_field = (struct span){0};   /* the caller's bytes; not needed again */
 	search->options.facets = NULL;
+	/* There are no more results than documents. */
+	if (wanted > index->docs.live_count)
+		wanted = index->docs.live_count > 0 ? index->docs.live_count : 1;
 	search->top.cap = options->limit == 0 ? 0 : (uint32_t)wanted;
 	if (search->top.cap > 0)
 		search->top.entries = memory_alloc(search->memory,
@@ -154,6 +156,7 @@ static void step_window(struct search *search)
 static enum search_phase phase_after_match(struct search *search)
 {
 	matches_check(search);            /* some may have gone since the window began */
+	list_score_late(search);
 	search->shown = search->words * 64;
 	search->facet_at = 0;
 	return search->options.accept != NULL ? PHASE_ACCEPT : PHASE_SHOW;
@@ -183,6 +186,10 @@ static void step_facets(struct search *search)
 static enum err search_unit(struct search *search, const struct search_budget *budget)
 {
 	switch (search->phase) {
+	case PHASE_PRIME:
+		if (!search_prime(search))
+			search->phase = search->phase_next;
+		break;
 	case PHASE_EXPAND:
 		return step_expand(search, budget);
 	case PHASE_ACCEPT:

@@ -120,6 +120,7 @@ struct index_stats {
 	uint64_t docs;                    /* live */
 	uint64_t docs_deleted;            /* removed and not yet swept */
 	uint64_t docids_used;
+	uint64_t removed;                 /* ever */
 	uint64_t terms, postings, fields;
 	uint64_t attributes_refused;      /* not indexed: over SEARCH_FIELDS_MAX names */
 	uint64_t bytes_postings, bytes_dictionary, bytes_documents, bytes_columns;
@@ -143,7 +144,8 @@ struct search_budget {
 
 /* Reclaims what removed documents left: re-packs posting blocks of which a quarter or more
  * is dead, drops empty terms, frees ranges of dead documents. OK when the pass is through,
- * ERR_AGAIN when the budget ended it: call again. Safe between the slices of a search. */
+ * ERR_AGAIN when the budget ended it: call again. Safe between the slices of a search. Does
+ * nothing during a dump (persist.h). */
 MUST_CHECK enum err index_sweep(struct index *index, const struct search_budget *budget);
 
 /* A pass is under way or has an eighth of all documents to reclaim. */
@@ -201,7 +203,7 @@ enum search_count {
 typedef void search_visit(void *ctx, const uint32_t *docids, const float *scores, size_t count);
 
 struct search_options {
-	uint64_t    offset, limit;        /* offset + limit <= SEARCH_LIMIT_MAX; 0 0 only counts */
+	uint64_t    offset, limit;        /* at most SEARCH_OFFSET_MAX, _LIMIT_MAX; 0 0 only counts */
 	struct span sort_field;           /* empty: by score */
 	bool        sort_descending;      /* missing values come last either way */
 	bool        with_scores;          /* also where a sort field orders */

@@ -12,6 +12,8 @@ bool index_sweep_is_due(const struct index *index)
 {
 	CHECK_OBJ(index, INDEX_MAGIC);
 	uint64_t dead = index->removed - index->removed_swept;
+	if (index->is_dumped)
+		return false;
 	return index->sweep.active || (dead > 0 && dead * 8 >= index->docs.live_count + dead);
 }
 
@@ -72,6 +74,8 @@ enum err index_sweep(struct index *index, const struct search_budget *budget)
 	CHECK_OBJ(index, INDEX_MAGIC);
 	ASSERT(budget != NULL);
 	struct index_sweep *sweep = &index->sweep;
+	if (index->is_dumped)
+		return OK;
 	if (!sweep->active) {
 		*sweep = (struct index_sweep){.active = true, .passes = sweep->passes,
 		    .removed_before = index->removed};

@@ -5,7 +5,8 @@
  */
 #include "search/tags.h"
 
-enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff, FEW_BITS = 7 };
+enum { STARTS_BYTES = TAGS_GROUPS * sizeof(uint32_t), FREE_END = 0x7fffffff, FEW_BITS = 7,
+	TERMS_CAP_MIN = 8 };
 #define FREE_MARK 0x80000000u
 
 void tags_init(struct tags *tags, struct memory *memory)
@@ -60,7 +61,8 @@ uint32_t tags_add_term(struct tags *tags, uint32_t term)
 		tags->free_ordinal = next == FREE_END ? ORDINAL_NONE : next;
 	} else {
 		if (tags->term_count == tags->term_cap) {
-			uint32_t cap = tags->term_cap == 0 ? 8 : tags->term_cap + tags->term_cap / 2;
+			uint32_t cap =
+			    tags->term_cap == 0 ? TERMS_CAP_MIN : tags->term_cap + tags->term_cap / 2;
 			tags->terms = memory_resize(tags->memory, tags->terms,
 			    tags->term_cap * sizeof(*tags->terms), cap * sizeof(*tags->terms));
 			tags->term_cap = cap;
@@ -71,26 +73,36 @@ uint32_t tags_add_term(struct tags *tags, uint32_t term)
 	return ordinal;
 }
 
-void tags_drop_term(struct tags *tags, uint32_t ordinal)
+static void ordinal_free(struct tags *tags, uint32_t ordinal)
 {
-	ASSERT(ordinal < tags->term_count);
-	ASSERT((tags->terms[ordinal] & FREE_MARK) == 0);
 	tags->terms[ordinal] = tags->free_ordinal | FREE_MARK;
 	tags->free_ordinal = ordinal;
 }
 
+void tags_drop_term(struct tags *tags, uint32_t ordinal)
+{
+	ASSERT(ordinal < tags->term_count);
+	ASSERT((tags->terms[ordinal] & FREE_MARK) == 0);
+	ordinal_free(tags, ordinal);
+}
+
 /* ---- Open windows --------------------------------------------------------------------- */
+
+static void tags_reach(struct tags *tags, uint32_t at)
+{
+	if (at < tags->window_cap)
+		return;
+	uint32_t cap = at + 1 + at / 4;
+	tags->windows = memory_resize(tags->memory, tags->windows,
+	    tags->window_cap * sizeof(*tags->windows), cap * sizeof(*tags->windows));
+	memset(tags->windows + tags->window_cap, 0,
+	    (cap - tags->window_cap) * sizeof(*tags->windows));
+	tags->window_cap = cap;
+}
 
 static struct tag_window *tags_open(struct tags *tags, uint32_t at)
 {
-	if (at >= tags->window_cap) {
-		uint32_t cap = at + 1 + at / 4;
-		tags->windows = memory_resize(tags->memory, tags->windows,
-		    tags->window_cap * sizeof(*tags->windows), cap * sizeof(*tags->windows));
-		memset(tags->windows + tags->window_cap, 0,
-		    (cap - tags->window_cap) * sizeof(*tags->windows));
-		tags->window_cap = cap;
-	}
+	tags_reach(tags, at);
 	if (tags->windows[at] == NULL) {
 		struct tag_window *window = memory_zalloc(tags->memory, sizeof(*window));
 		window->counts =
@@ -341,4 +353,83 @@ void tags_count_one(const struct tags *tags, uint32_t docid, uint32_t *counts)
 	start = sealed_range(window, slot, &count);
 	for (uint32_t i = 0; i < count; i++)
 		counts[window->base + bits_get(sealed_codes(window), start + i, window->width)]++;
+}
+
+/* ---- Dumps ---------------------------------------------------------------------------- */
+
+uint32_t tags_copy(const struct tags *tags, uint32_t at, uint32_t slots, uint16_t *counts,
+    uint32_t *ordinals, uint32_t cap)
+{
+	const struct tag_window *window = tags_window(tags, at);
+	uint32_t total = 0, count;
+	ASSERT(slots <= WINDOW_DOCS);
+	memset(counts, 0, slots * sizeof(*counts));
+	if (window == NULL)
+		return 0;
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		count = 0;
+		if (window->data != NULL)
+			(void)sealed_range(window, slot, &count);
+		counts[slot] = window->data != NULL ? (uint16_t)count : window->counts[slot];
+		total += counts[slot];
+	}
+	if (total > cap)
+		return total;
+	if (window->data == NULL && total > 0)
+		memcpy(ordinals, window->ordinals, total * sizeof(*ordinals));
+	for (uint32_t i = 0; i < total && window->data != NULL; i++)
+		ordinals[i] = window->base + bits_get(sealed_codes(window), i, window->width);
+	return total;
+}
+
+bool tags_restore(
+    struct tags *tags, uint32_t at, const struct tag_window *sealed, const uint8_t *data)
+{
+	size_t starts = sealed->count_width == 0 ? 0 : STARTS_BYTES;
+	size_t bytes = starts + (size_t)WINDOW_DOCS * sealed->count_width / 8 +
+	    bits_bytes(sealed->count, sealed->width);
+	bool good = sealed->count > 0 && sealed->width <= 32 && sealed->bytes == bytes &&
+	    (sealed->count_width == 4 || sealed->count_width == 16 ||
+	    (sealed->count_width == 0 && sealed->count == WINDOW_DOCS));
+	if (!good || tags_window(tags, at) != NULL)
+		return false;
+	tags_reach(tags, at);
+	struct tag_window *window = memory_zalloc(tags->memory, sizeof(*window));
+	window->count = sealed->count;
+	window->bytes = sealed->bytes;
+	window->base = sealed->base;
+	window->width = sealed->width;
+	window->count_width = sealed->count_width;
+	window->data = memory_alloc(tags->memory, window->bytes);
+	memcpy(window->data, data, window->bytes);
+	tags->windows[at] = window;
+	return true;
+}
+
+void tags_restore_terms(struct tags *tags, uint32_t count)
+{
+	ASSERT(tags->term_count == 0 && tags->terms == NULL);
+	if (count == 0)
+		return;
+	tags->term_count = count;
+	tags->term_cap = count + TERMS_CAP_MIN;
+	tags->terms = memory_alloc(tags->memory, tags->term_cap * sizeof(*tags->terms));
+	for (uint32_t i = 0; i < count; i++)
+		tags->terms[i] = FREE_MARK;
+}
+
+bool tags_restore_term(struct tags *tags, uint32_t ordinal, uint32_t term)
+{
+	ASSERT(term < FREE_MARK);
+	if (ordinal >= tags->term_count || tags->terms[ordinal] != FREE_MARK)
+		return false;
+	tags->terms[ordinal] = term;
+	return true;
+}
+
+void tags_restore_end(struct tags *tags)
+{
+	for (uint32_t i = tags->term_count; i-- > 0;)
+		if (tags->terms[i] == FREE_MARK)
+			ordinal_free(tags, i);
 }

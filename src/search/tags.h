@@ -53,3 +53,19 @@ uint32_t tags_get(const struct tags *tags, uint32_t docid, uint32_t *ordinals, u
 void tags_count(const struct tags *tags, uint32_t window, const uint64_t mask[WINDOW_WORDS],
     uint32_t *counts);
 void tags_count_one(const struct tags *tags, uint32_t docid, uint32_t *counts);
+
+/* ---- For dump.c and load.c ---- */
+
+/* Tags of the first `slots` documents of a window: how many each has, and all of them. Returns
+ * how many there are; fills none if `cap` is less. */
+uint32_t tags_copy(const struct tags *tags, uint32_t window, uint32_t slots, uint16_t *counts,
+    uint32_t *ordinals, uint32_t cap);
+
+/* A window as it was sealed; `data` is copied. False: that cannot be one. */
+MUST_CHECK bool tags_restore(
+    struct tags *tags, uint32_t window, const struct tag_window *sealed, const uint8_t *data);
+
+/* Ordinals below `count` exist and are free; then term by term; then the free ones are known. */
+void tags_restore_terms(struct tags *tags, uint32_t count);
+MUST_CHECK bool tags_restore_term(struct tags *tags, uint32_t ordinal, uint32_t term);
+void tags_restore_end(struct tags *tags);

@@ -6,6 +6,7 @@
 #include "server/connection.h"
 
 #include "commands/commands.h"
+#include "engine/users.h"
 
 enum { CONNECTION_MAGIC = 0x434f4e4e, OUT_KEPT = 1 << 10 };
 
@@ -121,7 +122,7 @@ static bool connection_is_drained(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
 	return !connection->send_busy && reply_is_empty(&session->out) &&
-	    list_is_empty(&session->slots) && session->parked == NULL;
+	    list_is_empty(&session->slots) && (session->parked == NULL || session->blocked != NULL);
 }
 
 void connection_send(struct connection *connection)
@@ -274,7 +275,7 @@ static const char *refusal(const struct server *server, const struct connection 
 	    strncmp(address, "[::1]", 5) == 0 || strncmp(address, "sim", 3) == 0;
 	if (server->connection_count > settings->maxclients)
 		return "ERR max number of clients reached";
-	if (settings->protected_mode && settings->requirepass[0] == 0 && !loopback)
+	if (settings->protected_mode && server->engine->users->first->is_open && !loopback)
 		return "DENIED Tintype is running in protected mode because protected mode is enabled and no "
 		       "password is set: connections are only accepted from the loopback interface. "
 		       "Set requirepass, or protected-mode no.";

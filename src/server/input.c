@@ -23,6 +23,7 @@ enum {
 	HELD_SLOTS = 1024,
 	HELD_BODY_BYTES = 64 << 20,
 	HELLO_ARGS = 7,
+	BLOCKED_BYTES_MAX = 64 << 10,
 };
 
 struct batch {
@@ -507,7 +508,9 @@ static void after_bytes(struct connection *connection, bool held)
 		connection_close(connection);
 		return;
 	}
-	if (held || connection->head != NULL)
+	/* Who waits for a key may wait for ever: it is heard, to notice when it leaves. */
+	bool listens = session->blocked != NULL && connection->in.len <= BLOCKED_BYTES_MAX;
+	if ((held && !listens) || connection->head != NULL)
 		stop_reading(connection);
 	if (connection->in.len == 0 && connection->in.cap > 1024)
 		buf_fini(&connection->in);

@@ -1,7 +1,7 @@
 /* server/server.c: the loop's pass, listeners, the tick, and the end. */
 #include "server/connection.h"
 
-#include "commands/commands.h"
+#include "commands/acl.h"
 #include "engine/pubsub.h"
 #include "engine/image.h"
 
@@ -151,6 +151,13 @@ static void on_opened(void *ctx, enum err err)
 	}
 	if (server->stopping) {           /* asked to stop while it loaded */
 		engine_close(server->engine, on_engine_closed, server);
+		return;
+	}
+	char why[ACL_WHY_MAX];
+	uint64_t lsn;
+	if (server->settings->aclfile[0] != 0 && acl_load_file(server->engine, why, &lsn) != OK) {
+		log_warning(server->log, "the ACL file cannot be used: %s", why);
+		server_stop(server, 1);
 		return;
 	}
 	log_notice(server->log, "Ready to accept connections on port %u", server_port(server));

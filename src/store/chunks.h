@@ -4,8 +4,10 @@
 #pragma once
 #include "store/store.h"
 
-/* Sets of chunks: one for each database, and one for what the owner keeps beside them. */
-enum { CHUNK_SETS = DATABASE_COUNT + 1 };
+/* Sets of chunks: one for each database, one for what the owner keeps beside them, and one for
+ * what it could make again: that one is loaded last, in order, and a chunk of it that is damaged
+ * is told of with a count of 0 and does no harm. */
+enum { CHUNK_SET_DERIVED = DATABASE_COUNT + 1, CHUNK_SETS };
 
 /* What load_begin() is told. */
 struct store_load {

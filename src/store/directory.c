@@ -323,6 +323,20 @@ void directory_remove(struct directory *directory, struct entry *entry, uint64_t
 	directory_step(directory, 1);
 }
 
+static struct entry *value_reshape(
+    struct directory *directory, struct entry *entry, unsigned flags)
+{
+	struct body *body = entry_body(entry);
+	void *object = entry_object(entry);
+	struct entry *new = object != NULL
+	    ? entry_new_object(directory->memory, entry_key(entry), flags, object)
+	    : entry_new_string(directory->memory, entry_key(entry), flags, entry_string(entry),
+	          body != NULL ? body_ref(body) : NULL);
+	new->type = entry->type;
+	entry_value(new)->place = entry_value(entry)->place;
+	return new;
+}
+
 /* A copy of `entry` with other optional parts; the value moves over. */
 static struct entry *entry_reshape(struct directory *directory, struct entry *entry, unsigned flags)
 {
@@ -334,13 +348,10 @@ static struct entry *entry_reshape(struct directory *directory, struct entry *en
 		if (entry_meta(new) != NULL && entry_meta(entry) != NULL)
 			*entry_meta(new) = *entry_meta(entry);
 	} else {
-		struct body *body = entry_body(entry);
-		new =
-		    entry_new_string(directory->memory, entry_key(entry), flags & ENTRY_HAS_EXPIRY,
-		        entry_string(entry), body != NULL ? body_ref(body) : NULL);
-		entry_value(new)->place = entry_value(entry)->place;
+		new = value_reshape(directory, entry, flags & ENTRY_HAS_EXPIRY);
 	}
-	unsigned shape = ENTRY_HAS_EXPIRY | ENTRY_HAS_META | ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK;
+	unsigned shape = ENTRY_HAS_EXPIRY | ENTRY_HAS_META | ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK |
+	    ENTRY_VALUE_OBJECT;
 	new->flags |= entry->flags & ~shape & 0xfffU;
 	new->lsn = entry->lsn;
 	new->access_s = entry->access_s;

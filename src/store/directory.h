@@ -20,7 +20,10 @@
 #include "base/random.h"
 #include "store/store.h"
 
-enum entry_type { ENTRY_IMAGE = 1, ENTRY_STRING, ENTRY_TYPE_COUNT };
+/* All but images are values, and laid out as a string is. */
+enum entry_type {
+	ENTRY_IMAGE = 1, ENTRY_STRING, ENTRY_HASH, ENTRY_LIST, ENTRY_SET, ENTRY_ZSET, ENTRY_TYPE_COUNT
+};
 
 enum {
 	ENTRY_HAS_EXPIRY = 1,     /* struct entry_expiry follows the header */
@@ -29,10 +32,11 @@ enum {
 	ENTRY_VALUE_BLOCK = 8,    /* string: an own block, for values over ENTRY_INLINE_MAX */
 	ENTRY_CORRUPT = 16,       /* its record failed a check */
 	ENTRY_MOVING = 32,        /* a move to another tier is queued or under way */
-	ENTRY_AWAITED = 128,      /* string: its value is still to be read; while loading only */
+	ENTRY_AWAITED = 128,      /* a value that is still to be read; while loading only */
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
 	ENTRY_UNSEEN = 256,       /* image: its pixels have not been analysed yet */
 	ENTRY_QUIET_META = 512,   /* image: its metadata record began no version of its own */
+	ENTRY_VALUE_OBJECT = 1024, /* value: the owner's object, for what does not lie in one run of bytes */
 };
 
 enum { ENTRY_INLINE_MAX = 128 };
@@ -89,7 +93,7 @@ static inline struct entry_expiry *entry_expiry(struct entry *entry)
 uint64_t entry_expire_ms(const struct entry *entry);
 struct entry_image *entry_image(struct entry *entry);       /* type must be ENTRY_IMAGE */
 struct entry_meta *entry_meta(struct entry *entry);         /* NULL if it has none */
-struct entry_value *entry_value(struct entry *entry);       /* type must be ENTRY_STRING */
+struct entry_value *entry_value(struct entry *entry);       /* of any value */
 /* LSN of the record that made the image what it is (its body's, or of its newest metadata), and
  * the time of that record in Unix ms. */
 uint64_t entry_version_lsn(struct entry *entry);
@@ -97,17 +101,21 @@ int64_t entry_since_ms(struct entry *entry);
 /* After created_s, or the LSN of struct entry_meta, was set. */
 void entry_set_since(struct entry *entry, int64_t time_ms);
 struct span entry_key(const struct entry *entry);
-/* The bytes of a string, wherever they lie. Borrowed until the entry changes. */
+/* The bytes of a value that is no object, wherever they lie. Borrowed until the entry changes. */
 struct span entry_string(const struct entry *entry);
 struct body *entry_body(const struct entry *entry);         /* NULL unless ENTRY_VALUE_BODY */
 size_t entry_bytes(const struct entry *entry);              /* allocated for it, values too */
 
 /* A new entry, not yet in a directory. `flags` may hold ENTRY_HAS_EXPIRY and ENTRY_HAS_META;
- * those parts are zero and out of every heap. */
+ * those parts are zero and out of every heap. A value is made as a string; its type may be set. */
 struct entry *entry_new_image(struct memory *memory, struct span key, uint32_t flags);
 /* The value is copied, or `body` is taken over when it is given. */
 struct entry *entry_new_string(struct memory *memory, struct span key, uint32_t flags,
     struct span value, struct body *body);
+/* An object's bytes are its owner's: whoever frees or replaces the entry has seen to it before. */
+struct entry *entry_new_object(
+    struct memory *memory, struct span key, uint32_t flags, void *object);
+void *entry_object(const struct entry *entry);              /* NULL unless ENTRY_VALUE_OBJECT */
 void entry_free(struct memory *memory, struct entry *entry);      /* must be in no heap */
 
 /* Overwrites the value of a string in place if the allocation fits exactly; else false. */

@@ -23,9 +23,9 @@ static size_t entry_fixed_bytes(unsigned type, unsigned flags)
 /* Bytes of the value that stand in the entry itself. */
 static size_t entry_tail_bytes(const struct entry *entry)
 {
-	if (entry->type != ENTRY_STRING)
+	if (entry->type == ENTRY_IMAGE)
 		return 0;
-	if (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK))
+	if (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK | ENTRY_VALUE_OBJECT))
 		return sizeof(void *);
 	return entry_value((struct entry *)(uintptr_t)entry)->len;
 }
@@ -65,7 +65,7 @@ struct entry_meta *entry_meta(struct entry *entry)
 
 struct entry_value *entry_value(struct entry *entry)
 {
-	ASSERT(entry->type == ENTRY_STRING);
+	ASSERT(entry->type != ENTRY_IMAGE);
 	return (struct entry_value *)(void *)entry_payload(entry);
 }
 
@@ -123,8 +123,14 @@ struct body *entry_body(const struct entry *entry)
 	return (entry->flags & ENTRY_VALUE_BODY) ? entry_pointer(entry) : NULL;
 }
 
+void *entry_object(const struct entry *entry)
+{
+	return (entry->flags & ENTRY_VALUE_OBJECT) ? entry_pointer(entry) : NULL;
+}
+
 struct span entry_string(const struct entry *entry)
 {
+	ASSERT(entry->type != ENTRY_IMAGE && !(entry->flags & ENTRY_VALUE_OBJECT));
 	size_t len = entry_value((struct entry *)(uintptr_t)entry)->len;
 	struct span key = entry_key(entry);
 	if (entry->flags & ENTRY_VALUE_BODY)
@@ -137,7 +143,7 @@ struct span entry_string(const struct entry *entry)
 size_t entry_bytes(const struct entry *entry)
 {
 	size_t bytes = entry_own_bytes(entry);
-	if (entry->type == ENTRY_STRING && (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK)))
+	if (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK))
 		bytes += entry_string(entry).len;
 	return bytes;
 }
@@ -194,10 +200,21 @@ struct entry *entry_new_string(struct memory *memory, struct span key, uint32_t 
 	return entry;
 }
 
+struct entry *entry_new_object(
+    struct memory *memory, struct span key, uint32_t flags, void *object)
+{
+	ASSERT((flags & ~(uint32_t)ENTRY_HAS_EXPIRY) == 0);
+	struct entry *entry =
+	    entry_new(memory, key, ENTRY_STRING, flags | ENTRY_VALUE_OBJECT, sizeof(object));
+	memcpy((uint8_t *)(uintptr_t)entry_key(entry).ptr + key.len, &object, sizeof(object));
+	return entry;
+}
+
 bool entry_string_overwrite(struct entry *entry, struct span value)
 {
 	struct entry_value *slot = entry_value(entry);
-	if (value.len > ENTRY_INLINE_MAX || (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK)))
+	if (value.len > ENTRY_INLINE_MAX ||
+	    (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK | ENTRY_VALUE_OBJECT)))
 		return false;
 	size_t fixed = entry_fixed_bytes(ENTRY_STRING, entry->flags) + entry->key_len;
 	if (round_up(fixed + value.len, ENTRY_ALIGN) != round_up(fixed + slot->len, ENTRY_ALIGN))

@@ -18,7 +18,8 @@ bool footer_holds_head(uint8_t type, uint8_t flags, size_t head_bytes)
 	ASSERT(type < RECORD_TYPE_COUNT);
 	if (head_bytes > FOOTER_HEAD_MAX || (flags & RECORD_CHAINED) != 0)
 		return false;
-	return type != RECORD_VALUE && type != RECORD_SETTING && type != RECORD_PART;
+	return type != RECORD_VALUE && type != RECORD_CHANGE && type != RECORD_SETTING &&
+	    type != RECORD_PART;
 }
 
 /* ---- Items ---- */

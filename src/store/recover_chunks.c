@@ -18,6 +18,7 @@ enum {
 	READS = 2,
 	READ_BYTES = 4 << 20,
 	READ_BYTES_BEHIND = 512 << 10,
+	TURN_BYTES = 12 << 10,            /* taken over in one turn, about 200 us */
 	GAP_BYTES = 64 << 10,             /* what is not needed is read along rather than skipped */
 };
 
@@ -61,6 +62,8 @@ static void urgent_take(struct chunk_reader *reader);
 
 static enum load_part chunk_part(const struct recovery *recovery, const struct manifest_chunk *chunk)
 {
+	if (chunk->db == CHUNK_SET_DERIVED)
+		return recovery->is_lazy ? LOAD_PART_REST : LOAD_PART_FIRST;
 	if (chunk->db >= DATABASE_COUNT)
 		return LOAD_PART_PAST;
 	bool first = !recovery->is_lazy || (chunk->flags & MANIFEST_CHUNK_FIRST) != 0;
@@ -75,7 +78,10 @@ static int order_compare(const void *a, const void *b, void *ctx)
 	enum load_part x_part = chunk_part(recovery, &x), y_part = chunk_part(recovery, &y);
 	if (x_part != y_part)
 		return (int)x_part - (int)y_part;
-	if (x_part == LOAD_PART_PAST)
+	bool x_derived = x.db == CHUNK_SET_DERIVED, y_derived = y.db == CHUNK_SET_DERIVED;
+	if (x_derived != y_derived)
+		return (int)x_derived - (int)y_derived;
+	if (x_part == LOAD_PART_PAST || x_derived)
 		return (int)x.index - (int)y.index;
 	return x.offset < y.offset ? -1 : x.offset > y.offset;
 }
@@ -216,8 +222,16 @@ static void read_take(struct chunk_reader *reader, const struct chunk_read *read
 	struct span bytes = {0};
 	if (!read->failed)
 		bytes = span_of(read->bytes + (chunk.offset - read->from), chunk.bytes);
-	bool good = !read->failed && manifest_chunk_crc(&chunk, bytes) == chunk.crc &&
-	    store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) == OK;
+	bool good = !read->failed && manifest_chunk_crc(&chunk, bytes) == chunk.crc;
+	if (chunk.db == CHUNK_SET_DERIVED) {
+		const struct span none = {0};
+		(void)store->events.load_chunk(
+		    store->ctx, chunk.db, good ? chunk.count : 0, good ? bytes : none);
+		good = true;
+	} else {
+		good = good &&
+		    store->events.load_chunk(store->ctx, chunk.db, chunk.count, bytes) == OK;
+	}
 	ASSERT(reader->left > 0 && reader->states[number] == CHUNK_READING);
 	reader->states[number] = good ? CHUNK_TAKEN : CHUNK_BAD;
 	reader->left--;
@@ -302,7 +316,7 @@ static void reader_tell(struct chunk_reader *reader)
 	store->events.loaded(store->ctx, all);
 }
 
-/* One chunk at a time: the loop has others to serve. */
+/* Some small chunks at a time, or a large one: the loop has others to serve. */
 static void reader_wake(struct io_timer *timer)
 {
 	struct chunk_reader *reader = timer->ctx;
@@ -321,7 +335,11 @@ static void reader_wake(struct io_timer *timer)
 	}
 	if (!read->done)
 		return;
-	read_take(reader, read, reader->order[read->first++]);
+	for (uint64_t taken = 0; taken < TURN_BYTES && read->first < read->end;) {
+		uint32_t number = reader->order[read->first++];
+		taken += reader_chunk(reader, number).bytes;
+		read_take(reader, read, number);
+	}
 	if (read->first == read->end) {
 		read->done = false;
 		if (read_plan(reader, read))

@@ -284,7 +284,8 @@ static bool deliver_has_key(struct recovery *recovery, uint8_t type, uint8_t db,
 
 static bool deliver_loads_body(const struct record_view *view)
 {
-	return view->header.type == RECORD_VALUE || view->header.type == RECORD_SETTING;
+	return view->header.type == RECORD_VALUE || view->header.type == RECORD_CHANGE ||
+	    view->header.type == RECORD_SETTING;
 }
 
 /* A dead head may outlive its parts: a later record tells. */

@@ -226,7 +226,7 @@ static enum err store_check_record(const struct store *store, const struct recor
 		return ERR_CLOSED;
 	if (store->state == ERR_READONLY)
 		return ERR_READONLY;
-	ASSERT(record->type > 0 && (record->type < RECORD_PART || record->type == RECORD_END));
+	ASSERT(record->type > 0 && record->type != RECORD_PART && record->type <= RECORD_CHANGE);
 	ASSERT(record->body == NULL || body_is_full(record->body));
 	ASSERT(record->body == NULL || record->value.len == 0);
 	if (record->key.len > KEY_BYTES_MAX || record->meta.len > META_BYTES_MAX)

@@ -45,6 +45,7 @@ enum record_type {
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
 	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
+	RECORD_CHANGE,          /* key, metadata, body: of a value that a VALUE began */
 	RECORD_TYPE_COUNT
 };
 
@@ -94,9 +95,8 @@ enum liveness {
 };
 
 struct store_events {
-	/* Recovery: each surviving record, in LSN order. `value` is loaded for VALUE and SETTING
-	 * records up to BODY_INLINE_MAX and `body` (heap) above; IMAGE bodies are not. The owner
-	 * releases records that it finds superseded. */
+	/* Recovery: each surviving record, in LSN order. Of VALUE, CHANGE and SETTING `value` is loaded
+	 * (`body`, heap, over BODY_INLINE_MAX), of IMAGE nothing. The owner releases what is superseded. */
 	void (*recovered)(void *ctx, const struct record *record);
 	/* Recovery is over; with an error the store must be freed. */
 	void (*opened)(void *ctx, enum err err);

@@ -9,6 +9,7 @@ import time
 import pytest
 import redis
 
+from twins import Twins
 from wire import Wire
 
 BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
@@ -152,3 +153,11 @@ def peer():
     yield port
     process.terminate()
     process.wait()
+
+
+@pytest.fixture
+def twins(server, peer):
+    """The same commands to a server and to redis-server."""
+    made = Twins(server.port, peer)
+    yield made
+    made.close()

@@ -1,11 +1,12 @@
 """IMG.SIMILAR, @phash and @palette; and how well copies of real photographs are recognised.
 
-RECALL=full takes 160 pictures of the Debian packages that are installed. Among them are drawings and objects cut out on
-white (tuxpaint-stamps-default), which are more like each other than photographs are: the bounds are wider for them.
+RECALL=full takes 160 pictures of the Debian packages that are installed, among them drawings and objects cut out on
+white (tuxpaint-stamps-default).
     make server-tests PYTEST_ARGS="-k recall -s" RECALL=full
 """
 import os
 import random
+import re
 import subprocess
 import tempfile
 
@@ -18,7 +19,7 @@ from test_analysis import analysed, picture
 from wire import Wire
 
 FULL = os.environ.get("RECALL") == "full"
-DISTANCE = 62          # of 256 bits: where unrelated pictures are still further than 1 pair in 10,000
+DISTANCE = 70          # of 256 bits: where unrelated pictures are still further than 1 pair in 10,000
 
 
 def similar(client, key, *words):
@@ -190,8 +191,8 @@ def sources():
 
 
 def artwork(path):
-    """Packages hold one picture in several sizes and colours, under names that begin alike."""
-    return os.path.dirname(path), os.path.basename(path)[:8].lower().rstrip("0123456789_-.")
+    """Packages hold one picture in several sizes, colours and letterings, under names that begin alike."""
+    return re.split(r"[-_.0-9 ]", os.path.basename(path).lower())[0][:8]
 
 
 def edit(client, key, how, folder):
@@ -245,9 +246,8 @@ def test_recall_of_edited_copies(client):
                 false += other in near[key]
                 plain += (own ^ theirs).bit_count() <= DISTANCE
     print(f"  false pairs: {false} of {pairs} in any orientation, {plain} as they are")
-    least, one_in = (0.98, 4000) if FULL else (0.99, 10000)
-    assert len(originals) >= 16 and all(recalls[name] >= least for name, (_, counts) in EDITS.items() if counts)
-    assert plain <= pairs / one_in
+    assert len(originals) >= 16 and all(recalls[name] >= 0.99 for name, (_, counts) in EDITS.items() if counts)
+    assert plain <= pairs / 10000
 
 
 def test_a_colour_that_is_none_is_an_error(client, photos):

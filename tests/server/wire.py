@@ -38,6 +38,19 @@ class Wire:
             return {self.key(): self.read() for _ in range(int(rest))}
         raise ValueError(line)
 
+    def typed(self, *words):
+        """A reply with its types: (kind, value), aggregates as lists of such pairs."""
+        if words:
+            self.send(encode(*words))
+        line = self.line()
+        kind, rest = line[:1].decode(), line[1:]
+        if kind in "*~>%":
+            count = int(rest) * (2 if kind == "%" else 1)
+            return (kind, None if count < 0 else [self.typed() for _ in range(count)])
+        if kind in "$=" and rest != b"-1":
+            return (kind, self.file.read(int(rest) + 2)[:-2])
+        return (kind, rest)
+
     def key(self):
         value = self.read()
         return value if isinstance(value, bytes) else repr(value)

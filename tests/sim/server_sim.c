@@ -3,21 +3,22 @@
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
  * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC; a worker looks at the images. The
- * power is cut at a random step; the server starts again on what the disk kept. For each client
- * there must be a number j such that its keys look as after all acknowledged commands and the
- * first j of those that were not answered yet; or, where answers do not promise to be durable, as
- * after those that were known to be and some of the rest: an acknowledged write is never lost, a
- * deleted key never comes back, MSET, RENAME and EXEC are whole. And IMG.GET ... AT shows, of each
- * of the last lives, what was known then.
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC, and a fourth one changes collections
+ * (hoard.h); a worker looks at the images. The power is cut at a random step; the server starts
+ * again on what the disk kept. For each client there must be a number j such that its keys look
+ * as after all acknowledged commands and the first j of those that were not answered yet; or, where
+ * answers do not promise to be durable, as after those that were known to be and some of the rest:
+ * an acknowledged write is never lost, a deleted key never comes back, MSET, RENAME and EXEC are
+ * whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.
  * --plant early tells the server not to wait for the disk, to see that it is found out.
  */
-#include "tests/sim/shadow.h"
+#include "tests/sim/hoard.h"
 #include "tests/sim/worker.h"
 
 #include "base/arith.h"
+#include "engine/internal.h"
 #include "engine/past_state.h"
 #include "io/sim.h"
 #include "server/server.h"
@@ -40,7 +41,8 @@ struct life {
 	struct settings  settings;
 	struct log       log;
 	struct shadow    shadows[CLIENTS];
-	struct sim_peer *peers[CLIENTS];
+	struct sim_peer *peers[CLIENTS], *hoard_peer;
+	struct hoard     hoard;
 	struct sim_workers workers;
 	enum shadow_disk kind;            /* the worst that this life's disk has been */
 	bool             plant, verbose;
@@ -128,6 +130,9 @@ static void life_settings(struct life *life)
 	/* Two lives of three write checkpoints, as fast as they can or now and then. */
 	settings->checkpoint_interval_s = 0;
 	settings->checkpoint_bytes = life->seed % 3 == 0 ? 0 : life->seed % 3 == 1 ? 1 : 100000;
+	/* Small forms of collections end early, so that large ones are common. */
+	settings->hash_listpack_entries = settings->set_listpack_entries = 40;
+	settings->zset_listpack_entries = 30;
 	/* And half of them are loaded while the server serves already. */
 	settings->load_first_bytes = life->seed / 3 % 2;
 }
@@ -226,8 +231,94 @@ static bool life_check(struct life *life)
 	return true;
 }
 
+/* The same of collections. */
+static bool life_check_hoard(struct life *life)
+{
+	struct sim_peer *peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+	struct buf request;
+	ASSERT(peer != NULL);
+	buf_init(&request, &life->memory);
+	hoard_ask(&life->hoard, &request);
+	sim_peer_send(peer, buf_span(&request));
+	buf_fini(&request);
+	for (int passes = 0; !hoard_read(&life->hoard, sim_peer_received(peer)); passes++) {
+		ASSERT(passes < PASSES_MAX);
+		ASSERT(!sim_peer_is_closed(peer));
+		server_pass(life->server);
+	}
+	sim_peer_close(peer);
+	if (hoard_judge(&life->hoard, life->kind))
+		return true;
+	if (!life->plant)
+		fprintf(stderr, "seed %llu, cut %u, collections: %s\n", (unsigned long long)life->seed,
+		    life->cuts, life->hoard.why);
+	return false;
+}
+
+/* What is answered is durable, or they are left alone. */
+static void life_hoard(struct life *life)
+{
+	struct buf request;
+	if (!life->shadows[0].strings_sure || life->hoard.pending > 0 || random_below(&life->random, 3) == 0)
+		return;
+	buf_init(&request, &life->memory);
+	hoard_send(&life->hoard, &life->random, &request);
+	sim_peer_send(life->hoard_peer, buf_span(&request));
+	buf_fini(&request);
+}
+
+/* Whatever the checkpoint kept of it: each image has one document, and no document has none. */
+struct index_check {
+	struct engine *engine;
+	uint64_t       images, wrong;
+	uint8_t        db;
+};
+
+static void index_check_entry(void *ctx, struct entry *entry)
+{
+	struct index_check *check = ctx;
+	if (entry->type != ENTRY_IMAGE)
+		return;
+	uint32_t docid = entry_image(entry)->docid;
+	check->images++;
+	check->wrong += docid == DOCID_NONE ||
+	    index_owner(check->engine->indexes[check->db], docid) != entry;
+}
+
+static bool life_check_index(struct life *life)
+{
+	struct engine *engine = life->server->engine;
+	/* What cannot be read has no document; on a disk that lies that may be anything. */
+	for (int passes = 0; engine->reindex != NULL || engine->partly; passes++) {
+		if (life->kind == SHADOW_LIES && passes > 2000)
+			return true;
+		ASSERT(passes < PASSES_MAX);
+		server_pass(life->server);
+	}
+	for (unsigned db = 0; db < DATABASE_COUNT && life->kind != SHADOW_LIES; db++) {
+		struct index_check check = {.engine = engine, .db = (uint8_t)db};
+		struct index_stats stats = {0};
+		uint64_t cursor = 0;
+		do
+			cursor = directory_scan(
+			    &engine->directories[db], cursor, index_check_entry, &check);
+		while (cursor != 0);
+		if (engine->indexes[db] != NULL)
+			index_get_stats(engine->indexes[db], &stats);
+		if (check.wrong == 0 && stats.docs == check.images)
+			continue;
+		fprintf(stderr, "seed %llu, cut %u: %llu of %llu images without a document, %llu documents\n",
+		    (unsigned long long)life->seed, life->cuts, (unsigned long long)check.wrong,
+		    (unsigned long long)check.images, (unsigned long long)stats.docs);
+		return false;
+	}
+	return true;
+}
+
 static void life_hear(struct life *life)
 {
+	hoard_answered(&life->hoard, sim_peer_received(life->hoard_peer));
+
 	for (int i = 0; i < CLIENTS; i++) {
 		life->shadows[i].time_us = io_now_us(life->io);
 		shadow_answered(&life->shadows[i], sim_peer_received(life->peers[i]));
@@ -316,6 +407,7 @@ static void life_cut(struct life *life)
 	sim_io_abandon(life->io);
 	for (int i = 0; i < CLIENTS; i++)
 		sim_peer_free(life->peers[i]);
+	sim_peer_free(life->hoard_peer);
 }
 
 /* False: said why. */
@@ -326,6 +418,7 @@ static bool life_work(struct life *life, uint64_t steps)
 	int most = clears ? 20 + (int)random_below(&life->random, 600) : 3000;
 	for (int i = 0; i < CLIENTS; i++)
 		life->peers[i] = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+	life->hoard_peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
 	sim_crash_after(life->io, clears ? 0 : steps);
 	for (int passes = 0; !sim_is_dead(life->io) && passes < most; passes++) {
 		life_hear(life);
@@ -336,6 +429,8 @@ static bool life_work(struct life *life, uint64_t steps)
 		for (int i = 0; i < CLIENTS && rests == 0; i++)
 			if (life->shadows[i].pending == 0 && random_below(&life->random, 3) > 0)
 				life_send(life, i);
+		if (rests == 0)
+			life_hoard(life);
 		server_pass(life->server);
 	}
 	if (clears)
@@ -356,6 +451,7 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 	life.disk = sim_disk_new(seed);
 	for (int i = 0; i < CLIENTS; i++)
 		shadow_init(&life.shadows[i], &life.memory, i);
+	hoard_init(&life.hoard, &life.memory);
 	life_settings(&life);
 	if (!life_power_on(&life))
 		return 1;
@@ -378,7 +474,9 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 			    (unsigned long long)seed, life.cuts);
 			return 1;
 		}
-		if (!life_check(&life))
+		if (!life_check(&life) || !life_check_hoard(&life))
+			return WRONG;
+		if (!life_check_index(&life))
 			return WRONG;
 	}
 	for (int i = 0; verbose && i < CLIENTS; i++)

@@ -84,3 +84,19 @@ Test(number, sizes_with_units)
 	cr_assert(!number_parse_bytes(SPAN_LIT("1.5mb"), &bytes));
 	cr_assert(!number_parse_bytes(SPAN_LIT("99999999999999999tb"), &bytes));
 }
+
+Test(number, doubles_are_laid_out_as_redis_does)
+{
+	static const struct { double value; const char *text; } cases[] = {
+		{3.14, "3.14"}, {0.1 + 0.2, "0.30000000000000004"}, {-0.0, "-0"}, {0.001, "0.001"}, {1.5e-9, "1.5e-9"},
+		{1e25, "1e+25"}, {123456789012.0, "123456789012"}, {-2.5, "-2.5"}, {1e-7, "1e-7"}, {0.000123, "0.000123"},
+		{123456.7890123456, "1.234567890123456e+5"}, {1234567.891, "1234567.891"}, {4e18, "4000000000000000000"},
+		{9007199254740993.0, "9007199254740992"}, {5e-324, "5e-324"},
+		{1.7976931348623157e308, "1.7976931348623157e+308"},
+	};
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		char text[NUMBER_TEXT_MAX + 1] = {0};
+		text[number_format_double(cases[i].value, text)] = 0;
+		cr_expect_str_eq(text, cases[i].text);
+	}
+}

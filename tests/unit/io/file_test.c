@@ -30,11 +30,11 @@ static void vectors_gather_and_scatter(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_write(rig->io, &call.op, &transfer);
-	cr_assert_eq(call_wait(rig, &call), 8);
+	cr_assert_eq(rig_call_wait(rig, &call), 8);
 	transfer = (struct io_transfer){.fd = fd, .iov = in, .iov_count = 2};
 	call_init(&call);
 	io_read(rig->io, &call.op, &transfer);
-	cr_assert_eq(call_wait(rig, &call), 8);
+	cr_assert_eq(rig_call_wait(rig, &call), 8);
 	cr_assert_arr_eq(c, ((uint8_t[]){1, 2, 3, 4}), 4);
 	cr_assert_arr_eq(d, ((uint8_t[]){5, 6, 7, 8}), 4);
 	rig_close(rig, fd);
@@ -72,7 +72,7 @@ static void missing_and_existing_files_are_told(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_unlink(rig->io, &call.op, rig_path(rig, "none"));
-	cr_assert_eq(call_wait(rig, &call), -ENOENT);
+	cr_assert_eq(rig_call_wait(rig, &call), -ENOENT);
 }
 BACKENDS(missing_and_existing_files_are_told)
 
@@ -83,7 +83,7 @@ static uint64_t size_of(struct rig *rig, int fd)
 	call_init(&call);
 	io_file_size(rig->io, &call.op, fd, &bytes);
 	cr_assert_eq(bytes, UINT64_MAX);
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	return bytes;
 }
 
@@ -93,14 +93,14 @@ static void sizes_follow_allocate_and_truncate(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_allocate(rig->io, &call.op, fd, 1 << 20);
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	cr_assert_eq(size_of(rig, fd), 1 << 20);
 	uint8_t byte = 1;
 	cr_assert_eq(rig_read(rig, fd, 12345, &byte, 1), 1);
 	cr_assert_eq(byte, 0);
 	call_init(&call);
 	io_truncate(rig->io, &call.op, fd, 5000);
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	cr_assert_eq(size_of(rig, fd), 5000);
 	rig_close(rig, fd);
 	fd = rig_open(rig, rig_path(rig, "s"), IO_READ | IO_WRITE | IO_TRUNCATE);
@@ -118,10 +118,10 @@ static void truncation_hides_the_old_tail(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_truncate(rig->io, &call.op, fd, 10);
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	call_init(&call);
 	io_truncate(rig->io, &call.op, fd, 6000);
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	cr_assert_eq(rig_read(rig, fd, 0, in, 6000), 6000);
 	cr_assert_arr_eq(in, bytes, 10);
 	cr_assert_arr_eq(in + 10, zero, 5990);
@@ -154,7 +154,7 @@ static void rename_replaces_and_unlink_removes(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_rename(rig->io, &call.op, rig_path(rig, "a"), rig_path(rig, "b"));
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	cr_assert_eq(rig_sync_directory(rig), 0);
 	struct listing listing = {0};
 	cr_assert_eq(io_list_directory(rig->io, rig->dir, listing_add, &listing), OK);
@@ -163,7 +163,7 @@ static void rename_replaces_and_unlink_removes(struct rig *rig)
 	cr_assert_str_eq(listing.last, "b");
 	call_init(&call);
 	io_unlink(rig->io, &call.op, rig_path(rig, "b"));
-	cr_assert_eq(call_wait(rig, &call), 0);
+	cr_assert_eq(rig_call_wait(rig, &call), 0);
 	listing = (struct listing){0};
 	cr_assert_eq(io_list_directory(rig->io, rig->dir, listing_add, &listing), OK);
 	cr_assert_eq(listing.count, 0);

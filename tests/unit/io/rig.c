@@ -66,7 +66,7 @@ void call_init(struct call *call)
 	io_op_init(&call->op, call_done, call);
 }
 
-int32_t call_wait(struct rig *rig, struct call *call)
+int32_t rig_call_wait(struct rig *rig, struct call *call)
 {
 	cr_assert(!call->done, "a callback ran inside the call that submitted");
 	rig_until(rig, &call->done);
@@ -79,7 +79,7 @@ int32_t rig_open(struct rig *rig, const char *path, uint32_t flags)
 	struct call call;
 	call_init(&call);
 	io_open(rig->io, &call.op, path, flags);
-	return call_wait(rig, &call);
+	return rig_call_wait(rig, &call);
 }
 
 int32_t rig_close(struct rig *rig, int fd)
@@ -87,7 +87,7 @@ int32_t rig_close(struct rig *rig, int fd)
 	struct call call;
 	call_init(&call);
 	io_close(rig->io, &call.op, fd);
-	return call_wait(rig, &call);
+	return rig_call_wait(rig, &call);
 }
 
 static int32_t rig_transfer(struct rig *rig, bool write, struct io_transfer *transfer)
@@ -98,7 +98,7 @@ static int32_t rig_transfer(struct rig *rig, bool write, struct io_transfer *tra
 		io_write(rig->io, &call.op, transfer);
 	else
 		io_read(rig->io, &call.op, transfer);
-	return call_wait(rig, &call);
+	return rig_call_wait(rig, &call);
 }
 
 int32_t rig_read(struct rig *rig, int fd, uint64_t offset, void *to, size_t len)
@@ -128,7 +128,7 @@ int32_t rig_sync(struct rig *rig, int fd)
 	struct call call;
 	call_init(&call);
 	io_sync(rig->io, &call.op, fd);
-	return call_wait(rig, &call);
+	return rig_call_wait(rig, &call);
 }
 
 int32_t rig_sync_directory(struct rig *rig)
@@ -136,7 +136,7 @@ int32_t rig_sync_directory(struct rig *rig)
 	struct call call;
 	call_init(&call);
 	io_sync_directory(rig->io, &call.op, rig->dir);
-	return call_wait(rig, &call);
+	return rig_call_wait(rig, &call);
 }
 
 /* ---- Connections ---------------------------------------------------------------------- */

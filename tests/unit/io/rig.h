@@ -40,7 +40,7 @@ struct call {
 	bool         done;
 };
 void call_init(struct call *call);
-int32_t call_wait(struct rig *rig, struct call *call);
+int32_t rig_call_wait(struct rig *rig, struct call *call);
 
 int32_t rig_open(struct rig *rig, const char *path, uint32_t flags);
 int32_t rig_close(struct rig *rig, int fd);

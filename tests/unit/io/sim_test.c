@@ -100,7 +100,7 @@ static void crash_with_unsynced_write(uint64_t seed, bool in_flight, unsigned se
 	call_init(&call);
 	io_write(world.rig.io, &call.op, &transfer);
 	if (!in_flight)
-		cr_assert_eq(call_wait(&world.rig, &call), 4 * S);
+		cr_assert_eq(rig_call_wait(&world.rig, &call), 4 * S);
 	world_crash(&world);
 	cr_assert_eq(call.done, !in_flight);
 	fd = rig_open(&world.rig, "/d/a", IO_READ);
@@ -147,10 +147,10 @@ Test(sim_disk, names_survive_for_sure_only_once_synced)
 		rig_close(&world.rig, create(&world, "/d/new", 0));
 		call_init(&call);
 		io_rename(world.rig.io, &call.op, "/d/from", "/d/to");
-		cr_assert_eq(call_wait(&world.rig, &call), 0);
+		cr_assert_eq(rig_call_wait(&world.rig, &call), 0);
 		call_init(&call);
 		io_unlink(world.rig.io, &call.op, "/d/gone");
-		cr_assert_eq(call_wait(&world.rig, &call), 0);
+		cr_assert_eq(rig_call_wait(&world.rig, &call), 0);
 		world_crash(&world);
 		cr_assert(exists(&world, "/d/sure"));
 		cr_assert_neq(exists(&world, "/d/from"), exists(&world, "/d/to"), "rename is atomic");
@@ -249,7 +249,7 @@ Test(sim_faults, each_call_fails_as_asked)
 	struct call call;
 	call_init(&call);
 	io_allocate(world.rig.io, &call.op, fd, 1 << 20);
-	cr_assert_eq(call_wait(&world.rig, &call), -ENOSPC);
+	cr_assert_eq(rig_call_wait(&world.rig, &call), -ENOSPC);
 
 	int64_t before = io_wall_ms(world.rig.io);
 	sim_fail_call(disk, SIM_CLOCK_JUMP, 1);
@@ -361,10 +361,10 @@ Test(sim_faults, full_disk_refuses_until_room_is_made)
 	int a = create(&world, "/d/a", 0), b = create(&world, "/d/b", 0);
 	call_init(&call);
 	io_allocate(world.rig.io, &call.op, a, 8 * S);
-	cr_assert_eq(call_wait(&world.rig, &call), 0);
+	cr_assert_eq(rig_call_wait(&world.rig, &call), 0);
 	call_init(&call);
 	io_allocate(world.rig.io, &call.op, b, 8 * S);
-	cr_assert_eq(call_wait(&world.rig, &call), -ENOSPC);
+	cr_assert_eq(rig_call_wait(&world.rig, &call), -ENOSPC);
 	uint8_t bytes[4 * S] = {0};
 	cr_assert_eq(rig_write(&world.rig, b, 0, span_of(bytes, 4 * S)), 2 * S, "all the room");
 	cr_assert_eq(rig_write(&world.rig, b, 2 * S, span_of(bytes, 1)), -ENOSPC);
@@ -373,7 +373,7 @@ Test(sim_faults, full_disk_refuses_until_room_is_made)
 	rig_close(&world.rig, a);
 	call_init(&call);
 	io_unlink(world.rig.io, &call.op, "/d/a");
-	cr_assert_eq(call_wait(&world.rig, &call), 0);
+	cr_assert_eq(rig_call_wait(&world.rig, &call), 0);
 	cr_assert_eq(rig_write(&world.rig, b, 2 * S, span_of(bytes, 4 * S)), 4 * S);
 	world_end(&world);
 }
@@ -468,7 +468,7 @@ Test(sim_seed, buffer_changed_while_lent_is_found_out, .signal = SIGABRT)
 	call_init(&call);
 	io_write(world.rig.io, &call.op, &transfer);
 	bytes[17] = 1;
-	call_wait(&world.rig, &call);
+	rig_call_wait(&world.rig, &call);
 }
 
 /* ---- Network, programs ---------------------------------------------------------------------- */

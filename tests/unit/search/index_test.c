@@ -330,11 +330,36 @@ Test(search_index, some_fields_cannot_order)
 		cr_assert_eq(search_start(&search, index_of_test, query, &options), ERR_INVALID);
 		cr_assert_null(search);
 	}
-	struct search_options options = {.limit = SEARCH_LIMIT_MAX, .offset = 1};
+	struct search_options options = {.limit = SEARCH_LIMIT_MAX + 1};
+	cr_assert_eq(search_start(&search, index_of_test, query, &options), ERR_TOOLARGE);
+	options = (struct search_options){.limit = 1, .offset = SEARCH_OFFSET_MAX + 1};
 	cr_assert_eq(search_start(&search, index_of_test, query, &options), ERR_TOOLARGE);
 	options = (struct search_options){.limit = UINT64_MAX, .offset = UINT64_MAX};
 	cr_assert_eq(search_start(&search, index_of_test, query, &options), ERR_TOOLARGE);
 	query_free(query);
+}
+
+Test(search_index, pages_far_behind_are_reached_by_any_order)
+{
+	enum { DOCS = 30000 };
+	for (int i = 0; i < DOCS; i++) {
+		struct search_field fields[] = {number("width", (i * 7919) % DOCS)};
+		(void)add(fields, 1, 1);
+	}
+	for (uint64_t offset = 9990; offset < DOCS; offset += 4999) {
+		struct search_options options = {.limit = 100, .offset = offset,
+		    .sort_field = SPAN_LIT("width"), .count = SEARCH_EXACT};
+		struct found found = find_with("*", &options);
+		cr_assert_eq(found.total, DOCS);
+		cr_assert_eq(found.count, DOCS - offset < 100 ? DOCS - offset : 100);
+		for (size_t i = 0; i < found.count; i++)
+			cr_assert_eq(found.docids[i] * 7919ULL % DOCS, offset + i);
+	}
+	struct search_options beyond = {.limit = 10, .offset = DOCS};
+	cr_assert_eq(find_with("*", &beyond).count, 0);
+	struct search_options newest = {.limit = 3, .offset = 20000};
+	struct found found = find_with("*", &newest);
+	cr_assert_eq(found.docids[0], DOCS - 1 - 20000);
 }
 
 Test(search_index, pages_follow_one_another)

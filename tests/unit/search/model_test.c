@@ -1,5 +1,6 @@
 /* tests/unit/search/model_test.c: the index against the model, over random histories of
  * additions, removals and sweeps, and random queries. */
+#include "search/persist.h"
 #include "tests/unit/search/model.h"
 
 #include <criterion/criterion.h>
@@ -435,5 +436,132 @@ Test(search_model, survives_changes_between_its_slices)
 		for (int i = 0; i < 100; i++)
 			model_add(&f.model, f.index);
 	}
+	fixture_fini(&f);
+}
+
+/* ---- Dumps -------------------------------------------------------------------------------- */
+
+/* The owner keeps its number with the document. */
+static void owner_write(void *ctx, uint32_t docid, void *owner, struct buf *out)
+{
+	uintptr_t number = (uintptr_t)owner;
+	(void)ctx;
+	(void)docid;
+	buf_append(out, span_of(&number, sizeof(number)));
+}
+
+static bool owner_read(void *ctx, uint32_t docid, struct span *in)
+{
+	const struct fixture *f = ctx;
+	uintptr_t number;
+	if (in->len < sizeof(number))
+		return false;
+	memcpy(&number, in->ptr, sizeof(number));
+	cr_assert_eq(f->model.docs[number - 1].docid, docid);
+	*in = span_slice(*in, sizeof(number), in->len);
+	return true;
+}
+
+/* Steps of a dump, with changes and queries between them. */
+static void dump_while_busy(struct fixture *f, struct buf *out, int busy)
+{
+	const struct index_dump_owner owner = {.write = owner_write};
+	struct index_dump *dump = index_dump_new(f->index, &owner, 99);
+	while (index_dump_step(dump, out)) {
+		if (busy == 0 || random_below(&f->model.random, (uint64_t)busy) > 0)
+			continue;
+		for (uint64_t i = random_below(&f->model.random, 40); i > 0; i--)
+			if (random_below(&f->model.random, 5) < 3)
+				model_add(&f->model, f->index);
+			else
+				model_remove(&f->model, f->index);
+		cr_assert(!index_sweep_is_due(f->index));
+	}
+	index_dump_free(dump);
+}
+
+/* The index that is made of it takes the place of the old one. */
+static void load_dump(struct fixture *f, struct span bytes)
+{
+	struct index_options options = {.hash_seed = 5};
+	const struct index_load_owner owner = {.ctx = f, .read = owner_read};
+	struct index_load *load = index_load_new(&f->memory, &options, &owner);
+	struct search_budget budget = {.units = 3};
+	uint32_t docid = 0;
+	while (bytes.len > 0)
+		cr_assert_eq(index_load_step(load, &bytes), OK);
+	cr_assert_eq(index_load_tag(load), 99);
+	uint32_t ids = index_load_ids(load);
+	struct index *index = index_load_end(load);
+	cr_assert_not_null(index);
+	index_free(f->index);
+	f->index = index;
+	for (uint32_t i = 0; i < f->model.count; i++) {
+		struct model_doc *doc = &f->model.docs[i];
+		if (doc->docid >= ids)
+			doc->live = !(doc->swept = true);
+		if (doc->live && random_below(&f->model.random, 20) > 0)
+			index_set_owner(index, doc->docid, (void *)(uintptr_t)(i + 1));
+		else
+			doc->live = false;
+	}
+	while (index_purge(index, &docid, ids, &budget) == ERR_AGAIN)
+		;
+}
+
+static void dump_history(uint64_t seed, uint32_t docs, uint32_t vocabulary, int rounds)
+{
+	struct fixture f;
+	struct buf out;
+	fixture_init(&f, seed, vocabulary);
+	buf_init(&out, &f.memory);
+	for (int round = 0; round < rounds; round++) {
+		for (uint64_t i = 1 + random_below(&f.model.random, docs); i > 0; i--)
+			model_add(&f.model, f.index);
+		for (uint64_t i = random_below(&f.model.random, docs / 2); i > 0; i--)
+			model_remove(&f.model, f.index);
+		if (random_below(&f.model.random, 2) == 0)
+			sweep_all(&f);
+		buf_clear(&out);
+		dump_while_busy(&f, &out, round % 3);
+		load_dump(&f, buf_span(&out));
+		for (int i = 0; i < 20; i++)
+			check_query(&f, 0);
+	}
+	buf_fini(&out);
+	fixture_fini(&f);
+}
+
+Test(search_model, agrees_when_it_was_dumped_while_it_changed_and_loaded)
+{
+	for (uint64_t seed = 1; seed <= 40; seed++)
+		dump_history(seed, 30, 20, 5);
+	for (uint64_t seed = 100; seed <= 104; seed++)
+		dump_history(seed, 1000, 60, 5);
+	dump_history(500, 9000, 300, 5);
+	dump_history(501, 14000, 40, 4);
+}
+
+/* Whatever is cut off or changed: an error or an index, never a crash. */
+Test(search_model, loads_no_index_from_half_a_dump)
+{
+	struct fixture f;
+	struct buf out;
+	fixture_init(&f, 9, 30);
+	buf_init(&out, &f.memory);
+	for (int i = 0; i < 700; i++)
+		model_add(&f.model, f.index);
+	dump_while_busy(&f, &out, 0);
+	for (size_t len = 0; len < out.len; len += 1 + len / 40) {
+		const struct index_options options = {.hash_seed = 5};
+		const struct index_load_owner owner = {.ctx = &f, .read = owner_read};
+		struct index_load *load = index_load_new(&f.memory, &options, &owner);
+		struct span bytes = span_of(out.ptr, len);
+		enum err err = OK;
+		while (bytes.len > 0 && err == OK)
+			err = index_load_step(load, &bytes);
+		cr_assert_null(index_load_end(load));
+	}
+	buf_fini(&out);
 	fixture_fini(&f);
 }
