@@ -139,7 +139,7 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 		break;
 	case DO_MSET:
 		*value = string;
-		remember(shadow, value);      /* both may be one key */
+		remember(shadow, value);      /* two records, also if both are of one key */
 		*other = string;
 		other->content = op->content2;
 		break;
