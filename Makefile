@@ -156,7 +156,7 @@ $(BUILD)/fuzz/libtintype.a: $(SOURCES:%.c=$(BUILD)/fuzz/%.o)
 
 $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libtintype.a
 	@echo "  LD $@"
-	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lm -pthread -o $@
+	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lcrypto -lm -pthread -o $@
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for each parser
 	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)

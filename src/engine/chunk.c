@@ -28,9 +28,10 @@ enum {
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
 enum {
-	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, SETTING_BYTES_MAX = USER_TEXT_MAX,
-	CHUNK_VALUE_MAX = 1 << 30,
+	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, CHUNK_VALUE_MAX = 1 << 30,
+	SETTING_BYTES_MAX = USER_TEXT_MAX,
 };
+_Static_assert((int)FIELD_TEXT_MAX + 64 < (int)USER_TEXT_MAX, "the longest text of a setting");
 
 /* ---- Out ---- */
 

@@ -107,7 +107,7 @@ void fields_declare(struct engine *engine, uint8_t db)
 uint64_t fields_tag(const struct engine *engine, uint8_t db)
 {
 	const struct list *all = &engine->fields->declarations;
-	uint64_t tag = 1;                 /* of how documents are made, if that should change */
+	uint64_t tag = 2;                 /* of how documents are made, if that should change */
 	for (struct list *at = all->next; at != all; at = at->next) {
 		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
 		if (one->db == db && one->type != FIELD_TYPE_WORDS)
