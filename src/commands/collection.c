@@ -67,7 +67,7 @@ void store_made(struct call *call, struct span key, struct value *made, unsigned
 {
 	uint64_t count = made->count;
 	bool was_there = count > 0 || call_lookup_quiet(call, key) != NULL;
-	if (!call_store_value(call, key, made))
+	if (!call_store_value(call, key, made, 0))
 		return;
 	if (count > 0)
 		call_notify(call, class, event, key);

@@ -327,6 +327,9 @@ const struct command commands_table[] = {
 	{"sort_ro", NULL, cmd_sort_ro, -2, R | CMD_MOVABLEKEYS | CMD_WHOLE, ACL_READ | ACL_SET | ACL_SORTEDSET | ACL_LIST | ACL_DANGEROUS, 1, 1, 1, "generic", "7.0.0", "key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA]", "Returns the sorted elements of a list, a set or a sorted set."},
 	{"lcs", NULL, cmd_lcs, -3, R, STR_R, 1, 2, 1, "string", "7.0.0", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", "Finds the longest common subsequence of two strings."},
 
+	{"dump", NULL, cmd_dump, 2, R, KEY_R, 1, 1, 1, "generic", "2.6.0", "key", "Returns the value of a key as bytes that RESTORE takes, here and in Redis."},
+	{"restore", NULL, cmd_restore, -4, W | M, KEY_W | ACL_DANGEROUS, 1, 1, 1, "generic", "2.6.0", "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", "Makes a key of the bytes that DUMP returned, here or in Redis."},
+
 	{"img.put", NULL, cmd_img_put, -3, W | M | CMD_POOL_BODY, IMG_W, 1, 1, 1, "image", "0.1.0", "key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value]... [LOCATION lon lat] [TAKEN time] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] [TIER hot|warm|cold]", "Stores an image and what is known of it; returns its ETag."},
 	{"img.get", NULL, cmd_img_get, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [WIDTH n] [HEIGHT n] [FIT inside|cover|fill|pad] [DPR x] [GRAVITY g] [CROP x y w h] [FORMAT f] [ACCEPT types] [QUALITY n] [STRIP all|copyright|none] [ENLARGE] [ROTATE n] [FLIP h|v] [IFNOTMATCH etag] [RANGE first last] [AT time | AT LSN n]", "Returns an image, as it was stored or transformed, now or at a moment of the past."},
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
