@@ -118,7 +118,7 @@ $(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-.PHONY: test unit sim server-tests kill-test flip-test fuzz fuzz-smoke asan tidy
+.PHONY: test unit sim server-tests kill-test heavy-test flip-test fuzz fuzz-smoke asan tidy
 test:                                                    ## install what is missing, build, run every test
 	utils/setup.sh build test
 	$(MAKE) all
@@ -136,6 +136,10 @@ server-tests: all                                        ## a real server, real 
 
 kill-test: all                                           ## ROUNDS=200 of kill -9 under load
 	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=$(or $(ROUNDS),200) $(PYTHON) -m pytest -q -k kill_rounds
+
+heavy-test: all                                          ## 10 M keys that expire at once; a million tiny images beside the largest
+	cd tests/server && BUILD=$(abspath $(BUILD)) EXPIRING_KEYS=10000000 TINY_IMAGES=1000000 \
+	    timeout 7200 $(PYTHON) -m pytest -q -k "expire_at_once or beside_many_tiny"
 
 flip-test: $(BUILD)/unit-tests                           ## FLIPS=100000 single bits of a store, one by one
 	FLIPS=$(or $(FLIPS),100000) timeout 86400 $(BUILD)/unit-tests --filter 'flip/*'

@@ -136,6 +136,8 @@ bool ranks_set(struct ranks *ranks, struct span name, double score)
 	struct member **found = table_find(ranks->table, name);
 	if (found != NULL) {
 		struct member *member = *found;
+		if (member_view(MEMBER_ZSET, member).score == score)
+			return false;         /* 0 does not take the place of -0 */
 		bool stays = order_stays(ranks, member, score);
 		if (!stays)
 			order_leave(ranks, member);

@@ -18,7 +18,7 @@ void ranks_free(struct ranks *ranks);
 
 MUST_CHECK bool ranks_score(const struct ranks *ranks, struct span name, double *score);
 MUST_CHECK bool ranks_rank(const struct ranks *ranks, struct span name, uint64_t *rank);
-/* True: it is new. */
+/* True: it is new. A score that is equal to the old one changes nothing. */
 bool ranks_set(struct ranks *ranks, struct span name, double score);
 /* False: it was not there. */
 bool ranks_remove(struct ranks *ranks, struct span name);

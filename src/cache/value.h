@@ -74,7 +74,7 @@ MUST_CHECK enum err value_apply(struct value *value, struct span ops, const stru
 
 /* All of it, behind what `out` holds. Of a packed value: its very bytes. */
 void value_dump(const struct value *value, struct buf *out);
-/* About so many bytes. */
+/* So many bytes at most. */
 uint64_t value_dump_bytes(const struct value *value);
 /* The other way, into an empty value of that type. Everything is checked: foreign bytes may come here
  * (RESTORE). `encoding`: of the value that was dumped; a packed one beyond the limits takes its large

@@ -144,9 +144,6 @@ static void apply_score(struct apply *apply, const struct op_view *op)
 		}
 		value_convert(value, VALUE_RANKS, limits);
 	}
-	double old;
-	if (ranks_score(value->ranks, op->member, &old) && old == op->score)
-		return;
 	apply->added += ranks_set(value->ranks, op->member, op->score) ? 1 : 0;
 }
 

@@ -40,7 +40,8 @@ uint64_t value_dump_bytes(const struct value *value)
 {
 	if (value->encoding == VALUE_PACKED || value->encoding == VALUE_INTSET)
 		return value->packed.len;
-	return value->bytes;
+	/* A number takes more as text than in a run; anything else less than it takes in memory. */
+	return value->bytes + (value->encoding == VALUE_SEQUENCE ? 12 * value->count : 0);
 }
 
 struct dump {

@@ -67,7 +67,7 @@ void store_made(struct call *call, struct span key, struct value *made, unsigned
 {
 	uint64_t count = made->count;
 	bool was_there = count > 0 || call_lookup_quiet(call, key) != NULL;
-	if (!call_store_value(call, key, made))
+	if (!call_store_value(call, key, made, 0))
 		return;
 	if (count > 0)
 		call_notify(call, class, event, key);
@@ -78,7 +78,7 @@ void store_made(struct call *call, struct span key, struct value *made, unsigned
 
 bool long_double_parse(struct span text, long double *out)
 {
-	char copy[256], *end;
+	char copy[5 << 10], *end;
 	if (text.len == 0 || text.len >= sizeof(copy) || text.ptr[0] <= ' ')
 		return false;
 	memcpy(copy, text.ptr, text.len);

@@ -140,9 +140,14 @@ static double combine(enum aggregate aggregate, double score, double other)
 	return isnan(sum) ? 0 : sum;          /* inf - inf */
 }
 
+static double product_of(const struct zset_source *source, double score)
+{
+	return source->weight * (source->value->type == ENTRY_SET ? 1 : score);
+}
+
 static double weigh(const struct zset_source *source, double score)
 {
-	double product = source->weight * (source->value->type == ENTRY_SET ? 1 : score);
+	double product = product_of(source, score);
 	return isnan(product) ? 0 : product;  /* 0 * inf */
 }
 
@@ -159,6 +164,8 @@ static bool source_has(const struct zset_source *source, struct span member, dou
 static void make_set(struct zset_job *job, struct span member, double score)
 {
 	buf_clear(&job->ops);
+	if (score == 0)               /* 0 would not take the place of -0 */
+		ops_member(&job->ops, OP_DELETE, member);
 	ops_score(&job->ops, member, score);
 	enum err err = value_apply(&job->made, buf_span(&job->ops), &job->limits, NULL, NULL);
 	ASSERT(err == OK);
@@ -212,7 +219,7 @@ static uint64_t intersect(struct zset_job *job)
 		for (uint32_t i = 1; i < job->count && in_all; i++) {
 			in_all = source_has(job->sorted[i], walk.name.bytes, &other);
 			if (in_all)
-				score = combine(job->aggregate, score, weigh(job->sorted[i], other));
+				score = combine(job->aggregate, score, product_of(job->sorted[i], other));
 		}
 		found += in_all;
 		if (in_all && !job->counts)

@@ -318,7 +318,7 @@ enum err engine_store_value(
 	return OK;
 }
 
-bool call_store_value(struct call *call, struct span key, struct value *value)
+bool call_store_value(struct call *call, struct span key, struct value *value, int64_t expire_ms)
 {
 	struct engine *engine = call->engine;
 	if (key.len > KEY_BYTES_MAX) {
@@ -330,7 +330,7 @@ bool call_store_value(struct call *call, struct span key, struct value *value)
 	uint64_t bytes = 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL;
 	enum err err = begin_group(engine, 2, 1, bytes);
 	if (err == OK) {
-		err = engine_store_value(call, &target, value, 0);
+		err = engine_store_value(call, &target, value, expire_ms);
 		end_group(engine);
 	}
 	if (err != OK) {

@@ -57,10 +57,11 @@ MUST_CHECK bool edit_commit_both(struct edit *first, struct edit *second);
 /* Ends it without doing anything. */
 void edit_drop(struct edit *edit);
 
-/* The key becomes `value`, which is taken over and empty afterwards, whatever it was before, without
- * a deadline; an empty one deletes the key. False: an error was replied, nothing was done, `value` is as
- * it was. */
-MUST_CHECK bool call_store_value(struct call *call, struct span key, struct value *value);
+/* The key becomes `value`, which is taken over and empty afterwards, whatever it was before, with a
+ * deadline in Unix ms (0: none); an empty one deletes the key. False: an error was replied, nothing was
+ * done, `value` is as it was. */
+MUST_CHECK bool call_store_value(
+    struct call *call, struct span key, struct value *value, int64_t expire_ms);
 
 /* Room for changes of several keys as one atomic group: then nothing is refused up to call_end_group.
  * `bytes`: of all keys, operations and new values. False: an error was replied. */
