@@ -6,7 +6,9 @@
  * file, several with one read, and while some are being taken over the next ones are on
  * their way. A chunk of the rest that somebody waits for is read first, alone.
  *
- * A chunk that turns out to be damaged spoils the checkpoint, as long as the store is not open.
+ * Chunks of what the owner can make again come last; a damaged one of these is told of, no more.
+ *
+ * A chunk of the others that turns out to be damaged spoils the checkpoint, as long as the store is not open.
  * Later nothing can be begun again: what was in it is known to be unknown until the next start,
  * which does without this checkpoint.
  */

@@ -109,7 +109,7 @@ struct store_events {
 	 * where they lie now (VALUE and SETTING; the others are followed by store_adopt). */
 	void (*load_begin)(void *ctx, const struct store_load *load);
 	/* One chunk as it was handed over: first those of no database, then the settings, then the
-	 * rest. ERR_CORRUPT: this checkpoint is of no use. */
+	 * rest, CHUNK_SET_DERIVED last. ERR_CORRUPT: this checkpoint is of no use. */
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
 	uint64_t (*key_hash)(void *ctx, uint8_t db, struct span key);
