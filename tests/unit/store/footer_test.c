@@ -170,7 +170,7 @@ static void fill(struct owner *owner, struct random *random, int count)
 		snprintf(key, sizeof(key), "k%u", (unsigned)random_below(random, 500));
 		struct owner_key *found = owner_find(owner, key);
 		if (found != NULL && !found->deleted)
-			cr_assert_eq(owner_move(owner, key, random_below(random, 2)), OK);
+			cr_assert_eq(owner_move(owner, key, (enum tier)random_below(random, 2)), OK);
 	}
 }
 
