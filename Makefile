@@ -15,7 +15,7 @@ MACHINE := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 CFLAGS  := -std=gnu17 $(OPT) $(MACHINE) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
-LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lcrypto -lm -pthread $(ALLOC)
+LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lcrypto -lm -pthread $(ALLOC)
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
@@ -118,7 +118,7 @@ $(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-.PHONY: test unit sim server-tests kill-test flip-test fuzz fuzz-smoke asan tidy
+.PHONY: test unit sim server-tests kill-test heavy-test flip-test fuzz fuzz-smoke asan tidy
 test:                                                    ## install what is missing, build, run every test
 	utils/setup.sh build test
 	$(MAKE) all
@@ -137,6 +137,10 @@ server-tests: all                                        ## a real server, real 
 kill-test: all                                           ## ROUNDS=200 of kill -9 under load
 	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=$(or $(ROUNDS),200) $(PYTHON) -m pytest -q -k kill_rounds
 
+heavy-test: all                                          ## 10 M keys that expire at once; a million tiny images beside the largest
+	cd tests/server && BUILD=$(abspath $(BUILD)) EXPIRING_KEYS=10000000 TINY_IMAGES=1000000 \
+	    timeout 7200 $(PYTHON) -m pytest -q -k "expire_at_once or beside_many_tiny"
+
 flip-test: $(BUILD)/unit-tests                           ## FLIPS=100000 single bits of a store, one by one
 	FLIPS=$(or $(FLIPS),100000) timeout 86400 $(BUILD)/unit-tests --filter 'flip/*'
 
@@ -152,7 +156,7 @@ $(BUILD)/fuzz/libtintype.a: $(SOURCES:%.c=$(BUILD)/fuzz/%.o)
 
 $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libtintype.a
 	@echo "  LD $@"
-	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lm -pthread -o $@
+	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lcrypto -lm -pthread -o $@
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for each parser
 	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)

@@ -9,6 +9,12 @@ static void free_rules(struct memory *memory, struct acl_rules *rules)
 	acl_rules_free(memory, rules);
 }
 
+static bool is_unlimited(const struct acl_rules *rules)
+{
+	const struct acl_selector *root = &rules->selectors[0];
+	return root->all_commands && root->words.len == 0 && root->keys.all && root->channels.all;
+}
+
 const struct acl_rules *acl_rules_of(struct engine *engine, struct user *user)
 {
 	const char *why;
@@ -17,7 +23,9 @@ const struct acl_rules *acl_rules_of(struct engine *engine, struct user *user)
 	engine->users->free_rules = free_rules;
 	user->rules = acl_rules_new(engine);
 	/* A text of another version: what is understood counts, the rest is not allowed. */
-	if (!acl_rules_parse(user->rules, user->text, &why))
+	bool fine = acl_rules_parse(user->rules, user->text, &why);
+	user->is_unlimited = fine && is_unlimited(user->rules);
+	if (!fine)
 		log_warning(engine->log, "user %.*s: %s", (int)user->name.len,
 		    (const char *)user->name.ptr, why);
 	return user->rules;
@@ -119,20 +127,12 @@ bool acl_hears(const struct acl_rules *rules, struct span channel, bool is_patte
 	return false;
 }
 
-static bool is_unlimited(const struct acl_rules *rules)
-{
-	const struct acl_selector *root = &rules->selectors[0];
-	return root->all_commands && root->words.len == 0 && root->keys.all && root->channels.all;
-}
-
 bool acl_allows(struct call *call)
 {
 	const struct command *command = call->command;
 	struct user *user = call->session->user;
 	const struct acl_rules *rules = acl_rules_of(call->engine, user);
 	uint32_t at;
-	if (LIKELY(is_unlimited(rules)))
-		return true;
 	enum acl_verdict verdict = acl_check(rules, command, call->argv, call->argc, &at);
 	char name[80];
 	switch (verdict) {

@@ -17,7 +17,7 @@ void cmd_client_id(struct call *call)
 static void append_flags(const struct session *session, struct buf *out)
 {
 	size_t before = out->len;
-	if (session->blocked != NULL)
+	if (session->parked != NULL)
 		buf_append_u8(out, 'b');
 	if (session->closing || session->close_after_reply)
 		buf_append_u8(out, 'c');

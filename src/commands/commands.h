@@ -58,8 +58,10 @@ extern const struct command commands_table[];
 extern const size_t commands_count;
 
 /* What a server keeps of each command: an index of names and counters. */
+enum { LATENCY_BUCKETS = 28 };
 struct command_counters {
 	uint64_t calls, us, rejected, failed;
+	uint64_t buckets[LATENCY_BUCKETS];      /* calls of up to 2^i microseconds */
 };
 struct command_state;
 struct command_state *command_state_new(struct memory *memory);

@@ -66,20 +66,25 @@ static void reply_field(struct reply *reply, const char *name, const char *type,
 		reply_text(reply, "SORTABLE");
 }
 
+static bool is_attribute(const struct field_declaration *one, uint8_t db)
+{
+	return one->db == db && one->type != FIELD_TYPE_WORDS;
+}
+
 static void reply_attributes(struct call *call, struct reply *reply)
 {
 	static const char *const types[FIELD_TYPE_COUNT] = {"TAG", "NUMERIC", "NUMERIC", "GEO", "TAG"};
 	const struct list *all = fields_list(call->engine);
 	size_t own = 0;
 	for (struct list *at = all->next; at != all; at = at->next)
-		own += LIST_OF(at, struct field_declaration, link)->db == call->session->db;
+		own += is_attribute(LIST_OF(at, struct field_declaration, link), call->session->db);
 	reply_text(reply, "attributes");
 	reply_array(reply, ARRAY_COUNT(ft_fields) + own);
 	for (struct list *at = all->next; at != all; at = at->next) {
 		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
 		char name[ATTR_NAME_MAX + 1] = "";
 		memcpy(name, one->name, one->name_len);
-		if (one->db == call->session->db)
+		if (is_attribute(one, call->session->db))
 			reply_field(reply, name, types[one->type], one->sortable);
 	}
 	for (size_t i = 0; i < ARRAY_COUNT(ft_fields); i++)

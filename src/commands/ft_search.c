@@ -4,6 +4,8 @@
  */
 #include "commands/image.h"
 
+#include "engine/language.h"
+
 #include "base/number.h"
 
 #include <stdio.h>
@@ -335,8 +337,10 @@ static size_t params_of(const struct ft_words *words, struct query_param *params
 static void explain(struct call *call, const struct ft_words *words)
 {
 	struct query_param params[IMAGE_PARAMS_MAX];
-	const struct query_options options = {
-	    .params = params, .param_count = params_of(words, params)};
+	struct language language;
+	language_get(call->engine, call->session->db, &language);
+	const struct query_options options = {.params = params,
+	    .param_count = params_of(words, params), .words = &language.words};
 	struct query_error error;
 	struct query *query;
 	struct buf text;

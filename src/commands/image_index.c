@@ -20,7 +20,8 @@ static bool parse_declaration(struct call *call, struct field_declaration *decla
 			return false;
 		}
 		has_type = true;
-		if (field_type_parse(call->argv[at], &declaration->type))
+		if (field_type_parse(call->argv[at], &declaration->type) &&
+		    declaration->type != FIELD_TYPE_WORDS)
 			continue;
 		if (span_is(call->argv[at], "text"))
 			call_error(call, "ERR TYPE text is not available in this version: words are "
@@ -80,17 +81,22 @@ void cmd_index_del(struct call *call)
 	reply_change(call, err, lsn, call->argv[2]);
 }
 
+static bool is_attribute(const struct field_declaration *one, uint8_t db)
+{
+	return one->db == db && one->type != FIELD_TYPE_WORDS;
+}
+
 void cmd_index_list(struct call *call)
 {
 	const struct list *all = fields_list(call->engine);
 	uint8_t db = call->session->db;
 	size_t count = 0;
 	for (struct list *at = all->next; at != all; at = at->next)
-		count += LIST_OF(at, struct field_declaration, link)->db == db;
+		count += is_attribute(LIST_OF(at, struct field_declaration, link), db);
 	reply_array(call->reply, count);
 	for (struct list *at = all->next; at != all; at = at->next) {
 		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
-		if (one->db != db)
+		if (!is_attribute(one, db))
 			continue;
 		reply_map(call->reply, 4);
 		reply_text(call->reply, "field");

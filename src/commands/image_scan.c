@@ -2,6 +2,7 @@
  * all others, and replies at its end. See image.h. */
 #include "commands/image.h"
 
+#include "engine/language.h"
 const char *search_error_text(enum err err)
 {
 	switch (err) {
@@ -60,8 +61,10 @@ static bool scan_prepare(
 {
 	struct engine *engine = call->engine;
 	struct query_error error;
-	const struct query_options query_options = {
-	    .params = words->params, .param_count = words->param_count};
+	struct language language;
+	language_get(engine, scan->db, &language);
+	const struct query_options query_options = {.params = words->params,
+	    .param_count = words->param_count, .words = &language.words};
 	const struct search_options options = {
 	    .count = SEARCH_NONE,
 	    .with_scores = words->with_scores,

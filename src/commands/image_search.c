@@ -5,6 +5,7 @@
  */
 #include "commands/image_search.h"
 
+#include "engine/language.h"
 static void job_free(struct search_job *job)
 {
 	struct engine *engine = job->engine;
@@ -228,8 +229,10 @@ static bool prepare(struct call *call, struct search_job *job)
 	struct engine *engine = call->engine;
 	const struct search_words *words = &job->words;
 	struct query_error error;
-	struct query_options query_options = {
-	    .params = words->params, .param_count = words->param_count};
+	struct language language;
+	language_get(engine, call->session->db, &language);
+	const struct query_options query_options = {.params = words->params,
+	    .param_count = words->param_count, .words = &language.words};
 	enum err err = query_parse(
 	    &job->task.query, &engine->memory.search, call->argv[1], &query_options, &error);
 	if (err != OK) {

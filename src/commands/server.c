@@ -1,4 +1,4 @@
-/* commands/server.c: time, shutdown, the slow log, latency, and a photograph. */
+/* commands/server.c: time, shutdown, the slow log, and a photograph. */
 #include "commands/handlers.h"
 
 #include "base/arith.h"
@@ -77,54 +77,6 @@ void cmd_slowlog_reset(struct call *call)
 {
 	slowlog_clear(call->engine);
 	reply_ok(call->reply);
-}
-
-void cmd_latency_latest(struct call *call)
-{
-	size_t count = 0;
-	const struct latency_event *events = call->engine->latency;
-	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++)
-		count += events[i].count > 0;
-	reply_array(call->reply, count);
-	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++) {
-		const struct latency_event *event = &events[i];
-		if (event->count == 0)
-			continue;
-		uint32_t last = (event->count - 1) % LATENCY_SAMPLES;
-		reply_array(call->reply, 4);
-		reply_text(call->reply, event->name);
-		reply_int(call->reply, event->samples[last].time_s);
-		reply_int(call->reply, event->samples[last].ms);
-		reply_int(call->reply, event->max_ms);
-	}
-}
-
-void cmd_latency_history(struct call *call)
-{
-	for (size_t i = 0; i < ARRAY_COUNT(call->engine->latency); i++) {
-		const struct latency_event *event = &call->engine->latency[i];
-		if (!span_is(call->argv[2], event->name) || event->count == 0)
-			continue;
-		uint32_t kept = event->count < LATENCY_SAMPLES ? event->count : LATENCY_SAMPLES;
-		reply_array(call->reply, kept);
-		for (uint32_t k = event->count - kept; k < event->count; k++) {
-			reply_array(call->reply, 2);
-			reply_int(call->reply, event->samples[k % LATENCY_SAMPLES].time_s);
-			reply_int(call->reply, event->samples[k % LATENCY_SAMPLES].ms);
-		}
-		return;
-	}
-	reply_array(call->reply, 0);
-}
-
-void cmd_latency_reset(struct call *call)
-{
-	int64_t count = 0;
-	if (call->argc == 2)
-		count = latency_reset(call->engine, (struct span){0});
-	for (uint32_t i = 2; i < call->argc; i++)
-		count += latency_reset(call->engine, call->argv[i]);
-	reply_int(call->reply, count);
 }
 
 /* A mountain lake, exposed for as long as the server has been up: the sun moves. */

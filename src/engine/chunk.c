@@ -28,9 +28,10 @@ enum {
 	CHUNK_QUIET = 64,                 /* image: ENTRY_QUIET_META */
 };
 enum {
-	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, SETTING_BYTES_MAX = USER_TEXT_MAX,
-	CHUNK_VALUE_MAX = 1 << 30,
+	ITEMS_AHEAD = 16, SETTING_NAME_MAX = 600, CHUNK_VALUE_MAX = 1 << 30,
+	SETTING_BYTES_MAX = USER_TEXT_MAX,
 };
+_Static_assert((int)FIELD_TEXT_MAX + 64 < (int)USER_TEXT_MAX, "the longest text of a setting");
 
 /* ---- Out ---- */
 
@@ -346,8 +347,11 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (!users_load(engine, name, text, place) && !fields_load(engine, name, text, place))
-			tiers_load_policy(engine, name, text, place);
+		if (users_load(engine, name, text, place) || fields_load(engine, name, text, place))
+			continue;
+		if (text.len > POLICY_TEXT_MAX)
+			return ERR_CORRUPT;
+		tiers_load_policy(engine, name, text, place);
 	}
 	past_load_decide(engine);
 	return OK;

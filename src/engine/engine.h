@@ -260,6 +260,7 @@ struct engine {
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
 	bool                   loading, closing, corrupt_seen, flush_sessions, no_save, partly;
 	bool                   is_pressed;          /* the store was, when this pass began */
+	bool                   no_active_expire;    /* DEBUG SET-ACTIVE-EXPIRE 0 */
 	struct closing        *closing_state;
 	int64_t                started_ms, frozen_ms;        /* frozen: the moment of a clone, or 0 */
 	uint64_t               started_us, used_memory_peak;

@@ -10,12 +10,13 @@
 struct fields {
 	struct engine *engine;
 	struct list    declarations;
-	uint64_t       counts[DATABASE_COUNT];
+	uint64_t       counts[DATABASE_COUNT], words;        /* words: of these, language.h's */
 	bool           is_late[DATABASE_COUNT];      /* declared when documents were there */
 };
 
 static const char key_prefix[] = "index-field:";
-static const char *const type_names[FIELD_TYPE_COUNT] = {"tag", "numeric", "date", "geo", "bool"};
+static const char *const type_names[FIELD_TYPE_COUNT] = {
+    "tag", "numeric", "date", "geo", "bool", "words"};
 
 const char *field_type_name(enum field_type type)
 {
@@ -82,7 +83,7 @@ static void tell_index(struct engine *engine, uint8_t db, struct span name,
 {
 	struct fields *fields = engine->fields;
 	struct index *index = engine->indexes[db];
-	if (index == NULL)
+	if (index == NULL || (declaration != NULL && declaration->type == FIELD_TYPE_WORDS))
 		return;
 	bool had = index_find_field(index, name) != NULL;
 	index_declare(index, name, declaration != NULL ? kind_of(declaration) : SEARCH_ATTRIBUTE);
@@ -98,7 +99,7 @@ void fields_declare(struct engine *engine, uint8_t db)
 	const struct list *all = &engine->fields->declarations;
 	for (struct list *at = all->next; at != all; at = at->next) {
 		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
-		if (one->db == db)
+		if (one->db == db && one->type != FIELD_TYPE_WORDS)
 			index_declare(engine->indexes[db], declared_name(one), kind_of(one));
 	}
 }
@@ -106,10 +107,10 @@ void fields_declare(struct engine *engine, uint8_t db)
 uint64_t fields_tag(const struct engine *engine, uint8_t db)
 {
 	const struct list *all = &engine->fields->declarations;
-	uint64_t tag = 1;                 /* of how documents are made, if that should change */
+	uint64_t tag = 2;                 /* of how documents are made, if that should change */
 	for (struct list *at = all->next; at != all; at = at->next) {
 		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
-		if (one->db == db)
+		if (one->db == db && one->type != FIELD_TYPE_WORDS)
 			tag += hash_key(declared_name(one), 1 + (uint64_t)one->type);
 	}
 	return tag;
@@ -123,6 +124,9 @@ static void forget(struct engine *engine, struct field_declaration *declaration)
 		store_release(engine->store, declaration->place);
 	list_remove(&declaration->link);
 	engine->fields->counts[declaration->db]--;
+	engine->fields->words -= declaration->type == FIELD_TYPE_WORDS;
+	uint8_t *text = (uint8_t *)(uintptr_t)declaration->text.ptr;
+	memory_free(&engine->memory.engine, text, declaration->text.len);
 	memory_free(&engine->memory.engine, declaration, sizeof(*declaration));
 }
 
@@ -135,6 +139,12 @@ static void install(struct engine *engine, const struct field_declaration *decla
 		forget(engine, old);
 	struct field_declaration *copy = memory_alloc(&engine->memory.engine, sizeof(*copy));
 	*copy = *declaration;
+	if (copy->text.len > 0) {
+		uint8_t *text = memory_alloc(&engine->memory.engine, copy->text.len);
+		memcpy(text, declaration->text.ptr, copy->text.len);
+		copy->text.ptr = text;
+	}
+	fields->words += copy->type == FIELD_TYPE_WORDS;
 	list_init(&copy->link);
 	list_append(&fields->declarations, &copy->link);
 	fields->counts[copy->db]++;
@@ -146,7 +156,8 @@ static void uninstall(struct engine *engine, struct field_declaration *declarati
 {
 	struct field_declaration copy = *declaration;
 	forget(engine, declaration);
-	tell_index(engine, copy.db, declared_name(&copy), NULL);
+	if (copy.type != FIELD_TYPE_WORDS)
+		tell_index(engine, copy.db, declared_name(&copy), NULL);
 }
 
 /* The SETTING record of a declaration; an empty text removes it. */
@@ -169,6 +180,10 @@ static void format(const struct field_declaration *declaration, struct buf *out)
 {
 	buf_printf(out, "%s%s", field_type_name(declaration->type),
 	    declaration->sortable ? " SORTABLE" : "");
+	if (declaration->type != FIELD_TYPE_WORDS)
+		return;
+	buf_append_text(out, " ");
+	buf_append(out, declaration->text);
 }
 
 enum err fields_add(
@@ -232,7 +247,12 @@ static bool parse_key(struct span key, struct field_declaration *out)
 
 static bool parse_text(struct span text, struct field_declaration *out)
 {
-	const struct span sortable = SPAN_LIT(" SORTABLE");
+	const struct span sortable = SPAN_LIT(" SORTABLE"), words = SPAN_LIT("words ");
+	if (span_equal(span_slice(text, 0, words.len), words)) {
+		out->type = FIELD_TYPE_WORDS;
+		out->text = span_slice(text, words.len, text.len);
+		return true;
+	}
 	size_t type = text.len;
 	if (text.len > sortable.len &&
 	    span_equal(span_slice(text, text.len - sortable.len, text.len), sortable)) {
@@ -391,6 +411,7 @@ uint64_t fields_left(const struct engine *engine, uint8_t db)
 void fields_info(const struct engine *engine, struct buf *out)
 {
 	uint64_t declared = 0, left = 0;
+	declared -= engine->fields->words;
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
 		declared += engine->fields->counts[db];
 		left += refill_left(engine, (uint8_t)db);

@@ -12,8 +12,9 @@
 #include "engine/internal.h"
 
 enum field_type { FIELD_TYPE_TAG, FIELD_TYPE_NUMERIC, FIELD_TYPE_DATE, FIELD_TYPE_GEO, FIELD_TYPE_BOOL,
+	FIELD_TYPE_WORDS,         /* no attribute: language.h */
 	FIELD_TYPE_COUNT };
-enum { FIELDS_PER_DATABASE_MAX = 256 };
+enum { FIELDS_PER_DATABASE_MAX = 256, FIELD_TEXT_MAX = 8192 };
 
 struct field_declaration {
 	struct list     link;             /* in order of arrival */
@@ -22,6 +23,7 @@ struct field_declaration {
 	char            name[ATTR_NAME_MAX];
 	enum field_type type;
 	bool            sortable;         /* as it was said; all of them are */
+	struct span     text;             /* FIELD_TYPE_WORDS: one word a line; the copy's own */
 	struct place    place;            /* of its SETTING record */
 };
 

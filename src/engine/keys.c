@@ -441,7 +441,7 @@ void engine_expire_some(struct engine *engine)
 {
 	enum { EXPIRE_PER_PASS = 64 };
 	uint64_t now_ms = engine_now_ms(engine);
-	if (engine->pause.is_on)
+	if (engine->pause.is_on || engine->no_active_expire)
 		return;
 	for (unsigned db = 0, done = 0; db < DATABASE_COUNT; db++) {
 		struct directory *directory = &engine->directories[db];

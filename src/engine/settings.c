@@ -14,6 +14,7 @@ static const char *const words_fsync[] = {"always", "everysec", "no", NULL};
 static const char *const words_level[] = {"debug", "verbose", "notice", "warning", NULL};
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
 static const char *const words_acl_pubsub[] = {"resetchannels", NULL};
+static const char *const words_local[] = {"no", "yes", "local", NULL};
 static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
     "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
@@ -40,6 +41,7 @@ const struct setting settings_table[] = {
 	BOOL("protected-mode", protected_mode, "yes", 0),
 	TEXT("requirepass", requirepass, "", SETTING_SECRET),
 	TEXT("aclfile", aclfile, "", SETTING_IMMUTABLE),
+	ENUM("enable-debug-command", debug_command, "no", words_local, SETTING_IMMUTABLE),
 	INT("acllog-max-len", acllog_max_len, "128", 0, 100000, 0),
 	ENUM("acl-pubsub-default", acl_pubsub, "resetchannels", words_acl_pubsub, SETTING_FIXED),
 	ENUM("io-backend", io_backend, "auto", words_backend, SETTING_IMMUTABLE),

@@ -19,7 +19,7 @@ struct settings {
 	int64_t  unixsocketperm;
 	bool     protected_mode;
 	char     requirepass[SETTING_TEXT_MAX], aclfile[SETTING_TEXT_MAX];
-	int64_t  acllog_max_len, acl_pubsub;
+	int64_t  acllog_max_len, acl_pubsub, debug_command;
 	int64_t  io_backend;
 	uint64_t proto_max_bulk_len, client_query_buffer_limit, client_output_limit;
 	/* general */

@@ -61,6 +61,7 @@ static void user_drop_rules(struct engine *engine, struct user *user)
 	if (user->rules != NULL)
 		engine->users->free_rules(&engine->memory.engine, user->rules);
 	user->rules = NULL;
+	user->is_unlimited = false;
 }
 
 void user_unref(struct engine *engine, struct user *user)

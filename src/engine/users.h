@@ -20,6 +20,7 @@ struct user {
 	uint32_t          refs;           /* sessions, and the registry */
 	bool              is_open;        /* on, and without a password: who comes is in */
 	struct acl_rules *rules;          /* made when they are needed; NULL: not yet */
+	bool              is_unlimited;   /* they allow everything; set with them */
 };
 
 struct users {

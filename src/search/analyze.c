@@ -65,6 +65,25 @@ static enum class classify(int32_t point)
 	}
 }
 
+/* Letters with a stroke and the like, which Unicode does not take apart. Returns how many. */
+static size_t fold_letter(int32_t point, int32_t out[2])
+{
+	static const struct {
+		int32_t point;
+		char    letters[3];
+	} rows[] = {{0xe6, "ae"}, {0xf0, "d"}, {0xf8, "o"}, {0xfe, "th"}, {0x111, "d"}, {0x127, "h"},
+	    {0x131, "i"}, {0x142, "l"}, {0x153, "oe"}, {0x167, "t"}};
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		if (rows[i].point != point)
+			continue;
+		out[0] = rows[i].letters[0];
+		out[1] = rows[i].letters[1];
+		return rows[i].letters[1] == 0 ? 1 : 2;
+	}
+	out[0] = point;
+	return 1;
+}
+
 /* Hangul syllables stay whole: as jamo they would be three times as long. */
 static size_t fold_point(int32_t point, int32_t out[FOLD_MAX])
 {
@@ -76,6 +95,8 @@ static size_t fold_point(int32_t point, int32_t out[FOLD_MAX])
 	utf8proc_ssize_t count = utf8proc_decompose_char(point, out, FOLD_MAX,
 	    UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD | UTF8PROC_IGNORE,
 	    &bound_class);
+	if (count == 1 && out[0] >= 0xe6 && out[0] <= 0x167)
+		return fold_letter(out[0], out);
 	return count < 0 || count > FOLD_MAX ? 0 : (size_t)count;
 }
 

@@ -93,15 +93,15 @@ uint32_t cursor_find(struct cursor *cursor, uint32_t docid)
 /* The first place in the run whose id is >= docid; the count if none. */
 uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid)
 {
-	uint32_t low = 0, high = run->count;
-	while (low < high) {
-		uint32_t middle = (low + high) / 2;
-		if (run->docids[middle] < docid)
-			low = middle + 1;
-		else
-			high = middle;
+	uint32_t base = 0;
+	if (run->count == 0)
+		return 0;
+	/* Halves without branches: which way it goes cannot be foreseen. */
+	for (uint32_t left = run->count, half; left > 1; left -= half) {
+		half = left / 2;
+		base += (run->docids[base + half - 1] < docid) * half;
 	}
-	return low;
+	return base + (run->docids[base] < docid);
 }
 
 uint32_t cursor_place(struct cursor *cursor, uint32_t docid)

@@ -13,6 +13,9 @@ static void docs_drop_window(struct docs *docs, uint32_t at)
 	ASSERT(window != NULL);
 	if (window->titles != NULL)
 		memory_free(docs->memory, window->titles, WINDOW_DOCS * sizeof(*window->titles));
+	if (window->long_lengths != NULL)
+		memory_free(docs->memory, window->long_lengths,
+		    WINDOW_DOCS * sizeof(*window->long_lengths));
 	memory_free(docs->memory, window, sizeof(*window));
 	docs->windows[at] = NULL;
 }
@@ -117,11 +120,24 @@ static void window_add_title(struct docs *docs, struct doc_window *window, uint3
 	window->titles[slot] = title;
 }
 
+/* Long texts are rare: a byte says it of most documents, and stays in the processor's caches. */
+static void window_set_length(
+    struct docs *docs, struct doc_window *window, uint32_t slot, uint16_t words)
+{
+	window->lengths[slot] = (uint8_t)(words < LENGTH_LONG ? words : LENGTH_LONG);
+	if (words < LENGTH_LONG)
+		return;
+	if (window->long_lengths == NULL)
+		window->long_lengths =
+		    memory_zalloc(docs->memory, WINDOW_DOCS * sizeof(*window->long_lengths));
+	window->long_lengths[slot] = words;
+}
+
 static void docs_put(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title)
 {
 	uint32_t slot = docid % WINDOW_DOCS;
 	struct doc_window *window = docs_open_window(docs, docid >> WINDOW_SHIFT);
-	window->lengths[slot] = words;
+	window_set_length(docs, window, slot, words);
 	window->live[slot / 64] |= 1ULL << (slot % 64);
 	window->live_count++;
 	window_add_title(docs, window, slot, title);
@@ -152,12 +168,12 @@ bool docs_remove(struct docs *docs, uint32_t docid)
 		return false;
 	struct doc_window *window = docs->windows[at];
 	ASSERT(window->live_count > 0);
-	ASSERT(docs->words >= window->lengths[slot]);
+	ASSERT(docs->words >= window_length(window, slot));
 	window->live[slot / 64] &= ~(1ULL << (slot % 64));
 	window->owners[slot] = NULL;
 	window->live_count--;
 	docs->live_count--;
-	docs->words -= window->lengths[slot];
+	docs->words -= window_length(window, slot);
 	if (window->live_count == 0 && docs->next >= ((uint64_t)at + 1) << WINDOW_SHIFT)
 		docs_drop_window(docs, at);
 	return true;
@@ -181,6 +197,6 @@ void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t coun
 			end++;
 		for (; i < end; i++)
 			lengths[i] = window == NULL
-			    ? 0 : (float)window->lengths[docids[i] % WINDOW_DOCS];
+			    ? 0 : (float)window_length(window, docids[i] % WINDOW_DOCS);
 	}
 }

@@ -11,12 +11,14 @@ enum {
 	WINDOW_DOCS = 4096,
 	WINDOW_SHIFT = 12,
 	WINDOW_WORDS = WINDOW_DOCS / 64,
+	LENGTH_LONG = 255,
 	DOCID_NONE = 0xffffffff,
 };
 
 struct doc_window {
 	void    *owners[WINDOW_DOCS];
-	uint16_t lengths[WINDOW_DOCS];    /* words, at most 65535 */
+	uint8_t  lengths[WINDOW_DOCS];    /* words; LENGTH_LONG: see long_lengths */
+	uint16_t *long_lengths;           /* NULL, or of all: words, at most 65535 */
 	uint64_t live[WINDOW_WORDS];
 	uint32_t live_count;
 	uint64_t *titles;                 /* NULL, or WINDOW_DOCS keys; 0: no title */
@@ -64,10 +66,16 @@ static inline bool docs_is_live(const struct docs *docs, uint32_t docid)
 	return window != NULL && (window->live[slot / 64] >> (slot % 64) & 1) != 0;
 }
 
+static inline uint32_t window_length(const struct doc_window *window, uint32_t slot)
+{
+	uint32_t length = window->lengths[slot];
+	return LIKELY(length != LENGTH_LONG) ? length : window->long_lengths[slot];
+}
+
 static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
 {
 	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
-	return window == NULL ? 0 : window->lengths[docid % WINDOW_DOCS];
+	return window == NULL ? 0 : window_length(window, docid % WINDOW_DOCS);
 }
 
 /* Of ascending ids. */

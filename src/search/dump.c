@@ -377,7 +377,7 @@ static void put_document(
 {
 	uint8_t length[2];
 	uint64_t title = window->titles == NULL ? 0 : window->titles[slot];
-	store_le16(length, window->lengths[slot]);
+	store_le16(length, (uint16_t)window_length(window, slot));
 	put_bytes(out, length, sizeof(length));
 	put_u64(out, title);
 	dump->owner.write(dump->owner.ctx, dump->docid, window->owners[slot], out);

@@ -1,5 +1,5 @@
 /* search/leaf.c: what the leaves of a query match and score in one window; see run.h. */
-#include "search/run.h"
+#include "search/bound.h"
 
 #include <math.h>
 
@@ -143,7 +143,7 @@ static void run_match(struct search *search, const struct cursor *cursor,
 		bit_set(out, slot);
 		if (range->scores)
 			add_score(search, slot, term_score(search, cursor->weight, run->tfs[i],
-			    docs->lengths[slot]));
+			    window_length(docs, slot)));
 	}
 }
 

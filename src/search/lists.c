@@ -3,7 +3,7 @@
  * A batch is the part of one run of the driver that lies below what was done already. The
  * leaves ask for each candidate on its own; cursors gallop, since candidates ascend.
  */
-#include "search/run.h"
+#include "search/bound.h"
 
 #include <math.h>
 
@@ -36,9 +36,10 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	}
 	search->skipped |= search->prunes && left < run->count;
 	frame->mask[0] = frame->mask[1] = 0;
+	bool all_live = docs->live_count == docs->next;
 	for (uint32_t i = 0; i < left; i++) {
 		uint32_t docid = run->docids[kept[i]];
-		if (!search->driver_is_late && !docs_is_live(docs, docid))
+		if (!search->driver_is_late && !all_live && !docs_is_live(docs, docid))
 			continue;
 		if (scored)
 			add_score(search, count, scores[kept[i]]);
@@ -205,7 +206,7 @@ struct slots {
 
 /* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
  * lowest bits, which spares most of the others the search. */
-enum { FILTER_BITS = 8192, FILTER_WORTH = 6 };
+enum { FILTER_BITS = 8192, FILTER_WORTH = 24 };
 
 /* Of slots [from, to), which lie within the decoded run; adds scores of those that stay. */
 static void run_keep(struct search *search, struct cursor *cursor, struct slots slots, bool scores,
@@ -225,13 +226,15 @@ static void run_keep(struct search *search, struct cursor *cursor, struct slots 
 		bool has = (mask[slot / 64] & bit) != 0 && (!filters ||
 		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) != 0);
 		if (has) {
-			place = cursor_place(cursor, docid);
+			place = cursor_run_find(run, docid);
 			has = place < run->count && run->docids[place] == docid;
 		}
-		if (!has)
+		if (!has) {
 			mask[slot / 64] &= ~bit;
-		else if (scores)
+		} else if (scores) {
+			cursor_load(cursor, cursor->run_at, PART_TFS);
 			term_add_score(search, cursor, slot, place);
+		}
 	}
 }
 
@@ -297,7 +300,7 @@ static void list_intersect(struct search *search, const struct node *node, struc
 			continue;
 		}
 		search->blocks_read += cursor->run_at != at;
-		cursor_load(cursor, at, scores ? PART_TFS : PART_DOCIDS);
+		cursor_load(cursor, at, PART_DOCIDS);
 		run_keep(search, cursor, slots, scores, mask);
 	}
 }

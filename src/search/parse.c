@@ -20,7 +20,7 @@ struct group {
 	size_t  offset;                   /* of '(' */
 	uint8_t scope;                    /* FIELD_* for words in it */
 	uint8_t next_scope;               /* for the next unit only; 0: scope */
-	bool    has_sign;
+	bool    has_sign, dropped;        /* dropped: a stop word, in this alternative */
 	bool    negated, optional, negated_inside;     /* of the next unit: -, ~, and - after ~ */
 };
 
@@ -153,6 +153,7 @@ static void alternative_end(struct parser *parser)
 	if (node != QUERY_NIL)
 		query_list_push(parser->parse.query, &group->alternatives, node);
 	group->conjunction = (struct query_list){0};
+	group->dropped = false;
 }
 
 static enum err group_open(struct parser *parser)
@@ -167,11 +168,23 @@ static enum err group_open(struct parser *parser)
 	return OK;
 }
 
+/* Of nothing but stop words there is nothing to be found. */
+static void conjunction_fill(struct parser *parser)
+{
+	struct group *group = top(parser);
+	struct query *query = parser->parse.query;
+	if (group->conjunction.count > 0 || !group->dropped)
+		return;
+	uint32_t all = query_add_node(query, QUERY_ALL);
+	query_list_push(query, &group->conjunction, wrap(query, QUERY_NOT, all));
+}
+
 /* At ')' or the end of the query. */
 static enum err group_close(struct parser *parser, uint32_t *node)
 {
 	struct group *group = top(parser);
 	struct parse *parse = &parser->parse;
+	conjunction_fill(parser);
 	if (group->has_sign || group->next_scope != 0 || group->conjunction.count == 0)
 		return parse_syntax(parse, parse->at);
 	alternative_end(parser);
@@ -196,6 +209,7 @@ static enum err take_close(struct parser *parser)
 static enum err take_pipe(struct parser *parser)
 {
 	struct group *group = top(parser);
+	conjunction_fill(parser);
 	if (group->has_sign || group->next_scope != 0 || group->conjunction.count == 0)
 		return parse_syntax(&parser->parse, parser->parse.at);
 	alternative_end(parser);
@@ -281,6 +295,55 @@ static enum err prefix_split(struct parser *parser, uint32_t *node, size_t offse
 	return OK;
 }
 
+/* The word, with whatever means the same: any of them. QUERY_NIL: it is a stop word. */
+static enum err word_widen(struct parser *parser, uint32_t *node)
+{
+	struct query *query = parser->parse.query;
+	const struct query_options *options = parser->parse.options;
+	const struct query_words *words = options == NULL ? NULL : options->words;
+	uint8_t bytes[SEARCH_TERM_BYTES_MAX], stem[1 + SEARCH_TERM_BYTES_MAX];
+	struct query_list list = {0};
+	if (words == NULL || *node == QUERY_NIL || query->nodes[*node].kind != QUERY_TERM)
+		return OK;
+	uint8_t mask = query->nodes[*node].mask;
+	struct span text = query_span(query, query->items[query->nodes[*node].first_item].text);
+	ASSERT(text.len <= sizeof(bytes));
+	memcpy(bytes, text.ptr, text.len);
+	text = span_of(bytes, text.len);
+	if (words->is_stopped(words->ctx, text)) {
+		ASSERT(*node + 1 == query->node_count);
+		query->node_count--;
+		query->item_count--;
+		*node = QUERY_NIL;
+		top(parser)->dropped = true;
+		return OK;
+	}
+	query_list_push(query, &list, *node);
+	for (uint32_t at = 0;; at++) {
+		struct word_sink sink = {parser, QUERY_NIL, OK};
+		struct span other = words->synonym(words->ctx, text, at);
+		if (other.len == 0)
+			break;
+		analyze_words(other, word_emit, &sink);
+		if (sink.err != OK)
+			return sink.err;
+		if (sink.node != QUERY_NIL)
+			query_list_push(query, &list, sink.node);
+	}
+	for (uint32_t i = 0; i < QUERY_LANGUAGE_FIELDS; i++) {
+		if (words->languages[i] == 0 || (mask >> i & 1) == 0)
+			continue;
+		stem[0] = words->languages[i];
+		size_t len = 1 + stem_word(stem[0], text, stem + 1, SEARCH_TERM_BYTES_MAX);
+		uint32_t child = query_add_node(query, QUERY_PREFIX);
+		query->nodes[child].mask = (uint8_t)(1U << i);
+		query_add_item(query, child, span_of(stem, len), PATTERN_STEM);
+		query_list_push(query, &list, child);
+	}
+	*node = query_join(query, QUERY_OR, &list);
+	return OK;
+}
+
 /* Words of `text` as one unit: a term, a phrase, or with `prefix` an open end. */
 static enum err take_text(struct parser *parser, struct span text, bool prefix, size_t offset)
 {
@@ -288,6 +351,8 @@ static enum err take_text(struct parser *parser, struct span text, bool prefix, 
 	analyze_words(text, word_emit, &sink);
 	if (sink.err == OK && prefix && sink.node != QUERY_NIL)
 		sink.err = prefix_split(parser, &sink.node, offset);
+	else if (sink.err == OK)
+		sink.err = word_widen(parser, &sink.node);
 	return sink.err == OK ? unit_end(parser, sink.node) : sink.err;
 }
 

@@ -107,6 +107,23 @@ static bool holds(struct span word, struct span part)
 	    memmem(word.ptr, word.len, part.ptr, part.len) != NULL);
 }
 
+static bool stem_match(struct span pattern, struct span word)
+{
+	uint8_t stem[SEARCH_TERM_BYTES_MAX];
+	ASSERT(pattern.len > 1);
+	size_t len = stem_word(pattern.ptr[0], word, stem, sizeof(stem));
+	return span_equal(span_of(stem, len), span_slice(pattern, 1, pattern.len));
+}
+
+/* Stemming cuts endings off, and may write the last letter that it leaves in another way. */
+static struct span stem_prefix(struct span pattern)
+{
+	size_t len = pattern.len;
+	while (len > 2 && (pattern.ptr[len - 1] & 0xc0) == 0x80)
+		len--;
+	return span_slice(pattern, 1, len > 2 ? len - 1 : pattern.len);
+}
+
 bool pattern_match(enum pattern_kind kind, struct span pattern, struct span word, size_t *dead)
 {
 	*dead = 0;
@@ -126,6 +143,8 @@ bool pattern_match(enum pattern_kind kind, struct span pattern, struct span word
 		return fuzzy_match(pattern, word, 2, dead);
 	case PATTERN_WILDCARD:
 		return wildcard_match(pattern, word);
+	case PATTERN_STEM:
+		return stem_match(pattern, word);
 	}
 	return false;
 }
@@ -135,6 +154,8 @@ struct span pattern_prefix(enum pattern_kind kind, struct span pattern)
 	size_t len = 0;
 	if (kind == PATTERN_WORD || kind == PATTERN_PREFIX)
 		return pattern;
+	if (kind == PATTERN_STEM)
+		return stem_prefix(pattern);
 	if (kind != PATTERN_WILDCARD)
 		return span_slice(pattern, 0, 0);
 	while (len < pattern.len && pattern.ptr[len] != '*' && pattern.ptr[len] != '?' &&

@@ -7,6 +7,7 @@ enum pattern_kind {
 	PATTERN_PREFIX, PATTERN_SUFFIX, PATTERN_INFIX,
 	PATTERN_FUZZY_1, PATTERN_FUZZY_2, /* at most so many characters put in, left out, changed */
 	PATTERN_WILDCARD,                 /* * any characters, ? one, \ the next one as it is */
+	PATTERN_STEM,                     /* a byte that is the language; the stem */
 };
 
 /* Both folded. *dead: bytes at the beginning of the word such that no word that begins with

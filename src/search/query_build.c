@@ -143,12 +143,13 @@ static void explain_items(const struct query *query, const struct query_node *no
     const char *between, struct buf *out)
 {
 	static const struct { const char *before, *after; } marks[] = {{"", ""}, {"", "*"},
-	    {"*", ""}, {"*", "*"}, {"%", "%"}, {"%%", "%%"}, {"w'", "'"}};
+	    {"*", ""}, {"*", "*"}, {"%", "%"}, {"%%", "%%"}, {"w'", "'"}, {"", "~"}};
 	for (uint32_t i = 0; i < node->item_count; i++) {
 		const struct query_item *item = &query->items[node->first_item + i];
 		buf_append_text(out, i == 0 ? "" : between);
 		buf_append_text(out, marks[item->kind].before);
-		buf_append(out, query_span(query, item->text));
+		struct span text = query_span(query, item->text);
+		buf_append(out, item->kind == PATTERN_STEM ? span_slice(text, 1, text.len) : text);
 		buf_append_text(out, marks[item->kind].after);
 	}
 }

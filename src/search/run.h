@@ -214,16 +214,6 @@ double geo_distance(double lon1, double lat1, double lon2, double lat2);
 void run_scores(const struct search *search, const struct posting_run *run, float weight,
     float scores[PACK_COUNT]);
 
-/* Of a word: as best_bound(...) + others being hopeless, mostly without a division. */
-struct bound_test {
-	float weight, others;
-	float by_tf, less;                /* below: lengths over tf * by_tf - less are hopeless */
-	bool  is_on;
-};
-struct bound_test bound_test_make(const struct search *search, float weight, float others);
-static inline bool bound_test_fails(
-    const struct search *search, const struct bound_test *test, const struct posting_best *best);
-
 /* ---- prime.c --------------------------------------------------------------------------- */
 
 /* A lower bound of the scores that make it into the results, from the best blocks of one word
@@ -293,14 +283,3 @@ void window_abandon(struct search *search);
 bool search_may_skip(const struct search *search);
 /* May matches go uncounted from here on? Sets `threshold` and `prunes` for what follows. */
 bool search_prunes(struct search *search);
-
-static inline bool bound_test_fails(
-    const struct search *search, const struct bound_test *test, const struct posting_best *best)
-{
-	float top = (float)best->tf_max;
-	if (test->is_on && (float)best->length_single > test->by_tf - test->less &&
-	    (float)best->length_top > top * test->by_tf - test->less &&
-	    (float)best->length_between > (top - 1) * test->by_tf - test->less)
-		return true;
-	return is_hopeless(search, best_bound(search, test->weight, best) + test->others);
-}

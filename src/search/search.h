@@ -21,10 +21,11 @@
  *
  * Text
  *   Words are runs of letters and digits after NFKC, case folding and removal of
- *   diacritics; ideographs, kana, Thai and the like, and pictographs are one word each.
- *   Words are cut to SEARCH_TERM_BYTES_MAX bytes. No stemming, no stop words. A word of a
- *   query without a field is sought in title, caption, tags and camera. Tags compare as a
- *   whole after the same folding, runs of blanks as one.
+ *   diacritics and strokes (o for the Danish letter, ae for the ligature); ideographs, kana,
+ *   Thai and the like, and pictographs are one word each. Words are cut to
+ *   SEARCH_TERM_BYTES_MAX bytes. Stop words, synonyms and stems are the query's: language.h.
+ *   A word of a query without a field is sought in title, caption, tags and camera. Tags
+ *   compare as a whole after the same folding, runs of blanks as one.
  *
  * Query grammar (FT.SEARCH's, dialect 2: AND binds tighter than |)
  *   red car | "red car" | (a|b) -c | ~opt | @title:(x y) | @title|caption:x | $p | *
@@ -57,6 +58,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/span.h"
+#include "search/language.h"
 #include "search/outside.h"
 #include "search/values.h"
 
@@ -163,6 +165,7 @@ struct query_options {
 	const struct query_param *params;
 	size_t                    param_count;
 	uint32_t                  dialect;        /* 0 or 2..4, which agree here */
+	const struct query_words *words;          /* NULL, or language.h */
 };
 
 struct query_error {

@@ -14,7 +14,9 @@
  * `durable_sector` in this stream of segments. Whatever fails a check before that place
  * is corrupt; behind it, it is a torn tail that nobody was told of. `ended` says where the
  * last segments of the stream before this one really ended: after a failed write no seal does. One
- * in which a write failed stays in that list for as long as there is such a segment.
+ * in which a write failed stays in that list for as long as there is such a segment. Of a segment
+ * that was written to, or sealed, in a later life nobody says where it ended: a batch that was
+ * under way when the power went may lie in what became a spare, and be found much later.
  */
 #pragma once
 #include "store/record.h"
@@ -55,7 +57,8 @@ struct commit_block {
 	uint32_t durable_segment, durable_sector;
 	int64_t  time_ms;
 	struct position ended[COMMIT_ENDED];          /* latest first; segment 0: none */
-	uint32_t stream, reserved;            /* enum log_stream */
+	uint32_t stream;                      /* enum log_stream */
+	uint32_t life;                        /* counts the starts of the store */
 };
 _Static_assert(sizeof(struct commit_block) == COMMIT_BYTES, "format");
 _Static_assert(offsetof(struct commit_block, first_lsn) == 32, "format");

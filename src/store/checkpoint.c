@@ -137,6 +137,7 @@ static void checkpoint_note_segments(struct store *store)
 			.death_lsn = segment->death_lsn,
 			.expire_last_ms = segment->expire_last_ms,
 			.stream = segment->stream,
+			.life = segment->life,
 			.lsn_min = segment->lsn_min,
 			.lsn_max = segment->lsn_max,
 			.mark_lsn_max = segment->mark_lsn_max,

@@ -122,6 +122,7 @@ static void fail_move_batch(struct stream *stream, struct batch *batch)
 	from->pins--;
 	batch->segment = to;
 	to->pins++;
+	to->life = stream->store->life;
 	move_batch_rehomed(batch, from);
 	if (batch->state != BATCH_OPEN) {
 		/* What it says about the segments before it changes with its own. */

@@ -68,7 +68,8 @@ struct footer_tail {
 	uint32_t durable_segment, durable_sector;
 	struct position ended[COMMIT_ENDED];
 	uint32_t end_sector;              /* behind the seal */
-	uint32_t reserved[3];
+	uint32_t life;
+	uint32_t reserved[2];
 };
 _Static_assert(sizeof(struct footer_tail) == 128, "format");
 _Static_assert(offsetof(struct footer_tail, count) == 32, "format");

@@ -222,6 +222,7 @@ void footer_write(struct segment *segment, const struct commit_block *seal)
 		.batches = footer->batches,
 		.count = footer->items,
 		.stored_bytes = footer->stored,
+		.life = seal->life,
 		.durable_lsn = seal->durable_lsn,
 		.durable_segment = seal->durable_segment,
 		.durable_sector = seal->durable_sector,

@@ -339,16 +339,16 @@ void maker_recycle(struct store *store, struct segment *segment)
 	maker_begin(store, segment, true);
 }
 
-/* Failed writes took the last spares, so that neither a delete nor the cleaner has where to write:
- * for this one more segment is made than the limit allows. */
+/* Failed writes, or starts after power cuts, took the last spares, so that the cleaner has nowhere
+ * to write: for this some more segments are made than the limit allows. */
 static bool maker_is_stuck(const struct store *store)
 {
 	uint32_t spares;
 	segment_spare(store, TIER_HOT, &spares);
-	return spares == 0 && store->opened && store->streams[STREAM_USER].active == NULL &&
-	    store->streams[STREAM_SHORT].active == NULL &&
+	uint64_t over = (RESERVE_SEGMENTS - 1) * (uint64_t)store->options.segment_bytes;
+	return spares == 0 && store->opened && store->streams[STREAM_SHORT].active == NULL &&
 	    store->streams[STREAM_LONG].active == NULL &&
-	    segment_bytes_of(store, TIER_HOT) <= store->options.disk_bytes_max;
+	    segment_bytes_of(store, TIER_HOT) <= store->options.disk_bytes_max + over;
 }
 
 static bool maker_may_create(struct store *store, enum tier tier)

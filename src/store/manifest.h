@@ -54,7 +54,7 @@ struct manifest_segment {
 	uint64_t birth_lsn, death_lsn;
 	int64_t  expire_last_ms;
 	uint64_t lsn_min, lsn_max, mark_lsn_max;
-	uint32_t stream, reserved;
+	uint32_t stream, life;
 };
 _Static_assert(sizeof(struct manifest_segment) == 128, "format");
 enum { MANIFEST_COMPLETE = 1 };           /* sealed, and all of it is covered */

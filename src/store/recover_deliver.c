@@ -26,6 +26,7 @@ static void seal_write(struct recovery *recovery, struct scanned *scanned)
 	const struct commit_block commit = {
 		.flags = COMMIT_SEAL,
 		.stream = stream,
+		.life = store->life,
 		.batch_sector = (uint32_t)(scanned->stop / SECTOR),
 		.durable_lsn = recovery->durable_lsn,
 		.durable_segment = durable->segment,
@@ -62,6 +63,7 @@ static void seal_done(struct io_op *op, int32_t result)
 		recovery->seal_synced = true;
 	} else {
 		scanned->sealed = true;
+		scanned->segment->life = recovery->store->life;
 		recovery->seal_synced = false;
 		recovery->at++;
 	}

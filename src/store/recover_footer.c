@@ -197,6 +197,7 @@ enum err recover_footer(struct recovery *recovery, struct scanned *scanned)
 	const struct footer_tail *tail = &reader->tail;
 	const struct commit_block seal = {
 		.stream = tail->stream,
+		.life = tail->life,
 		.durable_lsn = tail->durable_lsn,
 		.durable_segment = tail->durable_segment,
 		.durable_sector = tail->durable_sector,

@@ -106,6 +106,7 @@ static void classify_covered(struct scanned *scanned, const struct manifest_segm
 	segment->death_lsn = note->death_lsn;
 	segment->expire_last_ms = note->expire_last_ms;
 	segment->stream = (uint8_t)note->stream;
+	segment->life = note->life;
 	segment->lsn_min = note->lsn_min;
 	segment->lsn_max = note->lsn_max;
 	segment->mark_lsn_max = note->mark_lsn_max;

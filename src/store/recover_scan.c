@@ -68,10 +68,21 @@ static void scan_name_stream(struct recovery *recovery, const struct commit_bloc
 		named->segment->stream = (uint8_t)commit->stream;
 }
 
-void recover_learn(struct recovery *recovery, const struct scanned *scanned,
+/* The segment was written to in this life: what others of an earlier one say of it is no news. */
+static void scan_note_life(struct scanned *scanned, uint32_t life)
+{
+	if (life <= scanned->segment->life)
+		return;
+	scanned->segment->life = life;
+	if (scanned->end_life < life)
+		scanned->end = UINT64_MAX;
+}
+
+void recover_learn(struct recovery *recovery, struct scanned *scanned,
     const struct commit_block *commit)
 {
 	ASSERT(commit->stream < STREAM_COUNT);
+	scan_note_life(scanned, commit->life);
 	struct position *durable = &recovery->durable[commit->stream];
 	scanned->segment->stream = (uint8_t)commit->stream;
 	if (commit->durable_lsn >= recovery->durable_lsn) {
@@ -86,10 +97,14 @@ void recover_learn(struct recovery *recovery, const struct scanned *scanned,
 	for (uint32_t i = 0; i < COMMIT_ENDED; i++) {
 		scan_name_stream(recovery, commit, commit->ended[i].segment);
 		struct scanned *before = recover_scanned(recovery, commit->ended[i].segment);
-		if (before == NULL || before->end_told_by > scanned->segment->id)
+		if (before == NULL || before->segment->life > commit->life ||
+		    before->end_life > commit->life)
+			continue;
+		if (before->end_life == commit->life && before->end_told_by > scanned->segment->id)
 			continue;
 		before->end = (uint64_t)commit->ended[i].sector * SECTOR;
 		before->end_told_by = scanned->segment->id;
+		before->end_life = commit->life;
 	}
 	recovery->batch_from = recovery->found_count;
 }

@@ -202,6 +202,10 @@ void recover_sort(struct recovery *recovery)
 		    (unsigned long long)torn, (unsigned long long)cut);
 	}
 	recovery->lsn_seen = max_u64(recovery->lsn_seen, recovery->durable_lsn);
+	store->life = 1;
+	for (uint32_t i = 0; i < store->segment_count; i++)
+		if (store->segments[i]->life >= store->life)
+			store->life = store->segments[i]->life + 1;
 	store->next_lsn = recovery->lsn_seen + 1;
 	store->recorded_lsn = min_u64(recorded, cut - 1);
 	store->recorded_in = recovery->durable_lsn_in;

@@ -51,7 +51,7 @@ struct scanned {
 	struct segment *segment;
 	uint64_t        stop;             /* nothing valid lies here, or the seal's end */
 	uint64_t        end;              /* told by a later segment, or UINT64_MAX */
-	uint32_t        end_told_by;
+	uint32_t        end_told_by, end_life;    /* by a commit block of this segment and life */
 	uint32_t        batches;
 	bool            sealed, salvaged;
 	bool            footer_tried, from_footer;
@@ -180,7 +180,7 @@ bool recover_verify(struct recovery *recovery);
 /* One record that was found; `refers` matters for VOID only. */
 void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers);
 /* What a commit block of this segment says about others. */
-void recover_learn(struct recovery *recovery, const struct scanned *scanned,
+void recover_learn(struct recovery *recovery, struct scanned *scanned,
     const struct commit_block *commit);
 
 /* recover_footer.c */

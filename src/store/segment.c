@@ -129,6 +129,7 @@ void segment_clear(struct segment *segment)
 	segment->expires = segment->expire_bytes = 0;
 	segment->lsn_min = segment->death_lsn = UINT64_MAX;
 	segment->has_ended = false;
+	segment->life = 0;
 	segment->lsn_max = segment->mark_lsn_max = segment->free_lsn = segment->birth_lsn = 0;
 	segment->stream = STREAM_COUNT;
 	segment->evacuated = segment->left_alone = false;

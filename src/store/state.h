@@ -48,7 +48,7 @@ struct footer;
 
 struct segment {
 	uint32_t       magic;
-	uint32_t       id, nonce;
+	uint32_t       id, nonce, life;   /* life: of its latest commit block */
 	uint8_t        state, tier;       /* see segment_set_state */
 	uint8_t        stream;            /* who wrote to it; STREAM_COUNT: nobody, or not known */
 	bool           failed;            /* a write failed: never used again */
@@ -159,7 +159,7 @@ struct store {
 	uint8_t             *zeros;               /* PIECE_BYTES */
 	uint64_t             next_lsn;
 	uint64_t             durable_lsn, written_lsn, recorded_lsn, told_written, told_durable;
-	uint32_t             recorded_in;         /* the segment that says recorded_lsn */
+	uint32_t             recorded_in, life;   /* the segment that says recorded_lsn; for commit blocks */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
 	bool                 in_group, in_transaction;      /* in_group: the last record continues */

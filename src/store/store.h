@@ -135,7 +135,7 @@ struct store_options {
 	const char *dir[TIER_COUNT];        /* TIER_WARM may be NULL: no such tier */
 	uint32_t    segment_bytes;          /* power of two, 1 MiB .. 1 GiB; default 64 MiB */
 	uint32_t    spare_segments;         /* kept ready; the last 4 are the reserve */
-	uint64_t    disk_bytes_max;         /* of the hot tier's segments; 0: the disk's limit */
+	uint64_t    disk_bytes_max;         /* hot segments; 0: the disk's limit; 4 more in need */
 	uint32_t    batches_in_flight;      /* 1..4 */
 	uint32_t    batch_delay_ms;         /* how long un-synced records may gather */
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no

@@ -125,6 +125,7 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 	struct commit_block commit = {
 		.flags = flags,
 		.stream = stream->number,
+		.life = store->life,
 		.durable_lsn = store->durable_lsn,
 		.durable_segment = stream->durable_segment,
 		.durable_sector = stream->durable_sector,
@@ -136,6 +137,7 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 	batch->sync = (uint8_t)stream_sync_for(stream, batch);
 	list_append(&stream->batches, &batch->link);
 	segment->tail = batch->offset + batch->bytes;
+	segment->life = store->life;
 	ASSERT(segment->tail <= segment->bytes - SECTOR);
 }
 
@@ -242,6 +244,8 @@ static uint32_t stream_spares_kept(const struct stream *stream, const struct rec
 {
 	if (stream->number == STREAM_SHORT || stream->number == STREAM_LONG)
 		return 0;
+	if (record->type == RECORD_VOID)
+		return 0;                     /* nothing is cleaned before it is said */
 	return record_may_use_reserve(record->type) && !record->can_wait ? RESERVE_CLEANER
 	                                                                 : RESERVE_SEGMENTS;
 }

@@ -21,6 +21,8 @@ from wire import Wire, encode
 
 NOISE = random.Random(5)
 SECTOR = 4096
+EXPIRING = int(os.environ.get("EXPIRING_KEYS", "200000"))
+TINY = int(os.environ.get("TINY_IMAGES", "20000"))
 
 
 def picture(size=100_000):
@@ -563,13 +565,13 @@ def test_a_disk_filled_half_deleted_and_filled_again(make_server, kind, window):
         assert (client.get(key) if kind == "string" else get(client, key)) == body
 
 
-def test_two_hundred_thousand_keys_expire_at_once(server):
-    client, count = server.client(), 200_000
+def test_very_many_keys_expire_at_once(server):
+    client, count = server.client(), EXPIRING
     never = 9_999_999_999_999
     requests = [b"".join(encode("SET", f"k{i}", "v", "PXAT", never)
                          for i in range(first, first + 20_000)) for first in range(0, count, 20_000)]
     client.set("stays", "1")
-    when = int(time.time() * 1000) + 5000
+    when = int(time.time() * 1000) + count // 40
     with Wire(server.port, timeout=60) as wire:
         for request in requests:
             wire.send(request.replace(b"%d" % never, b"%d" % when))
@@ -581,7 +583,7 @@ def test_two_hundred_thousand_keys_expire_at_once(server):
         began = time.monotonic()
         left = client.dbsize()
         worst = max(worst, time.monotonic() - began)
-    assert worst < 0.5 and time.time() * 1000 - when < 20_000
+    assert worst < 0.5 and time.time() * 1000 - when < count // 10
     assert client.get("stays") == b"1" and client.info("stats")["expired_keys"] >= count
     server.kill()                              # the last deletions may have been on their way
     client = server.start().client()
@@ -590,7 +592,7 @@ def test_two_hundred_thousand_keys_expire_at_once(server):
 
 def test_the_largest_image_beside_many_tiny_ones(make_server):
     server = make_server("--body-memory", "400mb", "--hot-memory", "0")
-    client, count = server.client(), 20_000
+    client, count = server.client(), TINY
     large = png(4, 4) + os.urandom(1 << 20) * 127
     large += bytes(128 * (1 << 20) - len(large))
     tiny = png(1, 1)
@@ -605,7 +607,7 @@ def test_the_largest_image_beside_many_tiny_ones(make_server):
         put(client, "larger", large + b"x")
     for _ in range(2):
         assert get(client, "large") == large and client.dbsize() == count + 1
-        assert all(get(client, f"t{i}") == tiny + b"%d" % i for i in range(0, count, 487))
+        assert all(get(client, f"t{i}") == tiny + b"%d" % i for i in range(0, count, count // 41))
         server.kill()
         client = server.start().client()
 

@@ -6,8 +6,9 @@
  * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC, and a fourth one changes collections
  * (hoard.h); a worker looks at the images. The power is cut at a random step; the server starts
  * again on what the disk kept. For each client there must be a number j such that its keys look
- * as after all acknowledged commands and the first j of those that were not answered yet: an
- * acknowledged write is never lost, a deleted key never comes back, MSET, RENAME and EXEC are
+ * as after all acknowledged commands and the first j of those that were not answered yet; or, where
+ * answers do not promise to be durable, as after those that were known to be and some of the rest:
+ * an acknowledged write is never lost, a deleted key never comes back, MSET, RENAME and EXEC are
  * whole. And IMG.GET ... AT shows, of each of the last lives, what was known then.
  * On disks that lie (lost, misdirected, rotten writes) that cannot hold: there a key must be
  * something that it once was, absent, or -CORRUPT; never anything else.

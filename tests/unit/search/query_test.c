@@ -17,7 +17,7 @@ static struct query_param params[] = {
 
 static enum err parse(struct span text, struct query **query, struct query_error *error)
 {
-	struct query_options options = {params, ARRAY_COUNT(params), 2};
+	struct query_options options = {.params = params, .param_count = ARRAY_COUNT(params), .dialect = 2};
 	return query_parse(query, &memory, text, &options, error);
 }
 
@@ -401,7 +401,7 @@ Test(query, parameters_count_for_the_length)
 {
 	struct span huge = repeated("x", SEARCH_QUERY_BYTES_MAX / 2);
 	struct query_param big = {SPAN_LIT("p"), huge};
-	struct query_options options = {&big, 1, 2};
+	struct query_options options = {.params = &big, .param_count = 1, .dialect = 2};
 	struct query *query;
 	struct query_error error;
 	cr_assert_eq(query_parse(&query, &memory, SPAN_LIT("$p"), &options, &error), OK);

@@ -85,6 +85,55 @@ Test(fault, write_error_moves_the_batch_to_a_fresh_segment, .init = setup, .fini
 	cr_assert_eq(owner_check(&owner, "b"), OK);
 }
 
+/* Once a second the log says what is durable: a batch with no record in it. */
+Test(fault, segment_in_which_only_a_mark_failed_takes_no_more_records, .init = setup,
+    .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	wait_seconds(2);
+	put("a", 5000);
+	uint32_t segment = owner_find(&owner, "a")->place.segment;
+	for (int i = 0; i < 100; i++)
+		io_wait(owner.io, 1000);      /* the next spare is made */
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	wait_seconds(2);
+	cr_assert_eq(owner_stats(&owner).write_errors, 1);
+	for (int i = 0; i < 40; i++) {
+		char key[8];
+		snprintf(key, sizeof(key), "k%d", i);
+		put(key, 50000);
+		cr_assert_neq(owner_find(&owner, key)->place.segment, segment);
+	}
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.recovered, 41);
+	cr_assert_eq(owner.corrupt, 0);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+}
+
+/* Where a failed segment ends is told by later ones of its stream, however many of them come and
+ * go. */
+Test(fault, segment_that_failed_long_ago_is_not_called_corrupt, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	put("b", 200);
+	wait_seconds(2);
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	put("c", 50000);
+	for (int i = 0; i < 200; i++) {       /* segments are filled and die */
+		put("c", 60000);
+		if (i % 20 == 0)
+			wait_seconds(2);
+	}
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.corrupt, 0);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "c"), OK);
+}
+
 Test(fault, failed_sync_acknowledges_nothing_from_that_segment, .init = setup, .fini = teardown,
     .timeout = 60)
 {

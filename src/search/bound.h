@@ -1,0 +1,23 @@
+/* search/bound.h: can any posting of a block enter the results? Asked of thousands of blocks in a
+ * row, and mostly answered without a division. Part of run.h. */
+#pragma once
+#include "search/run.h"
+
+/* Of a word: as best_bound(...) + others being hopeless, mostly without a division. */
+struct bound_test {
+	float weight, others;
+	float by_tf, less;                /* below: lengths over tf * by_tf - less are hopeless */
+	bool  is_on;
+};
+struct bound_test bound_test_make(const struct search *search, float weight, float others);
+
+static inline bool bound_test_fails(
+    const struct search *search, const struct bound_test *test, const struct posting_best *best)
+{
+	float top = (float)best->tf_max;
+	if (test->is_on && (float)best->length_single > test->by_tf - test->less &&
+	    (float)best->length_top > top * test->by_tf - test->less &&
+	    (float)best->length_between > (top - 1) * test->by_tf - test->less)
+		return true;
+	return is_hopeless(search, best_bound(search, test->weight, best) + test->others);
+}
