@@ -187,6 +187,28 @@ static enum err bounds_values(struct bounds *bounds)
 	return bounds->err;
 }
 
+static void count_one_key(void *ctx, uint32_t at)
+{
+	UNUSED(at);
+	++*(uint64_t *)ctx;
+}
+
+/* What a command may log besides its words: what is there now, again; of several keys, if it unites them. */
+static uint64_t growth_of(const struct command *command, const struct request *request, uint64_t value_max)
+{
+	/* Compressed payloads; small values keep numbers in fewer bytes than large ones. */
+	enum { EXPANDED = 16, AS_TEXT = 4, SMALL_MAX = 1 << 20 };
+	uint64_t keys = 0;
+	if (command->run == cmd_restore)
+		return request->argv[3].len * EXPANDED;
+	if ((command->flags & CMD_GROWS) == 0)
+		return 0;
+	if ((command->acl & (ACL_SET | ACL_SORTEDSET | ACL_LIST)) == 0)
+		return value_max;
+	(void)command_keys(command, request->argv, request->argc, count_one_key, &keys);
+	return (value_max + min_u64(value_max * AS_TEXT, SMALL_MAX)) * max_u64(keys, 1);
+}
+
 static void bounds_add(struct bounds *bounds)
 {
 	enum { SMALL = 512, META_OWN = 8 << 10 };       /* numbers as text; what a header tells */
@@ -200,10 +222,9 @@ static void bounds_add(struct bounds *bounds)
 			bounds->bytes += 2 * request.argv[k].len;
 			bounds->bodies += request.argv[k].len > BODY_INLINE_MAX;
 		}
-		if ((command->flags & CMD_GROWS) == 0)
-			continue;
-		bounds->bytes += bounds->value_max;
-		bounds->bodies += bounds->value_max > BODY_INLINE_MAX;
+		uint64_t growth = growth_of(command, &request, bounds->value_max);
+		bounds->bytes += growth;
+		bounds->bodies += growth > BODY_INLINE_MAX;
 	}
 }
 

@@ -9,7 +9,7 @@
 enum {
 	DUMP_AT_ONCE = 256 << 10,
 	DUMP_PIECE = 32 << 10,
-	CHANGES_MIN = 4 << 10,            /* fewer bytes of changes are not worth a dump */
+	CHANGES_MIN = 1 << 10,            /* fewer bytes of changes are not worth a dump */
 	SHRINK_STEP = 512,                /* elements freed between two looks at the clock */
 	RELEASE_STEP = 256,
 	SLICE_US = 200,

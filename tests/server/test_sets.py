@@ -98,3 +98,19 @@ def test_sets_survive_a_kill(server):
     server.start()
     client = server.client()
     assert [client.smembers(key) for key in ("numbers", "small", "large", "union")] == before
+
+
+def test_unions_of_large_sets_fit_into_transactions(make_server):
+    server = make_server("--segment-bytes", "32mb")
+    client = server.client()
+    for key in "abc":
+        client.sadd(key, *("%s %d %s" % (key, i, "x" * 60) for i in range(6000)))
+    pipe = client.pipeline()
+    pipe.sunionstore("u", "a", "b", "c").sunionstore("u", "u", "a").sdiffstore("d", "u", "b").sort("d", alpha=True, store="l").spop("u", 15000)
+    assert pipe.execute()[:4] == [18000, 18000, 12000, 12000]
+    left = client.smembers("u")
+    client.execute_command("WAITAOF", 1, 0, 5000)
+    server.kill()
+    server.start()
+    client = server.client()
+    assert client.smembers("u") == left and len(left) == 3000 and client.llen("l") == client.scard("d") == 12000

@@ -1,6 +1,7 @@
 /* tests/unit/base/parts_test.c: globs, dates, checksums, the heap, buffers. */
 #include "base/buf.h"
 #include "base/crc32c.h"
+#include "base/crc64.h"
 #include "base/date.h"
 #include "base/glob.h"
 #include "base/hash.h"
@@ -138,4 +139,10 @@ Test(buf, appends_and_counts)
 	buf_fini(&buf);
 	cr_assert_eq(memory.bytes, 0);
 	cr_assert(!buf_try_reserve(&buf, SIZE_MAX));
+}
+
+Test(crc64, is_that_of_redis)
+{
+	cr_expect_eq(crc64(SPAN_LIT("123456789")), UINT64_C(0xe9c6d914c4b8d9ca));
+	cr_expect_eq(crc64(SPAN_LIT("")), 0);
 }
