@@ -172,6 +172,7 @@ static void scan_list(struct recovery *recovery)
 	    memory_zalloc(store->memory, store->segment_count * sizeof(*recovery->scanned));
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		recovery->scanned[i].segment = store->segments[i];
+		store->segments[i]->life = 0;         /* its seal may be younger than the rest */
 		recovery->scanned[i].end = UINT64_MAX;
 	}
 	recover_classify(recovery);
