@@ -58,6 +58,14 @@ static void scan_found(struct recovery *recovery)
 	recover_note_found(recovery, &found, header->refers);
 }
 
+/* The batch was not completed: what was found of it does not count. A void range without its
+ * record does not either. */
+static void scan_drop_batch(struct recovery *recovery)
+{
+	ASSERT(recovery->batch_from <= recovery->found_count);
+	recovery->found_count = recovery->batch_from;
+}
+
 /* The commit block names a segment of its own stream. */
 static void scan_name_stream(struct recovery *recovery, const struct commit_block *commit,
     uint32_t segment)
@@ -82,6 +90,10 @@ void recover_learn(struct recovery *recovery, struct scanned *scanned,
     const struct commit_block *commit)
 {
 	ASSERT(commit->stream < STREAM_COUNT);
+	if (commit->life < scanned->segment->life) {
+		scan_drop_batch(recovery);    /* a leftover in what had become a spare */
+		return;
+	}
 	scan_note_life(scanned, commit->life);
 	struct position *durable = &recovery->durable[commit->stream];
 	scanned->segment->stream = (uint8_t)commit->stream;
@@ -113,14 +125,6 @@ static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 {
 	scanned->batches++;
 	recover_learn(recovery, scanned, &recovery->scan.commit);
-}
-
-/* The batch was not completed: what was found of it does not count. A void range without its
- * record does not either. */
-static void scan_drop_batch(struct recovery *recovery)
-{
-	ASSERT(recovery->batch_from <= recovery->found_count);
-	recovery->found_count = recovery->batch_from;
 }
 
 /* Steps until bytes are needed (SCAN_MORE), something is bad, or the segment ends. */
@@ -168,6 +172,7 @@ static void scan_list(struct recovery *recovery)
 	    memory_zalloc(store->memory, store->segment_count * sizeof(*recovery->scanned));
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		recovery->scanned[i].segment = store->segments[i];
+		store->segments[i]->life = 0;         /* its seal may be younger than the rest */
 		recovery->scanned[i].end = UINT64_MAX;
 	}
 	recover_classify(recovery);
