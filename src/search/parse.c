@@ -295,21 +295,48 @@ static enum err prefix_split(struct parser *parser, uint32_t *node, size_t offse
 	return OK;
 }
 
+/* The letters of a single word, which are copied to `bytes`; empty: it is none. */
+static struct span word_text(
+    const struct query *query, uint32_t node, uint8_t bytes[SEARCH_TERM_BYTES_MAX])
+{
+	if (node == QUERY_NIL || query->nodes[node].kind != QUERY_TERM)
+		return (struct span){0};
+	struct span text = query_span(query, query->items[query->nodes[node].first_item].text);
+	ASSERT(text.len <= SEARCH_TERM_BYTES_MAX);
+	memcpy(bytes, text.ptr, text.len);
+	return span_of(bytes, text.len);
+}
+
+/* Whatever has the same stem as this word, in the fields of its mask that have a language. */
+static void push_stems(struct parser *parser, uint32_t node, struct query_list *list)
+{
+	struct query *query = parser->parse.query;
+	const struct query_words *words = parser->parse.options->words;
+	uint8_t bytes[SEARCH_TERM_BYTES_MAX], stem[1 + SEARCH_TERM_BYTES_MAX];
+	struct span text = word_text(query, node, bytes);
+	for (uint32_t i = 0; text.len > 0 && i < QUERY_LANGUAGE_FIELDS; i++) {
+		if (words->languages[i] == 0 || (query->nodes[node].mask >> i & 1) == 0)
+			continue;
+		stem[0] = words->languages[i];
+		size_t len = 1 + stem_word(stem[0], text, stem + 1, SEARCH_TERM_BYTES_MAX);
+		uint32_t child = query_add_node(query, QUERY_PREFIX);
+		query->nodes[child].mask = (uint8_t)(1U << i);
+		query_add_item(query, child, span_of(stem, len), PATTERN_STEM);
+		query_list_push(query, list, child);
+	}
+}
+
 /* The word, with whatever means the same: any of them. QUERY_NIL: it is a stop word. */
 static enum err word_widen(struct parser *parser, uint32_t *node)
 {
 	struct query *query = parser->parse.query;
 	const struct query_options *options = parser->parse.options;
 	const struct query_words *words = options == NULL ? NULL : options->words;
-	uint8_t bytes[SEARCH_TERM_BYTES_MAX], stem[1 + SEARCH_TERM_BYTES_MAX];
+	uint8_t bytes[SEARCH_TERM_BYTES_MAX];
 	struct query_list list = {0};
-	if (words == NULL || *node == QUERY_NIL || query->nodes[*node].kind != QUERY_TERM)
+	struct span text = words == NULL ? (struct span){0} : word_text(query, *node, bytes);
+	if (text.len == 0)
 		return OK;
-	uint8_t mask = query->nodes[*node].mask;
-	struct span text = query_span(query, query->items[query->nodes[*node].first_item].text);
-	ASSERT(text.len <= sizeof(bytes));
-	memcpy(bytes, text.ptr, text.len);
-	text = span_of(bytes, text.len);
 	if (words->is_stopped(words->ctx, text)) {
 		ASSERT(*node + 1 == query->node_count);
 		query->node_count--;
@@ -319,6 +346,7 @@ static enum err word_widen(struct parser *parser, uint32_t *node)
 		return OK;
 	}
 	query_list_push(query, &list, *node);
+	push_stems(parser, *node, &list);
 	for (uint32_t at = 0;; at++) {
 		struct word_sink sink = {parser, QUERY_NIL, OK};
 		struct span other = words->synonym(words->ctx, text, at);
@@ -327,18 +355,10 @@ static enum err word_widen(struct parser *parser, uint32_t *node)
 		analyze_words(other, word_emit, &sink);
 		if (sink.err != OK)
 			return sink.err;
-		if (sink.node != QUERY_NIL)
-			query_list_push(query, &list, sink.node);
-	}
-	for (uint32_t i = 0; i < QUERY_LANGUAGE_FIELDS; i++) {
-		if (words->languages[i] == 0 || (mask >> i & 1) == 0)
+		if (sink.node == QUERY_NIL)
 			continue;
-		stem[0] = words->languages[i];
-		size_t len = 1 + stem_word(stem[0], text, stem + 1, SEARCH_TERM_BYTES_MAX);
-		uint32_t child = query_add_node(query, QUERY_PREFIX);
-		query->nodes[child].mask = (uint8_t)(1U << i);
-		query_add_item(query, child, span_of(stem, len), PATTERN_STEM);
-		query_list_push(query, &list, child);
+		query_list_push(query, &list, sink.node);
+		push_stems(parser, sink.node, &list);
 	}
 	*node = query_join(query, QUERY_OR, &list);
 	return OK;

@@ -62,6 +62,13 @@ def test_words_of_one_stem_are_found_in_fields_with_a_language(client):
     assert search(client, "run") == {"e"}
 
 
+def test_synonyms_stand_for_their_stems_too(client):
+    index(client, "STEM", "caption", "english")
+    index(client, "SYNONYM", "ADD", "g", "glad", "happy")
+    assert search(client, "glad") == {"c", "d"}
+    assert search(client, "glad", "VERBATIM") == set()
+
+
 def test_a_query_may_do_without_them(client):
     index(client, "STOPWORDS", "SET", "the")
     index(client, "SYNONYM", "ADD", "g", "car", "automobile")
