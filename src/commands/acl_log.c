@@ -30,6 +30,7 @@ static struct acl_log *log_of(struct engine *engine)
 	log = memory_zalloc(&engine->memory.engine, sizeof(*log));
 	list_init(&log->lines);
 	engine->users->log = log;
+	engine->users->free_log = acl_log_clear;
 	return log;
 }
 

@@ -355,6 +355,8 @@ void users_free(struct engine *engine)
 	struct users *users = engine->users;
 	if (users == NULL)
 		return;
+	if (users->log != NULL)
+		users->free_log(engine);
 	while (!list_is_empty(&users->all)) {
 		struct user *user = LIST_OF(users->all.next, struct user, link);
 		list_remove(&user->link);

@@ -30,7 +30,8 @@ struct users {
 	uint64_t       count;
 	/* commands/acl.c's. */
 	void         (*free_rules)(struct memory *memory, struct acl_rules *rules);
-	struct acl_log *log;
+	struct acl_log *log;              /* freed by `free_log`, if it is there */
+	void         (*free_log)(struct engine *engine);
 };
 
 void users_new(struct engine *engine);
