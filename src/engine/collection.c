@@ -297,18 +297,9 @@ enum err engine_store_value(
 	struct engine *engine = call->engine;
 	struct target target = *at;
 	struct record record = {.expire_ms = expire_ms};
-	uint64_t lsn = 0;
 	uint8_t type = value->type;
-	bool ends = call_needs_end(engine, &target);
-	if (value->count == 0 && target.entry == NULL)
-		return OK;
-	if (value->count == 0) {
-		enum err err = engine_delete(engine, target.db, target.entry, target.hash, &lsn);
-		if (err == OK)
-			call_gate(call, type, lsn);
-		return err;
-	}
-	enum err err = ends ? call_end_image(call, &target) : OK;
+	ASSERT(value->count > 0);
+	enum err err = call_needs_end(engine, &target) ? call_end_image(call, &target) : OK;
 	if (err == OK)
 		err = log_whole(engine, &target, value, &record);
 	if (err != OK)
@@ -318,21 +309,28 @@ enum err engine_store_value(
 	return OK;
 }
 
+static enum err store_grouped(
+    struct call *call, const struct target *target, struct value *value, int64_t expire_ms)
+{
+	uint64_t bytes = 2 * target->key.len + value_dump_bytes(value) + COLLECTION_SMALL;
+	enum err err = begin_group(call->engine, 2, 1, bytes);
+	if (err != OK)
+		return err;
+	err = engine_store_value(call, target, value, expire_ms);
+	end_group(call->engine);
+	return err;
+}
+
 bool call_store_value(struct call *call, struct span key, struct value *value, int64_t expire_ms)
 {
-	struct engine *engine = call->engine;
 	if (key.len > KEY_BYTES_MAX) {
 		call_fail(call, ERR_TOOLARGE, key);
 		return false;
 	}
 	struct target target = {.db = call->session->db, .key = key, .hash = call_hash(call, key)};
 	target.entry = directory_find(call_directory(call), key, target.hash);
-	uint64_t bytes = 2 * key.len + value_dump_bytes(value) + COLLECTION_SMALL;
-	enum err err = begin_group(engine, 2, 1, bytes);
-	if (err == OK) {
-		err = engine_store_value(call, &target, value, expire_ms);
-		end_group(engine);
-	}
+	enum err err = value->count > 0 ? store_grouped(call, &target, value, expire_ms)
+	    : target.entry != NULL ? call_delete(call, target.entry) : OK;
 	if (err != OK) {
 		call_fail(call, err, key);
 		return false;

@@ -66,8 +66,8 @@ void collections_configure(struct engine *engine);    /* settings are new */
 /* Slices of freeing, and of writing anew. True: there is more to do at once. */
 bool collections_step(struct engine *engine);
 struct value_limits *collections_limits(struct engine *engine);
-/* The key at `target` becomes this value, as a VALUE record in a group that the caller began; an empty value
- * deletes it. `value` is taken over if it is large, and the caller's otherwise. */
+/* The key at `target` becomes this value, as a VALUE record in a group that the caller began. `value`, which
+ * is not empty, is taken over if it is large, and the caller's otherwise. */
 MUST_CHECK enum err engine_store_value(
     struct call *call, const struct target *target, struct value *value, int64_t expire_ms);
 /* A buffer for operations that was used before, and back. */

@@ -198,6 +198,13 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 		exec_write(shadow, op, out);
 		return;
 	}
+	/* An empty result deletes the key as DEL does, whatever it was. */
+	if (op->verb == DO_DEL && op->warm) {
+		put_head(out, 3, "SINTERSTORE");
+		put_key(shadow, out, op->key);
+		put_word(out, SPAN_LIT("none"));
+		return;
+	}
 	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
 	if (op->verb == DO_WAIT) {
 		put_word(out, SPAN_LIT("1"));
@@ -366,9 +373,10 @@ static bool wait_answered(struct shadow *shadow, char kind, struct span content)
 }
 
 /* A command took effect. What an answer promises covers all that this client asked for before. */
-static void note_done(struct shadow *shadow, const struct shadow_op *op)
+static void note_done(struct shadow *shadow, const struct shadow_op *op, bool ends_image)
 {
-	if (all_is_sure(shadow) || (shadow->images_sure && op->verb == DO_PUT)) {
+	bool image = op->verb == DO_PUT || ends_image;
+	if (all_is_sure(shadow) || (shadow->images_sure && image)) {
 		shadow->sure = shadow->known;
 		shadow->loose_count = 0;
 		return;
@@ -414,8 +422,11 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 		bool done = kind != '-' || begins_with(content, "WRONGTYPE") ||
 		    begins_with(content, "ERR no such key");
 		if (done && shadow->ops[at].verb != DO_WAIT) {
-			op_apply(shadow, &shadow->ops[at], &shadow->known);
-			note_done(shadow, &shadow->ops[at]);
+			const struct shadow_op *op = &shadow->ops[at];
+			bool ends_image = op->verb == DO_DEL && at == 0 &&
+			    shadow->known.keys[op->key].kind == SHADOW_IMAGE;
+			op_apply(shadow, op, &shadow->known);
+			note_done(shadow, op, ends_image);
 		}
 		shadow->pending--;
 		memmove(&shadow->ops[at], &shadow->ops[at + 1],
