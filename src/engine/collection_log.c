@@ -373,7 +373,8 @@ static uint64_t dump_list_some(struct collections *all, const struct value *valu
 	return at < all->count && (uint64_t)((int64_t)at - shift) < value->count ? at : 0;
 }
 
-static enum err dump_piece(struct engine *engine, const struct target *target, bool *over)
+/* One that is refused is written again, as things are then. */
+static enum err dump_piece(struct engine *engine, const struct target *target)
 {
 	struct collections *all = engine->collections;
 	struct collection *collection = entry_large(target->entry);
@@ -382,10 +383,11 @@ static enum err dump_piece(struct engine *engine, const struct target *target, b
 	uint64_t next = target->entry->type == ENTRY_LIST
 	    ? dump_list_some(all, &collection->value)
 	    : value_dump_some(&collection->value, all->cursor, DUMP_PIECE, &all->out);
-	*over = next == 0;
 	struct record record = {.meta = SPAN_LIT("p"), .value = buf_span(&all->out)};
-	if (all->out.len == 0)
+	if (all->out.len == 0) {
+		all->pieces_over = true;
 		return OK;
+	}
 	if (all->out.len > BODY_INLINE_MAX) {
 		enum err err = engine_value_body(engine, record.value, &body);
 		if (err != OK)
@@ -400,6 +402,7 @@ static enum err dump_piece(struct engine *engine, const struct target *target, b
 	collection_note(engine, collection, &record);
 	collection->change_bytes += record.place.bytes;
 	all->cursor = next;
+	all->pieces_over = next == 0;
 	return OK;
 }
 
@@ -432,7 +435,7 @@ static enum err due_step(struct engine *engine, const struct target *target, boo
 		return collection_rewrite(engine, target);
 	}
 	if (!all->pieces_over)
-		return dump_piece(engine, target, &all->pieces_over);
+		return dump_piece(engine, target);
 	*over = true;
 	return dump_end(engine, target);
 }
