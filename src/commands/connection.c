@@ -3,6 +3,7 @@
 #include "commands/handlers.h"
 #include "engine/pubsub.h"
 #include "engine/transaction.h"
+#include "engine/replica.h"
 
 #include "base/number.h"
 
@@ -136,7 +137,7 @@ void cmd_hello(struct call *call)
 	reply_text(call->reply, "mode");
 	reply_text(call->reply, "standalone");
 	reply_text(call->reply, "role");
-	reply_text(call->reply, "master");
+	reply_text(call->reply, engine_follows(call->engine) ? "replica" : "master");
 	reply_text(call->reply, "modules");
 	reply_array(call->reply, 0);
 }
