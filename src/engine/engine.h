@@ -66,14 +66,13 @@ struct session {
 	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
 	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
 	struct list    monitor_link;      /* MONITOR */
-	bool           overflowed;        /* too many messages wait: it is closed */
+	bool           overflowed, sending;         /* too many messages wait: it is closed; bytes leave */
 	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
 	enum err       load_error;        /* how the read it waited for ended */
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
 	struct replica_link *replica;     /* engine/replica.h: it follows this server; mostly NULL */
-	bool           sending;           /* bytes of it are with the kernel */
 	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
 	uint64_t       pressed_us;        /* ... since then; 0: it is not */
 };
@@ -205,8 +204,7 @@ struct engine_events {
 	void (*setting_changed)(void *ctx, const struct setting *setting);
 	void (*disconnect)(void *ctx, struct session *session);
 	uint16_t (*port)(void *ctx);
-	/* What is in the data directory is kept aside, and the server starts anew, as a follower. */
-	void (*put_aside)(void *ctx);
+	void (*put_aside)(void *ctx);          /* what is in `dir` is kept, and all begins anew, empty */
 };
 
 struct engine {
@@ -230,7 +228,7 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct replication    *replication;           /* engine/replica.h */
-	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
+	struct checkpoints    *checkpoints;
 	struct collections    *collections;           /* engine/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
 	struct kept_index     *kept;      /* the index in checkpoints: engine/kept_index.h */
@@ -274,8 +272,7 @@ struct engine {
 	const struct memory   *server_memory;       /* connections; NULL without a server */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
-		struct memory directory, sessions, replies, store, search, images, engine, values,
-		    history;
+		struct memory directory, sessions, replies, store, search, images, engine, values, history;
 	} memory;
 };
 
@@ -283,7 +280,6 @@ MUST_CHECK enum err engine_new(struct io *io, struct settings *settings, struct 
     const struct engine_events *events, void *events_ctx, struct engine **out);
 /* Starts recovery; events->opened follows. Until then commands are answered -LOADING. */
 MUST_CHECK enum err engine_open(struct engine *engine);
-/* Flushes the log; `closed` follows. */
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 void engine_free(struct engine *engine);
 

@@ -112,7 +112,8 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 {
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
-	return replication_setting(engine, record) || past_setting(engine, record) || tiers_setting_follow(engine, record) ||
+	return replication_setting(engine, record) || past_setting(engine, record) ||
+	        tiers_setting_follow(engine, record) ||
 	        fields_setting_follow(engine, record) || users_setting_follow(engine, record)
 	    ? OK : ERR_NOTFOUND;
 }
@@ -355,7 +356,8 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_is_live(engine, record) ||
-		        replication_setting_is_live(engine, record) || tiers_setting_is_live(engine, record) ||
+		        replication_setting_is_live(engine, record) ||
+		        tiers_setting_is_live(engine, record) ||
 		        fields_setting_is_live(engine, record) || users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
@@ -365,6 +367,20 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 		return RECORD_SHARED;
 	const struct place *place = place_of(entry, record);
 	return place != NULL && place_equal(*place, record->place) ? RECORD_LIVES : RECORD_DEAD;
+}
+
+bool engine_whereabouts(void *ctx, const struct record *record, struct place *now)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (record->type == RECORD_SETTING)
+		return false;
+	if (record->type == RECORD_IMAGE && past_held_place(engine, record->lsn, now))
+		return true;
+	const struct place *place = place_of(record_entry(engine, record), record);
+	if (place != NULL)
+		*now = *place;
+	return place != NULL && now->segment != 0;
 }
 
 /* Recovery has come to a record whose body cannot be read. What its key was before must not be

@@ -1,6 +1,8 @@
 /* tests/unit/io/connect_test.c: outgoing connections, on all three back ends. */
 #include "rig.h"
 
+#include "io/connect.h"
+
 #include <errno.h>
 
 struct dial {
