@@ -287,7 +287,6 @@ enum err collection_rewrite(struct engine *engine, const struct target *target)
 {
 	struct collection *collection = entry_large(target->entry);
 	struct buf *out = &engine->collections->out;
-	struct body *body = NULL;
 	const uint8_t meta[2] = {value_letter(target->entry->type, true), collection->value.encoding};
 	struct record record = {
 	    .type = RECORD_VALUE,
@@ -301,15 +300,7 @@ enum err collection_rewrite(struct engine *engine, const struct target *target)
 	buf_clear(out);
 	value_dump(&collection->value, out);
 	record.value = buf_span(out);
-	if (out->len > BODY_INLINE_MAX) {
-		enum err err = engine_value_body(engine, buf_span(out), &body);
-		if (err != OK)
-			return err;
-		record.value = (struct span){0};
-		record.body = body;
-	}
-	enum err err = store_append(engine->store, &record);
-	body_unref(body);
+	enum err err = engine_append(engine, &record);
 	if (out->cap > OUT_KEPT)
 		buf_fini(out);
 	if (err == OK)
@@ -327,7 +318,7 @@ static enum err dump_append(struct engine *engine, const struct target *target, 
 	record->refers = collection_last_lsn(collection);
 	record->sync = (uint8_t)engine_sync_level(engine, target->entry->type);
 	record->can_wait = true;
-	enum err err = store_append(engine->store, record);
+	enum err err = engine_append(engine, record);
 	if (err != OK)
 		return err;
 	target->entry->lsn = record->lsn & LSN_MASK;
@@ -383,7 +374,6 @@ static enum err dump_piece(struct engine *engine, const struct target *target)
 {
 	struct collections *all = engine->collections;
 	struct collection *collection = entry_large(target->entry);
-	struct body *body = NULL;
 	buf_clear(&all->out);
 	uint64_t next = target->entry->type == ENTRY_LIST
 	    ? dump_list_some(all, &collection->value)
@@ -393,15 +383,7 @@ static enum err dump_piece(struct engine *engine, const struct target *target)
 		all->pieces_over = true;
 		return OK;
 	}
-	if (all->out.len > BODY_INLINE_MAX) {
-		enum err err = engine_value_body(engine, record.value, &body);
-		if (err != OK)
-			return err;
-		record.value = (struct span){0};
-		record.body = body;
-	}
 	enum err err = dump_append(engine, target, &record);
-	body_unref(body);
 	if (err != OK)
 		return err;
 	collection_note(engine, collection, &record);
