@@ -254,8 +254,7 @@ struct engine {
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t               session_count, slowlog_len;
-	uint64_t               session_next_id, slowlog_next_id;
+	uint32_t session_count, slowlog_len; uint64_t session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */

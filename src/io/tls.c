@@ -528,7 +528,8 @@ void tls_stream_close(struct io *io, struct io_stream *stream)
 		(void)SSL_shutdown(tls->ssl);
 	}
 	raw_flush(tls);                   /* the farewell, or the alert that says what is wrong */
-	if (!tls->raw_sending || tls->failed == ERR_CLOSED || stream->sending) {
+	bool stuck = stream->sending && tls->shaken;
+	if (!tls->raw_sending || tls->failed == ERR_CLOSED || stuck) {
 		io_stream_close(io, &tls->raw);
 		return;
 	}
