@@ -51,6 +51,7 @@ struct settings {
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  checkpoint_interval_s;
 	uint64_t checkpoint_bytes;
+	uint64_t rewrite_slice_bytes;
 	uint64_t load_first_bytes;        /* larger checkpoints are loaded behind; 0: none */
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
