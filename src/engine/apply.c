@@ -60,7 +60,7 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
     const struct ending *ending)
 {
-	engine_touch(engine, db, hash);
+	engine_change(engine, db, entry_key(entry), hash);
 	entry_retire(engine, db, entry, ending);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
@@ -79,7 +79,7 @@ static void entry_install(struct engine *engine, const struct target *target,
 {
 	struct directory *directory = &engine->directories[target->db];
 	struct entry *old = target->entry;
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, target->key, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
 		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
@@ -119,7 +119,7 @@ struct entry *apply_value(
 	if (entry != NULL && entry->type == type && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
-		engine_touch(engine, target->db, target->hash);
+		engine_change(engine, target->db, entry_key(entry), target->hash);
 	} else {
 		entry = entry_new_string(&engine->memory.values, target->key,
 		    has_expiry ? ENTRY_HAS_EXPIRY : 0, record->value,
@@ -154,7 +154,7 @@ void apply_change(
 {
 	ASSERT(entry_large(target->entry) != NULL);
 	entry_set_lsn(target->entry, record->lsn);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, target->key, target->hash);
 }
 
 /* Adds the image's document to the index; the entry's docid names it. */
@@ -219,7 +219,7 @@ static enum err apply_quiet_meta(
 	entry_meta(entry)->place = record->place;
 	entry_meta(entry)->lsn = record->lsn & LSN_MASK;
 	entry_set_lsn(entry, record->lsn);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	analysis_note(engine, target->db, entry, &meta);
 	return OK;
 }
@@ -283,7 +283,7 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 		return err;
 	if (!stays)
 		document_leave(engine, target->db, old_docid);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
 	entry->flags &= ~(uint64_t)ENTRY_QUIET_META & 0xfff;
@@ -305,7 +305,7 @@ struct entry *apply_expire(
 	entry = directory_expire(&engine->directories[target->db], entry, target->hash,
 	    (uint64_t)record->expire_ms);
 	engine_entry_moved(engine, target->db, entry);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	entry_set_lsn(entry, record->lsn);
 	return entry;
 }
@@ -379,6 +379,8 @@ void apply_flush(struct engine *engine, const struct record *record)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		if (record->db == RECORD_ALL_DBS || record->db == i)
 			flush_one(engine, (uint8_t)i, record);
+	if (engine->tracking != NULL)
+		tracking_flushed(engine);
 }
 
 struct older_walk {

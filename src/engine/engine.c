@@ -213,6 +213,8 @@ bool engine_pass(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool more = false;
 	engine->counters.passes++;
+	if (UNLIKELY(engine->tracking != NULL))
+		more |= tracking_step(engine);
 	if (!engine->loading && !engine->closing) {
 		more |= searches_step(engine);
 		more |= indexes_sweep(engine);
@@ -314,6 +316,7 @@ void engine_free(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
+	tracking_free(engine);
 	checks_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);

@@ -139,7 +139,7 @@ static uint64_t evict(struct engine *engine, const struct victim *victim)
 		buf_append(&key, entry_key(victim->entry));
 	uint64_t bytes = engine_entry_bytes(victim->entry);
 	bool is_body = entry_body(victim->entry) != NULL;
-	bool done = engine_delete(engine, victim->db, victim->entry, hash, &lsn) == OK;
+	bool done = engine_delete_by_itself(engine, victim->db, victim->entry, hash, &lsn) == OK;
 	if (done) {
 		engine->counters.evicted_keys++;
 		if (is_body) {                /* the log may still hold it, to write it */
