@@ -21,15 +21,16 @@ struct highlighter {
 
 static bool node_wants(const struct highlighter *light, uint32_t at, struct span word)
 {
-	const struct query_node *node = &light->query->nodes[at];
+	const struct query *query = light->query;
+	const struct query_node *node = &query->nodes[at];
 	size_t dead;
-	bool is_here = node->field.len == 0 ? (node->mask & light->mask) != 0
-	                                    : span_equal(query_span(light->query, node->field), light->field);
+	struct span own = query_span(query, node->field);
+	bool is_here = own.len == 0 ? (node->mask & light->mask) != 0 : span_equal(own, light->field);
 	if (!light->wanted[at] || !is_here)
 		return false;
 	for (uint32_t i = 0; i < node->item_count; i++) {
-		const struct query_item *item = &light->query->items[node->first_item + i];
-		if (pattern_match(item->kind, query_span(light->query, item->text), word, &dead))
+		const struct query_item *item = &query->items[node->first_item + i];
+		if (pattern_match(item->kind, query_span(query, item->text), word, &dead))
 			return true;
 	}
 	return false;
