@@ -76,8 +76,8 @@ bool query_highlight(const struct query *query, struct span field, struct span t
 	CHECK_OBJ(query, QUERY_MAGIC);
 	uint32_t id = schema_find(field);
 	uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
-	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text, .open = tags[0],
-	    .close = tags[1], .out = out};
+	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text,
+	    .open = tags[0], .close = tags[1], .out = out};
 	bool *wanted = memory_alloc(query->memory, query->node_count);
 	nodes_wanted(query, wanted);
 	light.wanted = wanted;
