@@ -400,6 +400,44 @@ static void bytes_before_the_handshake_are_bounded(struct rig *rig)
 }
 SIM(bytes_before_the_handshake_are_bounded)
 
+/* What arrives behind a handshake that waits for its turn is kept, and is not much. */
+static void handshake_waits_for_its_turn(struct rig *rig)
+{
+	enum { MUCH = 8 << 20, PASSES = 50 };
+	struct end server, client;
+	struct tls *servers = rig->tls;
+	struct tls_stats stats = {0};
+	int fds[2];
+	uint8_t *bytes = memory_alloc(&rig->memory, MUCH);
+	pattern_fill(bytes, MUCH, 13);
+	rig->tls = certs_tls(rig);
+	struct tls_options options = certs_options(rig);
+	cr_assert_eq(tls_configure(servers, &options, (char[TLS_WHY_MAX]){0}), OK);
+	fds_make(rig, fds);
+	end_open_connecting(rig, &client, fds[1]);
+	struct tls *clients = rig->tls;
+	rig->tls = servers;
+	end_open(rig, &server, fds[0]);
+	end_send(&client, span_of(bytes, MUCH));
+	while (stats.connected == 0) {
+		io_wait(rig->io, 1000);
+		tls_get_stats(clients, &stats);
+	}
+	servers->budget_us = 0;
+	for (unsigned i = 0; i < PASSES; i++)
+		io_wait(rig->io, 1000);
+	cr_assert(!server.broken && !client.sent);
+	cr_assert_lt(servers->memory.bytes, 4 << 20);
+	servers->budget_us = TLS_HANDSHAKE_US_PER_PASS;
+	end_until_received(&server, MUCH);
+	cr_assert_eq(memcmp(server.received.ptr, bytes, MUCH), 0);
+	rig_until(rig, &client.sent);
+	memory_free(&rig->memory, bytes, MUCH);
+	both_fini(&server, &client);
+	tls_free(clients);
+}
+BACKENDS_TLS(handshake_waits_for_its_turn)
+
 /* ---- A wire in between, that cuts and flips ------------------------------------------------ */
 
 struct wire {
