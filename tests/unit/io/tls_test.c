@@ -457,27 +457,35 @@ static void wire_open(struct rig *rig, struct wire *wire, size_t flip_at, size_t
 	end_open_plain(rig, &wire->right, far[1]);
 	end_open_plain(rig, &wire->left, near[0]);
 	end_open_connecting(rig, &wire->client, near[1]);
-	wire->left.sent = wire->right.sent = true;
+}
+
+/* Gives bytes on to `end`; a copy of them, since the end that received them goes on growing. */
+static void wire_carry(struct rig *rig, struct end *end, struct span bytes)
+{
+	uint8_t *copy = memory_alloc(&rig->memory, bytes.len);
+	memcpy(copy, bytes.ptr, bytes.len);
+	end_send(end, span_of(copy, bytes.len));
+	rig_until(rig, &end->sent);
+	memory_free(&rig->memory, copy, bytes.len);
 }
 
 static void wire_pass(struct rig *rig, struct wire *wire)
 {
 	io_wait(rig->io, 1000);
 	size_t upto = wire->left.received.len < wire->cut_at ? wire->left.received.len : wire->cut_at;
-	if (wire->right.sent && !wire->right.broken && upto > wire->passed_on) {
+	if (!wire->right.broken && upto > wire->passed_on) {
 		uint8_t *from = wire->left.received.ptr;
-		if (wire->flip_at >= wire->passed_on && wire->flip_at < upto)
+		size_t at = wire->passed_on;
+		if (wire->flip_at >= at && wire->flip_at < upto)
 			from[wire->flip_at] ^= 1;
-		end_send(&wire->right, span_of(from + wire->passed_on, upto - wire->passed_on));
 		wire->passed_on = upto;
-		rig_until(rig, &wire->right.sent);
+		wire_carry(rig, &wire->right, span_of(from + at, upto - at));
 	}
-	if (wire->left.sent && !wire->left.broken && wire->right.received.len > wire->back) {
+	if (!wire->left.broken && wire->right.received.len > wire->back) {
 		struct span all = buf_span(&wire->right.received);
 		struct span more = span_slice(all, wire->back, all.len);
 		wire->back = all.len;
-		end_send(&wire->left, more);
-		rig_until(rig, &wire->left.sent);
+		wire_carry(rig, &wire->left, more);
 	}
 }
 
