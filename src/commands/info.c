@@ -3,6 +3,7 @@
  * counterpart here is shown as 0.
  */
 #include "commands/handlers.h"
+#include "commands/info.h"
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
@@ -57,6 +58,7 @@ static void info_server(struct engine *engine, struct buf *out)
 	    (long long)usage.pid, engine->run_id, engine->events->port(engine->events_ctx),
 	    (ull)now_us, (ull)up_s, (ull)(up_s / 86400), (ull)(now_us / 1000000 & 0xffffff),
 	    engine->executable, engine->config_file);
+	info_listeners(engine, out);
 }
 
 static void info_clients(struct engine *engine, struct buf *out)
@@ -448,6 +450,7 @@ static const struct {
 	{"images", "Images", true, info_images},
 	{"search", "Search", true, info_search},
 	{"tiers", "Tiers", true, info_tiers},
+	{"tls", "TLS", true, info_tls},
 	{"keyspace", "Keyspace", true, info_keyspace},
 };
 

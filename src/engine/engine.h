@@ -193,6 +193,8 @@ struct engine_events {
 	void (*shutdown)(void *ctx, bool now);                 /* SHUTDOWN was asked for */
 	enum err (*rewrite)(void *ctx);                        /* CONFIG REWRITE */
 	void (*setting_changed)(void *ctx, const struct setting *setting);
+	/* Before a CONFIG SET of a SETTING_TLS: not OK, it fails. NULL: there is no TLS here. */
+	enum err (*try_settings)(void *ctx, const struct settings *trial, char *why, size_t bytes);
 	void (*disconnect)(void *ctx, struct session *session);
 	uint16_t (*port)(void *ctx);
 };
@@ -248,8 +250,7 @@ struct engine {
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t               session_count, slowlog_len;
-	uint64_t               session_next_id, slowlog_next_id;
+	uint32_t session_count, slowlog_len; uint64_t session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
@@ -262,7 +263,7 @@ struct engine {
 	uint64_t               started_us, used_memory_peak;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
-	const struct memory   *server_memory;       /* connections; NULL without a server */
+	struct tls *tls; const struct memory *server_memory;  /* the server's; NULL without */
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
 		struct memory directory, sessions, replies, store, search, images, engine, values,

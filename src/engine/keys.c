@@ -141,6 +141,22 @@ enum err engine_value_body(struct engine *engine, struct span value, struct body
 	return OK;
 }
 
+enum err engine_append(struct engine *engine, struct record *record)
+{
+	const struct span value = record->value;
+	if (value.len <= BODY_INLINE_MAX)
+		return store_append(engine->store, record);
+	enum err err = engine_value_body(engine, value, &record->body);
+	if (err != OK)
+		return err;
+	record->value = (struct span){0};
+	err = store_append(engine->store, record);
+	body_unref(record->body);
+	record->body = NULL;
+	record->value = value;
+	return err;
+}
+
 bool call_needs_end(const struct engine *engine, const struct target *target)
 {
 	return engine->settings->history_window_s > 0 && target->entry != NULL &&

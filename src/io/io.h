@@ -176,9 +176,9 @@ struct io_stream {
 	void         *ctx;
 	struct io_op  receive_op, send_op, cancel_op, close_op;
 	struct list   link;
-	struct iovec  fill;
+	struct iovec  fill, *send_iov;
 	size_t        filled_bytes, fill_min;
-	struct iovec *send_iov;
+	struct tls_stream *tls;           /* NULL: bytes pass as they are; else see tls.h */
 	uint32_t      send_iov_count;
 	uint64_t      opaque[8];          /* what a back end keeps besides (msghdr, ...) */
 };

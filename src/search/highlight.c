@@ -10,7 +10,8 @@
 
 struct highlighter {
 	const struct query *query;
-	uint8_t     mask;                 /* FIELD_* of the text */
+	uint8_t     mask;                 /* FIELD_* of the text; 0: of an attribute */
+	struct span field;
 	struct span text, open, close;
 	size_t      done;                 /* of the text, copied already */
 	struct buf *out;
@@ -22,7 +23,9 @@ static bool node_wants(const struct highlighter *light, uint32_t at, struct span
 {
 	const struct query_node *node = &light->query->nodes[at];
 	size_t dead;
-	if (!light->wanted[at] || (node->mask & light->mask) == 0)
+	bool is_here = node->field.len == 0 ? (node->mask & light->mask) != 0
+	                                    : span_equal(query_span(light->query, node->field), light->field);
+	if (!light->wanted[at] || !is_here)
 		return false;
 	for (uint32_t i = 0; i < node->item_count; i++) {
 		const struct query_item *item = &light->query->items[node->first_item + i];
@@ -72,12 +75,8 @@ bool query_highlight(const struct query *query, struct span field, struct span t
 	CHECK_OBJ(query, QUERY_MAGIC);
 	uint32_t id = schema_find(field);
 	uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
-	struct highlighter light = {.query = query, .mask = mask, .text = text, .open = tags[0],
+	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text, .open = tags[0],
 	    .close = tags[1], .out = out};
-	if (mask == 0) {
-		buf_append(out, text);
-		return false;
-	}
 	bool *wanted = memory_alloc(query->memory, query->node_count);
 	nodes_wanted(query, wanted);
 	light.wanted = wanted;
