@@ -8,6 +8,7 @@
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
 #include "engine/fields.h"
+#include "engine/flush.h"
 #include "engine/image.h"
 #include "engine/internal.h"
 #include "engine/kept_index.h"
@@ -83,7 +84,9 @@ static void info_clients(struct engine *engine, struct buf *out)
 static void info_memory(struct engine *engine, struct buf *out)
 {
 	struct io_usage usage;
+	struct flushed_stats flushed;
 	uint64_t used = engine_used_memory(engine), overhead = 0;
+	flushed_get_stats(engine, &flushed);
 	io_get_usage(engine->io, &usage);
 	if (used > engine->used_memory_peak)
 		engine->used_memory_peak = used;
@@ -107,11 +110,13 @@ static void info_memory(struct engine *engine, struct buf *out)
 	    "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
 	    "mem_not_counted_for_evict:%llu\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
 	    "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
-	    "active_defrag_running:0\r\nlazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+	    "active_defrag_running:0\r\nlazyfree_pending_objects:%llu\r\nlazyfreed_objects:%llu\r\n"
+	    "flush_slice_us_max:%llu\r\n",
 	    settings_word(engine->settings, "maxmemory-policy"),
 	    (double)usage.resident_bytes / (double)(used == 0 ? 1 : used),
 	    (long long)usage.resident_bytes - (long long)used, (ull)engine->memory.store.bytes,
-	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc");
+	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc",
+	    (ull)flushed.pending, (ull)flushed.freed, (ull)flushed.slice_us_max);
 	buf_printf(out,
 	    "memory_values:%llu\r\nmemory_directory:%llu\r\nmemory_bodies:%llu\r\nmemory_search:%llu\r\n"
 	    "memory_store:%llu\r\nmemory_images:%llu\r\nmemory_sessions:%llu\r\nmemory_replies:%llu\r\n",

@@ -7,6 +7,7 @@
 #include "engine/analysis.h"
 #include "engine/apply.h"
 #include "engine/collection_log.h"
+#include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "image/meta.h"
 
@@ -347,10 +348,12 @@ struct flush_walk {
 	uint8_t        db;
 };
 
-static void flush_retire(void *ctx, struct entry *entry)
+/* An image leaves for the past at once; a cache key when it is freed. */
+static void flush_image(void *ctx, struct entry *entry)
 {
 	struct flush_walk *walk = ctx;
-	entry_retire(walk->engine, walk->db, entry, &walk->ending);
+	if (entry->type == ENTRY_IMAGE)
+		past_retire(walk->engine, walk->db, entry, &walk->ending);
 }
 
 static void flush_one(struct engine *engine, uint8_t db, const struct record *record)
@@ -360,9 +363,9 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
 	watch_flushed(engine, db);
-	directory_step(directory, 0xffffffff);
 	do
-		cursor = directory_scan(directory, cursor, flush_retire, &walk);
+		cursor = engine->images[db] == 0
+		    ? 0 : directory_scan(directory, cursor, flush_image, &walk);
 	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
@@ -371,7 +374,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
 	analysis_forget_db(engine, db);
-	directory_fini(directory);
+	flushed_take(engine, db);
 }
 
 void apply_flush(struct engine *engine, const struct record *record)

@@ -6,6 +6,7 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -205,6 +206,7 @@ static bool engine_work(struct engine *engine)
 	more |= scrub_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
+	more |= flushed_is_due(engine) && flushed_step(engine);
 	return more;
 }
 
@@ -321,6 +323,7 @@ void engine_free(struct engine *engine)
 	image_service_free(engine);
 	analysis_free(engine);
 	blocked_free(engine);
+	flushed_free(engine);
 	collections_free(engine);
 	fields_free(engine);
 	users_free(engine);

@@ -1,6 +1,7 @@
 /* engine/evict.c: see evict.h. */
 #include "engine/evict.h"
 
+#include "engine/flush.h"
 #include "engine/internal.h"
 
 enum {
@@ -160,6 +161,10 @@ bool engine_make_room(struct engine *engine)
 	uint64_t used = limit == 0 ? 0 : engine_used_memory(engine) - engine->memory.store.bytes;
 	if (used <= limit)
 		return true;
+	if (flushed_is_due(engine)) {         /* what was flushed goes first */
+		(void)flushed_step(engine);
+		return true;
+	}
 	if (store_durable_lsn(engine->store) >= engine->evicting.lsn)
 		engine->evicting.bytes = 0;
 	uint64_t over = used - limit;

@@ -4,6 +4,7 @@
 #include "engine/block.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
+#include "engine/flush.h"
 
 uint64_t engine_value_bytes(const struct entry *entry)
 {
@@ -489,6 +490,11 @@ uint64_t engine_used_memory(const struct engine *engine)
 	    body_pool_used(engine->pool);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		used += engine->directories[i].overhead.bytes;
+	if (UNLIKELY(engine->flushed != NULL)) {
+		struct flushed_stats stats;
+		flushed_get_stats(engine, &stats);
+		used += stats.overhead;
+	}
 	if (engine->server_memory != NULL)
 		used += engine->server_memory->bytes;
 	return used;
