@@ -15,7 +15,7 @@ MACHINE := $(if $(filter x86_64,$(shell uname -m)),-march=x86-64-v2)
 CFLAGS  := -std=gnu17 $(OPT) $(MACHINE) -g $(WARN) $(HARDEN) -D_GNU_SOURCE -Isrc -I. -MMD -MP $(EXTRA_CFLAGS)
 LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
-LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lcrypto -lm -pthread $(ALLOC)
+LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lssl -lcrypto -lm -pthread $(ALLOC)
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
@@ -156,7 +156,7 @@ $(BUILD)/fuzz/libtintype.a: $(SOURCES:%.c=$(BUILD)/fuzz/%.o)
 
 $(BUILD)/fuzz/fuzz-%: $(BUILD)/fuzz/tests/fuzz/fuzz_%.o $(BUILD)/fuzz/libtintype.a
 	@echo "  LD $@"
-	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lcrypto -lm -pthread -o $@
+	@clang -fsanitize=fuzzer,address,undefined $^ -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lssl -lcrypto -lm -pthread -o $@
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/fuzz-%)                  ## FUZZ_SECONDS=60 for each parser
 	utils/fuzz $(BUILD) $(FUZZ_SECONDS) $(FUZZERS)

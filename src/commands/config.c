@@ -68,6 +68,25 @@ static bool try_pairs(struct call *call, struct settings *trial)
 	return true;
 }
 
+/* Certificates are read again before anything changes. False: an error was replied. */
+static bool try_tls(struct call *call, const struct settings *trial)
+{
+	char why[320];
+	const struct engine_events *events = call->engine->events;
+	for (uint32_t i = 2; i < call->argc; i += 2) {
+		const struct setting *setting = settings_find(call->argv[i]);
+		if ((setting->flags & SETTING_TLS) == 0 || events->try_settings == NULL)
+			continue;
+		if (events->try_settings(call->engine->events_ctx, trial, why, sizeof(why)) == OK)
+			return true;
+		call_error(call,
+		    "ERR CONFIG SET failed (possibly related to argument '%s') - Unable to update TLS "
+		    "configuration: %s", setting->name, why);
+		return false;
+	}
+	return true;
+}
+
 void cmd_config_set(struct call *call)
 {
 	if (call->argc % 2 != 0) {
@@ -75,7 +94,7 @@ void cmd_config_set(struct call *call)
 		return;
 	}
 	struct settings trial = *call->engine->settings;
-	if (!try_pairs(call, &trial))
+	if (!try_pairs(call, &trial) || !try_tls(call, &trial))
 		return;
 	*call->engine->settings = trial;
 	for (uint32_t i = 2; i < call->argc; i += 2)

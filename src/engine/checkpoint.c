@@ -2,6 +2,7 @@
 #include "engine/checkpoint.h"
 
 #include "base/arith.h"
+#include "engine/collection_log.h"
 
 #include "engine/kept_index.h"
 #include "engine/past_load.h"
@@ -369,7 +370,8 @@ static bool checkpoint_work(struct checkpoints *all)
 bool checkpoints_step(struct engine *engine)
 {
 	struct checkpoints *all = engine->checkpoints;
-	if (all->is_open && all->state == CHECKPOINT_RESTING && checkpoint_is_due(all))
+	if (all->is_open && all->state == CHECKPOINT_RESTING && checkpoint_is_due(all) &&
+	    collections_let_checkpoint(engine))
 		checkpoint_start(all);
 	if (all->state != CHECKPOINT_WRITING || !all->ready)
 		return false;
@@ -403,11 +405,16 @@ static void checkpoint_done(struct store_checkpoint *job, enum err err)
 	waiters_end(&all->served, err);
 }
 
+bool checkpoints_is_running(const struct engine *engine)
+{
+	return engine->checkpoints->state != CHECKPOINT_RESTING;
+}
+
 void checkpoints_get_stats(const struct engine *engine, struct checkpoint_stats *out)
 {
 	const struct checkpoints *all = engine->checkpoints;
 	*out = all->stats;
-	out->running = all->state != CHECKPOINT_RESTING;
+	out->running = checkpoints_is_running(engine);
 	out->current_duration_s = -1;
 	if (out->running)
 		out->current_duration_s =

@@ -25,6 +25,7 @@ void checkpoints_free(struct engine *engine);
 void checkpoints_opened(struct engine *engine);
 /* One slice. True: there is more to do at once. */
 bool checkpoints_step(struct engine *engine);
+bool checkpoints_is_running(const struct engine *engine);
 void checkpoints_get_stats(const struct engine *engine, struct checkpoint_stats *out);
 
 /* Somebody who waits for a checkpoint that begins after now. */

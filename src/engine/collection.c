@@ -93,7 +93,6 @@ static enum err log_whole(struct engine *engine, const struct target *target, st
     struct record *record)
 {
 	uint8_t meta[2];
-	struct body *body = NULL;
 	struct buf bytes;
 	bool plain = value->encoding == VALUE_PACKED || value->encoding == VALUE_INTSET;
 	bool is_large = !plain || value->packed.len + 1U > COLLECTION_SMALL;
@@ -105,7 +104,6 @@ static enum err log_whole(struct engine *engine, const struct target *target, st
 	value_dump(value, &bytes);
 	*record = (struct record){
 	    .type = RECORD_VALUE,
-	    .flags = record->flags,
 	    .db = target->db,
 	    .key = target->key,
 	    .meta = span_of(meta, 1U + is_large),
@@ -113,19 +111,11 @@ static enum err log_whole(struct engine *engine, const struct target *target, st
 	    .expire_ms = record->expire_ms,
 	    .value = buf_span(&bytes),
 	};
-	enum err err = OK;
-	if (bytes.len > BODY_INLINE_MAX) {
-		err = engine_value_body(engine, record->value, &body);
-		record->value = (struct span){0};
-		record->body = body;
-	}
-	if (err == OK)
-		err = store_append(engine->store, record);
+	enum err err = engine_append(engine, record);
 	if (err == OK && is_large)
 		(void)apply_collection(engine, target, record, collection_new(engine, value, record));
 	else if (err == OK)
 		(void)apply_value(engine, target, record);
-	body_unref(body);
 	collections_give_ops(engine, &bytes);
 	return err;
 }
@@ -158,7 +148,6 @@ static enum err commit_large(struct edit *edit, const struct target *target, uin
 {
 	struct engine *engine = edit->call->engine;
 	struct collection *collection = entry_large(edit->entry);
-	struct body *body = NULL;
 	struct record record = {
 	    .db = target->db,
 	    .key = target->key,
@@ -166,15 +155,7 @@ static enum err commit_large(struct edit *edit, const struct target *target, uin
 	    .value = buf_span(&edit->ops),
 	};
 	collection_fill_change(collection, &record);
-	if (record.value.len > BODY_INLINE_MAX) {
-		enum err err = engine_value_body(engine, record.value, &body);
-		if (err != OK)
-			return err;
-		record.value = (struct span){0};
-		record.body = body;
-	}
-	enum err err = store_append(engine->store, &record);
-	body_unref(body);
+	enum err err = engine_append(engine, &record);
 	if (err != OK)
 		return err;
 	*lsn = record.lsn;
@@ -275,21 +256,6 @@ bool edit_commit_both(struct edit *first, struct edit *second)
 }
 
 /* ---- Whole values ---- */
-
-bool call_begin_group(struct call *call, uint32_t records, uint64_t bytes)
-{
-	uint32_t bodies = (uint32_t)min_u64(records, bytes / BODY_INLINE_MAX + 1);
-	enum err err = begin_group(call->engine, records, bodies, bytes);
-	if (err == OK)
-		return true;
-	call_fail(call, err, (struct span){0});
-	return false;
-}
-
-void call_end_group(struct call *call)
-{
-	end_group(call->engine);
-}
 
 enum err engine_store_value(
     struct call *call, const struct target *at, struct value *value, int64_t expire_ms)

@@ -63,11 +63,6 @@ void edit_drop(struct edit *edit);
 MUST_CHECK bool call_store_value(
     struct call *call, struct span key, struct value *value, int64_t expire_ms);
 
-/* Room for changes of several keys as one atomic group: then nothing is refused up to call_end_group.
- * `bytes`: of all keys, operations and new values. False: an error was replied. */
-MUST_CHECK bool call_begin_group(struct call *call, uint32_t records, uint64_t bytes);
-void call_end_group(struct call *call);
-
 /* The memory for values that a command makes for itself. */
 struct memory *call_value_memory(struct call *call);
 const struct value_limits *call_value_limits(const struct call *call);

@@ -8,8 +8,7 @@
 #include "engine/replica.h"
 
 enum {
-	DUMP_AT_ONCE = 256 << 10,
-	DUMP_PIECE = 32 << 10,
+	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */
 	CHANGES_MIN = 1 << 10,            /* fewer bytes of changes are not worth a dump */
 	SHRINK_STEP = 512,                /* elements freed between two looks at the clock */
 	RELEASE_STEP = 256,
@@ -17,6 +16,7 @@ enum {
 	RETRY_US = 100000,
 	ABORTS_MAX = 3,
 	OPS_KEPT = 64 << 10,
+	OUT_KEPT = 256 << 10,
 };
 
 static const uint8_t letters[ENTRY_TYPE_COUNT][2] = {
@@ -147,6 +147,20 @@ static void collection_release_some(struct engine *engine, struct collection *co
 		store_release(engine->store, collection->records[--collection->count].place);
 }
 
+/* Its records died now, whenever they are released: the mark that says so must outlive them. */
+static void collection_note_deaths(struct engine *engine, const struct collection *collection)
+{
+	enum { ONE_BY_ONE = 4096 };
+	if (engine->loading)
+		return;
+	if (collection->count > ONE_BY_ONE) {
+		store_note_deaths(engine->store);
+		return;
+	}
+	for (uint32_t i = 0; i < collection->count; i++)
+		store_note_death(engine->store, collection->records[i].place);
+}
+
 void collection_retire(struct engine *engine, struct collection *collection)
 {
 	struct collections *all = engine->collections;
@@ -158,6 +172,7 @@ void collection_retire(struct engine *engine, struct collection *collection)
 		collection_free(engine, collection);
 		return;
 	}
+	collection_note_deaths(engine, collection);
 	struct grave *grave = memory_alloc(&engine->memory.engine, sizeof(*grave));
 	grave->collection = collection;
 	list_append(&all->graves, &grave->link);
@@ -288,7 +303,6 @@ enum err collection_rewrite(struct engine *engine, const struct target *target)
 {
 	struct collection *collection = entry_large(target->entry);
 	struct buf *out = &engine->collections->out;
-	struct body *body = NULL;
 	const uint8_t meta[2] = {value_letter(target->entry->type, true), collection->value.encoding};
 	struct record record = {
 	    .type = RECORD_VALUE,
@@ -302,16 +316,8 @@ enum err collection_rewrite(struct engine *engine, const struct target *target)
 	buf_clear(out);
 	value_dump(&collection->value, out);
 	record.value = buf_span(out);
-	if (out->len > BODY_INLINE_MAX) {
-		enum err err = engine_value_body(engine, buf_span(out), &body);
-		if (err != OK)
-			return err;
-		record.value = (struct span){0};
-		record.body = body;
-	}
-	enum err err = store_append(engine->store, &record);
-	body_unref(body);
-	if (out->cap > DUMP_AT_ONCE)
+	enum err err = engine_append(engine, &record);
+	if (out->cap > OUT_KEPT)
 		buf_fini(out);
 	if (err == OK)
 		collection_is_full(engine, target, &record, record.lsn);
@@ -328,7 +334,7 @@ static enum err dump_append(struct engine *engine, const struct target *target, 
 	record->refers = collection_last_lsn(collection);
 	record->sync = (uint8_t)engine_sync_level(engine, target->entry->type);
 	record->can_wait = true;
-	enum err err = store_append(engine->store, record);
+	enum err err = engine_append(engine, record);
 	if (err != OK)
 		return err;
 	target->entry->lsn = record->lsn & LSN_MASK;
@@ -357,6 +363,11 @@ static enum err dump_begin(struct engine *engine, const struct target *target)
 	return OK;
 }
 
+static size_t piece_bytes(const struct collections *all)
+{
+	return (size_t)all->engine->settings->rewrite_slice_bytes;
+}
+
 /* Elements of a list from the one that was number `cursor` from the head when the dump began. */
 static uint64_t dump_list_some(struct collections *all, const struct value *value)
 {
@@ -369,7 +380,7 @@ static uint64_t dump_list_some(struct collections *all, const struct value *valu
 		return 0;
 	struct walk walk;
 	walk_init_at(&walk, value, place, false);
-	for (; at < all->count && all->out.len < DUMP_PIECE && walk_next(&walk); at++)
+	for (; at < all->count && all->out.len < piece_bytes(all) && walk_next(&walk); at++)
 		ops_place(&all->out, OP_PUT, at, walk.name.bytes);
 	return at < all->count && (uint64_t)((int64_t)at - shift) < value->count ? at : 0;
 }
@@ -379,25 +390,16 @@ static enum err dump_piece(struct engine *engine, const struct target *target)
 {
 	struct collections *all = engine->collections;
 	struct collection *collection = entry_large(target->entry);
-	struct body *body = NULL;
 	buf_clear(&all->out);
 	uint64_t next = target->entry->type == ENTRY_LIST
 	    ? dump_list_some(all, &collection->value)
-	    : value_dump_some(&collection->value, all->cursor, DUMP_PIECE, &all->out);
+	    : value_dump_some(&collection->value, all->cursor, piece_bytes(all), &all->out);
 	struct record record = {.meta = SPAN_LIT("p"), .value = buf_span(&all->out)};
 	if (all->out.len == 0) {
 		all->pieces_over = true;
 		return OK;
 	}
-	if (all->out.len > BODY_INLINE_MAX) {
-		enum err err = engine_value_body(engine, record.value, &body);
-		if (err != OK)
-			return err;
-		record.value = (struct span){0};
-		record.body = body;
-	}
 	enum err err = dump_append(engine, target, &record);
-	body_unref(body);
 	if (err != OK)
 		return err;
 	collection_note(engine, collection, &record);
@@ -417,8 +419,9 @@ static enum err dump_end(struct engine *engine, const struct target *target)
 	return err;
 }
 
-/* The next step for the first that is due. *over: it is not due any more. */
-static enum err due_step(struct engine *engine, const struct target *target, bool *over)
+/* The next step for the first that is due. *over: it is not due any more; *wait: it cannot begin yet. */
+static enum err due_step(
+    struct engine *engine, const struct target *target, bool *over, bool *wait)
 {
 	struct collections *all = engine->collections;
 	struct collection *collection = entry_large(target->entry);
@@ -430,8 +433,10 @@ static enum err due_step(struct engine *engine, const struct target *target, boo
 		bool plain = collection->value.encoding == VALUE_PACKED ||
 		    collection->value.encoding == VALUE_INTSET;
 		if (!plain && collection->aborts < ABORTS_MAX &&
-		    value_dump_bytes(&collection->value) > DUMP_AT_ONCE)
-			return dump_begin(engine, target);
+		    value_dump_bytes(&collection->value) > SLICES_AT_ONCE * piece_bytes(all)) {
+			*wait = checkpoints_is_running(engine);
+			return *wait ? OK : dump_begin(engine, target);
+		}
 		*over = true;
 		return collection_rewrite(engine, target);
 	}
@@ -441,12 +446,28 @@ static enum err due_step(struct engine *engine, const struct target *target, boo
 	return dump_end(engine, target);
 }
 
+/* Something is due, and the log may be written now, or as soon as it is not pressed. */
+static bool dues_can_go_on(const struct engine *engine)
+{
+	const struct collections *all = engine->collections;
+	return !list_is_empty(&all->due) && io_now_us(engine->io) >= all->retry_us &&
+	    store_state(engine->store) == OK && !engine->pause.is_on && !engine->closing;
+}
+
+bool collections_let_checkpoint(struct engine *engine)
+{
+	struct collections *all = engine->collections;
+	if (all->begin_lsn != 0 && dues_can_go_on(engine))
+		return false;
+	all->begin_lsn = 0;
+	return true;
+}
+
 /* True: there is more to do at once. */
 static bool dues_step(struct engine *engine)
 {
 	struct collections *all = engine->collections;
-	if (list_is_empty(&all->due) || io_now_us(engine->io) < all->retry_us ||
-	    store_state(engine->store) != OK || engine->pause.is_on || engine->is_pressed)
+	if (!dues_can_go_on(engine) || engine->is_pressed)
 		return false;
 	struct due *due = LIST_OF(all->due.next, struct due, link);
 	struct directory *directory = &engine->directories[due->db];
@@ -454,8 +475,8 @@ static bool dues_step(struct engine *engine)
 	target.hash = directory_hash(directory, target.key);
 	target.entry = directory_find(directory, target.key, target.hash);
 	struct collection *collection = target.entry == NULL ? NULL : entry_large(target.entry);
-	bool over = collection == NULL || !collection->is_due;
-	enum err err = over ? OK : due_step(engine, &target, &over);
+	bool over = collection == NULL || !collection->is_due, wait = false;
+	enum err err = over ? OK : due_step(engine, &target, &over, &wait);
 	if (err != OK) {
 		all->retry_us = io_now_us(engine->io) + RETRY_US;
 		return false;
@@ -467,7 +488,7 @@ static bool dues_step(struct engine *engine)
 		all->pieces_over = false;
 		due_drop(engine, due);
 	}
-	return !list_is_empty(&all->due);
+	return !wait && !list_is_empty(&all->due);
 }
 
 static bool graves_step(struct engine *engine)

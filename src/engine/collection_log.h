@@ -10,12 +10,13 @@
  *            'p'                                body: operations of value_dump_some, or OP_PUT
  *            'e'                                expire_ms: the deadline
  *
- * When the changes outweigh the rest it is written anew: up to DUMP_AT_ONCE bytes as one VALUE, more in
- * slices: a 'b', then parts while changes go on, and an 'e'. Parts and changes from 'b' on, done in the
- * order of the log on an empty value, give what there is: operations on members may be done twice. Of a
- * list the parts say what stood where when the dump began (places counted from the head of then), and
- * the changes are done behind the last part. A change that moves elements about (ops_have_places) ends
- * the dump without an 'e'; then what came before 'b' still counts.
+ * When the changes outweigh the rest it is written anew: a short one as one VALUE, others in slices of
+ * rewrite-slice-bytes: a 'b', then parts while changes go on, and an 'e'. Parts and changes from 'b' on,
+ * done in the order of the log on an empty value, give what there is: operations on members may be done
+ * twice. Of a list the parts say what stood where when the dump began (places counted from the head of
+ * then), and the changes are done behind the last part. A change that moves elements about
+ * (ops_have_places) ends the dump without an 'e'; then what came before 'b' still counts. No dump is
+ * under way while a checkpoint is written: the log behind it has all of a dump, or nothing.
  *
  * All records of a chain stay alive until a new VALUE, or an 'e', makes those before it dead.
  */
@@ -65,6 +66,9 @@ void collections_free(struct engine *engine);         /* before the directories 
 void collections_configure(struct engine *engine);    /* settings are new */
 /* Slices of freeing, and of writing anew. True: there is more to do at once. */
 bool collections_step(struct engine *engine);
+/* No chunk may hold the beginning of a dump, whose end makes all that the chunk needs dead: false while
+ * one is under way. One that cannot go on now is given up, to begin anew. */
+bool collections_let_checkpoint(struct engine *engine);
 struct value_limits *collections_limits(struct engine *engine);
 /* The key at `target` becomes this value, as a VALUE record in a group that the caller began. `value`, which
  * is not empty, is taken over if it is large, and the caller's otherwise. */

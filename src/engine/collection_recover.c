@@ -206,20 +206,6 @@ static enum err recover_next(struct engine *engine, const struct target *target,
 	return OK;
 }
 
-/* An 'e' of a dump that began before the checkpoint, which has all of the value. */
-static void recover_end(
-    struct engine *engine, const struct target *target, const struct record *record)
-{
-	struct collection *collection = entry_large(target->entry);
-	if (collection->begin_lsn == 0)
-		return;
-	collection_forget_before(engine, collection, collection->begin_lsn);
-	collection->begin_lsn = collection->change_bytes = 0;
-	collection->full_lsn = record->lsn;
-	(void)directory_expire(&engine->directories[target->db], target->entry, target->hash,
-	    (uint64_t)record->expire_ms);
-}
-
 enum err collection_recover_change(
     struct engine *engine, const struct target *at, const struct record *record)
 {
@@ -246,8 +232,6 @@ enum err collection_recover_change(
 	}
 	if (kind == 'b')
 		return recover_begin(engine, &target, record, next ? collection : NULL);
-	if (next && kind == 'e')
-		recover_end(engine, &target, record);
 	if (made && !assemble(engine, record))
 		collections_drop_assembling(engine);
 	return made ? OK : err;

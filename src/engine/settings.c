@@ -15,6 +15,7 @@ static const char *const words_level[] = {"debug", "verbose", "notice", "warning
 static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
 static const char *const words_acl_pubsub[] = {"resetchannels", NULL};
 static const char *const words_local[] = {"no", "yes", "local", NULL};
+static const char *const words_auth[] = {"no", "yes", "optional", NULL};
 static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
     "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
@@ -48,6 +49,28 @@ const struct setting settings_table[] = {
 	BYTES("proto-max-bulk-len", proto_max_bulk_len, "512mb", MIB, 512 * MIB, 0),
 	BYTES("client-query-buffer-limit", client_query_buffer_limit, "256mb", MIB, 4 * GIB - 1, 0),
 	BYTES("client-output-limit", client_output_limit, "64kb", 16 << 10, GIB, 0),
+
+	INT("tls-port", tls_port, "0", 0, 65535, SETTING_IMMUTABLE),
+	TEXT("tls-cert-file", tls_cert_file, "", SETTING_TLS),
+	TEXT("tls-key-file", tls_key_file, "", SETTING_TLS),
+	TEXT("tls-key-file-pass", tls_key_file_pass, "", SETTING_TLS | SETTING_SECRET),
+	TEXT("tls-client-cert-file", tls_client_cert_file, "", SETTING_TLS),
+	TEXT("tls-client-key-file", tls_client_key_file, "", SETTING_TLS),
+	TEXT("tls-client-key-file-pass", tls_client_key_file_pass, "", SETTING_TLS | SETTING_SECRET),
+	TEXT("tls-ca-cert-file", tls_ca_cert_file, "", SETTING_TLS),
+	TEXT("tls-ca-cert-dir", tls_ca_cert_dir, "", SETTING_TLS),
+	ENUM("tls-auth-clients", tls_auth_clients, "yes", words_auth, SETTING_TLS),
+	TEXT("tls-protocols", tls_protocols, "TLSv1.3", SETTING_TLS),
+	TEXT("tls-ciphers", tls_ciphers, "", SETTING_TLS),
+	TEXT("tls-ciphersuites", tls_ciphersuites, "", SETTING_TLS),
+	BOOL("tls-prefer-server-ciphers", tls_prefer_server_ciphers, "no", SETTING_TLS),
+	BOOL("tls-session-caching", tls_session_caching, "yes", SETTING_TLS),
+	INT("tls-session-cache-size", tls_session_cache_size, "20480", 0, INT32_MAX, SETTING_TLS),
+	INT("tls-session-cache-timeout", tls_session_cache_timeout_s, "300", 0, INT32_MAX, SETTING_TLS),
+	TEXT("tls-dh-params-file", tls_dh_params_file, "", SETTING_TLS),
+	BOOL("tls-replication", tls_replication, "no", SETTING_TLS),
+	BOOL("tls-replication-check-host", tls_replication_check_host, "no", 0),
+	BOOL("tls-cluster", tls_cluster, "no", SETTING_FIXED),
 
 	TEXT("dir", dir, "data", SETTING_IMMUTABLE),
 	TEXT("logfile", logfile, "", SETTING_IMMUTABLE),
@@ -91,6 +114,7 @@ const struct setting settings_table[] = {
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	INT("checkpoint-interval", checkpoint_interval_s, "300", 0, 86400, 0),
 	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
+	BYTES("rewrite-slice-bytes", rewrite_slice_bytes, "32kb", 256, 16 * MIB, 0),
 	BYTES("load-first-bytes", load_first_bytes, "32mb", 0, 1024 * GIB, SETTING_IMMUTABLE),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
 	TEXT("rewind-to", rewind_to, "", SETTING_IMMUTABLE),
@@ -150,6 +174,7 @@ const struct setting settings_table[] = {
 	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
 
 	{"notify-keyspace-events", SETTING_EVENTS, 0, AT(notify_events), "", 0, 0, NULL},
+	INT("tracking-table-max-keys", tracking_table_max_keys, "1000000", 0, INT64_MAX, 0),
 	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, 64 * GIB, 0),
 	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, 64 * GIB, 0),
 	INT("pubsub-output-soft-seconds", pubsub_soft_seconds, "60", 0, 86400, 0),
@@ -188,6 +213,8 @@ static enum err setting_set_enum(const struct setting *setting, struct span valu
 		*why = "argument(s) must be one of the following: debug, verbose, notice, warning";
 	else if (setting->words == words_backend)
 		*why = "argument(s) must be one of the following: auto, io_uring, epoll";
+	else if (setting->words == words_auth)
+		*why = "argument(s) must be one of the following: no, yes, optional";
 	else if (setting->words == words_policy)
 		*why = "argument(s) must be one of the following: noeviction, allkeys-lru, allkeys-lfu, "
 		       "allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl";

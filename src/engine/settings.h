@@ -22,6 +22,16 @@ struct settings {
 	int64_t  acllog_max_len, acl_pubsub, debug_command;
 	int64_t  io_backend;
 	uint64_t proto_max_bulk_len, client_query_buffer_limit, client_output_limit;
+	/* TLS */
+	int64_t  tls_port, tls_auth_clients, tls_session_cache_size, tls_session_cache_timeout_s;
+	char     tls_cert_file[SETTING_TEXT_MAX], tls_key_file[SETTING_TEXT_MAX];
+	char     tls_key_file_pass[SETTING_TEXT_MAX], tls_client_key_file_pass[SETTING_TEXT_MAX];
+	char     tls_client_cert_file[SETTING_TEXT_MAX], tls_client_key_file[SETTING_TEXT_MAX];
+	char     tls_ca_cert_file[SETTING_TEXT_MAX], tls_ca_cert_dir[SETTING_TEXT_MAX];
+	char     tls_dh_params_file[SETTING_TEXT_MAX], tls_protocols[SETTING_TEXT_MAX];
+	char     tls_ciphers[SETTING_TEXT_MAX], tls_ciphersuites[SETTING_TEXT_MAX];
+	bool     tls_prefer_server_ciphers, tls_session_caching, tls_cluster;
+	bool     tls_replication, tls_replication_check_host;
 	/* general */
 	char     dir[SETTING_TEXT_MAX], logfile[SETTING_TEXT_MAX], pidfile[SETTING_TEXT_MAX];
 	int64_t  loglevel, databases;
@@ -41,6 +51,7 @@ struct settings {
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
 	int64_t  checkpoint_interval_s;
 	uint64_t checkpoint_bytes;
+	uint64_t rewrite_slice_bytes;
 	uint64_t load_first_bytes;        /* larger checkpoints are loaded behind; 0: none */
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;
@@ -71,6 +82,7 @@ struct settings {
 	int64_t  search_slice_us, search_timeout_ms;
 	/* messages */
 	int64_t  notify_events;           /* NOTIFY_* of engine/pubsub.h */
+	int64_t  tracking_table_max_keys;
 	uint64_t pubsub_limit, pubsub_soft_limit;
 	int64_t  pubsub_soft_seconds;
 	/* observation */
@@ -87,6 +99,7 @@ enum {
 	SETTING_IMMUTABLE = 1,          /* only at start */
 	SETTING_SECRET = 2,             /* not shown in logs */
 	SETTING_FIXED = 4,              /* a client may ask or set the one value that holds here */
+	SETTING_TLS = 16,               /* taken over by loading certificates again */
 	SETTING_ALIAS = 8,              /* another name of a row above it */
 };
 

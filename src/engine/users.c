@@ -2,6 +2,7 @@
 #include "engine/users.h"
 
 #include "engine/chunk.h"
+#include "engine/internal.h"
 
 #include <openssl/sha.h>
 
@@ -135,20 +136,7 @@ static enum err log_user(
 	buf_append(&key, name);
 	*record = (struct record){.type = RECORD_SETTING, .db = RECORD_ALL_DBS,
 	    .key = buf_span(&key), .value = text, .sync = SYNC_ALWAYS};
-	struct body *body = NULL;
-	enum err err = OK;
-	if (text.len > BODY_INLINE_MAX) {
-		err = body_new_heap(&engine->memory.engine, text.len, &body);
-		if (err == OK) {
-			memcpy(body->ptr, text.ptr, text.len);
-			body_advance(body, text.len);
-			record->value = (struct span){0};
-			record->body = body;
-		}
-	}
-	if (err == OK)
-		err = store_append(engine->store, record);
-	body_unref(body);
+	enum err err = engine_append(engine, record);
 	record->key = (struct span){0};
 	buf_fini(&key);
 	return err;

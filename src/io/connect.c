@@ -1,4 +1,4 @@
-/* io/connect.c: io_connect: the name first, then the connection, each asked about from time to time.
+/* io/connect.c: io_connect: the name first, then the connection, each asked for at intervals.
  *
  * The first questions come quickly, since most peers are near; then ever more rarely.
  */

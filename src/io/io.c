@@ -1,6 +1,7 @@
 /* io/io.c: the doors of io.h. Each checks its arguments and the state of what it is given,
  * then hands over to the back end. */
 #include "io/backend.h"
+#include "io/tls_impl.h"
 
 static void io_check(const struct io *io)
 {
@@ -290,7 +291,10 @@ void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, 
 	stream->send_iov = iov;
 	stream->send_iov_count = count;
 	stream->sending = 1;
-	io->ops->stream_send(io, stream);
+	if (stream->tls != NULL)
+		tls_stream_send(io, stream);
+	else
+		io->ops->stream_send(io, stream);
 }
 
 void io_stream_pause(struct io *io, struct io_stream *stream)
@@ -301,7 +305,10 @@ void io_stream_pause(struct io *io, struct io_stream *stream)
 	ASSERT(stream->mode == STREAM_RECEIVING);
 	ASSERT(stream->events->paused != NULL);
 	stream->mode = STREAM_PAUSING;
-	io->ops->stream_pause(io, stream);
+	if (stream->tls != NULL)
+		tls_stream_pause(io, stream);
+	else
+		io->ops->stream_pause(io, stream);
 }
 
 void io_stream_resume(struct io *io, struct io_stream *stream)
@@ -311,7 +318,10 @@ void io_stream_resume(struct io *io, struct io_stream *stream)
 	ASSERT(!stream->closing);
 	ASSERT(stream->mode == STREAM_PAUSED);
 	stream->mode = STREAM_RECEIVING;
-	io->ops->stream_resume(io, stream);
+	if (stream->tls != NULL)
+		tls_stream_resume(io, stream);
+	else
+		io->ops->stream_resume(io, stream);
 }
 
 void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, size_t min, size_t len)
@@ -326,6 +336,10 @@ void io_stream_receive_into(struct io *io, struct io_stream *stream, void *buf, 
 	stream->fill_min = min;
 	stream->fill = (struct iovec){.iov_base = buf, .iov_len = len};
 	stream->filled_bytes = 0;
+	if (stream->tls != NULL) {
+		tls_stream_fill(io, stream);      /* decrypted into place: nothing is lent */
+		return;
+	}
 	io_lend(&stream->fill, 1, true);
 	io->ops->stream_fill(io, stream);
 }
@@ -337,7 +351,10 @@ void io_stream_close(struct io *io, struct io_stream *stream)
 	if (stream->closing)
 		return;
 	stream->closing = 1;
-	io->ops->stream_close(io, stream);
+	if (stream->tls != NULL)
+		tls_stream_close(io, stream);
+	else
+		io->ops->stream_close(io, stream);
 }
 
 void io_stream_address(struct io *io, const struct io_stream *stream, bool local,

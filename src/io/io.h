@@ -176,9 +176,9 @@ struct io_stream {
 	void         *ctx;
 	struct io_op  receive_op, send_op, cancel_op, close_op;
 	struct list   link;
-	struct iovec  fill;
+	struct iovec  fill, *send_iov;
 	size_t        filled_bytes, fill_min;
-	struct iovec *send_iov;
+	struct tls_stream *tls;           /* NULL: bytes pass as they are; else see tls.h */
 	uint32_t      send_iov_count;
 	uint64_t      opaque[8];          /* what a back end keeps besides (msghdr, ...) */
 };
@@ -272,19 +272,19 @@ struct io_memory {
 	size_t bytes;
 	int    fd;                        /* a memfd, for a child to map */
 };
-/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd` is open for
- * reading only, and so is what a child can map. (Not F_SEAL_FUTURE_WRITE: under that seal
- * the kernel refuses to give pages back, even to us.) ERR_MEMORY. */
+/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd`, and what a child can map, is
+ * for reading only. (Not F_SEAL_FUTURE_WRITE: it forbids us to give pages back.) ERR_MEMORY. */
 MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
     struct io_memory *out);
 void io_memory_free(struct io *io, struct io_memory *memory);
 /* Gives whole pages back to the machine; they read as zero afterwards. */
 void io_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
+/* Any memory: whole pages among these bytes go back to the machine. They stay, and say anything. */
+void io_memory_discard(void *ptr, size_t bytes);
 /* Delivers SIGTERM, SIGINT, SIGHUP, SIGUSR1 as callbacks instead. */
 void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void *ctx);
 
-/* Writes one line to `fd` (2, or a file opened for appending), never blocking for long:
- * for the log's sink only. */
+/* Writes one line to `fd` (2, or a file for appending), never blocking for long: for the log's sink only. */
 void io_write_line(struct io *io, int fd, struct span line);
 /* For start-up, on the real machine: a file for io_write_line; where this program lies. */
 MUST_CHECK enum err io_open_log(struct io *io, const char *path, int *fd);

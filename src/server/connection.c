@@ -282,7 +282,22 @@ static const char *refusal(const struct server *server, const struct connection 
 	return NULL;
 }
 
-void connection_new(struct server *server, int fd, bool unix_socket)
+static void connection_open(struct connection *connection, int fd, enum arrival arrival)
+{
+	struct server *server = connection->server;
+	struct session *session = &connection->session;
+	session->unix_socket = arrival == ARRIVAL_UNIX;
+	session->fd = fd;
+	if (arrival == ARRIVAL_TLS)
+		tls_stream_open(server->tls, &connection->stream,
+		    &(struct tls_stream_options){.fd = fd}, &stream_events, connection);
+	else
+		io_stream_open(server->io, &connection->stream, fd, &stream_events, connection);
+	io_stream_address(server->io, &connection->stream, false, session->address);
+	io_stream_address(server->io, &connection->stream, true, session->local_address);
+}
+
+void connection_new(struct server *server, int fd, enum arrival arrival)
 {
 	struct connection *connection = memory_zalloc(&server->memory, sizeof(*connection));
 	connection->magic = CONNECTION_MAGIC;
@@ -298,11 +313,7 @@ void connection_new(struct server *server, int fd, bool unix_socket)
 	io_timer_init(&connection->deadline, on_deadline, connection);
 	session_init(&connection->session, server->engine, &session_ops);
 	reply_init(&connection->sending, &server->engine->memory.replies, 2);
-	connection->session.unix_socket = unix_socket;
-	connection->session.fd = fd;
-	io_stream_open(server->io, &connection->stream, fd, &stream_events, connection);
-	io_stream_address(server->io, &connection->stream, false, connection->session.address);
-	io_stream_address(server->io, &connection->stream, true, connection->session.local_address);
+	connection_open(connection, fd, arrival);
 	const char *why = refusal(server, connection);
 	if (why != NULL) {
 		server->engine->counters.connections_rejected++;

@@ -46,8 +46,9 @@ struct connection {
 	struct io_timer  deadline;        /* until it is authenticated */
 };
 
+enum arrival { ARRIVAL_TCP, ARRIVAL_UNIX, ARRIVAL_TLS };
 /* Takes over an accepted descriptor. */
-void connection_new(struct server *server, int fd, bool unix_socket);
+void connection_new(struct server *server, int fd, enum arrival arrival);
 /* The parked command runs again. */
 void connection_run_parked(struct connection *connection);
 /* Sends what is ready, unless a send is under way. */

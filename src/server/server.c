@@ -6,7 +6,18 @@
 #include "engine/image.h"
 
 enum { SERVER_MAGIC = 0x53455256, TICK_US = 100000, TICKS_PER_SECOND = 10 };
-enum { BUSY_US_MAX = 2000000, BUSY_PAUSE_US = 10000 };
+enum { BUSY_US_MAX = 2000000, BUSY_PAUSE_US = 10000, SERVER_SIGNAL_RELOAD = 1 /* SIGHUP */ };
+
+/* A handshake is work: one client too many is not told why, as it is without TLS. */
+static void accept_secure(struct server *server, int fd)
+{
+	if (server->connection_count < server->settings->maxclients) {
+		connection_new(server, fd, ARRIVAL_TLS);
+		return;
+	}
+	server->engine->counters.connections_rejected++;
+	io_close_now(server->io, fd);
+}
 
 static void on_accepted(struct io_listener *listener, int fd)
 {
@@ -14,8 +25,10 @@ static void on_accepted(struct io_listener *listener, int fd)
 	CHECK_OBJ(server, SERVER_MAGIC);
 	if (server->stopping)
 		io_close_now(server->io, fd);
+	else if (server->secure[listener - server->listeners])
+		accept_secure(server, fd);
 	else
-		connection_new(server, fd, listener->unix_socket);
+		connection_new(server, fd, listener->unix_socket ? ARRIVAL_UNIX : ARRIVAL_TCP);
 }
 
 static void close_listeners(struct server *server)
@@ -30,6 +43,8 @@ static enum err server_listen(
 	struct io_listener *listener = &server->listeners[server->listener_count];
 	listener->accepted = on_accepted;
 	listener->ctx = server;
+	server->secure[server->listener_count] =
+	    options->address != NULL && options->port != 0 && options->port == server->settings->tls_port;
 	enum err err = io_listen(server->io, listener, options);
 	if (err == OK) {
 		server->listener_count++;
@@ -42,20 +57,21 @@ static enum err server_listen(
 	return required ? err : OK;
 }
 
-/* Each address of `bind`; one with a leading '-' may be missing on this machine. */
-static enum err server_listen_all(struct server *server)
+/* Each address of `bind`; one with a leading '-' may be missing on this machine. Port 0 is
+ * one that is free, the same for all. */
+static enum err server_listen_port(struct server *server, int64_t port)
 {
 	const struct settings *settings = server->settings;
 	char copy[SETTING_TEXT_MAX];
 	struct io_listen_options options = {
-		.port = (uint16_t)settings->port, .backlog = (int)settings->tcp_backlog,
+		.port = (uint16_t)port, .backlog = (int)settings->tcp_backlog,
 		.keepalive_s = (uint32_t)settings->tcp_keepalive,
 	};
 	memcpy(copy, settings->bind, sizeof(copy));
 	char *rest = copy, *address;
-	while (settings->port >= 0 && (address = strsep(&rest, " ")) != NULL) {
+	while ((address = strsep(&rest, " ")) != NULL) {
 		bool optional = address[0] == '-';
-		if (address[0] == 0 || (settings->port == 0 && settings->unixsocket[0] != 0))
+		if (address[0] == 0)
 			continue;
 		if (server->listener_count + 1 >= LISTENERS_MAX)
 			return ERR_TOOLARGE;
@@ -63,17 +79,41 @@ static enum err server_listen_all(struct server *server)
 			options.port = server_port(server);
 		options.address = address + optional;
 		enum err err = server_listen(server, &options, !optional);
-		if (err != OK) {
-			close_listeners(server);
+		if (err != OK)
 			return err;
-		}
 	}
-	if (settings->unixsocket[0] == 0)
-		return server->listener_count > 0 ? OK : ERR_INVALID;
-	options.address = NULL;
-	options.unix_path = settings->unixsocket;
-	options.unix_mode = (uint32_t)settings->unixsocketperm;
+	return OK;
+}
+
+static enum err server_listen_unix(struct server *server)
+{
+	const struct settings *settings = server->settings;
+	struct io_listen_options options = {
+		.unix_path = settings->unixsocket, .unix_mode = (uint32_t)settings->unixsocketperm,
+		.backlog = (int)settings->tcp_backlog,
+	};
 	return server_listen(server, &options, true);
+}
+
+/* Port 0 is none, but where nothing else is asked for. */
+static enum err server_listen_all(struct server *server)
+{
+	const struct settings *settings = server->settings;
+	bool has_unix = settings->unixsocket[0] != 0;
+	enum err err = OK;
+	if (settings->tls_port != 0 && settings->tls_port == settings->port) {
+		log_warning(server->log, "port and tls-port are the same");
+		return ERR_INVALID;
+	}
+	if (settings->port != 0 || (settings->tls_port == 0 && !has_unix))
+		err = server_listen_port(server, settings->port);
+	if (err == OK && settings->tls_port != 0)
+		err = server_listen_port(server, settings->tls_port);
+	if (err == OK && has_unix)
+		err = server_listen_unix(server);
+	if (err != OK)
+		close_listeners(server);
+	return err == OK && server->listener_count == 0 ? ERR_INVALID : err;
 }
 
 uint16_t server_port(const struct server *server)
@@ -197,6 +237,12 @@ static void on_setting_changed(void *ctx, const struct setting *setting)
 		log_notice(server->log, "CONFIG SET %s", setting->name);
 }
 
+static enum err on_try_settings(
+    void *ctx, const struct settings *trial, char *why, size_t why_bytes)
+{
+	return server_secure(ctx, trial, why, why_bytes);
+}
+
 static uint16_t on_port(void *ctx)
 {
 	return server_port(ctx);
@@ -204,15 +250,27 @@ static uint16_t on_port(void *ctx)
 
 static const struct engine_events engine_events = {
 	.opened = on_opened, .shutdown = on_shutdown, .rewrite = on_rewrite,
-	.setting_changed = on_setting_changed, .port = on_port,
+	.setting_changed = on_setting_changed, .port = on_port, .try_settings = on_try_settings,
 };
 
 /* ---- Life ---- */
+
+/* SIGHUP, the usual sign that files were replaced. */
+static void reload_certificates(struct server *server)
+{
+	char why[TLS_WHY_MAX];
+	if (server_secure(server, server->settings, why, sizeof(why)) != OK)
+		log_warning(server->log, "TLS: the certificates in use stay: %s", why);
+}
 
 static void on_signal(void *ctx, int number)
 {
 	struct server *server = ctx;
 	CHECK_OBJ(server, SERVER_MAGIC);
+	if (number == SERVER_SIGNAL_RELOAD) {
+		reload_certificates(server);
+		return;
+	}
 	log_notice(server->log, "Received signal %d, scheduling shutdown...", number);
 	server_stop(server, 0);
 }
@@ -245,6 +303,15 @@ static enum err patiently(struct server *server, enum err (*step)(struct server 
 	return err;
 }
 
+static enum err secure_at_start(struct server *server)
+{
+	char why[TLS_WHY_MAX];
+	enum err err = server_secure(server, server->settings, why, sizeof(why));
+	if (err != OK)
+		log_warning(server->log, "TLS cannot be used: %s", why);
+	return err;
+}
+
 enum err server_new(struct io *io, const struct server_options *options, struct server **out)
 {
 	struct memory boot = {0};
@@ -258,12 +325,16 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	list_init(&server->connections);
 	list_init(&server->dirty);
 	io_timer_init(&server->cron, on_tick, server);
-	enum err err = patiently(server, server_listen_all);
+	server->tls = tls_new(io, options->log);
+	enum err err = secure_at_start(server);
+	if (err == OK)
+		err = patiently(server, server_listen_all);
 	if (err == OK)
 		err = engine_new(
 		    io, options->settings, options->log, &engine_events, server, &server->engine);
 	if (err == OK) {
 		server->engine->server_memory = &server->memory;
+		server->engine->tls = server->tls;
 		server->engine->executable = options->executable;
 		server->engine->config_file = options->config_file;
 		server->engine->commands = command_state_new(&server->engine->memory.engine);
@@ -356,6 +427,7 @@ void server_free(struct server *server)
 		engine_free(server->engine);
 	}
 	close_listeners(server);
+	tls_free(server->tls);
 	struct memory boot = server->memory;
 	DROP_OBJ(server, SERVER_MAGIC);
 	memory_free(&boot, server, sizeof(*server));

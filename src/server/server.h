@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "engine/engine.h"
+#include "io/tls.h"
 #include "resp/parse.h"
 
 enum {
@@ -20,7 +21,9 @@ struct server {
 	struct settings *settings;
 	struct engine   *engine;
 	struct io_listener listeners[LISTENERS_MAX];
+	bool             secure[LISTENERS_MAX];      /* listeners[i] speaks TLS */
 	uint32_t         listener_count;
+	struct tls      *tls;             /* what streams with TLS share; never NULL */
 	struct list      connections, dirty;
 	uint32_t         connection_count;
 	struct io_timer  cron;
@@ -52,4 +55,10 @@ bool server_pass(struct server *server);
 /* Begins an orderly end: no more connections, log flushed, then server_pass says false. */
 void server_stop(struct server *server, int exit_code);
 void server_free(struct server *server);
+/* The port for clients: without TLS if there is one. */
 uint16_t server_port(const struct server *server);
+
+/* secure.c: reads certificates as `settings` (the server's own, or a trial) say, if TLS is used at
+ * all. Not OK: what was in use stays; `why` says why. */
+MUST_CHECK enum err server_secure(
+    struct server *server, const struct settings *settings, char *why, size_t why_bytes);

@@ -450,6 +450,19 @@ void store_note_death(struct store *store, struct place place)
 	segment->has_ended = true;
 }
 
+void store_note_deaths(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(store->recovery == NULL);
+	for (uint32_t i = 0; i < store->segment_count; i++) {
+		struct segment *segment = store->segments[i];
+		if (segment->live_records == 0)
+			continue;
+		segment_note_death(segment, store->next_lsn - 1);
+		segment->has_ended = true;
+	}
+}
+
 enum tier store_tier(const struct store *store, struct place place)
 {
 	const struct segment *segment = segment_find(store, place.segment);

@@ -208,11 +208,11 @@ enum err store_state(const struct store *store);
 
 /* The record at `place` is dead. */
 void store_release(struct store *store, struct place place);
-/* One more owner of a living record: COPY of an image shares its body. */
-void store_retain(struct store *store, struct place place);
-/* The record lives on, but what its own key says now is something else, or nothing: the mark that
- * ended it there is needed for as long as it lies anywhere. */
+void store_retain(struct store *store, struct place place);      /* one more owner of a living one */
+/* The record lives on, but its own key says something else now, or it will be released later: the mark that
+ * ended it is needed for as long as it lies anywhere. store_note_deaths: of all there are. */
 void store_note_death(struct store *store, struct place place);
+void store_note_deaths(struct store *store);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
@@ -293,7 +293,8 @@ struct store_stats {
 	} cleaner;
 };
 
-struct store_progress {           /* how far recovery has come */
+/* How far recovery has come. */
+struct store_progress {
 	uint64_t total_bytes, loaded_bytes;
 };
 void store_get_progress(const struct store *store, struct store_progress *out);

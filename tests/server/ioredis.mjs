@@ -1,8 +1,11 @@
-// ioredis: its ready check, pipelines, buffers, errors.
+// ioredis: its ready check, pipelines, buffers, errors. Port, and for TLS the file of the CA.
 import assert from 'node:assert';
+import { readFileSync } from 'node:fs';
 import Redis from 'ioredis';
 
-const redis = new Redis({ port: Number(process.argv[2]), host: '127.0.0.1', password: 'sesame', db: 2, connectionName: 'io' });
+const ca = process.argv[3];
+const tls = ca && { ca: readFileSync(ca), servername: 'localhost' };
+const redis = new Redis({ port: Number(process.argv[2]), host: '127.0.0.1', tls, password: 'sesame', db: 2, connectionName: 'io' });
 await new Promise((resolve, reject) => { redis.once('ready', resolve); redis.once('error', reject); });
 assert.equal(await redis.set('k', 'v', 'PX', 100000), 'OK');
 assert.equal(await redis.client('GETNAME'), 'io');

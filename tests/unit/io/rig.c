@@ -1,5 +1,5 @@
 /* tests/unit/io/rig.c: see rig.h. */
-#include "rig.h"
+#include "certs.h"
 
 #include "base/random.h"
 
@@ -9,7 +9,7 @@
 
 enum { RIG_WAIT_MAX_US = 30000000 };
 
-void rig_run(enum io_backend backend, void (*body)(struct rig *rig))
+static void rig_run_as(enum io_backend backend, bool secure, void (*body)(struct rig *rig))
 {
 	struct rig rig = {.backend = backend};
 	if (backend == IO_SIM) {
@@ -23,7 +23,11 @@ void rig_run(enum io_backend backend, void (*body)(struct rig *rig))
 		snprintf(rig.dir, sizeof(rig.dir), "/tmp/tintype-io-XXXXXX");
 		cr_assert(mkdtemp(rig.dir) != NULL);
 	}
+	if (secure)
+		rig.tls = certs_tls(&rig);
 	body(&rig);
+	if (secure)
+		tls_free(rig.tls);
 	io_free(rig.io);
 	if (backend == IO_SIM) {
 		sim_disk_free(rig.disk);
@@ -32,6 +36,16 @@ void rig_run(enum io_backend backend, void (*body)(struct rig *rig))
 	char command[128];
 	snprintf(command, sizeof(command), "rm -rf %s", rig.dir);
 	cr_assert_eq(system(command), 0);
+}
+
+void rig_run(enum io_backend backend, void (*body)(struct rig *rig))
+{
+	rig_run_as(backend, false, body);
+}
+
+void rig_run_secure(enum io_backend backend, void (*body)(struct rig *rig))
+{
+	rig_run_as(backend, true, body);
 }
 
 void rig_until(struct rig *rig, const bool *flag)
@@ -147,7 +161,7 @@ static void on_received(struct io_stream *stream, struct span bytes, enum err er
 	cr_assert(!end->paused, "received() while paused");
 	cr_assert(!end->closed);
 	if (err != OK)
-		end->broken = true;
+		end->broken = true, end->broken_err = err;
 	else if (bytes.len == 0)
 		end->eof = true;
 	buf_append(&end->received, bytes);
@@ -196,11 +210,35 @@ static const struct io_stream_events end_events = {
 	.closed = on_closed,
 };
 
-void end_open(struct rig *rig, struct end *end, int fd)
+static void end_open_as(struct rig *rig, struct end *end, int fd, bool connecting)
 {
 	*end = (struct end){.rig = rig};
 	buf_init(&end->received, &rig->memory);
-	io_stream_open(rig->io, &end->stream, fd, &end_events, end);
+	if (rig->tls == NULL)
+		io_stream_open(rig->io, &end->stream, fd, &end_events, end);
+	else
+		tls_stream_open(rig->tls, &end->stream,
+		    &(struct tls_stream_options){
+		        .fd = fd, .connecting = connecting, .host = "localhost", .check_host = true},
+		    &end_events, end);
+}
+
+void end_open(struct rig *rig, struct end *end, int fd)
+{
+	end_open_as(rig, end, fd, false);
+}
+
+void end_open_plain(struct rig *rig, struct end *end, int fd)
+{
+	struct tls *tls = rig->tls;
+	rig->tls = NULL;
+	end_open(rig, end, fd);
+	rig->tls = tls;
+}
+
+void end_open_connecting(struct rig *rig, struct end *end, int fd)
+{
+	end_open_as(rig, end, fd, true);
 }
 
 void end_send(struct end *end, struct span bytes)

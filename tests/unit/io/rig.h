@@ -16,10 +16,12 @@ struct rig {
 	struct io       *io;
 	struct sim_disk *disk;            /* sim only */
 	char             dir[64];
+	struct tls      *tls;             /* rig_run_secure: streams speak it; else NULL */
 	struct memory    memory;
 };
 
 void rig_run(enum io_backend backend, void (*body)(struct rig *rig));
+void rig_run_secure(enum io_backend backend, void (*body)(struct rig *rig));
 
 #define HOSTS(name) \
 	Test(io_uring, name, .timeout = 60) { rig_run(IO_URING, name); } \
@@ -27,6 +29,12 @@ void rig_run(enum io_backend backend, void (*body)(struct rig *rig));
 #define BACKENDS(name) \
 	HOSTS(name) \
 	Test(io_sim, name, .timeout = 60) { rig_run(IO_SIM, name); }
+
+/* The same over TLS on all three. */
+#define BACKENDS_TLS(name) \
+	Test(tls_uring, name, .timeout = 60) { rig_run_secure(IO_URING, name); } \
+	Test(tls_epoll, name, .timeout = 60) { rig_run_secure(IO_EPOLL, name); } \
+	Test(tls_sim, name, .timeout = 60) { rig_run_secure(IO_SIM, name); }
 
 /* Runs passes until *flag; fails the test if nothing comes. */
 void rig_until(struct rig *rig, const bool *flag);
@@ -57,12 +65,16 @@ struct end {
 	struct buf       received;
 	struct iovec     iov;
 	bool             eof, broken, sent, paused, filled, closed;
-	enum err         sent_err, filled_err;
+	enum err         sent_err, filled_err, broken_err;
 	size_t           filled_bytes;
 	size_t           pause_at;        /* pauses once so many bytes were received; 0: never */
 	bool             pausing;
 };
 void end_open(struct rig *rig, struct end *end, int fd);
+/* One that speaks no TLS, even in a secure rig. */
+void end_open_plain(struct rig *rig, struct end *end, int fd);
+/* The end that began the connection: the client, where there is TLS. */
+void end_open_connecting(struct rig *rig, struct end *end, int fd);
 void end_send(struct end *end, struct span bytes);
 void end_until_received(struct end *end, size_t bytes);
 void end_close(struct end *end);          /* and waits for closed() */

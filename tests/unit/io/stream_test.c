@@ -1,7 +1,9 @@
-/* tests/unit/io/stream_test.c: connections, on all three back ends. */
+/* tests/unit/io/stream_test.c: connections, on all three back ends, in the clear and in TLS. */
 #include "rig.h"
 
 #include <stdio.h>
+
+#define EVERYWHERE(name) BACKENDS(name) BACKENDS_TLS(name)
 
 struct pair {
 	struct end a, b;
@@ -12,7 +14,7 @@ static void pair_open(struct rig *rig, struct pair *pair)
 	int fds[2];
 	cr_assert_eq(io_socket_pair(rig->io, fds), OK);
 	end_open(rig, &pair->a, fds[0]);
-	end_open(rig, &pair->b, fds[1]);
+	end_open_connecting(rig, &pair->b, fds[1]);
 }
 
 static void pair_fini(struct pair *pair)
@@ -40,7 +42,7 @@ static void small_messages_arrive_in_order(struct rig *rig)
 	buf_fini(&all);
 	pair_fini(&pair);
 }
-BACKENDS(small_messages_arrive_in_order)
+EVERYWHERE(small_messages_arrive_in_order)
 
 enum { BIG = 8 << 20 };
 
@@ -59,7 +61,7 @@ static void one_large_message_arrives_whole(struct rig *rig)
 	memory_free(&rig->memory, bytes, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(one_large_message_arrives_whole)
+EVERYWHERE(one_large_message_arrives_whole)
 
 static void vectors_are_sent_in_order(struct rig *rig)
 {
@@ -79,7 +81,7 @@ static void vectors_are_sent_in_order(struct rig *rig)
 	memory_free(&rig->memory, iov, PARTS * sizeof(*iov));
 	pair_fini(&pair);
 }
-BACKENDS(vectors_are_sent_in_order)
+EVERYWHERE(vectors_are_sent_in_order)
 
 /* What a large PUT does: stop in mid stream, take the body directly, go on. */
 static void body_is_received_directly_in_mid_stream(struct rig *rig)
@@ -113,7 +115,7 @@ static void body_is_received_directly_in_mid_stream(struct rig *rig)
 	memory_free(&rig->memory, bytes, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(body_is_received_directly_in_mid_stream)
+EVERYWHERE(body_is_received_directly_in_mid_stream)
 
 static void pause_and_resume_lose_nothing(struct rig *rig)
 {
@@ -142,7 +144,7 @@ static void pause_and_resume_lose_nothing(struct rig *rig)
 	memory_free(&rig->memory, bytes, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(pause_and_resume_lose_nothing)
+EVERYWHERE(pause_and_resume_lose_nothing)
 
 static void pause_of_an_idle_stream_is_confirmed(struct rig *rig)
 {
@@ -162,7 +164,7 @@ static void pause_of_an_idle_stream_is_confirmed(struct rig *rig)
 	end_until_received(&pair.b, 9);
 	pair_fini(&pair);
 }
-BACKENDS(pause_of_an_idle_stream_is_confirmed)
+EVERYWHERE(pause_of_an_idle_stream_is_confirmed)
 
 static void pause_does_not_cancel_a_send(struct rig *rig)
 {
@@ -185,7 +187,7 @@ static void pause_does_not_cancel_a_send(struct rig *rig)
 	memory_free(&rig->memory, bytes, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(pause_does_not_cancel_a_send)
+EVERYWHERE(pause_does_not_cancel_a_send)
 
 static void end_of_peer_is_told(struct rig *rig)
 {
@@ -198,7 +200,7 @@ static void end_of_peer_is_told(struct rig *rig)
 	cr_assert(span_equal(buf_span(&pair.b.received), SPAN_LIT("last words")));
 	pair_fini(&pair);
 }
-BACKENDS(end_of_peer_is_told)
+EVERYWHERE(end_of_peer_is_told)
 
 static void send_to_a_closed_peer_fails(struct rig *rig)
 {
@@ -215,7 +217,7 @@ static void send_to_a_closed_peer_fails(struct rig *rig)
 	memory_free(&rig->memory, bytes, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(send_to_a_closed_peer_fails)
+EVERYWHERE(send_to_a_closed_peer_fails)
 
 static void fill_from_a_closed_peer_is_short(struct rig *rig)
 {
@@ -234,7 +236,7 @@ static void fill_from_a_closed_peer_is_short(struct rig *rig)
 	cr_assert_arr_eq(body, "half", 4);
 	pair_fini(&pair);
 }
-BACKENDS(fill_from_a_closed_peer_is_short)
+EVERYWHERE(fill_from_a_closed_peer_is_short)
 
 /* Closing while everything is in flight: each callback but closed() is withheld. */
 static void close_waits_for_what_is_in_flight(struct rig *rig)
@@ -256,7 +258,7 @@ static void close_waits_for_what_is_in_flight(struct rig *rig)
 	memory_free(&rig->memory, body, BIG);
 	pair_fini(&pair);
 }
-BACKENDS(close_waits_for_what_is_in_flight)
+EVERYWHERE(close_waits_for_what_is_in_flight)
 
 enum { STREAMS = 200 };
 
@@ -286,4 +288,4 @@ static void two_hundred_streams_exchange(struct rig *rig)
 	memory_free(&rig->memory, bytes, LEN + STREAMS);
 	memory_free(&rig->memory, pairs, STREAMS * sizeof(*pairs));
 }
-BACKENDS(two_hundred_streams_exchange)
+EVERYWHERE(two_hundred_streams_exchange)

@@ -1,0 +1,6 @@
+/* commands/info.h: parts of INFO that have a file of their own. */
+#pragma once
+#include "engine/engine.h"
+
+void info_listeners(struct engine *engine, struct buf *out);      /* of INFO server */
+void info_tls(struct engine *engine, struct buf *out);
