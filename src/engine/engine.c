@@ -215,6 +215,7 @@ bool engine_pass(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool more = false;
 	engine->counters.passes++;
+	collections_end_pass(engine);
 	if (UNLIKELY(engine->tracking != NULL))
 		more |= tracking_step(engine);
 	if (!engine->loading && !engine->closing) {

@@ -338,6 +338,19 @@ enum err store_append(struct store *store, struct record *record)
 	return OK;
 }
 
+bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	if (!store->opened || store->closing || store->state == ERR_READONLY || lsn + 1 != store->next_lsn ||
+	    store->in_transaction || store->in_group)
+		return false;
+	*place = stream_extend(&store->streams[TIER_HOT], lsn, more);
+	if (place->bytes == 0)
+		return false;
+	store->stats.appended_bytes += more.len;
+	return true;
+}
+
 void store_expect(struct store *store, uint64_t bytes)
 {
 	CHECK_OBJ(store, STORE_MAGIC);

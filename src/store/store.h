@@ -166,6 +166,9 @@ void store_abandon(struct store *store);
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
+/* The body of the last record appended, whose LSN this is, gets longer by `more`; *place is where it lies. Only
+ * while nobody has seen it yet, as its LSN says nothing new. False: it must be a record of its own. */
+MUST_CHECK bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
