@@ -110,6 +110,7 @@ void cmd_hsetnx(struct call *call);
 void cmd_hstrlen(struct call *call);
 void cmd_hvals(struct call *call);
 void cmd_img_aggregate(struct call *call);
+void cmd_img_digest(struct call *call);
 void cmd_img_edit(struct call *call);
 void cmd_img_get(struct call *call);
 void cmd_img_info(struct call *call);

@@ -358,6 +358,7 @@ const struct command commands_table[] = {
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
 	{"img.restore", NULL, cmd_img_restore, -4, RD | W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},
+	{"img.digest", NULL, cmd_img_digest, -1, R, IMG_R | ACL_DANGEROUS, 0, 0, 0, "image", "0.1.0", "[BUCKETS n] [LIMIT n] [KEYS bucket [bucket ...]]", "Returns digests of the database by ranges of keys, or of the keys in some of them, to compare servers."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},
 	{"get", "img.tier", cmd_tier_get, 3, R, IMG_R, 2, 2, 1, "image", "0.1.0", "key", "Returns the tier of an image."},
