@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "engine/users.h"
 #include "engine/wait.h"
@@ -14,27 +15,22 @@ void cmd_client_id(struct call *call)
 	reply_int(call->reply, (int64_t)call->session->id);
 }
 
+/* In Redis's order. */
 static void append_flags(const struct session *session, struct buf *out)
 {
+	const struct transaction *transaction = session->transaction;
+	unsigned tracks = tracking_flags(session);
+	const struct { char letter; bool is_set; } flags[] = {
+	    {'O', !list_is_empty(&session->monitor_link)}, {'P', pubsub_listens(session)},
+	    {'x', transaction != NULL && transaction->is_open}, {'b', session->parked != NULL},
+	    {'t', tracks != 0}, {'R', (tracks & TRACK_BROKEN) != 0}, {'B', (tracks & TRACK_BCAST) != 0},
+	    {'d', transaction != NULL && transaction->is_stale},
+	    {'c', session->closing || session->close_after_reply}, {'U', session->unix_socket},
+	    {'e', session->no_evict}, {'T', session->no_touch}};
 	size_t before = out->len;
-	if (session->parked != NULL)
-		buf_append_u8(out, 'b');
-	if (session->closing || session->close_after_reply)
-		buf_append_u8(out, 'c');
-	if (session->unix_socket)
-		buf_append_u8(out, 'U');
-	if (session->no_evict)
-		buf_append_u8(out, 'e');
-	if (!list_is_empty(&session->monitor_link))
-		buf_append_u8(out, 'O');
-	if (pubsub_listens(session))
-		buf_append_u8(out, 'P');
-	if (session->transaction != NULL && session->transaction->is_open)
-		buf_append_u8(out, 'x');
-	if (session->transaction != NULL && session->transaction->is_stale)
-		buf_append_u8(out, 'd');
-	if (session->no_touch)
-		buf_append_u8(out, 'T');
+	for (size_t i = 0; i < ARRAY_COUNT(flags); i++)
+		if (flags[i].is_set)
+			buf_append_u8(out, (uint8_t)flags[i].letter);
 	if (out->len == before)
 		buf_append_u8(out, 'N');
 }
@@ -54,7 +50,7 @@ void client_line(const struct session *session, struct buf *out)
 	buf_printf(out,
 	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
-	    " user=%.*s redir=-1 resp=%u lib-name=%s lib-ver=%s",
+	    " user=%.*s redir=%lld resp=%u lib-name=%s lib-ver=%s",
 	    session->db, pubsub_count(session, CHANNEL_PLAIN), pubsub_count(session, CHANNEL_PATTERN),
 	    pubsub_count(session, CHANNEL_SHARD),
 	    transaction != NULL && transaction->is_open ? (long long)transaction->count : -1LL,
@@ -66,7 +62,7 @@ void client_line(const struct session *session, struct buf *out)
 	                                  : command->name,
 	    command != NULL && command->parent != NULL ? "|" : "",
 	    command != NULL && command->parent != NULL ? command->name : "", (int)session->user->name.len,
-	    (const char *)session->user->name.ptr, session->resp,
+	    (const char *)session->user->name.ptr, (long long)tracking_redirect(session), session->resp,
 	    session->lib_name, session->lib_version);
 	buf_append_u8(out, '\n');
 }
@@ -394,10 +390,4 @@ void cmd_client_unblock(struct call *call)
 		return;
 	}
 	reply_int(call->reply, id > 0 && unblock(call->engine, (uint64_t)id, error));
-}
-
-/* Clients are not tracked: nobody's invalidations go anywhere. */
-void cmd_client_getredir(struct call *call)
-{
-	reply_int(call->reply, -1);
 }

@@ -2,6 +2,7 @@
 #include "commands/acl.h"
 #include "commands/handlers.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 
 #include "base/number.h"
@@ -167,6 +168,7 @@ void cmd_reset(struct call *call)
 	struct session *session = call->session;
 	transaction_drop(session);
 	pubsub_drop(session);
+	tracking_stop(session);
 	list_remove(&session->monitor_link);
 	session->db = 0;
 	session->resp = call->reply->resp = 2;

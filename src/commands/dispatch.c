@@ -10,6 +10,7 @@
 #include "engine/kept_index.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 
 #include <ctype.h>
@@ -235,6 +236,19 @@ static bool index_is_made(struct call *call)
 	return false;
 }
 
+static void remember_key(void *ctx, uint32_t at)
+{
+	const struct call *call = ctx;
+	tracking_remember(call->session, call->argv[at]);
+}
+
+/* For a client that caches what it reads. */
+static void remember_keys(struct call *call)
+{
+	if ((call->command->flags & CMD_READONLY) != 0 && tracking_wants(call->session))
+		(void)command_keys(call->command, call->argv, call->argc, remember_key, call);
+}
+
 static void command_run(struct call *call)
 {
 	if (!command_is_allowed(call)) {
@@ -256,6 +270,8 @@ static void command_run(struct call *call)
 	}
 	uint64_t lsn = store_last_lsn(call->engine->store);
 	call->command->run(call);
+	if (UNLIKELY(call->session->tracker != NULL) && !call->parked)
+		remember_keys(call);
 	if (store_last_lsn(call->engine->store) != lsn)
 		call->session->write_lsn = store_last_lsn(call->engine->store);
 }
@@ -344,6 +360,17 @@ static bool execute(struct session *session, const struct request *request)
 	return true;
 }
 
+/* CLIENT CACHING holds for the command that follows, or for all of the transaction. */
+static void tracking_after(struct session *session, bool done)
+{
+	const struct transaction *transaction = session->transaction;
+	const struct command *command = session->last_command;
+	bool of_client = command != NULL && command->parent != NULL && strcmp(command->parent, "client") == 0;
+	if (done && !of_client && (transaction == NULL || !transaction->is_open))
+		tracking_set_caching(session, false);
+	tracking_release(session);
+}
+
 bool command_execute(struct session *session, const struct request *request)
 {
 	enum session_reply_mode mode = session->reply_mode;
@@ -353,6 +380,8 @@ bool command_execute(struct session *session, const struct request *request)
 	engine->running = NULL;
 	if (UNLIKELY(session->subscriber != NULL))
 		pubsub_release(session);
+	if (UNLIKELY(session->tracker != NULL))
+		tracking_after(session, done);
 	if (done)
 		session_after(session, mode);
 	if (UNLIKELY(session->blocked != NULL) && done)

@@ -73,7 +73,7 @@ static bool is_attribute(const struct field_declaration *one, uint8_t db)
 
 static void reply_attributes(struct call *call, struct reply *reply)
 {
-	static const char *const types[FIELD_TYPE_COUNT] = {"TAG", "NUMERIC", "NUMERIC", "GEO", "TAG"};
+	static const char *const types[FIELD_TYPE_COUNT] = {"TAG", "NUMERIC", "NUMERIC", "GEO", "TAG", "TEXT"};
 	const struct list *all = fields_list(call->engine);
 	size_t own = 0;
 	for (struct list *at = all->next; at != all; at = at->next)

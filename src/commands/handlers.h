@@ -1,6 +1,7 @@
 /* commands/handlers.h: the functions behind the rows of table.c, by file. */
 #pragma once
 #include "commands/commands.h"
+#include "commands/shared.h"
 
 void cmd_acl_cat(struct call *call);
 void cmd_acl_deluser(struct call *call);
@@ -30,6 +31,7 @@ void cmd_brpoplpush(struct call *call);
 void cmd_bzmpop(struct call *call);
 void cmd_bzpopmax(struct call *call);
 void cmd_bzpopmin(struct call *call);
+void cmd_client_caching(struct call *call);
 void cmd_client_getname(struct call *call);
 void cmd_client_getredir(struct call *call);
 void cmd_client_id(struct call *call);
@@ -42,6 +44,8 @@ void cmd_client_pause(struct call *call);
 void cmd_client_reply(struct call *call);
 void cmd_client_setinfo(struct call *call);
 void cmd_client_setname(struct call *call);
+void cmd_client_tracking(struct call *call);
+void cmd_client_trackinginfo(struct call *call);
 void cmd_client_unblock(struct call *call);
 void cmd_client_unpause(struct call *call);
 void cmd_command(struct call *call);
@@ -279,22 +283,3 @@ void cmd_zscan(struct call *call);
 void cmd_zscore(struct call *call);
 void cmd_zunion(struct call *call);
 void cmd_zunionstore(struct call *call);
-/* Shared by several files of this folder. */
-/* The line of CLIENT LIST. */
-void client_line(const struct session *session, struct buf *out);
-/* Checks and sets the connection's name. False: an error was replied. */
-bool session_set_name(struct call *call, struct span name);
-/* A cursor of SCAN and its kin. */
-bool parse_cursor(struct span text, uint64_t *out);
-/* -ERR syntax error, and the other texts that Redis repeats. */
-void reply_syntax_error(struct call *call);
-/* Of a container: the subcommand is there, and its arguments are not right. */
-void reply_subcommand_syntax(struct call *call);
-void reply_wrong_type(struct call *call);
-void reply_not_integer(struct call *call);
-/* EX s | PX ms | EXAT s | PXAT ms at argv[*at], moving *at behind it. False: an error was
- * replied. *at_ms becomes Unix ms. */
-bool parse_expiry(struct call *call, uint32_t *at, int64_t *at_ms);
-bool is_expiry_word(struct span word);
-/* Relative or absolute, seconds or milliseconds, into Unix ms, with Redis's checks. */
-bool expiry_to_ms(struct call *call, int64_t value, bool seconds, bool relative, int64_t *at_ms);

@@ -23,11 +23,7 @@ static bool parse_declaration(struct call *call, struct field_declaration *decla
 		if (field_type_parse(call->argv[at], &declaration->type) &&
 		    declaration->type != FIELD_TYPE_WORDS)
 			continue;
-		if (span_is(call->argv[at], "text"))
-			call_error(call, "ERR TYPE text is not available in this version: words are "
-			                 "sought in title, caption, tags and camera");
-		else
-			call_error(call, "ERR TYPE is one of tag, numeric, date, geo, bool");
+		call_error(call, "ERR TYPE is one of text, tag, numeric, date, geo, bool");
 		return false;
 	}
 	if (!has_type)
@@ -52,6 +48,8 @@ static void reply_change(struct call *call, enum err err, uint64_t lsn, struct s
 {
 	if (err == ERR_TOOLARGE) {
 		call_error(call, "TOOLARGE at most %d fields a database", FIELDS_PER_DATABASE_MAX);
+	} else if (err == ERR_FULL) {
+		call_error(call, "TOOLARGE at most %d text fields a database", FIELD_TEXTS_MAX);
 	} else if (err == ERR_NOTFOUND) {
 		reply_int(call->reply, 0);
 	} else if (err != OK) {

@@ -3,6 +3,7 @@
 #include "commands/image_search.h"
 
 #include "base/number.h"
+#include "engine/fields.h"
 
 /* Is this a text, and to be shown with the query's words marked? */
 static bool is_marked(const struct search_job *job, struct span name)
@@ -12,9 +13,26 @@ static bool is_marked(const struct search_job *job, struct span name)
 	bool known = false, wanted = words->marked_count == 0;
 	for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
 		known = known || span_is(name, texts[i]);
+	const struct field_declaration *own =
+	    fields_find(job->engine, job->task.db, name);
+	known = known || (own != NULL && own->type == FIELD_TYPE_TEXT);
 	for (uint32_t i = 0; i < words->marked_count; i++)
 		wanted = wanted || span_equal(job->argv[words->marked_from + i], name);
 	return words->highlight && known && wanted;
+}
+
+static struct span text_of(const struct image_meta *meta, struct span name)
+{
+	if (span_is(name, "title"))
+		return meta->title;
+	if (span_is(name, "caption"))
+		return meta->caption;
+	if (span_is(name, "camera"))
+		return meta->camera;
+	for (uint32_t i = 0; i < meta->attr_count; i++)
+		if (span_equal(meta->attrs[i].name, name))
+			return meta->attrs[i].value;
+	return (struct span){0};
 }
 
 /* False: the field is shown as it is, or there is none. */
@@ -31,8 +49,7 @@ static bool reply_marked(struct reply *reply, const struct search_job *job, stru
 		buf_append(&text, meta->tags[i]);
 	}
 	if (!span_is(name, "tags"))
-		buf_append(&text, span_is(name, "title") ? meta->title
-		    : span_is(name, "caption") ? meta->caption : meta->camera);
+		buf_append(&text, text_of(meta, name));
 	bool found = text.len > 0 && query_highlight(job->task.query, name, buf_span(&text),
 	    job->words.marks, &marked);
 	if (found)

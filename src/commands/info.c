@@ -8,6 +8,7 @@
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
 #include "engine/fields.h"
+#include "engine/flush.h"
 #include "engine/image.h"
 #include "engine/internal.h"
 #include "engine/kept_index.h"
@@ -63,6 +64,8 @@ static void info_server(struct engine *engine, struct buf *out)
 static void info_clients(struct engine *engine, struct buf *out)
 {
 	uint64_t in_max = 0, out_max = 0, blocked = waits_count(engine);
+	struct tracking_stats tracking;
+	tracking_get_stats(engine, &tracking);
 	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
 		const struct session *session = LIST_OF(at, struct session, link);
 		in_max = session->input_bytes > in_max ? session->input_bytes : in_max;
@@ -72,16 +75,18 @@ static void info_clients(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "connected_clients:%u\r\ncluster_connections:0\r\nmaxclients:%lld\r\n"
 	    "client_recent_max_input_buffer:%llu\r\nclient_recent_max_output_buffer:%llu\r\n"
-	    "blocked_clients:%llu\r\ntracking_clients:0\r\nclients_in_timeout_table:0\r\n"
+	    "blocked_clients:%llu\r\ntracking_clients:%llu\r\nclients_in_timeout_table:0\r\n"
 	    "total_blocking_keys:0\r\ntotal_blocking_keys_on_nokey:0\r\n",
 	    engine->session_count, (long long)engine->settings->maxclients, (ull)in_max,
-	    (ull)out_max, (ull)blocked);
+	    (ull)out_max, (ull)blocked, (ull)tracking.clients);
 }
 
 static void info_memory(struct engine *engine, struct buf *out)
 {
 	struct io_usage usage;
+	struct flushed_stats flushed;
 	uint64_t used = engine_used_memory(engine), overhead = 0;
+	flushed_get_stats(engine, &flushed);
 	io_get_usage(engine->io, &usage);
 	if (used > engine->used_memory_peak)
 		engine->used_memory_peak = used;
@@ -105,11 +110,13 @@ static void info_memory(struct engine *engine, struct buf *out)
 	    "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
 	    "mem_not_counted_for_evict:%llu\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
 	    "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
-	    "active_defrag_running:0\r\nlazyfree_pending_objects:0\r\nlazyfreed_objects:0\r\n",
+	    "active_defrag_running:0\r\nlazyfree_pending_objects:%llu\r\nlazyfreed_objects:%llu\r\n"
+	    "flush_slice_us_max:%llu\r\n",
 	    settings_word(engine->settings, "maxmemory-policy"),
 	    (double)usage.resident_bytes / (double)(used == 0 ? 1 : used),
 	    (long long)usage.resident_bytes - (long long)used, (ull)engine->memory.store.bytes,
-	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc");
+	    (ull)(engine->memory.sessions.bytes + engine->memory.replies.bytes), "jemalloc",
+	    (ull)flushed.pending, (ull)flushed.freed, (ull)flushed.slice_us_max);
 	buf_printf(out,
 	    "memory_values:%llu\r\nmemory_directory:%llu\r\nmemory_bodies:%llu\r\nmemory_search:%llu\r\n"
 	    "memory_store:%llu\r\nmemory_images:%llu\r\nmemory_sessions:%llu\r\nmemory_replies:%llu\r\n",
@@ -172,6 +179,8 @@ static void info_stats(struct engine *engine, struct buf *out)
 {
 	const struct engine_counters *counters = &engine->counters;
 	const struct io_stats *io = io_get_stats(engine->io);
+	struct tracking_stats tracking;
+	tracking_get_stats(engine, &tracking);
 	buf_printf(out,
 	    "total_connections_received:%llu\r\ntotal_commands_processed:%llu\r\ninstantaneous_ops_per_sec:%llu\r\n"
 	    "total_net_input_bytes:%llu\r\ntotal_net_output_bytes:%llu\r\ntotal_net_repl_input_bytes:0\r\n"
@@ -194,10 +203,10 @@ static void info_stats(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "latest_fork_usec:0\r\ntotal_forks:0\r\nmigrate_cached_sockets:0\r\nslave_expires_tracked_keys:0\r\n"
 	    "active_defrag_hits:0\r\nactive_defrag_misses:0\r\nactive_defrag_key_hits:0\r\nactive_defrag_key_misses:0\r\n"
-	    "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:0\r\n"
-	    "tracking_total_items:0\r\ntracking_total_prefixes:0\r\nunexpected_error_replies:0\r\n"
+	    "total_active_defrag_time:0\r\ncurrent_active_defrag_time:0\r\ntracking_total_keys:%llu\r\n"
+	    "tracking_total_items:%llu\r\ntracking_total_prefixes:%llu\r\nunexpected_error_replies:0\r\n"
 	    "total_error_replies:%llu\r\ndump_payload_sanitizations:0\r\n",
-	    (ull)counters->errors);
+	    (ull)tracking.keys, (ull)tracking.items, (ull)tracking.prefixes, (ull)counters->errors);
 	buf_printf(out,
 	    "total_reads_processed:%llu\r\ntotal_writes_processed:%llu\r\nio_threaded_reads_processed:0\r\n"
 	    "io_threaded_writes_processed:0\r\nreply_buffer_shrinks:0\r\nreply_buffer_expands:0\r\n"

@@ -7,6 +7,7 @@
 #include "engine/analysis.h"
 #include "engine/apply.h"
 #include "engine/collection_log.h"
+#include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "image/meta.h"
 
@@ -60,7 +61,7 @@ static void image_leave(struct engine *engine, uint8_t db, struct entry *entry)
 void engine_forget(struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash,
     const struct ending *ending)
 {
-	engine_touch(engine, db, hash);
+	engine_change(engine, db, entry_key(entry), hash);
 	entry_retire(engine, db, entry, ending);
 	if (entry->type == ENTRY_IMAGE)
 		image_leave(engine, db, entry);
@@ -79,7 +80,7 @@ static void entry_install(struct engine *engine, const struct target *target,
 {
 	struct directory *directory = &engine->directories[target->db];
 	struct entry *old = target->entry;
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, target->key, target->hash);
 	if (old == NULL) {
 		directory_insert(directory, entry, target->hash);
 		if (UNLIKELY(engine->settings->notify_events & NOTIFY_NEW) && !engine->loading)
@@ -119,7 +120,7 @@ struct entry *apply_value(
 	if (entry != NULL && entry->type == type && !has_expiry && record->body == NULL &&
 	    !(entry->flags & ENTRY_HAS_EXPIRY) && entry_string_overwrite(entry, record->value)) {
 		store_release(engine->store, entry_value(entry)->place);
-		engine_touch(engine, target->db, target->hash);
+		engine_change(engine, target->db, entry_key(entry), target->hash);
 	} else {
 		entry = entry_new_string(&engine->memory.values, target->key,
 		    has_expiry ? ENTRY_HAS_EXPIRY : 0, record->value,
@@ -154,7 +155,7 @@ void apply_change(
 {
 	ASSERT(entry_large(target->entry) != NULL);
 	entry_set_lsn(target->entry, record->lsn);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, target->key, target->hash);
 }
 
 /* Adds the image's document to the index; the entry's docid names it. */
@@ -219,7 +220,7 @@ static enum err apply_quiet_meta(
 	entry_meta(entry)->place = record->place;
 	entry_meta(entry)->lsn = record->lsn & LSN_MASK;
 	entry_set_lsn(entry, record->lsn);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	analysis_note(engine, target->db, entry, &meta);
 	return OK;
 }
@@ -283,7 +284,7 @@ enum err apply_meta(struct engine *engine, const struct target *target, const st
 		return err;
 	if (!stays)
 		document_leave(engine, target->db, old_docid);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	const struct ending ending = ending_of(record, VERSION_SUPERSEDED);
 	past_retire_meta(engine, target->db, entry, &ending);
 	entry->flags &= ~(uint64_t)ENTRY_QUIET_META & 0xfff;
@@ -305,7 +306,7 @@ struct entry *apply_expire(
 	entry = directory_expire(&engine->directories[target->db], entry, target->hash,
 	    (uint64_t)record->expire_ms);
 	engine_entry_moved(engine, target->db, entry);
-	engine_touch(engine, target->db, target->hash);
+	engine_change(engine, target->db, entry_key(entry), target->hash);
 	entry_set_lsn(entry, record->lsn);
 	return entry;
 }
@@ -347,10 +348,12 @@ struct flush_walk {
 	uint8_t        db;
 };
 
-static void flush_retire(void *ctx, struct entry *entry)
+/* An image leaves for the past at once; a cache key when it is freed. */
+static void flush_image(void *ctx, struct entry *entry)
 {
 	struct flush_walk *walk = ctx;
-	entry_retire(walk->engine, walk->db, entry, &walk->ending);
+	if (entry->type == ENTRY_IMAGE)
+		past_retire(walk->engine, walk->db, entry, &walk->ending);
 }
 
 static void flush_one(struct engine *engine, uint8_t db, const struct record *record)
@@ -360,9 +363,9 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
 	uint64_t cursor = 0;
 	watch_flushed(engine, db);
-	directory_step(directory, 0xffffffff);
 	do
-		cursor = directory_scan(directory, cursor, flush_retire, &walk);
+		cursor = engine->images[db] == 0
+		    ? 0 : directory_scan(directory, cursor, flush_image, &walk);
 	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
@@ -371,7 +374,7 @@ static void flush_one(struct engine *engine, uint8_t db, const struct record *re
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
 	analysis_forget_db(engine, db);
-	directory_fini(directory);
+	flushed_take(engine, db);
 }
 
 void apply_flush(struct engine *engine, const struct record *record)
@@ -379,6 +382,8 @@ void apply_flush(struct engine *engine, const struct record *record)
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		if (record->db == RECORD_ALL_DBS || record->db == i)
 			flush_one(engine, (uint8_t)i, record);
+	if (engine->tracking != NULL)
+		tracking_flushed(engine);
 }
 
 struct older_walk {

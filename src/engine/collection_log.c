@@ -146,6 +146,20 @@ static void collection_release_some(struct engine *engine, struct collection *co
 		store_release(engine->store, collection->records[--collection->count].place);
 }
 
+/* Its records died now, whenever they are released: the mark that says so must outlive them. */
+static void collection_note_deaths(struct engine *engine, const struct collection *collection)
+{
+	enum { ONE_BY_ONE = 4096 };
+	if (engine->loading)
+		return;
+	if (collection->count > ONE_BY_ONE) {
+		store_note_deaths(engine->store);
+		return;
+	}
+	for (uint32_t i = 0; i < collection->count; i++)
+		store_note_death(engine->store, collection->records[i].place);
+}
+
 void collection_retire(struct engine *engine, struct collection *collection)
 {
 	struct collections *all = engine->collections;
@@ -157,6 +171,7 @@ void collection_retire(struct engine *engine, struct collection *collection)
 		collection_free(engine, collection);
 		return;
 	}
+	collection_note_deaths(engine, collection);
 	struct grave *grave = memory_alloc(&engine->memory.engine, sizeof(*grave));
 	grave->collection = collection;
 	list_append(&all->graves, &grave->link);

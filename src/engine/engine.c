@@ -6,6 +6,7 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 #include "engine/fields.h"
+#include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -206,6 +207,7 @@ static bool engine_work(struct engine *engine)
 	more |= scrub_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
+	more |= flushed_is_due(engine) && flushed_step(engine);
 	return more;
 }
 
@@ -214,6 +216,8 @@ bool engine_pass(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool more = false;
 	engine->counters.passes++;
+	if (UNLIKELY(engine->tracking != NULL))
+		more |= tracking_step(engine);
 	if (!engine->loading && !engine->closing) {
 		more |= searches_step(engine);
 		more |= indexes_sweep(engine);
@@ -317,11 +321,13 @@ void engine_free(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
+	tracking_free(engine);
 	checks_cancel(engine);
 	proofs_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
 	blocked_free(engine);
+	flushed_free(engine);
 	collections_free(engine);
 	fields_free(engine);
 	users_free(engine);

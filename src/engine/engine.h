@@ -63,7 +63,8 @@ struct session {
 	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
 	struct parked *parked;            /* NULL unless a command waits to run again */
 	struct blocked *blocked;          /* engine/block.h: it waits for a key; mostly NULL */
-	struct subscriber *subscriber;    /* engine/pubsub.h; mostly NULL */
+	struct subscriber *subscriber;    /* pubsub.h; mostly NULL, as is tracking.h's: */
+	struct tracker *tracker;
 	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
 	struct list    monitor_link;      /* MONITOR */
 	bool           overflowed;        /* too many messages wait: it is closed */
@@ -187,15 +188,6 @@ uint64_t engine_used_memory(const struct engine *engine);
 
 /* ---- The engine -------------------------------------------------------------------------------- */
 
-struct engine_counters {
-	uint64_t commands, connections, connections_rejected, expired_keys, hits, misses, errors;
-	uint64_t output_bytes, input_bytes, images_put, image_bytes_put, images_get;
-	uint64_t protocol_errors, passes, pass_us_max;
-	uint64_t searches, search_slices, search_us_max;
-	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys, acl_denied[4];
-};
-
 struct engine_events {
 	void (*opened)(void *ctx, enum err err);
 	void (*shutdown)(void *ctx, bool now);                 /* SHUTDOWN was asked for */
@@ -249,7 +241,11 @@ struct engine {
 	struct watch_filter   *watch_filter;        /* and their hashes; NULL without any */
 	struct { uint64_t bytes, lsn; } evicting;    /* that the log may still hold, up to lsn */
 	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
+	struct flushed        *flushed;   /* engine/flush.h; NULL: nothing */
+	struct { uint64_t freed, slice_us_max; } flushed_counts;
+	struct tracking       *tracking;  /* engine/tracking.h; NULL before the first CLIENT TRACKING */
 	struct session        *running;   /* whose command is being executed, or NULL */
+	bool                   by_itself; /* what goes now, goes by its time or for lack of memory */
 	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;

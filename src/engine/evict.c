@@ -1,6 +1,7 @@
 /* engine/evict.c: see evict.h. */
 #include "engine/evict.h"
 
+#include "engine/flush.h"
 #include "engine/internal.h"
 
 enum {
@@ -139,7 +140,7 @@ static uint64_t evict(struct engine *engine, const struct victim *victim)
 		buf_append(&key, entry_key(victim->entry));
 	uint64_t bytes = engine_entry_bytes(victim->entry);
 	bool is_body = entry_body(victim->entry) != NULL;
-	bool done = engine_delete(engine, victim->db, victim->entry, hash, &lsn) == OK;
+	bool done = engine_delete_by_itself(engine, victim->db, victim->entry, hash, &lsn) == OK;
 	if (done) {
 		engine->counters.evicted_keys++;
 		if (is_body) {                /* the log may still hold it, to write it */
@@ -160,6 +161,10 @@ bool engine_make_room(struct engine *engine)
 	uint64_t used = limit == 0 ? 0 : engine_used_memory(engine) - engine->memory.store.bytes;
 	if (used <= limit)
 		return true;
+	if (flushed_is_due(engine)) {         /* what was flushed goes first */
+		(void)flushed_step(engine);
+		return true;
+	}
 	if (store_durable_lsn(engine->store) >= engine->evicting.lsn)
 		engine->evicting.bytes = 0;
 	uint64_t over = used - limit;

@@ -16,7 +16,7 @@ struct fields {
 
 static const char key_prefix[] = "index-field:";
 static const char *const type_names[FIELD_TYPE_COUNT] = {
-    "tag", "numeric", "date", "geo", "bool", "words"};
+    "tag", "numeric", "date", "geo", "bool", "text", "words"};
 
 const char *field_type_name(enum field_type type)
 {
@@ -72,8 +72,10 @@ static enum search_kind kind_of(const struct field_declaration *declaration)
 	static const enum search_kind kinds[FIELD_TYPE_COUNT] = {
 	    [FIELD_TYPE_TAG] = SEARCH_TAG, [FIELD_TYPE_NUMERIC] = SEARCH_NUMERIC,
 	    [FIELD_TYPE_DATE] = SEARCH_DATE, [FIELD_TYPE_GEO] = SEARCH_GEO,
-	    [FIELD_TYPE_BOOL] = SEARCH_TAG,
+	    [FIELD_TYPE_BOOL] = SEARCH_TAG, [FIELD_TYPE_TEXT] = SEARCH_TEXT,
 	};
+	if (declaration->type == FIELD_TYPE_TEXT && declaration->sortable)
+		return SEARCH_TEXT_TAG;
 	return kinds[declaration->type];
 }
 
@@ -111,7 +113,7 @@ uint64_t fields_tag(const struct engine *engine, uint8_t db)
 	for (struct list *at = all->next; at != all; at = at->next) {
 		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
 		if (one->db == db && one->type != FIELD_TYPE_WORDS)
-			tag += hash_key(declared_name(one), 1 + (uint64_t)one->type);
+			tag += hash_key(declared_name(one), 1 + (uint64_t)kind_of(one));
 	}
 	return tag;
 }
@@ -134,7 +136,8 @@ static void install(struct engine *engine, const struct field_declaration *decla
 {
 	struct fields *fields = engine->fields;
 	struct field_declaration *old = find(fields, declaration->db, declared_name(declaration));
-	bool same = old != NULL && old->type == declaration->type;
+	bool same = old != NULL && old->type == declaration->type &&
+	    (old->type != FIELD_TYPE_TEXT || old->sortable == declaration->sortable);
 	if (old != NULL)
 		forget(engine, old);
 	struct field_declaration *copy = memory_alloc(&engine->memory.engine, sizeof(*copy));
@@ -186,6 +189,28 @@ static void format(const struct field_declaration *declaration, struct buf *out)
 	buf_append(out, declaration->text);
 }
 
+uint32_t fields_texts(const struct engine *engine, uint8_t db, struct span names[])
+{
+	const struct list *all = &engine->fields->declarations;
+	uint32_t count = 0;
+	for (struct list *at = all->next; at != all && count < FIELD_TEXTS_MAX; at = at->next) {
+		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
+		if (one->db == db && one->type == FIELD_TYPE_TEXT)
+			names[count++] = declared_name(one);
+	}
+	return count;
+}
+
+static bool text_has_room(
+    const struct engine *engine, const struct field_declaration *declaration)
+{
+	struct span names[FIELD_TEXTS_MAX];
+	const struct field_declaration *old =
+	    find(engine->fields, declaration->db, declared_name(declaration));
+	return (old != NULL && old->type == FIELD_TYPE_TEXT) ||
+	    fields_texts(engine, declaration->db, names) < FIELD_TEXTS_MAX;
+}
+
 enum err fields_add(
     struct engine *engine, const struct field_declaration *declaration, uint64_t *lsn)
 {
@@ -195,6 +220,8 @@ enum err fields_add(
 	if (fields->counts[declaration->db] >= FIELDS_PER_DATABASE_MAX &&
 	    find(fields, declaration->db, declared_name(declaration)) == NULL)
 		return ERR_TOOLARGE;
+	if (declaration->type == FIELD_TYPE_TEXT && !text_has_room(engine, declaration))
+		return ERR_FULL;
 	buf_init(&text, &engine->memory.engine);
 	format(declaration, &text);
 	enum err err = log_setting(engine, declaration, buf_span(&text), &record);

@@ -1,8 +1,8 @@
 /* engine/fields.h: attributes of which an operator said what they are (IMG.INDEX).
  *
  * Without that an attribute is a tag, and a number or a date too if it reads as one. A
- * declaration says that it is one thing only, or that it is a place ("lon,lat") or true or
- * false. Declarations belong to a database and are SETTING records "index-field:DB:NAME".
+ * declaration says that it is one thing only, or that it is a text, a place ("lon,lat") or true
+ * or false. Declarations belong to a database and are SETTING records "index-field:DB:NAME".
  *
  * When one comes or goes and documents have that attribute, the documents are made again from
  * the images' metadata, one by one from the oldest on, while searches go on: until the end of
@@ -12,9 +12,10 @@
 #include "engine/internal.h"
 
 enum field_type { FIELD_TYPE_TAG, FIELD_TYPE_NUMERIC, FIELD_TYPE_DATE, FIELD_TYPE_GEO, FIELD_TYPE_BOOL,
+	FIELD_TYPE_TEXT,          /* its words are sought; with SORTABLE it is a tag as well */
 	FIELD_TYPE_WORDS,         /* no attribute: language.h */
 	FIELD_TYPE_COUNT };
-enum { FIELDS_PER_DATABASE_MAX = 256, FIELD_TEXT_MAX = 8192 };
+enum { FIELDS_PER_DATABASE_MAX = 256, FIELD_TEXTS_MAX = 12, FIELD_TEXT_MAX = 8192 };
 
 struct field_declaration {
 	struct list     link;             /* in order of arrival */
@@ -22,7 +23,7 @@ struct field_declaration {
 	uint32_t        name_len;
 	char            name[ATTR_NAME_MAX];
 	enum field_type type;
-	bool            sortable;         /* as it was said; all of them are */
+	bool            sortable;         /* as it was said; all but texts are in any case */
 	struct span     text;             /* FIELD_TYPE_WORDS: one word a line; the copy's own */
 	struct place    place;            /* of its SETTING record */
 };
@@ -30,7 +31,8 @@ struct field_declaration {
 const char *field_type_name(enum field_type type);
 MUST_CHECK bool field_type_parse(struct span name, enum field_type *out);
 
-/* Logs and installs it, in the place of an older one of that name. ERR_TOOLARGE: too many. */
+/* Logs and installs it, in the place of an older one of that name. ERR_TOOLARGE: too many;
+ * ERR_FULL: too many texts. */
 MUST_CHECK enum err fields_add(
     struct engine *engine, const struct field_declaration *declaration, uint64_t *lsn);
 MUST_CHECK enum err fields_delete(
@@ -40,6 +42,8 @@ const struct list *fields_list(const struct engine *engine);
 /* NULL: it was not declared. */
 const struct field_declaration *fields_find(
     const struct engine *engine, uint8_t db, struct span name);
+/* The names of the texts of a database; borrowed. Returns how many, at most FIELD_TEXTS_MAX. */
+uint32_t fields_texts(const struct engine *engine, uint8_t db, struct span names[]);
 /* Documents that are still to be made again, of this database. */
 uint64_t fields_left(const struct engine *engine, uint8_t db);
 void fields_info(const struct engine *engine, struct buf *out);

@@ -4,6 +4,7 @@
 #include "engine/evict.h"
 #include "engine/past.h"
 #include "engine/pubsub.h"
+#include "engine/tracking.h"
 #include "engine/transaction.h"
 #include "store/chunks.h"
 
@@ -21,7 +22,15 @@ static inline void engine_touch(struct engine *engine, uint8_t db, uint64_t hash
 		watch_touched(engine, db, hash);
 }
 
-/* The same where only the place of a record changed. */
+/* The same, said to clients that cache it. */
+static inline void engine_change(struct engine *engine, uint8_t db, struct span key, uint64_t hash)
+{
+	engine_touch(engine, db, hash);
+	if (UNLIKELY(engine->tracking != NULL))
+		tracking_changed(engine, key, engine->by_itself);
+}
+
+/* As engine_touch where only the place of a record changed. */
 static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_t hash)
 {
 	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
@@ -31,6 +40,9 @@ static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_
 void sessions_unpress(struct engine *engine);
 
 /* keys.c */
+/* engine_delete of what no client deletes: its time was up, or memory was short. */
+MUST_CHECK enum err engine_delete_by_itself(
+    struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn);
 bool engine_is_expired(struct engine *engine, const struct entry *entry);
 /* Deletes with a tombstone. The reply, if any, is gated by the caller through *lsn. */
 MUST_CHECK enum err engine_delete(

@@ -4,6 +4,7 @@
 #include "engine/block.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
+#include "engine/flush.h"
 
 uint64_t engine_value_bytes(const struct entry *entry)
 {
@@ -60,6 +61,15 @@ enum err engine_delete(
 	return OK;
 }
 
+enum err engine_delete_by_itself(
+    struct engine *engine, uint8_t db, struct entry *entry, uint64_t hash, uint64_t *lsn)
+{
+	engine->by_itself = true;
+	enum err err = engine_delete(engine, db, entry, hash, lsn);
+	engine->by_itself = false;
+	return err;
+}
+
 enum lookup { LOOKUP_READ, LOOKUP_WRITE, LOOKUP_QUIET };
 
 static struct entry *call_lookup(struct call *call, struct span key, enum lookup kind)
@@ -72,7 +82,7 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 		uint64_t lsn;
 		/* A tombstone that the log refuses is written by the expiry timer later. */
 		if (!engine->pause.is_on &&
-		    engine_delete(engine, call->session->db, entry, hash, &lsn) == OK) {
+		    engine_delete_by_itself(engine, call->session->db, entry, hash, &lsn) == OK) {
 			engine->counters.expired_keys++;
 			call_notify(call, NOTIFY_EXPIRED, "expired", key);
 		}
@@ -444,7 +454,7 @@ static bool expire_one(struct engine *engine, uint8_t db, struct entry *entry)
 	buf_init(&key, &engine->memory.engine);
 	if (told)
 		buf_append(&key, entry_key(entry));
-	bool done = engine_delete(engine, db, entry, hash, &lsn) == OK;
+	bool done = engine_delete_by_itself(engine, db, entry, hash, &lsn) == OK;
 	engine->counters.expired_keys += done;
 	if (done && told)
 		notify(engine, NOTIFY_EXPIRED, "expired", db, buf_span(&key));
@@ -480,6 +490,11 @@ uint64_t engine_used_memory(const struct engine *engine)
 	    body_pool_used(engine->pool);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		used += engine->directories[i].overhead.bytes;
+	if (UNLIKELY(engine->flushed != NULL)) {
+		struct flushed_stats stats;
+		flushed_get_stats(engine, &stats);
+		used += stats.overhead;
+	}
 	if (engine->server_memory != NULL)
 		used += engine->server_memory->bytes;
 	return used;

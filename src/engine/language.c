@@ -83,6 +83,8 @@ void language_get(struct engine *engine, uint8_t db, struct language *out)
 	struct span of;
 	*out = (struct language){.engine = engine, .db = db,
 	    .words = {.ctx = out, .is_stopped = word_is_stopped, .synonym = word_synonym}};
+	out->words.texts = out->texts;
+	out->words.text_count = fields_texts(engine, db, out->texts);
 	for (struct list *at = all->next; at != all; at = at->next) {
 		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
 		if (one->db != db || !language_is(one, "stem", &of))

@@ -19,7 +19,9 @@ struct language {
 	struct query_words words;
 	struct engine     *engine;
 	uint8_t            db;
+	struct span        texts[QUERY_TEXTS_MAX];
 };
+_Static_assert((int)QUERY_TEXTS_MAX == (int)FIELD_TEXTS_MAX, "as many as may be declared");
 void language_get(struct engine *engine, uint8_t db, struct language *out);
 /* Verbatim: without synonyms and stems. */
 void language_limit(struct language *language, bool verbatim, bool no_stop_words);

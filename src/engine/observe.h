@@ -1,5 +1,5 @@
-/* engine/observe.h: what is kept of slow commands, latency spikes and errors, for SLOWLOG,
- * LATENCY and INFO. */
+/* engine/observe.h: what is counted, and what is kept of slow commands, latency spikes and errors, for
+ * INFO, SLOWLOG and LATENCY. */
 #pragma once
 #include "base/span.h"
 #include "io/io.h"
@@ -11,6 +11,15 @@ struct call;
 
 /* Tells those who sent MONITOR of a command (monitor.c). */
 void monitors_tell(const struct call *call);
+
+struct engine_counters {
+	uint64_t commands, connections, connections_rejected, expired_keys, hits, misses, errors;
+	uint64_t output_bytes, input_bytes, images_put, image_bytes_put, images_get;
+	uint64_t protocol_errors, passes, pass_us_max;
+	uint64_t searches, search_slices, search_us_max;
+	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys, acl_denied[4];
+};
 
 struct slow_entry {
 	uint64_t    id, duration_us;

@@ -62,6 +62,7 @@ void session_fini(struct session *session)
 	user_unref(engine, session->user);
 	transaction_drop(session);
 	pubsub_drop(session);
+	tracking_drop(session);
 	loads_forget(engine, session);
 	dedupe_forget(engine, session);
 	list_remove(&session->press_link);

@@ -148,6 +148,7 @@ const struct setting settings_table[] = {
 	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
 
 	{"notify-keyspace-events", SETTING_EVENTS, 0, AT(notify_events), "", 0, 0, NULL},
+	INT("tracking-table-max-keys", tracking_table_max_keys, "1000000", 0, INT64_MAX, 0),
 	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, 64 * GIB, 0),
 	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, 64 * GIB, 0),
 	INT("pubsub-output-soft-seconds", pubsub_soft_seconds, "60", 0, 86400, 0),

@@ -74,6 +74,7 @@ struct settings {
 	int64_t  search_slice_us, search_timeout_ms;
 	/* messages */
 	int64_t  notify_events;           /* NOTIFY_* of engine/pubsub.h */
+	int64_t  tracking_table_max_keys;
 	uint64_t pubsub_limit, pubsub_soft_limit;
 	int64_t  pubsub_soft_seconds;
 	/* observation */

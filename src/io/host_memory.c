@@ -73,3 +73,11 @@ void host_memory_release(struct io *io, const struct io_memory *memory, size_t o
 	if (madvise(at, bytes, MADV_REMOVE) != 0)
 		memset(at, 0, bytes);
 }
+
+void io_memory_discard(void *ptr, size_t bytes)
+{
+	uintptr_t from = ((uintptr_t)ptr + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE;
+	uintptr_t to = ((uintptr_t)ptr + bytes) / HOST_PAGE * HOST_PAGE;
+	if (from < to)                        /* refused, the pages stay for a while: no harm is done */
+		(void)madvise((uint8_t *)ptr + (from - (uintptr_t)ptr), to - from, MADV_DONTNEED);
+}

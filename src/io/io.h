@@ -237,6 +237,29 @@ uint16_t io_listener_port(struct io *io, const struct io_listener *listener);
 void io_listener_close(struct io *io, struct io_listener *listener);     /* at once */
 void io_close_now(struct io *io, int fd);          /* an accepted fd that nobody wants */
 
+/* ---- Connecting ------------------------------------------------------------------------- */
+
+/* Caller's storage, all zero but done and ctx. */
+struct io_connect {
+	uint32_t     magic;
+	/* From io_wait, once: a connected descriptor for io_stream_open (or io_close_now), or -errno;
+	 * -ETIMEDOUT, -ENOENT (no such name). The storage is the caller's again. */
+	void       (*done)(struct io_connect *connect, int32_t fd);
+	void        *ctx;
+	struct io   *io;                  /* the seam's, from here on */
+	struct io_timer timer;
+	uint64_t     deadline_us, wait_us;
+	int          fd;
+	uint16_t     port;
+	struct io_lookup *lookup;
+	char         address[IO_ADDRESS_MAX];
+};
+/* Connects by TCP to a numeric address or to a name, which is looked up aside. */
+void io_connect_start(struct io *io, struct io_connect *connect, const char *host, uint16_t port,
+    uint64_t timeout_us);
+/* done() will not run. Safe when nothing is under way. */
+void io_connect_cancel(struct io_connect *connect);
+
 /* ---- Processes, shared memory, signals, log lines ------------------------------------- */
 
 struct io_child {
@@ -272,19 +295,19 @@ struct io_memory {
 	size_t bytes;
 	int    fd;                        /* a memfd, for a child to map */
 };
-/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd` is open for
- * reading only, and so is what a child can map. (Not F_SEAL_FUTURE_WRITE: under that seal
- * the kernel refuses to give pages back, even to us.) ERR_MEMORY. */
+/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd`, and what a child can map, is
+ * for reading only. (Not F_SEAL_FUTURE_WRITE: it forbids us to give pages back.) ERR_MEMORY. */
 MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
     struct io_memory *out);
 void io_memory_free(struct io *io, struct io_memory *memory);
 /* Gives whole pages back to the machine; they read as zero afterwards. */
 void io_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
+/* Any memory: whole pages among these bytes go back to the machine. They stay, and say anything. */
+void io_memory_discard(void *ptr, size_t bytes);
 /* Delivers SIGTERM, SIGINT, SIGHUP, SIGUSR1 as callbacks instead. */
 void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void *ctx);
 
-/* Writes one line to `fd` (2, or a file opened for appending), never blocking for long:
- * for the log's sink only. */
+/* Writes one line to `fd` (2, or a file for appending), never blocking for long: for the log's sink only. */
 void io_write_line(struct io *io, int fd, struct span line);
 /* For start-up, on the real machine: a file for io_write_line; where this program lies. */
 MUST_CHECK enum err io_open_log(struct io *io, const char *path, int *fd);

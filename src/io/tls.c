@@ -549,7 +549,9 @@ static bool expect_host(SSL *ssl, const struct tls_stream_options *options)
 	ERR_clear_error();
 	if (address != NULL)              /* an address has no SNI */
 		return !options->check_host || X509_VERIFY_PARAM_set1_ip_asc(param, options->host) == 1;
-	if (SSL_set_tlsext_host_name(ssl, options->host) != 1)
+	/* OpenSSL's macro SSL_set_tlsext_host_name casts the constness away. */
+	if (SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+	        (void *)(uintptr_t)options->host) != 1)
 		return false;
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return !options->check_host || X509_VERIFY_PARAM_set1_host(param, options->host, 0) == 1;

@@ -16,6 +16,7 @@ enum { WORDS_AHEAD = 24 };
 
 /* Words of which it is not known yet which terms they are. */
 struct word_batch {
+	uint16_t space;
 	uint32_t count;
 	struct {
 		uint32_t hash, position, len;
@@ -55,7 +56,7 @@ static void words_flush(struct index_builder *builder)
 	for (uint32_t i = 0; i < batch->count; i++) {
 		struct span word = span_of(batch->words[i].bytes, batch->words[i].len);
 		const struct term *term =
-		    dict_add_hashed(dict, SPACE_WORDS, word, batch->words[i].hash);
+		    dict_add_hashed(dict, batch->space, word, batch->words[i].hash);
 		entry_push(builder->index, term->id, batch->words[i].position);
 	}
 	batch->count = 0;
@@ -66,7 +67,7 @@ static void word_push(struct index_builder *builder, struct span word, uint32_t 
 	struct word_batch *batch = &builder->batch;
 	uint32_t at = batch->count++;
 	ASSERT(word.len <= SEARCH_TERM_BYTES_MAX);
-	batch->words[at].hash = dict_hash(&builder->index->dict, SPACE_WORDS, word);
+	batch->words[at].hash = dict_hash(&builder->index->dict, batch->space, word);
 	batch->words[at].position = position;
 	batch->words[at].len = (uint32_t)word.len;
 	memcpy(batch->words[at].bytes, word.ptr, word.len);
@@ -106,15 +107,34 @@ static bool is_last_of_name(const struct search_field *fields, size_t count, siz
 	return true;
 }
 
+/* Words of an attribute that was declared a text. */
+static void attribute_gather(struct index_builder *builder, const struct search_field *attribute)
+{
+	uint32_t id;
+	const struct field *field = index_field(builder->index, attribute->name, &id);
+	if (field == NULL || id < SCHEMA_COUNT || (field->kinds & KIND_TEXT) == 0)
+		return;
+	words_flush(builder);
+	builder->batch.space = (uint16_t)(SPACE_TEXT | id);
+	text_range(FIELD_CAPTION, &builder->base, &builder->end);
+	builder->next = builder->last = builder->base;
+	analyze_words(attribute->text, word_add, builder);
+	words_flush(builder);
+	builder->batch.space = SPACE_WORDS;
+}
+
 /* All words of the document into index->entries. */
 static void words_gather(struct index *index, const struct search_field *fields, size_t count)
 {
 	struct index_builder builder;
 	builder.index = index;
+	builder.batch.space = SPACE_WORDS;
 	builder.batch.count = 0;
 	uint32_t tags_next = POSITION_TAGS;
 	index->entry_count = 0;
 	for (size_t i = 0; i < count; i++) {
+		if (fields[i].kind == SEARCH_ATTRIBUTE && is_last_of_name(fields, count, i))
+			attribute_gather(&builder, &fields[i]);
 		uint32_t id =
 		    fields[i].kind > SEARCH_TAG ? SCHEMA_COUNT : schema_find(fields[i].name);
 		uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
@@ -323,13 +343,17 @@ static void attribute_add(struct index *index, const struct search_field *attrib
 	struct field *field = index_field_add(index, attribute->name, &id);
 	if (field == NULL)
 		return;
+	if ((field->kinds & KIND_TEXT) != 0 && attribute->text.len > 0)
+		plain_append(index, field->present, docid);
+	if (field->kinds == KIND_TEXT)
+		return;
 	if ((field->kinds & KIND_TAG) == 0) {
 		if (declared_add(field, attribute->text, docid))
 			plain_append(index, field->present, docid);
 		return;
 	}
 	tag_add(index, id, attribute->text, batch);
-	if (field->kinds == KIND_TAG)
+	if (field->kinds != KIND_ATTRIBUTE)
 		return;
 	if (number_parse_double(attribute->text, &number) && isfinite(number))
 		column_put(&field->numbers, docid, number);

@@ -34,10 +34,26 @@ static void node_weigh(struct search *search, struct node *node)
 	}
 }
 
+/* Where the words of a term, phrase or pattern stand. False: nowhere. */
+static bool bind_space(struct search *search, const struct query *query,
+    const struct query_node *from, struct node *node)
+{
+	uint32_t id;
+	node->space = SPACE_WORDS;
+	if (from->field.len == 0)
+		return true;
+	if (index_field(search->index, query_span(query, from->field), &id) == NULL)
+		return false;
+	node->space = (uint16_t)(SPACE_TEXT | id);
+	return true;
+}
+
 /* All words of a term or phrase; none if one of them is nowhere. */
 static void bind_words(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
+	if (!bind_space(search, query, from, node))
+		return;
 	struct memory *memory = search->memory;
 	struct term **terms = memory_alloc(memory, from->item_count * sizeof(struct term *));
 	uint32_t count = 0;
@@ -45,7 +61,7 @@ static void bind_words(struct search *search, const struct query *query,
 	for (; count < from->item_count; count++) {
 		const struct query_item *item = &query->items[from->first_item + count];
 		terms[count] =
-		    dict_find(&search->index->dict, SPACE_WORDS, query_span(query, item->text));
+		    dict_find(&search->index->dict, node->space, query_span(query, item->text));
 		if (terms[count] == NULL)
 			break;
 		if (terms[count]->list.count < node->cost)
@@ -159,7 +175,7 @@ static enum err bind_outside(struct search *search, const struct query *query,
 static enum err bind_leaf(struct search *search, const struct query *query,
     const struct query_node *from, struct node *node)
 {
-	*node = (struct node){.kind = from->kind, .mask = from->mask, .depth = 1,
+	*node = (struct node){.kind = from->kind, .mask = (uint8_t)from->mask, .depth = 1,
 	    .has_numbers = from->has_numbers, .has_dates = from->has_dates,
 	    .first_item = from->first_item, .item_count = from->item_count,
 	    .low = from->low, .high = from->high,
@@ -172,8 +188,8 @@ static enum err bind_leaf(struct search *search, const struct query *query,
 		break;
 	case QUERY_PREFIX:
 		node->bound = score_round(node->weight);
-		node->space = SPACE_WORDS;
-		bind_union(search, query, node);
+		if (bind_space(search, query, from, node))
+			bind_union(search, query, node);
 		break;
 	case QUERY_TAG:
 		bind_field(search, query, from, node);
@@ -434,6 +450,8 @@ enum err search_bind_sort(struct search *search)
 	struct field *field = search->sort_field = index_field(search->index, name, &id);
 	if (field == NULL)
 		return OK;                /* every document lacks it: newest first */
+	if (field->kinds == KIND_TEXT && id != FIELD_ID_TITLE)
+		return ERR_INVALID;
 	if (id == FIELD_ID_TITLE) {
 		top->sort = SORT_TITLE;
 	} else if ((kinds & KIND_NUMERIC) != 0 &&

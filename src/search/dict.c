@@ -373,7 +373,7 @@ struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text
 		return dict_term(dict, slot->id_next - 1);
 	dict_grow(dict);
 	struct term *term = term_take(dict);
-	postings_init(&term->list, space != SPACE_WORDS);
+	postings_init(&term->list, space != SPACE_WORDS && (space & SPACE_TEXT) == 0);
 	term->hash = hash;
 	term->pins = 0;
 	term->ordinal = ORDINAL_NONE;

@@ -12,6 +12,7 @@
 
 enum {
 	SPACE_WORDS = 0,                  /* words of title, caption, tags and camera */
+	SPACE_TEXT = 0x4000,              /* | field: words of an attribute that was declared a text */
 	SPACE_PRESENT = 0x8000,           /* | field: one empty term, the documents that have it */
 	DICT_SPACE_BYTES = 2,
 	DICT_KEY_MAX = DICT_SPACE_BYTES + SEARCH_TAG_BYTES_MAX,
@@ -96,6 +97,13 @@ static inline struct span term_text(const struct term *term)
 static inline struct span term_key(const struct term *term)
 {
 	return span_of(term->key, term->key_len);
+}
+
+/* The field of a space that is not SPACE_WORDS. */
+static inline uint32_t space_field(uint16_t space)
+{
+	uint16_t flags = space & (SPACE_PRESENT | SPACE_TEXT);
+	return flags != 0 ? (uint32_t)(space ^ flags) : space - 1U;
 }
 
 static inline uint16_t term_space(const struct term *term)

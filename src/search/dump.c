@@ -214,8 +214,8 @@ static void dump_term(struct index_dump *dump, struct term *term, struct buf *ou
 static bool term_is_wanted(const struct index_dump *dump, const struct term *term)
 {
 	uint16_t space = term_space(term);
-	uint32_t field = (space & SPACE_PRESENT) != 0 ? space & ~SPACE_PRESENT : space - 1U;
-	return (space == SPACE_WORDS || field < dump->field_count) && term_is_old(dump, term);
+	bool is_known = space == SPACE_WORDS || space_field(space) < dump->field_count;
+	return is_known && term_is_old(dump, term);
 }
 
 /* The words that follow, until the piece is large. The sorted view may have changed since the

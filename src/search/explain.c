@@ -49,7 +49,7 @@ static void explain_one(const struct search *search, const struct node *node, st
 void search_explain(const struct search *search, struct buf *out)
 {
 	/* Where the next sibling of each level stands in search->order. */
-	struct { uint32_t next, end; } levels[SEARCH_DEPTH_MAX * 5 + 8];
+	struct { uint32_t next, end; } levels[SEARCH_DEPTH_MAX * 5 + 9];
 	uint32_t depth = 0, at = search->root;
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	if (search->nodes == NULL)

@@ -13,6 +13,8 @@ static enum err facet_bind(struct search *search, struct facet *facet, struct sp
 	facet->field = field;
 	if (field == NULL)
 		return OK;
+	if (field->kinds == KIND_TEXT)
+		return ERR_INVALID;
 	if ((kinds & KIND_TAG) == 0) {
 		facet->column = (kinds & KIND_DATE) != 0 ? &field->dates : &field->numbers;
 		return OK;

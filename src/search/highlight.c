@@ -10,7 +10,8 @@
 
 struct highlighter {
 	const struct query *query;
-	uint8_t     mask;                 /* FIELD_* of the text */
+	uint8_t     mask;                 /* FIELD_* of the text; 0: of an attribute */
+	struct span field;
 	struct span text, open, close;
 	size_t      done;                 /* of the text, copied already */
 	struct buf *out;
@@ -20,13 +21,16 @@ struct highlighter {
 
 static bool node_wants(const struct highlighter *light, uint32_t at, struct span word)
 {
-	const struct query_node *node = &light->query->nodes[at];
+	const struct query *query = light->query;
+	const struct query_node *node = &query->nodes[at];
 	size_t dead;
-	if (!light->wanted[at] || (node->mask & light->mask) == 0)
+	struct span own = query_span(query, node->field);
+	bool is_here = own.len == 0 ? (node->mask & light->mask) != 0 : span_equal(own, light->field);
+	if (!light->wanted[at] || !is_here)
 		return false;
 	for (uint32_t i = 0; i < node->item_count; i++) {
-		const struct query_item *item = &light->query->items[node->first_item + i];
-		if (pattern_match(item->kind, query_span(light->query, item->text), word, &dead))
+		const struct query_item *item = &query->items[node->first_item + i];
+		if (pattern_match(item->kind, query_span(query, item->text), word, &dead))
 			return true;
 	}
 	return false;
@@ -72,12 +76,8 @@ bool query_highlight(const struct query *query, struct span field, struct span t
 	CHECK_OBJ(query, QUERY_MAGIC);
 	uint32_t id = schema_find(field);
 	uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
-	struct highlighter light = {.query = query, .mask = mask, .text = text, .open = tags[0],
-	    .close = tags[1], .out = out};
-	if (mask == 0) {
-		buf_append(out, text);
-		return false;
-	}
+	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text,
+	    .open = tags[0], .close = tags[1], .out = out};
 	bool *wanted = memory_alloc(query->memory, query->node_count);
 	nodes_wanted(query, wanted);
 	light.wanted = wanted;

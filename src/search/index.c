@@ -199,7 +199,9 @@ void index_declare(struct index *index, struct span name, enum search_kind kind)
 	struct field *field = index_field_add(index, name, &id);
 	if (field == NULL)
 		return;
-	field->kinds = kind == SEARCH_TAG ? KIND_TAG
+	field->kinds = kind == SEARCH_TEXT ? KIND_TEXT
+	    : kind == SEARCH_TEXT_TAG     ? KIND_TEXT | KIND_TAG
+	    : kind == SEARCH_TAG          ? KIND_TAG
 	    : kind == SEARCH_NUMERIC      ? KIND_NUMERIC
 	    : kind == SEARCH_DATE         ? KIND_DATE
 	    : kind == SEARCH_GEO          ? KIND_GEO

@@ -5,11 +5,15 @@
  * not phrases or patterns. A stop word is left out. A word stands for its synonyms, too: any of
  * them will do. In a text field with a language a word stands for all words with the same
  * stem (Snowball, M. Porter 2001); such a match adds 1 to the score, the word itself its BM25.
+ * A word of no field is sought in attributes that were declared to be texts, too.
  */
 #pragma once
 #include "base/span.h"
 
-enum { QUERY_LANGUAGE_FIELDS = 4 };       /* title, camera, caption, tags */
+enum {
+	QUERY_LANGUAGE_FIELDS = 4,        /* title, camera, caption, tags */
+	QUERY_TEXTS_MAX = 12,
+};
 
 struct query_words {
 	void *ctx;
@@ -17,6 +21,8 @@ struct query_words {
 	/* The at-th other word, or words, that mean the same; empty: no more. Borrowed. */
 	struct span (*synonym)(void *ctx, struct span word, uint32_t at);
 	uint8_t languages[QUERY_LANGUAGE_FIELDS];    /* stem_language; 0: none */
+	const struct span *texts;         /* names of attributes with words; borrowed */
+	uint32_t text_count;              /* at most QUERY_TEXTS_MAX */
 };
 
 /* A number for "english", "german", ...; 0: not known. And back, from 1 on; NULL behind the last. */

@@ -223,16 +223,16 @@ static enum err load_blocks(struct index_load *load, struct span in)
 	return good && in.len == 0 ? OK : ERR_CORRUPT;
 }
 
-/* The field whose tags or presence these are; NULL: words. */
+/* *field: whose tags these are; NULL: words, or presence. */
 static bool space_is_known(const struct index_load *load, uint16_t space, struct field **field)
 {
-	uint32_t id = (space & SPACE_PRESENT) != 0 ? space & ~SPACE_PRESENT : space - 1U;
 	*field = NULL;
 	if (space == SPACE_WORDS)
 		return true;
-	if (id >= load->index->field_count)
+	if (space_field(space) >= load->index->field_count)
 		return false;
-	*field = (space & SPACE_PRESENT) != 0 ? NULL : load->index->fields[id];
+	if ((space & (SPACE_PRESENT | SPACE_TEXT)) == 0)
+		*field = load->index->fields[space_field(space)];
 	return true;
 }
 

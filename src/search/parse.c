@@ -18,8 +18,8 @@ enum { NEAR_BYTES_MAX = 32, NAME_BYTES_MAX = 1 << 10 };
 struct group {
 	struct query_list alternatives, conjunction;
 	size_t  offset;                   /* of '(' */
-	uint8_t scope;                    /* FIELD_* for words in it */
-	uint8_t next_scope;               /* for the next unit only; 0: scope */
+	uint16_t scope;                   /* for words in it: a mask, as query_node has it */
+	uint16_t next_scope;              /* for the next unit only; 0: scope */
 	bool    has_sign, dropped;        /* dropped: a stop word, in this alternative */
 	bool    negated, optional, negated_inside;     /* of the next unit: -, ~, and - after ~ */
 };
@@ -111,7 +111,7 @@ static struct group *top(struct parser *parser)
 	return &parser->groups[parser->depth];
 }
 
-static uint8_t next_scope(struct parser *parser)
+static uint16_t next_scope(struct parser *parser)
 {
 	struct group *group = top(parser);
 	return group->next_scope != 0 ? group->next_scope : group->scope;
@@ -162,7 +162,7 @@ static enum err group_open(struct parser *parser)
 	if (parser->depth == SEARCH_DEPTH_MAX)
 		return parse_fail(parse, ERR_TOOLARGE, parse->at,
 		    "Query is nested more than %d levels deep", SEARCH_DEPTH_MAX);
-	uint8_t scope = next_scope(parser);
+	uint16_t scope = next_scope(parser);
 	parser->groups[++parser->depth] = (struct group){.scope = scope, .offset = parse->at};
 	parse->at++;
 	return OK;
@@ -610,9 +610,19 @@ static enum err take_missing(struct parser *parser)
 	return unit_end(parser, node);
 }
 
+/* Of an attribute with words; 0: it is none. */
+static uint16_t text_bit(const struct parser *parser, struct span name)
+{
+	const struct query_words *words = parser->parse.options->words;
+	for (uint32_t i = 0; words != NULL && i < words->text_count; i++)
+		if (span_equal(words->texts[i], name))
+			return (uint16_t)(1U << QUERY_TEXT_SHIFT << i);
+	return 0;
+}
+
 /* "@a|b:" into a mask of text fields; 0 if one of them has no words. The last name stays
  * in raw; *count tells how many there were. */
-static enum err scan_names(struct parser *parser, uint8_t *mask, uint32_t *count)
+static enum err scan_names(struct parser *parser, uint16_t *mask, uint32_t *count)
 {
 	struct parse *parse = &parser->parse;
 	bool all_text = true;
@@ -624,7 +634,8 @@ static enum err scan_names(struct parser *parser, uint8_t *mask, uint32_t *count
 		if (err != OK)
 			return err;
 		uint32_t id = schema_find(buf_span(&parser->raw));
-		uint8_t bit = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
+		uint16_t bit = id == SCHEMA_COUNT ? text_bit(parser, buf_span(&parser->raw))
+		                                  : schema_field(id)->text_mask;
 		all_text = all_text && bit != 0;
 		*mask |= bit;
 		(*count)++;
@@ -644,7 +655,7 @@ static enum err take_field(struct parser *parser)
 	struct parse *parse = &parser->parse;
 	size_t offset = parse->at;
 	uint32_t count, node;
-	uint8_t mask;
+	uint16_t mask;
 	if (top(parser)->next_scope != 0)
 		return parse_syntax(parse, offset);
 	enum err err = scan_names(parser, &mask, &count);
@@ -732,9 +743,13 @@ static enum err parse_all(struct parser *parser)
 	if (parser->depth > 0)
 		return parse_syntax(parse, parse->text.len);
 	enum err err = group_close(parser, &parse->query->root);
-	if (err == OK)
-		query_spread_weights(parse->query);
-	return err;
+	if (err != OK)
+		return err;
+	const struct query_words *words = parse->options->words;
+	if (words != NULL && words->text_count > 0)
+		query_spread_texts(parse->query, words);
+	query_spread_weights(parse->query);
+	return OK;
 }
 
 enum err query_parse(struct query **out, struct memory *memory, struct span text,
@@ -747,7 +762,9 @@ enum err query_parse(struct query **out, struct memory *memory, struct span text
 	*error = (struct query_error){0};
 	parser.parse = (struct parse){.query = query_new(memory), .text = text, .error = error,
 	    .options = options != NULL ? options : &none};
-	parser.groups[0] = (struct group){.scope = FIELD_ANY};
+	uint32_t texts = options == NULL || options->words == NULL ? 0 : options->words->text_count;
+	ASSERT(texts <= QUERY_TEXTS_MAX);
+	parser.groups[0] = (struct group){.scope = (uint16_t)((1U << QUERY_TEXT_SHIFT << texts) - 1)};
 	parser.depth = 0;
 	buf_init(&parser.raw, memory);
 	enum err err = parse_all(&parser);

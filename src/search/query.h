@@ -9,6 +9,7 @@
 
 enum { QUERY_MAGIC = 0x59525551, QUERY_NIL = 0xffffffff,
 	PHRASE_WORDS_MAX = 32,            /* with $slop or in any order */
+	QUERY_TEXT_SHIFT = 4,             /* a mask's bits from here on: attributes with words */
 };
 
 enum query_kind {
@@ -36,11 +37,11 @@ struct query_item {
 
 struct query_node {
 	enum query_kind   kind;
-	uint8_t           mask;           /* FIELD_* */
+	uint16_t          mask;           /* FIELD_*; while parsing, above: QUERY_TEXT_SHIFT */
 	bool              has_numbers, has_dates;
 	uint32_t          first_child, next, child_count;
 	uint32_t          first_item, item_count;
-	struct query_text field;
+	struct query_text field;          /* of words: the attribute they stand in; empty: mask */
 	double            low, high;                 /* numbers */
 	double            date_low, date_high;
 	double            lon, lat, radius_m;
@@ -86,6 +87,11 @@ struct query_list {
 void query_list_push(struct query *query, struct query_list *list, uint32_t node);
 /* QUERY_NIL for none, the one itself for one. Flattens nothing. */
 uint32_t query_join(struct query *query, enum query_kind kind, const struct query_list *list);
+
+/* Words, phrases and patterns that may stand in attributes become any of several: one in the fields
+ * of their mask, one in each of those attributes. */
+struct query_words;
+void query_spread_texts(struct query *query, const struct query_words *words);
 
 /* Every node's weight counts for what is below it. */
 void query_spread_weights(struct query *query);

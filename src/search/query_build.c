@@ -2,6 +2,7 @@
 #include "search/query.h"
 
 #include "base/buf.h"
+#include "search/language.h"
 
 struct query *query_new(struct memory *memory)
 {
@@ -95,6 +96,65 @@ uint32_t query_join(struct query *query, enum query_kind kind, const struct quer
 	return node;
 }
 
+/* ---- Attributes with words --------------------------------------------------------------- */
+
+static bool has_words(enum query_kind kind)
+{
+	return kind == QUERY_TERM || kind == QUERY_PHRASE || kind == QUERY_PREFIX;
+}
+
+/* A copy of the node, whose items stay where they are. */
+static uint32_t node_copy(struct query *query, const struct query_node *from)
+{
+	uint32_t node = query_add_node(query, from->kind);
+	query->nodes[node] = *from;
+	query->nodes[node].next = QUERY_NIL;
+	return node;
+}
+
+static uint32_t leaf_spread(
+    struct query *query, const struct query_node *from, const struct query_words *words)
+{
+	struct query_list list = {0};
+	struct query_node leaf = *from;
+	uint16_t texts = leaf.mask >> QUERY_TEXT_SHIFT;
+	leaf.mask &= FIELD_ANY;
+	if (leaf.mask != 0 || !has_words(leaf.kind))
+		query_list_push(query, &list, node_copy(query, &leaf));
+	for (uint32_t i = 0; has_words(leaf.kind) && i < words->text_count; i++) {
+		if ((texts >> i & 1) == 0)
+			continue;
+		leaf.mask = FIELD_ANY;
+		leaf.field = query_add_text(query, words->texts[i]);
+		query_list_push(query, &list, node_copy(query, &leaf));
+	}
+	return query_join(query, QUERY_OR, &list);
+}
+
+void query_spread_texts(struct query *query, const struct query_words *words)
+{
+	CHECK_OBJ(query, QUERY_MAGIC);
+	struct query_node *nodes = query->nodes;
+	uint32_t count = query->node_count, cap = query->node_cap;
+	uint32_t *places = memory_alloc(query->memory, count * sizeof(*places));
+	query->nodes = NULL;
+	query->node_count = query->node_cap = 0;
+	for (uint32_t i = 0; i < count; i++) {        /* children stand before their parents */
+		struct query_list children = {0};
+		if (nodes[i].first_child == QUERY_NIL) {
+			places[i] = leaf_spread(query, &nodes[i], words);
+			continue;
+		}
+		for (uint32_t child = nodes[i].first_child; child != QUERY_NIL; child = nodes[child].next)
+			query_list_push(query, &children, places[child]);
+		places[i] = node_copy(query, &nodes[i]);
+		query->nodes[places[i]].first_child = children.first;
+	}
+	query->root = places[query->root];
+	memory_free(query->memory, places, count * sizeof(*places));
+	memory_free(query->memory, nodes, cap * sizeof(*nodes));
+}
+
 void query_spread_weights(struct query *query)
 {
 	CHECK_OBJ(query, QUERY_MAGIC);
@@ -121,7 +181,7 @@ void query_and_near(
 
 /* ---- Printing ------------------------------------------------------------------------- */
 
-static void explain_mask(uint8_t mask, struct buf *out)
+static void explain_mask(uint16_t mask, struct buf *out)
 {
 	static const struct { uint8_t bit; const char *name; } names[] = {
 		{FIELD_TITLE, "title"}, {FIELD_CAPTION, "caption"}, {FIELD_TAGS, "tags"},
@@ -194,6 +254,8 @@ static void explain_node(const struct query *query, const struct query_node *nod
 	switch (node->kind) {
 	case QUERY_TERM: case QUERY_PHRASE: case QUERY_PREFIX:
 		explain_mask(node->mask, out);
+		if (node->field.len > 0)
+			explain_field(query, node, out);
 		explain_items(query, node, " ", out);
 		if (node->slop > 0)
 			buf_printf(out, " slop %u", node->slop);
@@ -234,7 +296,7 @@ static void explain_node(const struct query *query, const struct query_node *nod
 void query_explain(const struct query *query, struct buf *out)
 {
 	/* The way back up; a query is never deeper. */
-	uint32_t parents[SEARCH_DEPTH_MAX * 5 + 8], depth = 0, at = query->root;
+	uint32_t parents[SEARCH_DEPTH_MAX * 5 + 9], depth = 0, at = query->root;
 	CHECK_OBJ(query, QUERY_MAGIC);
 	while (at != QUERY_NIL) {
 		const struct query_node *node = &query->nodes[at];

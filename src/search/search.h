@@ -95,6 +95,7 @@ enum search_kind {
 	SEARCH_DATE,                      /* date_ms */
 	SEARCH_GEO,                       /* lon, lat in degrees; kept to 1e-7 */
 	SEARCH_ATTRIBUTE,                 /* text; decides for itself, see Concepts */
+	SEARCH_TEXT_TAG,                  /* of an attribute (declare.h): words, and one tag */
 };
 
 struct search_field {

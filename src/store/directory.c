@@ -104,6 +104,95 @@ void directory_fini(struct directory *directory)
 	directory_init(directory, directory->memory, directory->seed);
 }
 
+/* The builtin alone has no effect that the compiler sees: it would drop a call of a function
+ * that does nothing else. */
+static inline void prefetch(const void *line)
+{
+	__builtin_prefetch(line);
+	__asm__ volatile("");
+}
+
+/* Empties one bucket and its chain; how many entries there were. */
+static uint32_t bucket_drain(
+    struct directory *directory, struct bucket *bucket, directory_each *each, void *ctx)
+{
+	uint32_t count = 0;
+	bool first = true;
+	while (bucket != NULL) {
+		struct bucket *next = bucket_next(bucket);
+		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
+			if (!(bucket->used >> i & 1))
+				continue;
+			struct entry *entry = bucket->slots[i];
+			each(ctx, entry);
+			directory->entry_bytes -= entry_bytes(entry);
+			free_one(directory, entry);
+			count++;
+		}
+		if (first)
+			bucket->used = 0;
+		else
+			memory_free(&directory->overhead, bucket, sizeof(*bucket));
+		first = false;
+		bucket = next;
+	}
+	return count;
+}
+
+/* Some buckets ahead: what stands there has not been touched for long. */
+static void drain_prefetch(const struct directory_table *table, uint64_t at)
+{
+	enum { AHEAD = 4 };
+	if (at + 2 * AHEAD <= table->mask)
+		prefetch(&table->buckets[at + 2 * AHEAD]);
+	if (at + AHEAD > table->mask)
+		return;
+	const struct bucket *bucket = &table->buckets[at + AHEAD];
+	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+		if (bucket->used >> i & 1)
+			prefetch(bucket->slots[i]);
+}
+
+bool directory_drain(
+    struct directory *directory, uint32_t entries, directory_each *each, void *ctx)
+{
+	enum { EMPTY_COST = 16 };         /* so many empty buckets are as much work as an entry */
+	uint64_t work = (uint64_t)entries * EMPTY_COST;
+	if (directory->expiry.items != NULL)
+		heap_fini(&directory->expiry);
+	for (unsigned i = 0; i < 2; i++) {
+		struct directory_table *table = &directory->tables[i];
+		while (table->buckets != NULL && directory->drained <= table->mask) {
+			if (work == 0)
+				return false;
+			uint64_t at = directory->drained++;
+			drain_prefetch(table, at);
+			uint32_t count = bucket_drain(directory, &table->buckets[at], each, ctx);
+			uint64_t cost = count == 0 ? 1 : (uint64_t)count * EMPTY_COST;
+			work -= cost < work ? cost : work;
+			ASSERT(table->count >= count);
+			table->count -= count;
+		}
+		if (table->buckets == NULL)
+			continue;
+		ASSERT(table->count == 0);
+		memory_free(&directory->overhead, table->buckets,
+		    (table->mask + 1) * sizeof(struct bucket));
+		*table = (struct directory_table){0};
+		directory->drained = 0;
+	}
+	ASSERT(directory->entry_bytes == 0 && directory->overhead.bytes == 0);
+	directory_init(directory, directory->memory, directory->seed);
+	return true;
+}
+
+void *directory_drained(const struct directory *directory, size_t *bytes)
+{
+	bool second = directory->tables[0].buckets == NULL;
+	*bytes = directory->drained * sizeof(struct bucket);
+	return directory->tables[second].buckets;
+}
+
 /* The table and bucket where this hash lives now. */
 static struct bucket *directory_home(const struct directory *directory, uint64_t hash)
 {
@@ -116,14 +205,6 @@ static struct bucket *directory_home(const struct directory *directory, uint64_t
 		at = hash & table->mask;
 	}
 	return &table->buckets[at];
-}
-
-/* The builtin alone has no effect that the compiler sees: it would drop a call of a function
- * that does nothing else. */
-static inline void prefetch(const void *line)
-{
-	__builtin_prefetch(line);
-	__asm__ volatile("");
 }
 
 void directory_prefetch(const struct directory *directory, uint64_t hash)

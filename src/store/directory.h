@@ -130,6 +130,7 @@ struct directory {
 	uint64_t moved; /* buckets of tables[0] already moved; UINT64_MAX: not growing */
 	uint64_t       seed;
 	uint64_t       entry_bytes;       /* of all entries, values too */
+	uint64_t       drained;           /* buckets that directory_drain has emptied */
 	struct heap    expiry;            /* entries with a deadline */
 	struct memory *memory;
 	struct memory  overhead;          /* buckets */
@@ -183,4 +184,10 @@ struct entry *directory_random(
     const struct directory *directory, struct random *random); /* NULL if empty */
 /* Moves up to `buckets` buckets if it is growing. */
 void directory_step(struct directory *directory, unsigned buckets);
+/* The same as directory_fini in pieces, for one that is not used any more: frees about `entries` of them;
+ * `each` sees them before. True: it is empty, and as after directory_init. */
+bool directory_drain(
+    struct directory *directory, uint32_t entries, directory_each *each, void *ctx);
+/* Where the emptied part of a table lies, and how long it is: its bytes are not needed any more. */
+void *directory_drained(const struct directory *directory, size_t *bytes);
 uint64_t directory_bytes(const struct directory *directory);

@@ -16,8 +16,7 @@
  *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
  *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
- *   owner takes it if its entry
- *   still names the old one.
+ *   owner takes it if its entry still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
  * shows either all of a group or none.
@@ -44,7 +43,7 @@ enum record_type {
 	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
-	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
+	RECORD_END,             /* ends a transaction, or tells of a gap (follow.h); by the store only */
 	RECORD_CHANGE,          /* key, metadata, body: of a value that a VALUE began */
 	RECORD_TYPE_COUNT
 };
@@ -81,6 +80,7 @@ struct record {
 	uint64_t     refers;
 	int64_t      expire_ms;     /* Unix ms; 0: never */
 	int64_t      time_ms;       /* wall clock at append */
+	uint32_t     epoch;         /* of the leader that wrote it first; given by append, too */
 	struct span  key, meta;     /* borrowed */
 	struct span  value;         /* body of at most BODY_INLINE_MAX bytes, borrowed; or ... */
 	struct body *body;          /* ... a full body; append takes its own reference */
@@ -123,6 +123,8 @@ struct store_events {
 	 * recovery it takes its turn among recovered(): unless a later record of that key follows,
 	 * the key holds what cannot be read. Its place is not alive then: nothing to release. */
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
+	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. */
+	void (*appended)(void *ctx, const struct record *record);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
 	/* Asked by the cleaner: does an entry name this record at this very place? Of an EXPIRE: is
@@ -141,8 +143,7 @@ struct store_options {
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
 	uint64_t    load_bytes_first;       /* larger checkpoints are loaded after opened(); 0: none */
-	bool        from_log;               /* checkpoints are not used, and removed: they may know too
-	                                       much */
+	bool        from_log;               /* checkpoints are not used, and removed */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -206,11 +207,11 @@ enum err store_state(const struct store *store);
 
 /* The record at `place` is dead. */
 void store_release(struct store *store, struct place place);
-/* One more owner of a living record (COPY of an image shares its body). */
-void store_retain(struct store *store, struct place place);
-/* The record lives on, but what its own key says now is something else, or nothing: the mark that
- * ended it there is needed for as long as it lies anywhere. */
+void store_retain(struct store *store, struct place place);      /* one more owner of a living one */
+/* The record lives on, but its own key says something else now, or it will be released later: the mark that
+ * ended it is needed for as long as it lies anywhere. store_note_deaths: of all there are. */
 void store_note_death(struct store *store, struct place place);
+void store_note_deaths(struct store *store);
 enum tier store_tier(const struct store *store, struct place place);
 
 /* ---- Reading ---- */
@@ -280,8 +281,7 @@ struct store_stats {
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
 	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
-	uint64_t lost_records;
-	uint64_t footers_written, footers_read, footers_missing;
+	uint64_t lost_records, footers_written, footers_read, footers_missing;
 	struct {
 		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
 		uint64_t records, bytes;         /* copied, marks too */

@@ -125,9 +125,62 @@ def test_resp3_and_ft_info(server, client):
     assert b"stars" in fields and b"title" in fields
 
 
+def test_texts(server, client):
+    put(client, "a", png(8, 8), "ATTR", "note", "A Red car, by the sea", "TITLE", "one")
+    index(client, "ADD", "note", "TYPE", "text", "SORTABLE")
+    index(client, "ADD", "place", "TYPE", "text")
+    put(client, "b", png(8, 8), "ATTR", "note", "a blue sea", "ATTR", "place", "the red house", "TITLE", "two")
+    put(client, "c", png(8, 8), "ATTR", "place", "carpet shop", "TITLE", "a red thing", "CAPTION", "sea")
+    filled(client)
+
+    def expect():
+        found = {query: set(search(client, query)) for query in (
+            "red", "@note:red", "@place:red", "@title:red", "@note|title:red", "@note:(red car)", '@note:"red car"', '@note:"car red"', "@place:car*", "car*",
+            "sea -@note:sea", "@note:%see%", "@note:*lue", '@note:"red sea"=>{$slop:3}', "(red sea)=>{$slop:4}", "ismissing(@place)", "@note:{a blue sea}", "@place:w'h?use'")}
+        assert found == {
+            "red": {"a", "b", "c"}, "@note:red": {"a"}, "@place:red": {"b"}, "@title:red": {"c"}, "@note|title:red": {"a", "c"}, "@note:(red car)": {"a"},
+            '@note:"red car"': {"a"}, '@note:"car red"': set(), "@place:car*": {"c"}, "car*": {"a", "c"}, "sea -@note:sea": {"c"}, "@note:%see%": {"a", "b"},
+            "@note:*lue": {"b"}, '@note:"red sea"=>{$slop:3}': {"a"}, "(red sea)=>{$slop:4}": {"a"}, "ismissing(@place)": {"a"}, "@note:{a blue sea}": {"b"},
+            "@place:w'h?use'": {"b"}}
+        assert search(client, "@note:sea", "SORTBY", "note") == ["b", "a"]
+        assert client.execute_command("IMG.SEARCH", "@note:red", "RETURN", "1", "note", "HIGHLIGHT")[2] == [b"note", b"A <b>Red</b> car, by the sea"]
+        for words in (["SORTBY", "place"], ["FACET", "1", "place"]):
+            with pytest.raises(redis.ResponseError):
+                client.execute_command("IMG.SEARCH", "*", *words)
+    expect()
+    client.execute_command("IMG.EDIT", "a", "ATTR", "note", "nothing")
+    assert search(client, "@note:red") == [] and search(client, "@note:nothing") == ["a"]
+    client.execute_command("IMG.EDIT", "a", "ATTR", "note", "A Red car, by the sea")
+    expect()
+    server.stop()
+    server.start()                          # from the checkpoint of the shutdown
+    client = server.client()
+    expect()
+    server.kill()
+    server.start()
+    client = server.client()
+    expect()
+    types = {field[field.index(b"attribute") + 1]: field[field.index(b"type") + 1] for field in client.ft("images").info()["attributes"]}
+    assert types[b"note"] == types[b"place"] == b"TEXT"
+    assert index(client, "DEL", "note") == 1
+    filled(client)
+    with pytest.raises(redis.ResponseError, match="not a text field"):
+        search(client, "@note:red")
+    assert set(search(client, "red")) == {"b", "c"} and search(client, "@note:{a blue sea}") == ["b"]
+
+
+def test_texts_are_bounded(client):
+    for i in range(12):
+        assert index(client, "ADD", f"t{i}", "TYPE", "text") == 1
+    with pytest.raises(redis.ResponseError, match="TOOLARGE at most 12 text fields"):
+        index(client, "ADD", "more", "TYPE", "text")
+    assert index(client, "ADD", "t3", "TYPE", "text", "SORTABLE") == 1 and index(client, "ADD", "t4", "TYPE", "tag") == 1
+    assert index(client, "ADD", "more", "TYPE", "text") == 1
+
+
 @pytest.mark.parametrize("words, error", [
     (["ADD", "f"], "wrong number"), (["ADD", "f", "TYPE"], "wrong number"), (["ADD", "f", "TYPE", "nosuch"], "TYPE is one of"), (["ADD", "f", "SORTABLE", "SORTABLE"], "syntax error"),
-    (["ADD", "f", "TYPE", "text"], "TYPE text is not available"), (["ADD", "title", "TYPE", "tag"], "is built in"), (["ADD", "palette", "TYPE", "tag"], "is built in"),
+    (["ADD", "title", "TYPE", "text"], "is built in"), (["ADD", "title", "TYPE", "tag"], "is built in"), (["ADD", "palette", "TYPE", "tag"], "is built in"),
     (["ADD", "x" * 65, "TYPE", "tag"], "1 to 64 bytes"), (["ADD", "", "TYPE", "tag"], "1 to 64 bytes"), (["ADD", "a b", "TYPE", "tag"], "no blanks"),
     (["ADD", "f", "TYPE", "tag", "NOSUCH"], "syntax error"), (["ADD", "f", "SORTABLE", "TYPE"], "syntax error"), (["DEL"], "wrong number"), (["LIST", "x"], "wrong number"), (["NOSUCH"], "unknown subcommand|Unknown subcommand")])
 def test_errors(client, words, error):

@@ -196,3 +196,38 @@ Test(directory, an_image_costs_at_most_64_bytes)
 	cr_assert(each <= 80.0, "%.1f bytes", each);
 	directory_fini(&directory);
 }
+
+static void drained_one(void *ctx, struct entry *entry)
+{
+	bool *seen = ctx;
+	uint64_t at = strtoull((const char *)entry_key(entry).ptr + strlen("key:"), NULL, 10);
+	cr_assert(!seen[at]);
+	seen[at] = true;
+}
+
+Test(directory, is_drained_in_pieces_also_while_it_grows)
+{
+	for (unsigned keys = 0; keys < 800; keys += 97) {
+		struct memory memory = {0};
+		struct directory directory;
+		bool seen[800] = {0};
+		char text[32];
+		unsigned pieces = 1;
+		directory_init(&directory, &memory, 77);
+		for (unsigned i = 0; i < keys; i++) {
+			struct span key = key_of(i, text);
+			struct entry *entry = entry_new_string(&memory, key,
+			    i % 3 == 0 ? ENTRY_HAS_EXPIRY : 0, SPAN_LIT("value"), NULL);
+			if (i % 3 == 0)
+				entry_expiry(entry)->at_ms = i + 1;
+			directory_insert(&directory, entry, directory_hash(&directory, key));
+		}
+		while (!directory_drain(&directory, 5, drained_one, seen))
+			pieces++;
+		cr_assert_geq(pieces, keys / 32);
+		for (unsigned i = 0; i < keys; i++)
+			cr_assert(seen[i]);
+		cr_assert_eq(memory.bytes, 0);
+		cr_assert_eq(directory_count(&directory), 0);
+	}
+}

@@ -1,0 +1,22 @@
+/* commands/shared.h: what several files of this folder share. */
+#pragma once
+#include "commands/commands.h"
+
+/* The line of CLIENT LIST. */
+void client_line(const struct session *session, struct buf *out);
+/* Checks and sets the connection's name. False: an error was replied. */
+bool session_set_name(struct call *call, struct span name);
+/* A cursor of SCAN and its kin. */
+bool parse_cursor(struct span text, uint64_t *out);
+/* -ERR syntax error, and the other texts that Redis repeats. */
+void reply_syntax_error(struct call *call);
+/* Of a container: the subcommand is there, and its arguments are not right. */
+void reply_subcommand_syntax(struct call *call);
+void reply_wrong_type(struct call *call);
+void reply_not_integer(struct call *call);
+/* EX s | PX ms | EXAT s | PXAT ms at argv[*at], moving *at behind it. False: an error was
+ * replied. *at_ms becomes Unix ms. */
+bool parse_expiry(struct call *call, uint32_t *at, int64_t *at_ms);
+bool is_expiry_word(struct span word);
+/* Relative or absolute, seconds or milliseconds, into Unix ms, with Redis's checks. */
+bool expiry_to_ms(struct call *call, int64_t value, bool seconds, bool relative, int64_t *at_ms);
