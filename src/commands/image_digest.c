@@ -161,7 +161,7 @@ void cmd_img_digest(struct call *call)
 		job->proof.each = on_sum;
 	}
 	if (ok && proof_start(&job->proof) != OK) {
-		call_error(call, "OOM command not allowed when used memory > 'maxmemory'.");
+		call_error(call, "OVERLOADED other digests are being made: try again");
 		ok = false;
 	}
 	if (ok)

@@ -340,6 +340,11 @@ enum err proof_start(struct proof *proof)
 	struct engine *engine = proof->engine;
 	ASSERT(proof->each != NULL && proof->done != NULL);
 	ASSERT(!engine->loading && !engine->partly);
+	unsigned count = 0;
+	for (struct list *at = engine->proofs.next; at != &engine->proofs; at = at->next)
+		count++;
+	if (count >= PROOFS_MAX)
+		return ERR_OVERLOADED;
 	proof->hash = memory_try_alloc_aligned(&engine->memory.engine, 64, sizeof(*proof->hash));
 	if (proof->hash == NULL)
 		return ERR_MEMORY;

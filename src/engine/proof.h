@@ -21,7 +21,7 @@
 
 #include "cache/value.h"
 
-enum { PROOF_BITS_MAX = 16, PROOF_READS_MAX = 32 };
+enum { PROOF_BITS_MAX = 16, PROOF_READS_MAX = 32, PROOFS_MAX = 8 };
 
 struct proof_sum {
 	uint64_t low, high, keys;
@@ -34,7 +34,8 @@ struct proof {
 	unsigned       bits;              /* 2^bits buckets */
 	/* Every key of the buckets that are wanted (all if that is NULL) with its digest. */
 	bool         (*wanted)(struct proof *proof, uint32_t bucket);
-	void         (*each)(struct proof *proof, uint32_t bucket, struct span key, const struct digest *digest);
+	void         (*each)(
+	    struct proof *proof, uint32_t bucket, struct span key, const struct digest *digest);
 	void         (*done)(struct proof *proof, enum err err);       /* never from within proof_start */
 	void          *ctx;
 	/* its own */
@@ -59,5 +60,6 @@ struct proof {
 /* Adds `digest` to a sum. */
 void proof_add(struct proof_sum *sum, const struct digest *digest);
 uint32_t proof_bucket(struct span key, unsigned bits);
-/* ERR_MEMORY. Of a server that is still loading nothing can be said: the caller has seen to that. */
+/* ERR_OVERLOADED: PROOFS_MAX are under way; ERR_MEMORY. Of a server that is still loading nothing
+ * can be said: the caller has seen to that. */
 MUST_CHECK enum err proof_start(struct proof *proof);
