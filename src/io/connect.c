@@ -1,8 +1,9 @@
-/* io/connect.c: io_connect: the name first, then the connection, each asked for now and then.
+/* io/connect.c: io_connect: the name first, then the connection, each asked for at intervals.
  *
  * The first questions come quickly, since most peers are near; then ever more rarely.
  */
 #include "io/backend.h"
+#include "io/connect.h"
 
 #include <errno.h>
 #include <stdio.h>

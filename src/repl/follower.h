@@ -12,6 +12,7 @@
  * A body of which a part has come stays when the link breaks: the leader goes on where it ended.
  */
 #pragma once
+#include "io/connect.h"
 #include "repl/frame.h"
 #include "store/body.h"
 

@@ -1,4 +1,5 @@
 /* tests/unit/io/connect_test.c: outgoing connections, on all three back ends. */
+#include "io/connect.h"
 #include "rig.h"
 
 #include <errno.h>
