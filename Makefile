@@ -87,7 +87,7 @@ install: all                                             ## into PREFIX
 	install -m 755 $(addprefix utils/tintype-,import backup restore compare) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 utils/importer/*.py $(DESTDIR)$(PREFIX)/share/tintype/importer
 	install -m 644 utils/backup/*.py $(DESTDIR)$(PREFIX)/share/tintype/backup
-	install -m 644 conf/tintype.conf README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
+	install -m 644 $(wildcard conf/*) README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
 
 # ---- tests ------------------------------------------------------------------------------------
 UNIT_SOURCES := $(wildcard tests/unit/*/*.c)
