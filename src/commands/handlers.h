@@ -205,6 +205,7 @@ void cmd_scan(struct call *call);
 void cmd_scard(struct call *call);
 void cmd_script_exists(struct call *call);
 void cmd_script_flush(struct call *call);
+void cmd_script_kill(struct call *call);
 void cmd_sdiff(struct call *call);
 void cmd_sdiffstore(struct call *call);
 void cmd_select(struct call *call);

@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "commands/replication.h"
 
 #define W CMD_WRITE
 #define R CMD_READONLY
@@ -143,6 +144,7 @@ const struct command commands_table[] = {
 	{"script", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "", "A container for Lua scripts management commands."},
 	{"exists", "script", cmd_script_exists, -3, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "sha1 [sha1 ...]", "Determines whether server-side Lua scripts exist in the script cache: none does."},
 	{"flush", "script", cmd_script_flush, -2, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "[ASYNC|SYNC]", "Removes all server-side Lua scripts from the script cache, which is empty."},
+	{"kill", "script", cmd_script_kill, 2, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "", "Terminates a server-side Lua script during execution: none runs."},
 	{"help", "script", cmd_help, 2, L, ACL_SLOW, 0, 0, 0, "scripting", "5.0.0", "", "Returns helpful text about the different subcommands."},
 	{"function", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "scripting", "7.0.0", "", "A container for function commands."},
 	{"list", "function", cmd_function_list, -2, NS, ACL_SLOW, 0, 0, 0, "scripting", "7.0.0", "[LIBRARYNAME library-name-pattern] [WITHCODE]", "Returns information about all libraries: there are none."},
@@ -173,6 +175,11 @@ const struct command commands_table[] = {
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
 	{"wait", NULL, cmd_wait, 3, NS, CONN, 0, 0, 0, "generic", "3.0.0", "numreplicas timeout", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."},
 	{"waitaof", NULL, cmd_waitaof, 4, NS, CONN, 0, 0, 0, "generic", "7.2.0", "numlocal numreplicas timeout", "Blocks until all of the preceding write commands sent by the connection are on the disk of this server and of replicas."},
+	{"role", NULL, cmd_role, 1, L | F | NS, ADM, 0, 0, 0, "server", "2.8.12", "", "Returns the part that this server plays in replication."},
+	{"replicaof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "5.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
+	{"slaveof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
+	{"replconf", NULL, cmd_replconf, -1, A | L | NS | Q, ADM, 0, 0, 0, "server", "3.0.0", "", "What followers tell a leader about themselves."},
+	{"img.sync", NULL, cmd_img_sync, 7, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes", "Turns the connection into one that follows this server's log."},
 	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
 	{"encoding", "object", cmd_object_encoding, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the internal encoding of an object."},
 	{"freq", "object", cmd_object_freq, 3, R, KEY_R, 2, 2, 1, "generic", "4.0.0", "key", "Returns the logarithmic access frequency counter of an object."},

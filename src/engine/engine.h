@@ -73,6 +73,8 @@ struct session {
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
+	struct replica_link *replica;     /* engine/replica.h: it follows this server; mostly NULL */
+	bool           sending;           /* bytes of it are with the kernel */
 	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
 	uint64_t       pressed_us;        /* ... since then; 0: it is not */
 };
@@ -197,6 +199,8 @@ struct engine_events {
 	enum err (*try_settings)(void *ctx, const struct settings *trial, char *why, size_t bytes);
 	void (*disconnect)(void *ctx, struct session *session);
 	uint16_t (*port)(void *ctx);
+	/* What is in the data directory is kept aside, and the server starts anew, as a follower. */
+	void (*put_aside)(void *ctx);
 };
 
 struct engine {
@@ -219,6 +223,7 @@ struct engine {
 	struct users          *users;     /* engine/users.h */
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct replication    *replication;           /* engine/replica.h */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */

@@ -118,6 +118,8 @@ void engine_index_adopt(
 void engine_index_drop(struct engine *engine, uint8_t db);
 
 /* engine.c */
+/* It was a follower, and is none any more. */
+void engine_took_over(struct engine *engine);
 bool indexes_sweep(struct engine *engine);
 
 /* dedupe.c */

@@ -162,7 +162,7 @@ struct store {
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
 	bool                 in_group, in_transaction;      /* in_group: the last record continues */
-	bool                 is_given;            /* follow.c: the record being appended has its LSN */
+	bool                 is_given, is_following;      /* follow.c: the record being appended has its LSN */
 	uint32_t             epoch, void_count, void_cap;
 	uint64_t             keep_marks_lsn;
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */

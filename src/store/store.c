@@ -333,7 +333,7 @@ enum err store_append_as(struct store *store, struct record *record, bool chaine
 enum err store_append(struct store *store, struct record *record)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	enum err err = store_check_record(store, record);
+	enum err err = store->is_following ? ERR_READONLY : store_check_record(store, record);
 	if (err == OK && store->void_from != 0)
 		err = store_append_void(store);
 	if (err != OK)
