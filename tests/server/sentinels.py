@@ -30,7 +30,7 @@ def adapted(name, folder, changes, more=""):
 class Watchers:
     """Three redis-sentinels over a leader that listens on `port`."""
 
-    def __init__(self, folder, port, down_after_ms=500, address="127.0.0.1", more=""):
+    def __init__(self, folder, port, down_after_ms=1500, address="127.0.0.1", more=""):
         self.ports, self.processes = [free_port() for _ in range(3)], []
         for number, own in enumerate(self.ports):
             home = os.path.join(folder, f"sentinel{number}")
