@@ -3,7 +3,7 @@
 #include "commands/commands.h"
 
 #include "commands/acl.h"
-#include "commands/handlers.h"
+#include "commands/cursor.h"
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/evict.h"
@@ -20,6 +20,7 @@
 enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
 
 struct command_state {
+	struct cursors *cursors;
 	uint16_t index[INDEX_SLOTS];      /* row + 1, by hash of parent and name; 0: empty */
 	struct command_counters counters[];
 };
@@ -50,12 +51,19 @@ struct command_state *command_state_new(struct memory *memory)
 			at = (at + 1) % INDEX_SLOTS;
 		state->index[at] = (uint16_t)(i + 1);
 	}
+	state->cursors = cursors_new(memory);
 	return state;
 }
 
 void command_state_free(struct memory *memory, struct command_state *state)
 {
+	cursors_free(state->cursors);
 	memory_free(memory, state, sizeof(*state) + commands_count * sizeof(state->counters[0]));
+}
+
+struct cursors *command_cursors(struct engine *engine)
+{
+	return engine->commands->cursors;
 }
 
 struct command_counters *command_counters_of(struct engine *engine, const struct command *command)

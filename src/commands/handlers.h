@@ -61,6 +61,8 @@ void cmd_config_rewrite(struct call *call);
 void cmd_config_set(struct call *call);
 void cmd_container(struct call *call);
 void cmd_copy(struct call *call);
+void cmd_cursor_del(struct call *call);
+void cmd_cursor_read(struct call *call);
 void cmd_dbsize(struct call *call);
 void cmd_debug_object(struct call *call);
 void cmd_debug_set_active_expire(struct call *call);
