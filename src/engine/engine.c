@@ -177,6 +177,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->twin_checks);
 	list_init(&engine->waits);
 	list_init(&engine->checks);
+	list_init(&engine->proofs);
 	list_init(&engine->pressed);
 	pause_init(engine);
 	list_init(&engine->monitors);
@@ -250,6 +251,7 @@ bool engine_pass(struct engine *engine)
 		more |= fields_step(engine);
 		more |= reindex_step(engine);
 		more |= checks_step(engine);
+		more |= proofs_step(engine);
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
 		if (!engine_follows(engine))
@@ -340,6 +342,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	engine->closing = true;
 	waits_step(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	engine->closing_state = closing;
 	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
@@ -355,6 +358,7 @@ void engine_free(struct engine *engine)
 	tracking_free(engine);
 	replication_free(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
 	blocked_free(engine);

@@ -171,7 +171,7 @@ struct engine {
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
 	struct scrub          *scrub;     /* engine/verify.h */
-	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
+	struct list            twin_checks, checks, proofs;   /* of dedupe.c; verify.c; proof.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits, awaiting, awaiting_all;        /* sessions that wait */
 	struct pause           pause;
