@@ -64,6 +64,11 @@ static void engine_appended(void *ctx, const struct record *record)
 	replication_appended(ctx, record);
 }
 
+static void engine_extended(void *ctx, uint64_t lsn, struct span more)
+{
+	replication_extended(ctx, lsn, more);
+}
+
 /* A promoted follower does what followers leave to others. */
 void engine_took_over(struct engine *engine)
 {
@@ -120,6 +125,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .loaded = engine_loaded,
 	    .durable = engine_durable,
 	    .appended = engine_appended,
+	    .extended = engine_extended,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
@@ -172,6 +178,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->twin_checks);
 	list_init(&engine->waits);
 	list_init(&engine->checks);
+	list_init(&engine->proofs);
 	list_init(&engine->pressed);
 	pause_init(engine);
 	list_init(&engine->monitors);
@@ -236,6 +243,7 @@ bool engine_pass(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool more = false;
 	engine->counters.passes++;
+	collections_end_pass(engine);
 	if (UNLIKELY(engine->tracking != NULL))
 		more |= tracking_step(engine);
 	if (!engine->loading && !engine->closing) {
@@ -244,6 +252,7 @@ bool engine_pass(struct engine *engine)
 		more |= fields_step(engine);
 		more |= reindex_step(engine);
 		more |= checks_step(engine);
+		more |= proofs_step(engine);
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
 		if (!engine_follows(engine))
@@ -334,6 +343,7 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	engine->closing = true;
 	waits_step(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	engine->closing_state = closing;
 	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
@@ -349,6 +359,7 @@ void engine_free(struct engine *engine)
 	tracking_free(engine);
 	replication_free(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
 	blocked_free(engine);

@@ -150,6 +150,10 @@ void scrub_info(const struct engine *engine, struct buf *out);
 /* Logs a value again as it is, in another place. */
 MUST_CHECK enum err engine_rewrite_value(struct engine *engine, uint8_t db, struct entry *entry);
 
+/* proof.c */
+bool proofs_step(struct engine *engine);
+void proofs_cancel(struct engine *engine);
+
 /* wait.c */
 void waits_step(struct engine *engine);
 uint64_t waits_count(const struct engine *engine);

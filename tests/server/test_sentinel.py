@@ -1,164 +1,166 @@
-"""Three real redis-sentinels keep a leader and two followers going; clients find the leader by them."""
+"""Real redis-sentinels: the leader is killed, stopped, told to go; clients carry on; nothing acknowledged is lost."""
+import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
 
 import pytest
 import redis
-from conftest import Server, free_port, until
-from redis.sentinel import Sentinel
-from replicas import assert_same, info, link_is_up, make
 
-pytestmark = pytest.mark.skipif(shutil.which("redis-sentinel") is None, reason="no redis-sentinel here")
+from conftest import until
+from sentinels import Region
+from test_clients import node_modules  # noqa: F401 (a fixture)
 
-SENTINEL = """port {port}
-dir {folder}
-sentinel monitor photos 127.0.0.1 {leader} 2
-sentinel down-after-milliseconds photos 1000
-sentinel failover-timeout photos 6000
-sentinel parallel-syncs photos 2
-"""
-
-
-class Watch:
-    """Servers, each with a config file that CONFIG REWRITE keeps, and three sentinels."""
-
-    def __init__(self, folder):
-        self.servers = [self.server(folder, i) for i in range(3)]
-        self.leader = self.servers[0]
-        for one in self.servers[1:]:
-            one.client().execute_command("REPLICAOF", "127.0.0.1", self.leader.port)
-            one.client().config_rewrite()
-        for one in self.servers[1:]:
-            until(lambda one=one: link_is_up(one))
-        self.ports = [free_port() for _ in range(3)]
-        self.processes = [self.sentinel(folder, port) for port in self.ports]
-        self.sentinel_client = Sentinel([("127.0.0.1", port) for port in self.ports],
-                                        socket_timeout=1)
-        until(self.all_is_known)
-
-    def server(self, folder, i):
-        path = make(folder, f"server{i}")
-        config = os.path.join(path, "tintype.conf")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write("cache-appendfsync always\n")
-        one = Server(path, "--analysis", "no")
-        one.config = config
-        one.spawn = lambda *more: Server_spawn(one, *more)
-        return one.start()
-
-    def sentinel(self, folder, port):
-        path = make(folder, f"sentinel{port}")
-        config = os.path.join(path, "sentinel.conf")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(SENTINEL.format(port=port, folder=path, leader=self.leader.port))
-        with open(os.path.join(path, "log"), "ab") as log:
-            return subprocess.Popen(["redis-sentinel", config], stdout=log, stderr=log)
-
-    def all_is_known(self):
-        for port in self.ports:
-            client = redis.Redis(port=port, socket_timeout=2)
-            try:
-                state = client.sentinel_master("photos")
-            except redis.RedisError:
-                return False
-            if state["num-slaves"] != 2 or state["num-other-sentinels"] != 2:
-                return False
-        return True
-
-    def leader_port(self):
-        try:
-            return self.sentinel_client.discover_master("photos")[1]
-        except redis.RedisError:
-            return 0
-
-    def settled(self, port):
-        """Everybody who lives follows the one at this port."""
-        for one in self.servers:
-            if one.process.poll() is not None or one.port == port:
-                continue
-            state = info(one)
-            if state["role"] != "slave" or state["master_port"] != port or \
-                    state["master_link_status"] != "up":
-                return False
-        return True
-
-    def stop(self):
-        for process in self.processes:
-            process.terminate()
-            process.wait()
-        for one in self.servers:
-            one.stop()
-            assert "TINTYPE BUG" not in one.log()
-
-
-def Server_spawn(one, *more):
-    from conftest import BINARY
-    args = [BINARY, one.config, "--port", str(one.port), "--dir", os.path.join(one.folder, "data"),
-            "--segment-bytes", "4mb", "--body-memory", "128mb", *one.options, *more]
-    with open(one.log_path, "ab") as log:
-        one.process = subprocess.Popen(args, stdout=log, stderr=log)
+HERE = os.path.dirname(os.path.abspath(__file__))
+GONE = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
 
 
 @pytest.fixture
-def watch(folder):
-    made = Watch(folder)
+def region(folder):
+    made = Region(folder)
     yield made
     made.stop()
 
 
-def test_a_killed_leader_is_replaced_and_its_clients_carry_on(watch):
-    stop, acknowledged, gaps = threading.Event(), {}, []
+class Writer(threading.Thread):
+    """Counts up through redis-py's Sentinel client; remembers what a follower has acknowledged, too."""
 
-    def write():
-        client = watch.sentinel_client.master_for("photos", socket_timeout=1)
-        n, last = 0, time.monotonic()
-        while not stop.is_set():
-            n += 1
+    def __init__(self, region, replicas=1):
+        super().__init__(daemon=True)
+        self.client = region.watchers.client().master_for("tintype", socket_timeout=1)
+        self.kept, self.errors, self.replicas = [], 0, replicas
+        self.halt = threading.Event()
+        self.start()
+
+    def run(self):
+        number = 0
+        while not self.halt.is_set():
+            number += 1
             try:
-                client.set(f"k{n}", n)
-                if client.wait(1, 500) >= 1:
-                    acknowledged[f"k{n}"] = n
-                now = time.monotonic()
-                gaps.append(now - last)
-                last = now
-            except redis.RedisError:
+                pipe = self.client.pipeline(transaction=False)
+                pipe.set(f"n{number}", number)
+                pipe.execute_command("WAIT", self.replicas, 200)
+                done, replicas = pipe.execute()
+                if done and replicas >= self.replicas:
+                    self.kept.append(number)
+            except GONE:
+                self.errors += 1
+                self.client.connection_pool.disconnect()
                 time.sleep(0.02)
-    writer = threading.Thread(target=write)
-    writer.start()
-    until(lambda: len(acknowledged) > 200)
-    watch.leader.kill()
-    until(lambda: watch.leader_port() not in (0, watch.leader.port), 30)
-    before = len(acknowledged)
-    until(lambda: len(acknowledged) > before + 200, 30)
-    port = watch.leader_port()
-    watch.leader.start()
-    until(lambda: watch.settled(port), 60)
-    stop.set()
-    writer.join()
-    new = next(one for one in watch.servers if one.port == port)
-    for one in watch.servers:
-        if one is not new:
-            assert assert_same(new, one) > 400
-    client = new.client()
-    for key, value in acknowledged.items():
-        assert int(client.get(key)) == value
-    assert max(gaps) < 20
-    assert info(new)["replication_epoch"] == 2
+
+    def goes_on(self, more=50, seconds=30):
+        count = len(self.kept)
+        until(lambda: len(self.kept) >= count + more, seconds)
+
+    def stop(self):
+        self.halt.set()
+        self.join(timeout=30)
 
 
-def test_a_failover_that_is_asked_for(watch):
-    client = watch.sentinel_client.master_for("photos", socket_timeout=1)
-    for i in range(100):
-        client.set(f"k{i}", i)
-    assert client.wait(2, 5000) == 2
-    redis.Redis(port=watch.ports[0]).execute_command("SENTINEL", "FAILOVER", "photos")
-    until(lambda: watch.leader_port() not in (0, watch.leader.port), 30)
-    port = watch.leader_port()
-    until(lambda: watch.settled(port), 30)
-    new = next(one for one in watch.servers if one.port == port)
-    for one in watch.servers:
-        if one is not new:
-            assert assert_same(new, one) == 100
+def lost(writer, leader):
+    """Numbers that were acknowledged and are not there."""
+    found = leader.client().mget([f"n{number}" for number in writer.kept])
+    return [number for number, value in zip(writer.kept, found) if value != str(number).encode()]
+
+
+def all_follow(region, leader):
+    """Everybody else follows the new leader and holds the same."""
+    others = [server for server in region.servers if server is not leader]
+
+    def settled():
+        for server in others:
+            try:
+                info = server.client().info("replication")
+            except redis.RedisError:
+                return False
+            if info["role"] != "slave" or info["master_port"] != leader.port or info["master_link_status"] != "up":
+                return False
+        return True
+    until(settled, 40)
+    offset = leader.client().info("replication")["master_repl_offset"]
+    until(lambda: all(server.client().info("replication")["master_repl_offset"] >= offset for server in others), 30)
+    digest = leader.client().execute_command("IMG.DIGEST")
+    for server in others:
+        until(lambda server=server: server.client().execute_command("IMG.DIGEST") == digest, 20)
+
+
+def test_leader_killed_under_load(region):
+    old, writer = region.servers[0], Writer(region)
+    writer.goes_on()
+    old.kill()
+    leader = region.new_leader(old)
+    writer.goes_on()
+    old.start()                           # it is told that it follows now
+    writer.goes_on()
+    writer.stop()
+    assert lost(writer, leader) == []
+    all_follow(region, leader)
+    assert lost(writer, old) == []
+    with pytest.raises(redis.ReadOnlyError):
+        old.client().set("k", "v")
+
+
+def test_leader_stopped_and_awakened(region):
+    old, writer = region.servers[0], Writer(region)
+    writer.goes_on()
+    old.process.send_signal(signal.SIGSTOP)
+    leader = region.new_leader(old)
+    writer.goes_on()
+    old.process.send_signal(signal.SIGCONT)
+    writer.goes_on()
+    writer.stop()
+    assert lost(writer, leader) == []
+    all_follow(region, leader)
+
+
+def test_failover_on_request_and_back(region):
+    old, writer = region.servers[0], Writer(region)
+    writer.goes_on()
+    watcher = redis.Redis(port=region.watchers.ports[0])
+    for _ in range(2):
+        assert until(lambda: asked(watcher), 20)
+        leader = region.new_leader(old)
+        writer.goes_on()
+        all_follow(region, leader)
+        old = leader
+    writer.stop()
+    assert lost(writer, leader) == []
+
+
+def asked(watcher):
+    try:
+        return watcher.execute_command("SENTINEL", "FAILOVER", "tintype")
+    except redis.ResponseError:           # one is under way, or nobody is fit yet
+        return False
+
+
+def test_sentinel_reads_what_it_needs(region):
+    client = region.watchers.client()
+    assert client.discover_master("tintype")[1] == region.servers[0].port
+    ports = {server.port for server in region.servers[1:]}
+    until(lambda: {port for _, port in client.discover_slaves("tintype")} == ports)
+    region.servers[0].client().set("k", "v")
+    reader = client.slave_for("tintype", socket_timeout=5)
+    assert until(lambda: reader.get("k") == b"v")
+    for state in redis.Redis(port=region.watchers.ports[0]).sentinel_slaves("tintype"):
+        assert state["master-link-status"] == "ok" and state["slave-priority"] == 100
+    watched = [line["user"] for line in region.servers[0].client().client_list()]
+    assert watched.count("sentinel") >= 6         # two connections of each, as the user of the file
+
+
+def test_ioredis_carries_on(region, node_modules):  # noqa: F811
+    shutil.copy(os.path.join(HERE, "ioredis_sentinel.mjs"), node_modules)
+    process = subprocess.Popen(["node", "ioredis_sentinel.mjs", *map(str, region.watchers.ports)], cwd=node_modules,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().strip() == "writing"
+    region.servers[0].kill()
+    leader = region.new_leader(region.servers[0])
+    said, errors = process.communicate("\n", timeout=60)
+    result = json.loads(said.splitlines()[-1])
+    assert process.returncode == 0 and result["after"] >= 50, said + errors
+    found = leader.client().mget([f"io{number}" for number in result["kept"]])
+    assert found == [str(number).encode() for number in result["kept"]]
+    region.servers[0].start()
