@@ -5,6 +5,7 @@
 #include "base/varint.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_state.h"
+#include "store/extend.h"
 
 enum {
 	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */

@@ -14,6 +14,7 @@
 #define IO_STREAM_MAGIC 0x74696f02u
 #define IO_LISTENER_MAGIC 0x74696f03u
 #define IO_CHILD_MAGIC 0x74696f04u
+#define IO_CONNECT_MAGIC 0x74696f05u
 
 /* What an operation is; in io_op.kind. */
 enum io_kind {
@@ -61,6 +62,14 @@ struct io_backend_ops {
 	uint16_t   (*listener_port)(struct io *io, const struct io_listener *listener);
 	void       (*listener_close)(struct io *io, struct io_listener *listener);
 	void       (*close_now)(struct io *io, int fd);
+	/* A descriptor that is being connected, or -errno; -EINVAL: the address is not numeric. */
+	int32_t    (*connect_begin)(struct io *io, const char *address, uint16_t port);
+	int32_t    (*connect_check)(struct io *io, int fd);       /* 0; -EINPROGRESS; -errno */
+	/* A name being looked up aside; NULL: that cannot be. */
+	struct io_lookup *(*lookup_begin)(struct io *io, const char *name);
+	/* 0, with the address; -EINPROGRESS; -ENOENT. */
+	int32_t    (*lookup_check)(struct io_lookup *lookup, char out[IO_ADDRESS_MAX]);
+	void       (*lookup_free)(struct io_lookup *lookup);      /* whether it has ended or not */
 
 	enum err   (*spawn)(struct io *io, struct io_child *child,
 	    const struct io_spawn_options *options);

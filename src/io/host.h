@@ -48,6 +48,13 @@ void host_stream_address(struct io *io, const struct io_stream *stream, bool loc
 enum err host_socket_pair(struct io *io, int fds[2]);
 void host_close_now(struct io *io, int fd);
 
+/* ---- host_connect.c ---- */
+int32_t host_connect_begin(struct io *io, const char *address, uint16_t port);
+int32_t host_connect_check(struct io *io, int fd);
+struct io_lookup *host_lookup_begin(struct io *io, const char *name);
+int32_t host_lookup_check(struct io_lookup *lookup, char out[IO_ADDRESS_MAX]);
+void host_lookup_free(struct io_lookup *lookup);
+
 /* ---- host_process.c ---- */
 
 /* Starts the program and opens child->pid_fd. */

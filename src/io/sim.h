@@ -105,6 +105,12 @@ bool sim_peer_is_closed(const struct sim_peer *peer);
 void sim_peer_on_received(struct sim_peer *peer, void (*received)(void *ctx, struct sim_peer *peer),
     void *ctx);
 
+/* Which machine listens at an address that `io` connects to; NULL: none, or it is cut off. Without
+ * this a machine reaches only itself. */
+void sim_set_network(
+    struct io *io, struct io *(*find)(void *ctx, struct io *from, const char *address, uint16_t port),
+    void *ctx);
+
 /* ---- Programs ---------------------------------------------------------------------------- */
 
 struct sim_program {

@@ -135,6 +135,8 @@ struct sim {
 	uint64_t        signals;          /* bit set: to be delivered */
 	struct sim_event signal_event;
 	char            locks[IO_LOCKS_MAX][SIM_PATH_MAX];
+	struct io    *(*network)(void *ctx, struct io *from, const char *address, uint16_t port);
+	void           *network_ctx;
 };
 
 struct sim *sim_of(const struct io *io);
@@ -223,6 +225,8 @@ enum err sim_listen(struct io *io, struct io_listener *listener,
 uint16_t sim_listener_port(struct io *io, const struct io_listener *listener);
 void sim_listener_close(struct io *io, struct io_listener *listener);
 void sim_close_now(struct io *io, int fd);
+int32_t sim_connect_begin(struct io *io, const char *address, uint16_t port);
+int32_t sim_connect_check(struct io *io, int fd);
 enum err sim_socket_pair(struct io *io, int fds[2]);
 
 void sim_peer_init_events(struct sim_peer *peer);

@@ -337,6 +337,53 @@ void sim_close_now(struct io *io, int fd)
 	}
 }
 
+/* To a listener of this machine, or of one that it was linked with. */
+int32_t sim_connect_begin(struct io *io, const char *address, uint16_t port)
+{
+	struct sim *sim = sim_of(io);
+	struct io *at = sim->network == NULL ? io : sim->network(sim->network_ctx, io, address, port);
+	struct sim *target = at == NULL ? NULL : sim_of(at);
+	struct sim_listener *listener =
+	    target == NULL || target->dead ? NULL : listener_find(target, address, port);
+	if (listener == NULL || listener->backlog_count == ARRAY_COUNT(listener->backlog))
+		return -ECONNREFUSED;
+	struct sim_peer *ours = sim_peer_new(sim), *theirs = sim_peer_new(target);
+	ours->fd = sim_fd_add(sim, SIM_FD_PEER, ours);
+	if (ours->fd < 0) {
+		int32_t result = ours->fd;
+		ours->fd = -1;
+		sim_peer_drop(ours);
+		sim_peer_drop(theirs);
+		return result;
+	}
+	sim_peer_join(ours, theirs);
+	snprintf(theirs->address, IO_ADDRESS_MAX, "%.100s:%u", address, port);
+	snprintf(theirs->address_other, IO_ADDRESS_MAX, "10.0.0.2:%u", target->port_next++);
+	snprintf(ours->address_other, IO_ADDRESS_MAX, "%.100s:%u", address, port);
+	snprintf(ours->address, IO_ADDRESS_MAX, "%s", theirs->address_other);
+	listener->backlog[listener->backlog_count++] = theirs;
+	sim_event_once(target, &listener->accept,
+	    sim_latency(target, NET_LATENCY_MIN_US, NET_LATENCY_MAX_US));
+	return ours->fd;
+}
+
+int32_t sim_connect_check(struct io *io, int fd)
+{
+	const struct sim_fd *entry = sim_fd_of(sim_of(io), fd, SIM_FD_PEER);
+	ASSERT(entry != NULL);
+	const struct sim_peer *peer = entry->object;
+	return peer->other == NULL ? -ECONNREFUSED : 0;
+}
+
+void sim_set_network(
+    struct io *io, struct io *(*find)(void *ctx, struct io *from, const char *address, uint16_t port),
+    void *ctx)
+{
+	struct sim *sim = sim_of(io);
+	sim->network = find;
+	sim->network_ctx = ctx;
+}
+
 void sim_net_free(struct sim *sim)
 {
 	for (uint32_t fd = SIM_FD_FIRST; fd < sim->fd_cap; fd++)

@@ -91,7 +91,9 @@ static void raw_adjust(struct tls_stream *tls)
 	if (tls->raw_ended)
 		return;                   /* nothing is armed */
 	bool wanted = tls->failed == OK && !tls->ended &&
-	    (!tls->shaken || mode == STREAM_RECEIVING || mode == STREAM_FILLING);
+	    (mode == STREAM_RECEIVING || mode == STREAM_FILLING);
+	if (!tls->shaken && tls->failed == OK)
+		wanted = tls->kept.len - tls->kept_at < EARLY_BYTES_MAX;
 	if (!wanted && tls->raw_state == RAW_RECEIVING) {
 		tls->raw_state = RAW_PAUSING;
 		io_stream_pause(io, &tls->raw);
@@ -275,7 +277,7 @@ static bool budget_has_time(struct tls_stream *tls)
 		all->pass_us = now_us;
 		all->spent_us = 0;
 	}
-	if (all->spent_us < TLS_HANDSHAKE_US_PER_PASS)
+	if (all->spent_us < all->budget_us)
 		return true;
 	io_timer_set(all->io, &tls->kick, 1);
 	return false;
@@ -378,10 +380,8 @@ static void on_raw_received(struct io_stream *raw, struct span bytes, enum err e
 	if (tls->input.len > 0)
 		buf_append(&tls->kept, tls->input);
 	tls->input = (struct span){0};
-	if (!tls->shaken && tls->kept.len > EARLY_BYTES_MAX && !tls->user->closing) {
-		fail(tls, ERR_TOOLARGE);
-		kick(tls);
-	}
+	if (!tls->shaken && !tls->user->closing)
+		raw_adjust(tls);          /* it waits for its turn: enough is enough */
 }
 
 static void on_raw_paused(struct io_stream *raw)
@@ -549,7 +549,9 @@ static bool expect_host(SSL *ssl, const struct tls_stream_options *options)
 	ERR_clear_error();
 	if (address != NULL)              /* an address has no SNI */
 		return !options->check_host || X509_VERIFY_PARAM_set1_ip_asc(param, options->host) == 1;
-	if (SSL_set_tlsext_host_name(ssl, options->host) != 1)
+	/* OpenSSL's macro SSL_set_tlsext_host_name casts the constness away. */
+	if (SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+	        (void *)(uintptr_t)options->host) != 1)
 		return false;
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return !options->check_host || X509_VERIFY_PARAM_set1_host(param, options->host, 0) == 1;

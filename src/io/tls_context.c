@@ -418,6 +418,7 @@ struct tls *tls_new(struct io *io, struct log *log)
 	tls->memory = boot;
 	tls->io = io;
 	tls->log = log;
+	tls->budget_us = TLS_HANDSHAKE_US_PER_PASS;
 	tls->bio = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "stream");
 	ASSERT(tls->bio != NULL);
 	BIO_meth_set_read(tls->bio, bio_read);

@@ -15,6 +15,7 @@ struct tls {
 	struct memory memory;
 	struct tls_stats stats;
 	uint64_t    rekey_bytes;
+	uint64_t    budget_us;            /* of a pass, for handshakes */
 	uint64_t    pass_us, spent_us;    /* time that handshakes took in the pass of pass_us */
 	uint8_t     plain[TLS_RECORD_BYTES];     /* decrypted, during received() */
 	uint8_t     gathered[TLS_RECORD_BYTES];  /* small pieces, before they become a record */

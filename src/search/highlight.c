@@ -21,15 +21,16 @@ struct highlighter {
 
 static bool node_wants(const struct highlighter *light, uint32_t at, struct span word)
 {
-	const struct query_node *node = &light->query->nodes[at];
+	const struct query *query = light->query;
+	const struct query_node *node = &query->nodes[at];
 	size_t dead;
-	bool is_here = node->field.len == 0 ? (node->mask & light->mask) != 0
-	                                    : span_equal(query_span(light->query, node->field), light->field);
+	struct span own = query_span(query, node->field);
+	bool is_here = own.len == 0 ? (node->mask & light->mask) != 0 : span_equal(own, light->field);
 	if (!light->wanted[at] || !is_here)
 		return false;
 	for (uint32_t i = 0; i < node->item_count; i++) {
-		const struct query_item *item = &light->query->items[node->first_item + i];
-		if (pattern_match(item->kind, query_span(light->query, item->text), word, &dead))
+		const struct query_item *item = &query->items[node->first_item + i];
+		if (pattern_match(item->kind, query_span(query, item->text), word, &dead))
 			return true;
 	}
 	return false;
@@ -75,8 +76,8 @@ bool query_highlight(const struct query *query, struct span field, struct span t
 	CHECK_OBJ(query, QUERY_MAGIC);
 	uint32_t id = schema_find(field);
 	uint8_t mask = id == SCHEMA_COUNT ? 0 : schema_field(id)->text_mask;
-	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text, .open = tags[0],
-	    .close = tags[1], .out = out};
+	struct highlighter light = {.query = query, .mask = mask, .field = field, .text = text,
+	    .open = tags[0], .close = tags[1], .out = out};
 	bool *wanted = memory_alloc(query->memory, query->node_count);
 	nodes_wanted(query, wanted);
 	light.wanted = wanted;

@@ -180,12 +180,22 @@ void chain_clear(struct store *store)
 
 /* ---- Appending ---- */
 
+uint32_t chain_parts_given(const struct store *store, const struct record *record)
+{
+	uint64_t max = min_u64(CHAIN_PART_MAX, store->options.segment_bytes / 2);
+	if (record->body == NULL || record->body->len <= store->options.segment_bytes / 2)
+		return 0;
+	return (uint32_t)((record->body->len + max - 1) / max);
+}
+
 /* How much of `left` bytes goes into the next part: what fits into the active segment, or, if
  * that is hardly anything, what a fresh one shall take. */
 static uint32_t chain_next_part(const struct store *store, uint64_t left)
 {
 	uint64_t max = min_u64(CHAIN_PART_MAX, store->options.segment_bytes / 2);
 	uint64_t part = min_u64(left, max);
+	if (store->is_given)
+		return (uint32_t)part;        /* as few as can be: their LSNs are numbered */
 	uint64_t room = stream_room(&store->streams[TIER_HOT]);
 	const struct record bare = {0};
 	uint64_t overhead = batch_bytes_alone(&bare, (uint32_t)part) - round_up(part, SECTOR);
@@ -207,6 +217,7 @@ static enum err chain_append_part(struct store *store, const struct record *whol
 		.sync = SYNC_NO,
 		.lsn = store->next_lsn,
 		.time_ms = whole->time_ms,
+		.epoch = whole->epoch,
 	};
 	const struct payload payload = {
 		.body = whole->body,
@@ -279,6 +290,8 @@ static enum err chain_append_all(struct store *store, struct record *record,
 static uint32_t chain_segments(const struct store *store, const struct record *record)
 {
 	uint64_t room = stream_room(&store->streams[TIER_HOT]);
+	if (store->is_given)
+		return chain_parts_given(store, record) + 1;  /* none may be refused half way */
 	uint64_t left = record->body->len > room ? record->body->len - room : 0;
 	uint64_t usable = store->options.segment_bytes - 16 * SECTOR - CHUNK_BYTES;
 	ASSERT(store->options.segment_bytes > 32 * SECTOR);

@@ -22,6 +22,8 @@ void chain_rehead(struct store *store, struct place from, struct place to);
 /* Does any living chain name this part? */
 bool chain_has_part(const struct store *store, struct place part);
 bool chain_part_moved(struct store *store, struct place from, struct place to);
+/* So many parts a record takes whose LSN is given (follow.c); 0: it is no chain. */
+uint32_t chain_parts_given(const struct store *store, const struct record *record);
 MUST_CHECK enum err chain_append(struct store *store, struct record *record);
 struct chain *chain_next(const struct store *store, const struct chain *chain);   /* NULL: first */
 void chain_forget(struct store *store, struct chain *chain);  /* nobody's, its parts not retained */

@@ -35,6 +35,10 @@ struct clean_pins clean_pins(const struct store *store)
 	/* A checkpoint needs all marks that would be replayed on it. */
 	pins.first = min_u64(pins.first, checkpoint_keep_lsn(store));
 	pins.second = min_u64(pins.second, checkpoint_keep_lsn(store));
+	if (store->keep_marks_lsn != UINT64_MAX) {        /* somebody has not heard of them yet */
+		pins.first = min_u64(pins.first, store->keep_marks_lsn + 1);
+		pins.second = min_u64(pins.second, store->keep_marks_lsn + 1);
+	}
 	return pins;
 }
 

@@ -288,3 +288,46 @@ uint64_t footer_end_for(const struct segment *segment, const struct record *reco
 	uint64_t end = segment_room_end(segment->bytes), room = footer_room(raw);
 	return room < end ? end - room : 0;
 }
+
+/* ---- Reading what is being gathered ---- */
+
+/* Copies bytes out of the pieces. False: there are not so many. */
+static bool footer_copy(const struct footer *footer, uint64_t at, uint8_t *out, size_t len)
+{
+	if (at + len > footer->stored)
+		return false;
+	while (len > 0) {
+		size_t in_piece = (size_t)(at % PIECE_BYTES);
+		size_t part = (size_t)min_u64(len, PIECE_BYTES - in_piece);
+		const uint8_t *piece = footer->pieces[at / PIECE_BYTES].iov_base;
+		memcpy(out, piece + in_piece, part);
+		out += part;
+		at += part;
+		len -= part;
+	}
+	return true;
+}
+
+enum err footer_peek_gathered(const struct segment *segment, uint32_t index, uint64_t *at,
+    uint8_t *raw, struct span *out)
+{
+	const struct footer *footer = segment->footer;
+	ASSERT(footer != NULL);
+	if (index >= footer->index) {
+		*out = span_of(footer->raw, footer->raw_len);
+		return index == footer->index && footer->raw_len > 0 ? OK : ERR_NOTFOUND;
+	}
+	struct footer_block block;
+	uint8_t *stored = raw + FOOTER_BLOCK_RAW;
+	struct stamp stamp = segment_stamp(segment, 0);
+	if (!footer_copy(footer, *at, stored, FOOTER_BLOCK_HEADER) ||
+	    footer_block_peek(span_of(stored, FOOTER_BLOCK_HEADER), index, &block) != OK)
+		return ERR_CORRUPT;
+	size_t len = FOOTER_BLOCK_HEADER + (size_t)block.stored_bytes;
+	if (!footer_copy(footer, *at, stored, len) ||
+	    footer_block_parse(span_of(stored, len), &stamp, &block, raw) != OK)
+		return ERR_CORRUPT;
+	*at += len;
+	*out = span_of(raw, block.raw_bytes);
+	return OK;
+}

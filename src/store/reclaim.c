@@ -56,6 +56,8 @@ bool segment_is_dead(const struct store *store, const struct segment *segment)
 	/* A checkpoint may know of keys whose records are gone: their marks must be replayed. */
 	if (segment->mark_lsn_max >= checkpoint_keep_lsn(store))
 		return false;
+	if (segment->mark_lsn_max > store->keep_marks_lsn)
+		return false;                 /* a follower has not heard of them yet */
 	if (reclaim_oldest_elsewhere(store, segment) > segment->mark_lsn_max)
 		return true;
 	return segment->expires == 0 && !reclaim_marks_needed(store, segment);

@@ -5,7 +5,7 @@
  *   0  u32 magic        8  u32 nonce       16 u64 lsn          48 u32 key bytes
  *   4  u32 crc         12  u8  type        24 u64 refers       52 u32 metadata bytes
  *                      13  u8  flags       32 i64 expire_ms    56 u32 body bytes
- *                      14  u8  db          40 i64 time_ms      60 u32 epoch (0 so far)
+ *                      14  u8  db          40 i64 time_ms      60 u32 epoch
  *                      15  u8  version
  *   64 key, metadata, one u32 CRC-32C per CHUNK_BYTES of body: together the head
  *      body: right behind the head, or, over BODY_INLINE_MAX bytes, on the next SECTOR

@@ -25,6 +25,17 @@ static void void_push(struct recovery *recovery, uint64_t from, uint64_t to)
 	recovery->voids[recovery->void_count++] = (struct void_range){from, to};
 }
 
+static void gap_push(struct recovery *recovery, uint64_t from, uint64_t to)
+{
+	if (recovery->gap_count == recovery->gap_cap) {
+		size_t cap = recovery->gap_cap == 0 ? 64 : recovery->gap_cap * 2;
+		recovery->gaps = memory_resize(recovery->store->memory, recovery->gaps,
+		    recovery->gap_cap * sizeof(*recovery->gaps), cap * sizeof(*recovery->gaps));
+		recovery->gap_cap = cap;
+	}
+	recovery->gaps[recovery->gap_count++] = (struct void_range){from, to};
+}
+
 void recover_note_found(struct recovery *recovery, const struct found *found, uint64_t refers)
 {
 	const struct scanned *scanned = &recovery->scanned[recovery->at];
@@ -34,6 +45,8 @@ void recover_note_found(struct recovery *recovery, const struct found *found, ui
 	found_push(recovery, &one);
 	if (found->type == RECORD_VOID)
 		void_push(recovery, refers, found->lsn);
+	if (found->type == RECORD_END && refers != 0 && found->lsn > recovery->durable_lsn)
+		gap_push(recovery, refers, found->lsn);
 	if (found->type == RECORD_LINK && recovery->has_manifest)
 		recover_note_link(recovery, refers);
 }

@@ -1,6 +1,8 @@
 /* store/recover_sort.c: which of the records that were found make up the store. */
 #include "store/recovery.h"
 
+#include <stdlib.h>
+
 struct scanned *recover_scanned(const struct recovery *recovery, uint32_t id)
 {
 	uint32_t low = 0, high = recovery->scanned_count;
@@ -138,10 +140,35 @@ static void sort_apply_voids(struct recovery *recovery)
 	}
 }
 
-/* Does a void range whose record is `found` reach down to `expected`? */
+static int gap_compare(const void *a, const void *b)
+{
+	const struct void_range *x = a, *y = b;
+	return x->to < y->to ? -1 : x->to > y->to;
+}
+
+/* Does this END say that all from `expected` on was left out? Gaps are ordered by their end. */
+static bool sort_skips(const struct recovery *recovery, const struct found *found, uint64_t expected)
+{
+	size_t low = 0, high = recovery->gap_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (recovery->gaps[middle].to < found->lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < recovery->gap_count && recovery->gaps[low].to == found->lsn; low++)
+		if (recovery->gaps[low].from <= expected)
+			return true;
+	return false;
+}
+
+/* Does a void range, or a gap, whose record is `found` reach down to `expected`? */
 static bool sort_bridges(const struct recovery *recovery, const struct found *found,
     uint64_t expected)
 {
+	if (found->type == RECORD_END)
+		return sort_skips(recovery, found, expected);
 	if (found->type != RECORD_VOID)
 		return false;
 	for (uint32_t v = 0; v < recovery->void_count; v++) {
@@ -162,12 +189,16 @@ static uint64_t sort_find_cut(const struct recovery *recovery)
 		const struct found *found = &recovery->found[i];
 		if (found->drop)
 			continue;
+		bool follows = last + 1 == found->lsn;
 		if (found->lsn >= expected) {
-			if (found->lsn != expected && !sort_bridges(recovery, found, expected))
+			bool bridges =
+			    found->lsn != expected && sort_bridges(recovery, found, expected);
+			if (found->lsn != expected && !bridges)
 				break;
+			follows = follows || (bridges && last + 1 == expected);
 			expected = found->lsn + 1;
 		}
-		if (group != 0 && last + 1 != found->lsn)
+		if (group != 0 && !follows)
 			group = 0;
 		if ((found->flags & RECORD_CONTINUES) == 0)
 			group = 0;
@@ -189,6 +220,8 @@ void recover_sort(struct recovery *recovery)
 	uint64_t recorded = recovery->durable_lsn;
 	if (recovery->has_manifest)
 		recovery->durable_lsn = max_u64(recorded, recovery->manifest.header.last_lsn);
+	if (recovery->gap_count > 0)
+		qsort(recovery->gaps, recovery->gap_count, sizeof(*recovery->gaps), gap_compare);
 	uint64_t cut = sort_find_cut(recovery);
 	uint64_t torn = 0;
 	for (size_t i = sort_lower(recovery, cut); i < recovery->found_count; i++) {

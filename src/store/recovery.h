@@ -108,6 +108,8 @@ struct recovery {
 	size_t            found_count, found_cap;
 	struct void_range *voids;
 	uint32_t          void_count, void_cap;
+	struct void_range *gaps;          /* LSNs that were left out: `from` up to that of the END */
+	size_t            gap_count, gap_cap;
 	struct position   durable[STREAM_COUNT];
 	uint64_t          durable_lsn, lsn_seen;
 	uint32_t          durable_lsn_in;         /* the segment whose commit block says so */

@@ -1,6 +1,8 @@
 /* store/snapshot.h: what quick restarts add to state.h: footers being made, checkpoints being
  * written. Private to src/store; state.h includes it at its end. */
 #pragma once
+#include "base/err.h"
+#include "base/span.h"
 
 struct store;
 struct segment;
@@ -11,6 +13,10 @@ struct batch;
 void footer_note_durable(struct batch *batch);
 void footer_write(struct segment *segment, const struct commit_block *seal);
 void footer_drop(struct segment *segment);
+/* Block `index` of the footer that the segment gathers, *at bytes into it; the last one is not
+ * closed yet. `raw` has room for 2 * FOOTER_BLOCK_RAW + FOOTER_BLOCK_HEADER bytes. ERR_NOTFOUND: none. */
+MUST_CHECK enum err footer_peek_gathered(const struct segment *segment, uint32_t index, uint64_t *at,
+    uint8_t *raw, struct span *out);
 /* A record was added to a batch of this segment: room is kept for its item. */
 void footer_count(struct segment *segment, const struct record *record);
 /* Where the room for batches ends if `record` (or NULL) came too. */

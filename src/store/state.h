@@ -10,8 +10,8 @@
 #pragma once
 #include "base/arith.h"
 #include "base/buf.h"
-#include "base/random.h"
 #include "store/batch.h"
+#include "base/random.h"
 #include "store/chain.h"
 #include "store/chain_table.h"
 #include "store/checkpoint.h"
@@ -132,7 +132,6 @@ struct chain_table;
 struct cleaner;
 struct recovery;
 struct repair;
-
 struct store {
 	uint32_t             magic;
 	struct io           *io;
@@ -163,26 +162,26 @@ struct store {
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
 	bool                 in_group, in_transaction;      /* in_group: the last record continues */
+	bool                 is_given;            /* follow.c: the record being appended has its LSN */
+	uint32_t             epoch, void_count, void_cap;
+	uint64_t             keep_marks_lsn;
 	uint64_t             void_from;           /* a VOID record is owed; 0: none */
-	uint64_t             sync_lsn;            /* store_sync asked up to here */
-	uint64_t             appended_seen;       /* appended_bytes at the last tick */
+	uint64_t             sync_lsn, appended_seen;     /* asked of store_sync; as of the last tick */
 	bool                 is_heavy;            /* much was appended since the one before */
 	uint32_t             expect_segments;     /* see store_expect */
 	struct io_timer      tick, delay, deferred_timer, zero_timer;
 	struct list          reads_waiting;       /* for a write, or for their turn */
 	struct list          reads_deferred;      /* done() is owed to them */
 	struct list          reads_running;       /* the rest */
-	uint32_t             reads_active;
+	uint32_t             reads_active, moves_active;
 	struct list          moves;               /* all under way */
 	struct list          moves_ended;         /* done() is owed to them */
-	uint32_t             moves_active;
 	uint32_t             retiring;
 	uint32_t             footers_active;      /* being written */
 	struct chain_table  *chains;
 	struct checkpoint    checkpoint;
 	struct cleaner      *cleaner;
 	struct void_range   *voids;               /* LSNs that were cut; for the cleaner */
-	uint32_t             void_count, void_cap;
 	struct recovery     *recovery;
 	struct repair       *repair;
 	struct store_stats   stats;
@@ -241,8 +240,6 @@ void stream_abandon(struct stream *stream);
 /* Adds the record to the open batch, closing it and changing segments as needed. */
 MUST_CHECK enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
-/* The body of the last record, which has this LSN, gets longer. A place of no bytes: it cannot. */
-struct place stream_extend(struct stream *stream, uint64_t lsn, struct span more);
 /* The segment ends at its tail; asked again, somewhere else. */
 void stream_note_end(struct stream *stream, const struct segment *segment);
 void stream_close_batch(struct stream *stream, bool seal);
@@ -280,6 +277,9 @@ void fail_offer(struct batch *batch);
 void fail_abandon(struct store *store);
 
 /* ---- store.c ---- */
+MUST_CHECK enum err store_check_record(const struct store *store, const struct record *record);
+/* With the LSN, the time and the epoch that it has. */
+MUST_CHECK enum err store_append_as(struct store *store, struct record *record, bool chained);
 /* Appends the VOID record that is owed. */
 MUST_CHECK enum err store_append_void(struct store *store);
 void store_set_state(struct store *store, enum err state);
@@ -288,12 +288,10 @@ enum err store_no_room(const struct store *store);
 void store_defer(struct store *store);                  /* runs read_deferred soon */
 void store_check_closed(struct store *store);
 
-/* ---- reclaim.c ---- */
-void reclaim_pump(struct store *store);             /* looks only if there is reason to */
+void reclaim_pump(struct store *store);                 /* looks only if there is reason to */
 bool segment_is_dead(const struct store *store, const struct segment *segment);
 /* A dead segment of this tier that can become a spare, or NULL. */
 struct segment *reclaim_reusable(const struct store *store, enum tier tier);
-/* ---- recovery.c ---- */
 MUST_CHECK enum err recovery_start(struct store *store);
 void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);

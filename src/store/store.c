@@ -1,5 +1,6 @@
 /* store/store.c: the doors of the store: open, append, flush, close, look. */
 #include "store/clean.h"
+#include "store/extend.h"
 
 #include <errno.h>
 
@@ -59,7 +60,7 @@ enum err store_new(struct io *io, const struct store_options *options,
 	store->direct = true;
 	store->next_segment = 1;
 	store->next_lsn = 1;
-	store->reclaim_lsn = UINT64_MAX;
+	store->reclaim_lsn = store->keep_marks_lsn = UINT64_MAX;
 	list_init(&store->reads_waiting);
 	list_init(&store->reads_deferred);
 	list_init(&store->reads_running);
@@ -220,7 +221,7 @@ enum err store_no_room(const struct store *store)
 
 /* ---- Writing ---- */
 
-static enum err store_check_record(const struct store *store, const struct record *record)
+enum err store_check_record(const struct store *store, const struct record *record)
 {
 	if (!store->opened || store->closing)
 		return ERR_CLOSED;
@@ -245,6 +246,7 @@ enum err store_append_void(struct store *store)
 		.lsn = store->next_lsn,
 		.refers = store->void_from,
 		.time_ms = io_wall_ms(store->io),
+		.epoch = store->epoch,
 		.sync = SYNC_ALWAYS,
 	};
 	const struct payload payload = {0};
@@ -254,6 +256,8 @@ enum err store_append_void(struct store *store)
 	void_note(store, store->void_from, store->next_lsn);
 	store->next_lsn++;
 	store->void_from = 0;
+	if (store->events.appended != NULL)
+		store->events.appended(store->ctx, &record);
 	return OK;
 }
 
@@ -299,26 +303,13 @@ static enum err store_append_one(struct store *store, struct record *record)
 	return OK;
 }
 
-enum err store_append(struct store *store, struct record *record)
+enum err store_append_as(struct store *store, struct record *record, bool chained)
 {
-	CHECK_OBJ(store, STORE_MAGIC);
-	enum err err = store_check_record(store, record);
-	if (err == OK && store->void_from != 0)
-		err = store_append_void(store);
-	if (err != OK)
-		return err;
 	struct stream *stream = &store->streams[TIER_HOT];
-	record->lsn = store->next_lsn;
-	record->time_ms = io_wall_ms(store->io);
 	record->place = (struct place){0};
-	if (store->in_transaction)
-		record->flags |= RECORD_CONTINUES;
 	if (!store->in_group)
 		store->group_always = 0;
-	if (store_wants_chain(store, record))
-		err = chain_append(store, record);
-	else
-		err = store_append_one(store, record);
+	enum err err = chained ? chain_append(store, record) : store_append_one(store, record);
 	if (err != OK)
 		return err;
 	store->next_lsn = record->lsn + 1;
@@ -335,6 +326,8 @@ enum err store_append(struct store *store, struct record *record)
 	ASSERT(stream->open != NULL && stream->open->count > 0);
 	if (!io_timer_is_set(&store->delay))
 		io_timer_set(store->io, &store->delay, store->options.batch_delay_ms * 1000ULL);
+	if (store->events.appended != NULL)
+		store->events.appended(store->ctx, record);
 	return OK;
 }
 
@@ -344,11 +337,31 @@ bool store_extend(struct store *store, uint64_t lsn, struct span more, struct pl
 	if (!store->opened || store->closing || store->state == ERR_READONLY || lsn + 1 != store->next_lsn ||
 	    store->in_transaction || store->in_group)
 		return false;
+	/* Whoever is told of records must say that he can do without the rest of one. */
+	if (store->events.appended != NULL &&
+	    (store->events.may_grow == NULL || !store->events.may_grow(store->ctx)))
+		return false;
 	*place = stream_extend(&store->streams[TIER_HOT], lsn, more);
 	if (place->bytes == 0)
 		return false;
 	store->stats.appended_bytes += more.len;
 	return true;
+}
+
+enum err store_append(struct store *store, struct record *record)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	enum err err = store_check_record(store, record);
+	if (err == OK && store->void_from != 0)
+		err = store_append_void(store);
+	if (err != OK)
+		return err;
+	record->lsn = store->next_lsn;
+	record->time_ms = io_wall_ms(store->io);
+	record->epoch = store->epoch;
+	if (store->in_transaction)
+		record->flags |= RECORD_CONTINUES;
+	return store_append_as(store, record, store_wants_chain(store, record));
 }
 
 void store_expect(struct store *store, uint64_t bytes)

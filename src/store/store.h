@@ -16,15 +16,13 @@
  *   place is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
  *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
- *   owner takes it if its entry
- *   still names the old one.
+ *   owner takes it if its entry still names the old one.
  *
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
  * shows either all of a group or none.
  *
- * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still
- * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED
- * (too much waits for the disk). DISKFULL clears by itself.
+ * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still pass;
+ * clears by itself), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much waits).
  */
 #pragma once
 #include "base/list.h"
@@ -44,7 +42,7 @@ enum record_type {
 	RECORD_SETTING,         /* key names it (policy, preset, user), body: its text; empty: removed */
 	RECORD_PART,            /* one piece of a long body; made by the store only */
 	RECORD_VOID,            /* LSNs from `refers` to its own were cut off; by the store only */
-	RECORD_END,             /* the last of a transaction, whatever its length; by the store only */
+	RECORD_END,             /* ends a transaction, or tells of a gap (follow.h); by the store only */
 	RECORD_CHANGE,          /* key, metadata, body: of a value that a VALUE began */
 	RECORD_TYPE_COUNT
 };
@@ -81,6 +79,7 @@ struct record {
 	uint64_t     refers;
 	int64_t      expire_ms;     /* Unix ms; 0: never */
 	int64_t      time_ms;       /* wall clock at append */
+	uint32_t     epoch;         /* of the leader that wrote it first; given by append, too */
 	struct span  key, meta;     /* borrowed */
 	struct span  value;         /* body of at most BODY_INLINE_MAX bytes, borrowed; or ... */
 	struct body *body;          /* ... a full body; append takes its own reference */
@@ -123,8 +122,11 @@ struct store_events {
 	 * recovery it takes its turn among recovered(): unless a later record of that key follows,
 	 * the key holds what cannot be read. Its place is not alive then: nothing to release. */
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
-	/* OK, ERR_DISKFULL or ERR_READONLY. */
-	void (*state)(void *ctx, enum err state);
+	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. may_grow:
+	 * may a record of which appended() told still get longer (extend.h)? NULL: no. */
+	void (*appended)(void *ctx, const struct record *record);
+	bool (*may_grow)(void *ctx);
+	void (*state)(void *ctx, enum err state);       /* OK, ERR_DISKFULL or ERR_READONLY */
 	/* Asked by the cleaner: does an entry name this record at this very place? Of an EXPIRE: is
 	 * the deadline of its key, whose record is older, what this one says? The body is not loaded.
 	 * NULL: the store has no cleaner, and a segment goes only when all of it is dead. */
@@ -141,8 +143,7 @@ struct store_options {
 	bool        read_only;              /* nothing is written, whatever recovery finds: no seal, no
 	                                       segment, no mark; every append is ERR_READONLY */
 	uint64_t    load_bytes_first;       /* larger checkpoints are loaded after opened(); 0: none */
-	bool        from_log;               /* checkpoints are not used, and removed: they may know too
-	                                       much */
+	bool        from_log;               /* checkpoints are not used, and removed */
 	struct body_pool *pool;             /* where image bodies are read into */
 	struct memory    *memory;
 	struct log       *log;
@@ -166,9 +167,6 @@ void store_abandon(struct store *store);
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
-/* The body of the last record appended, whose LSN this is, gets longer by `more`; *place is where it lies. Only
- * while nobody has seen it yet, as its LSN says nothing new. False: it must be a record of its own. */
-MUST_CHECK bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
@@ -283,8 +281,7 @@ struct store_stats {
 	uint64_t segments_created, segments_recycled, segments_unlinked;
 	uint64_t recovered_records, recovered_us, torn_bytes;
 	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
-	uint64_t lost_records;
-	uint64_t footers_written, footers_read, footers_missing;
+	uint64_t lost_records, footers_written, footers_read, footers_missing;
 	struct {
 		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
 		uint64_t records, bytes;         /* copied, marks too */

@@ -5,11 +5,24 @@
  * clang -fsanitize=fuzzer,address,undefined and give -max_total_time.
  */
 #include "base/buf.h"
-#include "search/search.h"
+#include "search/declare.h"
+#include "search/language.h"
 
 #include <stdlib.h>
 
 enum { DOCS = 300, UNITS_MAX = 200000 };
+
+static bool is_stopped(void *ctx, struct span word)
+{
+	(void)ctx;
+	return span_equal(word, SPAN_LIT("the"));
+}
+
+static struct span synonym(void *ctx, struct span word, uint32_t at)
+{
+	(void)ctx;
+	return at == 0 && span_equal(word, SPAN_LIT("car")) ? SPAN_LIT("motor car") : (struct span){0};
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,12 +42,14 @@ static void index_make(void)
 	static const char *const tags[] = {"cat", "big dog", "Ünïcode", "a|b"};
 	struct index_options options = {.hash_seed = 1};
 	fixed = index_new(&memory, &options);
+	index_declare(fixed, SPAN_LIT("note"), SEARCH_TEXT_TAG);
 	for (uint32_t i = 0; i < DOCS; i++) {
 		uint32_t docid;
 		struct search_field fields[] = {
 		    text_field("title", SEARCH_TEXT, titles[i % ARRAY_COUNT(titles)]),
 		    text_field("tags", SEARCH_TAG, tags[i % ARRAY_COUNT(tags)]),
 		    text_field("camera", SEARCH_TAG, "Canon EOS 5D"),
+		    text_field("note", SEARCH_ATTRIBUTE, titles[i % 5]),
 		    text_field("color", SEARCH_ATTRIBUTE, i % 2 == 0 ? "12.5" : "2024-06-01"),
 		    {.name = SPAN_LIT("width"), .kind = SEARCH_NUMERIC, .number = i * 10},
 		    {.name = SPAN_LIT("taken"), .kind = SEARCH_DATE, .date_ms = i * 86400000LL},
@@ -86,7 +101,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    "", "width", "taken", "camera", "title", "color", "nothing"};
 	struct query_param params[] = {{SPAN_LIT("p"), SPAN_LIT("red car")},
 	    {SPAN_LIT("n"), SPAN_LIT("100")}};
-	struct query_options options = {params, ARRAY_COUNT(params), 2};
+	static const struct span texts[] = {SPAN_LIT("note"), SPAN_LIT("nowhere")};
+	static const struct query_words words = {
+	    .is_stopped = is_stopped, .synonym = synonym, .texts = texts, .text_count = ARRAY_COUNT(texts)};
+	const struct query_options options = {params, ARRAY_COUNT(params), 2,
+	    size > 0 && data[0] % 3 == 0 ? &words : NULL};
 	struct query_error error;
 	struct query *query;
 	struct buf text;

@@ -105,6 +105,15 @@ def test_long_pipeline_through_a_slow_reader(secure, authority):
             assert wire.read() == b"x" * 5000
 
 
+def test_many_who_come_at_once_with_bodies(secure, authority):
+    """Handshakes of a pass share its time: what arrives behind one that waits is kept."""
+    server = secure("--cache-appendfsync", "no")
+    done = run("redis-benchmark", "--tls", "--cacert", authority.file, "-h", "localhost", "-p", str(server.tls_port),
+               "-t", "set", "-q", "-c", "100", "-d", "262144", "-n", "600", "-r", "20")
+    assert done.returncode == 0, done.stderr
+    assert server.client().strlen("key:000000000001") in (0, 262144)
+
+
 def test_many_bodies_for_a_client_that_does_not_read(secure, authority):
     server = secure()
     plain = server.client()

@@ -1,0 +1,84 @@
+/* repl/frame.h: what a leader sends, as bytes. Pure functions, no I/O.
+ *
+ * A frame, little-endian:
+ *    0  u32 magic      8  u32 bytes that follow the header     16  u32 CRC-32C of the header's
+ *    4  u8 version    12  u32 bytes once inflated (equal:           first 16 bytes and of what
+ *    5  u8 type              they are not compressed)               follows it
+ *    6  u16 zero
+ *
+ * RECORDS   records, each with its value: metadata-like bytes, LZ4-compressed where that helps
+ * BODY      u64 length of the body, u64 where in it sending begins; one record without value
+ * BYTES     u64 LSN, u64 offset in the body, bytes of it
+ * CANCEL    u64 LSN: the rest of this body will not come, nor the record
+ * POSITION  u64 LSN up to which all that survives was sent, u64 the leader's durable LSN,
+ *           i64 its wall clock (ms), u32 its epoch, u32 flags
+ *
+ * A record is 60 bytes of numbers, key, metadata, value. Every field of what comes in is checked:
+ * the peer may lie.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "store/store.h"
+
+enum {
+	FRAME_MAGIC = 0x31525254,         /* "TRR1" */
+	FRAME_VERSION = 1,
+	FRAME_HEADER = 20,
+	FRAME_BYTES_MAX = 1 << 20,        /* behind the header, and once inflated */
+	FRAME_RECORD = 60,
+	FRAME_BYTES_PREFIX = 16,
+	FRAME_POSITION = 32,
+	FRAME_ACK = 1,                    /* POSITION: answer at once */
+	FRAME_PAUSED = 2,                 /* POSITION: the leader is handing over; nothing follows */
+};
+
+enum frame_type {
+	FRAME_RECORDS = 1,
+	FRAME_BODY,
+	FRAME_BYTES,
+	FRAME_CANCEL,
+	FRAME_POSITIONED,
+	FRAME_TYPE_COUNT
+};
+
+struct frame {
+	uint8_t     type;
+	uint32_t    raw_bytes;
+	struct span payload;              /* borrowed; compressed if raw_bytes differs from its length */
+	size_t      frame_bytes;          /* header and all */
+};
+
+struct frame_position {
+	uint64_t lsn, leader_lsn;
+	int64_t  time_ms;
+	uint32_t epoch, flags;
+};
+
+/* ---- Writing ---- */
+void frame_write(struct buf *out, enum frame_type type, struct span payload, bool compress);
+/* The head of a BYTES frame whose bytes follow from elsewhere: FRAME_HEADER + FRAME_BYTES_PREFIX. */
+void frame_write_bytes_head(struct buf *out, uint64_t lsn, uint64_t offset, struct span bytes);
+void frame_write_position(struct buf *out, const struct frame_position *position);
+void frame_write_cancel(struct buf *out, uint64_t lsn);
+void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from);
+/* Appends a record, value and all, to what becomes the payload of RECORDS. */
+void frame_record_write(struct buf *out, const struct record *record);
+static inline size_t frame_record_bytes(const struct record *record)
+{
+	return FRAME_RECORD + record->key.len + record->meta.len + record->value.len;
+}
+
+/* ---- Reading ---- */
+/* The frame at the start of `bytes`. ERR_AGAIN: it is not whole yet. ERR_CORRUPT, ERR_VERSION. */
+MUST_CHECK enum err frame_parse(struct span bytes, struct frame *out);
+/* Its payload as it was before it was compressed; `buf` holds it if it was. ERR_CORRUPT. */
+MUST_CHECK enum err frame_inflate(const struct frame *frame, struct buf *buf, struct span *out);
+/* Takes the next record off `payload`. ERR_NOTFOUND: none is left. ERR_CORRUPT. */
+MUST_CHECK enum err frame_record_take(struct span *payload, struct record *out);
+MUST_CHECK enum err frame_read_body(
+    struct span payload, struct record *out, uint64_t *body_bytes, uint64_t *from);
+MUST_CHECK enum err frame_read_bytes(
+    struct span payload, uint64_t *lsn, uint64_t *offset, struct span *bytes);
+MUST_CHECK enum err frame_read_cancel(struct span payload, uint64_t *lsn);
+MUST_CHECK enum err frame_read_position(struct span payload, struct frame_position *out);

@@ -1,0 +1,39 @@
+/* repl/tail.h: the latest records of a leader's log, in memory, for the followers that are near its
+ * end: one copy for all of them. Whoever falls behind what is kept here goes on from the disk
+ * (store/follow.h). Bodies are kept by reference, and count.
+ */
+#pragma once
+#include "base/list.h"
+#include "store/store.h"
+
+enum { TAIL_BYTES_MAX = 6 << 20, TAIL_RECORDS_MAX = 1 << 16 };
+
+struct tail_item {
+	struct list   link;
+	struct record record;         /* its spans lie behind this struct; body: a reference, or NULL */
+	size_t        bytes;          /* of this allocation */
+};
+
+struct tail {
+	struct memory *memory;
+	struct list    items;         /* oldest first */
+	uint64_t       before;        /* every record behind this LSN is here */
+	uint64_t       bytes, bodies; /* bodies: their bytes */
+	uint32_t       count;
+	bool           is_on;
+};
+
+void tail_init(struct tail *tail, struct memory *memory);
+void tail_fini(struct tail *tail);
+/* Keeps what is appended behind `lsn`, the last LSN so far. */
+void tail_start(struct tail *tail, uint64_t lsn);
+/* Nobody follows. */
+void tail_stop(struct tail *tail);
+/* A record was appended. */
+void tail_add(struct tail *tail, const struct record *record);
+/* The first item behind `lsn`, or NULL. Quick near the end. */
+const struct tail_item *tail_after(const struct tail *tail, uint64_t lsn);
+static inline bool tail_covers(const struct tail *tail, uint64_t lsn)
+{
+	return tail->is_on && lsn >= tail->before;
+}
