@@ -21,9 +21,8 @@
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
  * shows either all of a group or none.
  *
- * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still
- * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED
- * (too much waits for the disk). DISKFULL clears by itself.
+ * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still pass;
+ * clears by itself), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much waits).
  */
 #pragma once
 #include "base/list.h"
@@ -125,7 +124,7 @@ struct store_events {
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. */
 	void (*appended)(void *ctx, const struct record *record);
-	/* store_extend made the last one longer. May be NULL. */
+	/* The last one got longer (extend.h). May be NULL. */
 	void (*extended)(void *ctx, uint64_t lsn, struct span more);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
@@ -171,10 +170,6 @@ void store_abandon(struct store *store);
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
-/* The body of the last record appended, whose LSN this is, gets longer by `more`; *place is where it
- * lies. Only while nobody has seen it yet, as its LSN says nothing new. False: it must be a record of
- * its own. */
-MUST_CHECK bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
