@@ -85,8 +85,10 @@ void chunk_write_entry(const struct engine *engine, struct buf *out, struct entr
 		at = put_image(at, engine, entry);
 	} else {
 		at = put_place(at, entry_value(entry)->place);
-		if (collection != NULL)
+		if (collection != NULL) {     /* its LSN says what there is from now on */
+			collections_end_pass(engine);
 			collection_write(collection, &large);
+		}
 		if (collection != NULL)
 			value = buf_span(&large);
 		else if (!fetch)

@@ -144,10 +144,18 @@ static enum err commit_small(struct edit *edit, const struct target *target, uin
 	return err;
 }
 
-static enum err commit_large(struct edit *edit, const struct target *target, uint64_t *lsn)
+static enum err commit_large(
+    struct edit *edit, const struct target *target, bool grouped, uint64_t *lsn)
 {
 	struct engine *engine = edit->call->engine;
 	struct collection *collection = entry_large(edit->entry);
+	if (!grouped && collection_join_change(engine, collection, buf_span(&edit->ops), lsn)) {
+		engine_change(engine, target->db, target->key, target->hash);
+		collection_changed(engine, target, NULL, edit);
+		edit->call->session->write_lsn = *lsn;
+		ASSERT(collection->value.count > 0);
+		return OK;
+	}
 	struct record record = {
 	    .db = target->db,
 	    .key = target->key,
@@ -167,14 +175,15 @@ static enum err commit_large(struct edit *edit, const struct target *target, uin
 	return engine_delete(engine, target->db, edit->entry, edit->hash, lsn);
 }
 
-static enum err commit_one(struct edit *edit)
+/* `grouped`: in a group of records. */
+static enum err commit_one(struct edit *edit, bool grouped)
 {
 	uint64_t lsn = 0;
 	struct target target = edit_target(edit);
 	if (edit->ops.len == 0)
 		return OK;
 	enum err err = edit->value == &edit->small ? commit_small(edit, &target, &lsn)
-	                                           : commit_large(edit, &target, &lsn);
+	                                           : commit_large(edit, &target, grouped, &lsn);
 	if (err == OK && lsn != 0)
 		call_gate(edit->call, edit->type, lsn);
 	if (err == OK && edit->added > 0)
@@ -227,7 +236,7 @@ bool edit_commit(struct edit *edit)
 	enum err err = grouped ? begin_group(engine, 2, bodies, bytes) : OK;
 	bool begun = grouped && err == OK;
 	if (err == OK)
-		err = commit_one(edit);
+		err = commit_one(edit, grouped);
 	if (begun)
 		end_group(engine);
 	bool done = err == OK || edit_failed(edit, err);
@@ -244,9 +253,9 @@ bool edit_commit_both(struct edit *first, struct edit *second)
 	enum err err = begin_group(engine, 4, bodies, bytes);
 	bool begun = err == OK;
 	if (err == OK)
-		err = commit_one(first);
+		err = commit_one(first, true);
 	if (err == OK)
-		err = commit_one(second);
+		err = commit_one(second, true);
 	if (begun)
 		end_group(engine);
 	bool done = err == OK || edit_failed(first, err);

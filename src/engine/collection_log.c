@@ -10,6 +10,7 @@
 enum {
 	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */
 	CHANGES_MIN = 1 << 10,            /* fewer bytes of changes are not worth a dump */
+	RECORDS_MIN = 4,
 	SHRINK_STEP = 512,                /* elements freed between two looks at the clock */
 	RELEASE_STEP = 256,
 	SLICE_US = 200,
@@ -103,7 +104,7 @@ void collections_give_ops(const struct engine *engine, struct buf *ops)
 void collection_note(struct engine *engine, struct collection *collection, const struct record *record)
 {
 	if (collection->count == collection->cap) {
-		uint32_t cap = collection->cap == 0 ? 4 : collection->cap + collection->cap / 2;
+		uint32_t cap = collection->cap == 0 ? RECORDS_MIN : collection->cap + collection->cap / 2;
 		collection->records = memory_resize(&engine->memory.values, collection->records,
 		    collection->cap * sizeof(*collection->records), cap * sizeof(*collection->records));
 		collection->cap = cap;
@@ -230,15 +231,51 @@ void collection_forget_before(struct engine *engine, struct collection *collecti
 	collection->count -= gone;
 	memmove(collection->records, collection->records + gone,
 	    collection->count * sizeof(*collection->records));
+	if (collection->cap < 2 * RECORDS_MIN || collection->count > collection->cap / 4)
+		return;
+	uint32_t cap = collection->count + RECORDS_MIN;
+	collection->records = memory_resize(&engine->memory.values, collection->records,
+	    collection->cap * sizeof(*collection->records), cap * sizeof(*collection->records));
+	collection->cap = cap;
 }
 
 /* ---- Changes ---- */
+
+bool collection_join_change(
+    struct engine *engine, struct collection *collection, struct span ops, uint64_t *lsn)
+{
+	struct collection_record *last = &collection->records[collection->count - 1];
+	struct place place;
+	*lsn = engine->collections->change_lsn;
+	if (*lsn == 0 || engine->in_exec || collection_record_lsn(last) != *lsn ||
+	    !store_extend(engine->store, *lsn, ops, &place))
+		return false;
+	last->place = place;
+	collection->change_bytes += ops.len;
+	return true;
+}
+
+void collections_end_pass(const struct engine *engine)
+{
+	engine->collections->change_lsn = 0;
+}
 
 void collection_fill_change(const struct collection *collection, struct record *record)
 {
 	record->type = RECORD_CHANGE;
 	record->meta = SPAN_LIT("c");
 	record->refers = collection_last_lsn(collection);
+}
+
+/* A small value whose records take an eighth of its bytes: it is soon written anew. */
+static bool is_worth_room(const struct collection *collection)
+{
+	enum { FEW = 8, SHARE = 8, SMALL = 64 << 10 };
+	bool plain = collection->value.encoding == VALUE_PACKED || collection->value.encoding == VALUE_INTSET;
+	if (!plain || collection->count <= FEW || collection->change_bytes <= CHANGES_MIN)
+		return false;
+	uint64_t bytes = value_bytes(&collection->value);
+	return bytes <= SMALL && SHARE * collection->count * sizeof(*collection->records) > bytes;
 }
 
 void collection_changed(struct engine *engine, const struct target *target,
@@ -249,14 +286,18 @@ void collection_changed(struct engine *engine, const struct target *target,
 	enum err err = value_apply(&collection->value, ops, &engine->collections->limits,
 	    &edit->added, &edit->removed);
 	ASSERT(err == OK);
-	collection_note(engine, collection, record);
-	collection->change_bytes += record->place.bytes;
+	if (record != NULL) {
+		collection_note(engine, collection, record);
+		collection->change_bytes += record->place.bytes;
+		engine->collections->change_lsn = engine->in_exec ? 0 : record->lsn;
+	}
 	if (collection->begin_lsn != 0 && ops_have_places(ops)) {
 		collection->begin_lsn = 0;
 		if (collection->aborts < ABORTS_MAX)
 			collection->aborts++;
 	}
-	if (collection->change_bytes > max_u64(CHANGES_MIN, collection->full_bytes))
+	if (collection->change_bytes > max_u64(CHANGES_MIN, collection->full_bytes) ||
+	    is_worth_room(collection))
 		collection_due(engine, target);
 }
 

@@ -95,9 +95,15 @@ uint64_t collection_bytes(const struct collection *collection);
 
 /* A CHANGE record of kind 'c', with meta and refers; the caller adds the operations, and the rest. */
 void collection_fill_change(const struct collection *collection, struct record *record);
+/* If the last record in the log is a change of this collection, made in this pass, these operations become
+ * part of it: *lsn is its LSN. */
+bool collection_join_change(
+    struct engine *engine, struct collection *collection, struct span ops, uint64_t *lsn);
+/* Nothing more may be joined with what was logged so far. */
+void collections_end_pass(const struct engine *engine);
 /* What follows such a record once it is in the log. */
 void collection_changed(struct engine *engine, const struct target *target, const struct record *record,
-    struct edit *edit);
+    struct edit *edit);               /* NULL: it was joined with the record before */
 /* Appends a VALUE for all of it. */
 MUST_CHECK enum err collection_rewrite(struct engine *engine, const struct target *target);
 /* Asks for that, in the background. */

@@ -64,6 +64,11 @@ static void engine_appended(void *ctx, const struct record *record)
 	replication_appended(ctx, record);
 }
 
+static void engine_extended(void *ctx, uint64_t lsn, struct span more)
+{
+	replication_extended(ctx, lsn, more);
+}
+
 /* A promoted follower does what followers leave to others. */
 void engine_took_over(struct engine *engine)
 {
@@ -120,6 +125,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .loaded = engine_loaded,
 	    .durable = engine_durable,
 	    .appended = engine_appended,
+	    .extended = engine_extended,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
@@ -236,6 +242,7 @@ bool engine_pass(struct engine *engine)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	bool more = false;
 	engine->counters.passes++;
+	collections_end_pass(engine);
 	if (UNLIKELY(engine->tracking != NULL))
 		more |= tracking_step(engine);
 	if (!engine->loading && !engine->closing) {

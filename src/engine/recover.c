@@ -112,8 +112,9 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 {
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
-	return replication_setting(engine, record) || past_setting(engine, record) || tiers_setting_follow(engine, record) ||
-	        fields_setting_follow(engine, record) || users_setting_follow(engine, record)
+	return replication_setting(engine, record) || past_setting(engine, record) ||
+	        tiers_setting_follow(engine, record) || fields_setting_follow(engine, record) ||
+	        users_setting_follow(engine, record)
 	    ? OK : ERR_NOTFOUND;
 }
 
@@ -355,8 +356,9 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_is_live(engine, record) ||
-		        replication_setting_is_live(engine, record) || tiers_setting_is_live(engine, record) ||
-		        fields_setting_is_live(engine, record) || users_setting_is_live(engine, record)
+		        replication_setting_is_live(engine, record) ||
+		        tiers_setting_is_live(engine, record) || fields_setting_is_live(engine, record) ||
+		        users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)

@@ -99,6 +99,7 @@ void replication_opened(struct engine *engine);
 /* Once a pass. True: there is more to do at once. */
 bool replication_step(struct engine *engine);
 void replication_appended(struct engine *engine, const struct record *record);
+void replication_extended(struct engine *engine, uint64_t lsn, struct span more);
 /* The session is going. */
 void replication_forget(struct session *session);
 

@@ -290,6 +290,12 @@ static void sync_fired(struct io_timer *timer)
 		store_sync(engine->store);
 }
 
+void replication_extended(struct engine *engine, uint64_t lsn, struct span more)
+{
+	if (engine->replication != NULL)
+		tail_extend(&engine->replication->tail, lsn, more);
+}
+
 void replication_appended(struct engine *engine, const struct record *record)
 {
 	struct replication *replication = engine->replication;

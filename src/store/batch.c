@@ -204,6 +204,31 @@ struct place batch_add(struct batch *batch, const struct stamp *stamp, const str
 	return entry->place;
 }
 
+struct place batch_extend(struct batch *batch, const struct stamp *stamp, struct span more)
+{
+	const struct place none = {0};
+	CHECK_OBJ(batch, BATCH_MAGIC);
+	ASSERT(batch->state == BATCH_OPEN && batch->count > 0);
+	struct batch_entry *entry = &batch->entries[batch->count - 1];
+	uint64_t body_bytes = entry->body_bytes + more.len;
+	if (entry->is_move || entry->body_bytes == 0 || body_bytes > BODY_INLINE_MAX ||
+	    batch->bytes + more.len > BATCH_BYTES_SOFT)
+		return none;
+	if (round_up(round_up(batch->buf_len + more.len, RECORD_ALIGN) + COMMIT_BYTES, SECTOR) > BATCH_BUFFER)
+		return none;
+	ASSERT(batch->buf_len == entry->head_at + entry->head_bytes + entry->body_bytes);
+	uint8_t *head = batch->buf + entry->head_at;
+	memcpy(batch->buf + batch->buf_len, more.ptr, more.len);
+	batch->buf_len += more.len;
+	batch->bytes += more.len;
+	entry->body_bytes = (uint32_t)body_bytes;
+	entry->place.bytes += (uint32_t)more.len;
+	record_extend_head(head, more);
+	record_stamp(head, entry->head_bytes,
+	    &(struct stamp){stamp->segment, stamp->nonce, batch->offset + entry->from_start});
+	return entry->place;
+}
+
 static void batch_write_commit(struct batch *batch, size_t at, const struct stamp *stamp)
 {
 	struct commit_block *commit = &batch->commit;

@@ -90,6 +90,8 @@ uint64_t batch_bytes_with(const struct batch *batch, const struct record *record
  * that one. Returns its new place. */
 struct place batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
     const struct payload *payload, const struct batch_spot *spot);
+/* The last record's body, which lies in the buffer, gets longer; its new place. Of no bytes: it cannot. */
+struct place batch_extend(struct batch *batch, const struct stamp *stamp, struct span more);
 /* Writes the commit block and closes the list of pieces. */
 void batch_close(struct batch *batch, const struct stamp *stamp, const struct commit_block *commit);
 /* A closed or open batch goes elsewhere: every place changes, and every checksum with it. */

@@ -43,6 +43,21 @@ static uint32_t head_crc(const uint8_t *head, uint32_t head_bytes, const struct 
 	return crc32c(crc, span_of(head + 8, head_bytes - 8));
 }
 
+void record_extend_head(uint8_t *head, struct span more)
+{
+	struct record_header header;
+	uint32_t crc;
+	memcpy(&header, head, sizeof(header));
+	ASSERT(header.magic == RECORD_MAGIC);
+	ASSERT(header.body_bytes > 0 && header.body_bytes + more.len <= CHUNK_BYTES);
+	header.body_bytes += (uint32_t)more.len;
+	memcpy(head + offsetof(struct record_header, body_bytes), &header.body_bytes, 4);
+	uint8_t *at = head + RECORD_HEADER + header.key_bytes + header.meta_bytes;
+	memcpy(&crc, at, sizeof(crc));
+	crc = crc32c(crc, more);
+	memcpy(at, &crc, sizeof(crc));
+}
+
 void record_stamp(uint8_t *head, uint32_t head_bytes, const struct stamp *stamp)
 {
 	uint32_t magic;

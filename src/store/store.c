@@ -346,6 +346,21 @@ enum err store_append(struct store *store, struct record *record)
 	return store_append_as(store, record, store_wants_chain(store, record));
 }
 
+bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	if (!store->opened || store->closing || store->state == ERR_READONLY || lsn + 1 != store->next_lsn ||
+	    store->in_transaction || store->in_group)
+		return false;
+	*place = stream_extend(&store->streams[TIER_HOT], lsn, more);
+	if (place->bytes == 0)
+		return false;
+	store->stats.appended_bytes += more.len;
+	if (store->events.extended != NULL)
+		store->events.extended(store->ctx, lsn, more);
+	return true;
+}
+
 void store_expect(struct store *store, uint64_t bytes)
 {
 	CHECK_OBJ(store, STORE_MAGIC);

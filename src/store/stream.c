@@ -318,3 +318,25 @@ enum err stream_append(struct stream *stream, const struct record *record,
 		segment->expire_last_ms = until_ms;
 	return OK;
 }
+
+struct place stream_extend(struct stream *stream, uint64_t lsn, struct span more)
+{
+	const struct place none = {0};
+	CHECK_OBJ(stream, STREAM_MAGIC);
+	struct batch *batch = stream->open;
+	struct segment *segment = stream->active;
+	if (stream->failed || batch == NULL || batch->count == 0 ||
+	    batch->entries[batch->count - 1].lsn != lsn)
+		return none;
+	ASSERT(batch->segment == segment);
+	uint64_t end = round_up(round_up(batch->bytes + more.len, RECORD_ALIGN) + COMMIT_BYTES, SECTOR);
+	if (batch->offset + end > footer_end_for(segment, NULL))
+		return none;
+	struct stamp stamp = segment_stamp(segment, batch->offset);
+	struct place place = batch_extend(batch, &stamp, more);
+	if (place.bytes == 0)
+		return none;
+	segment->record_bytes += more.len;
+	segment->live_bytes += more.len;
+	return place;
+}

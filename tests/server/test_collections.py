@@ -162,3 +162,39 @@ def test_the_log_of_a_queue_does_not_grow_without_end(make_server):
     server.kill()
     server.start()
     assert server.client(decode_responses=True).lindex("queue", -1).startswith("job 59 999 ")
+
+
+def test_changes_of_one_pass_are_one_record_and_come_back_all(make_server):
+    server = make_server("--cache-appendfsync", "always", "--checkpoint-interval", "1")
+    model, client = {}, server.client()
+    client.hset("h", mapping={"f%d" % i: "x" * 20 for i in range(200)})
+    model.update({b"f%d" % i: b"x" * 20 for i in range(200)})
+    for turn in range(3):
+        for _ in range(60):
+            pipe = client.pipeline(transaction=False)
+            for i in range(50):
+                number = turn * 7 + i * 3
+                pipe.hset("h", "f%d" % number, "%d:%d" % (turn, i)).hdel("h", "f%d" % (number + 1)).rpush("l", i).lpop("l")
+                model[b"f%d" % number] = b"%d:%d" % (turn, i)
+                model.pop(b"f%d" % (number + 1), None)
+            pipe.rpush("l", turn)
+            pipe.execute()
+        server.kill()
+        server.start()
+        client = server.client()
+        assert client.hgetall("h") == model
+        assert client.llen("l") == 60 * (turn + 1)
+
+
+def test_a_pipeline_on_one_key_writes_little_and_waits_for_the_disk(server):
+    client = server.client()
+    client.rpush("l", *["element:%d" % i for i in range(500)])
+    client.config_set("cache-appendfsync", "always")
+    before = client.info("store")
+    pipe = client.pipeline(transaction=False)
+    for i in range(2000):
+        pipe.rpush("l", i)
+    assert pipe.execute()[-1] == 2500
+    after = client.info("store")
+    assert after["last_lsn"] - before["last_lsn"] < 500
+    assert after["durable_lsn"] == after["last_lsn"]

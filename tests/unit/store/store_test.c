@@ -179,3 +179,56 @@ Test(store, many_records_over_many_segments_survive_restarts, .timeout = 120)
 	}
 	owner_fini(&owner);
 }
+
+/* The last record of the open batch grows; any other, one that is long, one of a group do not. */
+Test(store, the_last_record_of_the_open_batch_grows, .timeout = 60)
+{
+	static struct owner owner;
+	static uint8_t bytes[BODY_INLINE_MAX], all[BODY_INLINE_MAX];
+	struct random random;
+	uint64_t lsns[40];
+	size_t lens[40];
+	owner_init(&owner);
+	owner_start(&owner, &small);
+	random_init(&random, 3);
+	for (unsigned i = 0; i < 40; i++) {
+		char key[16];
+		size_t len = 1 + (size_t)random_below(&random, 90), grown = 0;
+		struct place place;
+		memset(bytes, (int)i + 1, sizeof(bytes));
+		struct record record = {.type = RECORD_VALUE, .key = span_of(key, (size_t)snprintf(key, 16, "k%u", i)),
+		    .value = span_of(bytes, len), .sync = i % 2 ? SYNC_ALWAYS : SYNC_NO};
+		cr_assert_eq(store_append(owner.store, &record), OK);
+		place = record.place;
+		for (unsigned k = 0; k < i; k++) {
+			size_t more = 1 + (size_t)random_below(&random, 40);
+			uint32_t before = place.bytes;
+			cr_assert(store_extend(owner.store, record.lsn, span_of(bytes, more), &place));
+			cr_assert_eq(place.bytes, before + more);
+			cr_assert_eq(place.offset, record.place.offset);
+			grown += more;
+		}
+		lsns[i] = record.lsn;
+		lens[i] = len + grown;
+		cr_assert(i == 0 || !store_extend(owner.store, lsns[i - 1], span_of(bytes, 1), &place));
+		cr_assert(!store_extend(owner.store, record.lsn, span_of(all, sizeof(all)), &place));
+	}
+	owner_wait_durable(&owner, lsns[39]);
+	struct place place;
+	cr_assert(!store_extend(owner.store, lsns[39], span_of(bytes, 1), &place));
+	owner_stop(&owner);
+	owner_start(&owner, &small);
+	cr_assert_eq(owner.recovered, 40);
+	for (unsigned i = 0; i < 40; i++) {
+		char key[16];
+		snprintf(key, sizeof(key), "k%u", i);
+		memset(all, (int)i + 1, lens[i]);
+		struct owner_key *now = owner_find(&owner, key);
+		cr_assert_eq(now->lsn, lsns[i]);
+		cr_assert_eq(now->body_bytes, lens[i]);
+		cr_assert_eq(now->body_hash, XXH3_64bits(all, lens[i]));
+		cr_assert_eq(owner_check(&owner, key), OK);
+	}
+	owner_stop(&owner);
+	owner_fini(&owner);
+}
