@@ -6,6 +6,7 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_state.h"
 #include "engine/replica.h"
+#include "store/extend.h"
 
 enum {
 	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */

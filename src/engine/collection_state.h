@@ -34,7 +34,7 @@ struct collections {
 	struct list         due, graves;
 	struct buf          out;
 	uint64_t            retry_us;
-	uint64_t            change_lsn;   /* of the last change, if this pass made it unseen; or 0 */
+	uint64_t            change_lsn;   /* of the last change, if nobody has seen it yet; or 0 */
 	/* the dump under way: of the first that is due */
 	uint64_t            begin_lsn;    /* 0: none */
 	uint64_t            cursor, count;

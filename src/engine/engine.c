@@ -130,6 +130,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
 	    .is_live = engine_is_live,
+	    .whereabouts = engine_whereabouts,
 	};
 	const struct settings *settings = engine->settings;
 	struct body_pool_options pool = {

@@ -238,8 +238,6 @@ void stream_abandon(struct stream *stream);
 /* Adds the record to the open batch, closing it and changing segments as needed. */
 MUST_CHECK enum err stream_append(struct stream *stream, const struct record *record,
     const struct payload *payload, struct place *place);
-/* The body of the last record, which has this LSN, gets longer. A place of no bytes: it cannot. */
-struct place stream_extend(struct stream *stream, uint64_t lsn, struct span more);
 /* The segment ends at its tail; asked again, somewhere else. */
 void stream_note_end(struct stream *stream, const struct segment *segment);
 void stream_close_batch(struct stream *stream, bool seal);

@@ -1,5 +1,6 @@
 /* store/store.c: the doors of the store: open, append, flush, close, look. */
 #include "store/clean.h"
+#include "store/extend.h"
 
 #include <errno.h>
 

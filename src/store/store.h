@@ -12,8 +12,8 @@
  *   A record starts alive. store_release says that nobody needs it; a sealed segment with
  *   nothing alive is recycled or unlinked, once its tombstones are not needed either: a
  *   tombstone is needed while any other segment may hold a record that it deleted (clean.h).
- *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
- *   place is nowhere (segment 0), for which store_release does nothing.
+ *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their place
+ *   is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
  *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
  *   owner takes it if its entry still names the old one.
@@ -21,9 +21,8 @@
  * Atomic groups: records appended with RECORD_CONTINUES belong to the next record; recovery
  * shows either all of a group or none.
  *
- * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still
- * pass into the reserve), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED
- * (too much waits for the disk). DISKFULL clears by itself.
+ * Errors: ERR_DISKFULL (no segment can be made; META, EXPIRE, DELETE, FLUSH and SETTING still pass;
+ * clears by itself), ERR_READONLY (a write failed twice), ERR_TOOLARGE, ERR_OVERLOADED (too much waits).
  */
 #pragma once
 #include "base/list.h"
@@ -125,7 +124,7 @@ struct store_events {
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. */
 	void (*appended)(void *ctx, const struct record *record);
-	/* store_extend made the last one longer. May be NULL. */
+	/* The last one got longer (extend.h). May be NULL. */
 	void (*extended)(void *ctx, uint64_t lsn, struct span more);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */
 	void (*state)(void *ctx, enum err state);
@@ -133,6 +132,8 @@ struct store_events {
 	 * the deadline of its key, whose record is older, what this one says? The body is not loaded.
 	 * NULL: the store has no cleaner, and a segment goes only when all of it is dead. */
 	enum liveness (*is_live)(void *ctx, const struct record *record);
+	/* Where lies what its key has of this type now, if it has any? May be NULL. */
+	bool (*whereabouts)(void *ctx, const struct record *record, struct place *now);
 };
 
 struct store_options {
@@ -169,10 +170,6 @@ void store_abandon(struct store *store);
 /* Adds one record to the open batch: sets record->lsn, time_ms and place. Nothing is kept
  * of the borrowed spans. On error nothing was changed. */
 MUST_CHECK enum err store_append(struct store *store, struct record *record);
-/* The body of the last record appended, whose LSN this is, gets longer by `more`; *place is where it
- * lies. Only while nobody has seen it yet, as its LSN says nothing new. False: it must be a record of
- * its own. */
-MUST_CHECK bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place);
 /* A body of `bytes` may be appended soon, longer than a segment: room is made ahead of it.
  * Until the next such append; calls do not add up. */
 void store_expect(struct store *store, uint64_t bytes);
@@ -200,8 +197,7 @@ void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
-/* Inside opened() only: every record behind `lsn` is cut off, for every later start as well. The
- * owner has released them. */
+/* Inside opened() only: every record behind `lsn`, which the owner has released, is cut off for good. */
 MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
 
 uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */

@@ -1,4 +1,5 @@
 /* store/stream.c: where the next record goes: the open batch, the active segment. */
+#include "store/extend.h"
 #include "store/state.h"
 
 void stream_init(struct store *store, struct stream *stream, enum log_stream number)

@@ -5,6 +5,7 @@
 #include "base/endian.h"
 #include "base/random.h"
 #include "store/block.h"
+#include "store/extend.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
