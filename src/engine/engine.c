@@ -400,6 +400,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	image_service_configure(engine);
 	collections_configure(engine);
 	analysis_wake(engine);
+	replication_configure(engine);
 	if (strcmp(setting->name, "requirepass") == 0)
 		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);
