@@ -55,17 +55,7 @@ void cmd_replicaof(struct call *call)
 
 static const char *link_ip(const struct replica_link *link, char out[IO_ADDRESS_MAX])
 {
-	if (link->ip[0] != 0)
-		return link->ip;
-	snprintf(out, IO_ADDRESS_MAX, "%s", link->session->address);
-	char *colon = strrchr(out, ':');
-	if (colon != NULL)
-		*colon = 0;
-	size_t len = strlen(out);
-	if (len > 2 && out[0] == '[') {       /* [::1] */
-		memmove(out, out + 1, len - 2);
-		out[len - 2] = 0;
-	}
+	replication_link_ip(link, out);
 	return out;
 }
 
@@ -111,6 +101,54 @@ void cmd_role(struct call *call)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)link->applied);
 		reply_text(call->reply, text);
 	}
+}
+
+/* FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT ms]. False: an error was replied. */
+static bool parse_failover(struct call *call, struct failover_options *options, char host[128], bool *aborts)
+{
+	int64_t number;
+	for (uint32_t i = 1; i < call->argc; i++) {
+		uint32_t left = call->argc - i - 1;
+		if (span_is(call->argv[i], "TIMEOUT") && left >= 1 && options->timeout_ms == 0) {
+			if (!number_parse_i64(call->argv[++i], &number)) {
+				reply_not_integer(call);
+				return false;
+			}
+			if (number <= 0 || number > INT32_MAX) {
+				call_error(call, "ERR FAILOVER timeout must be greater than 0");
+				return false;
+			}
+			options->timeout_ms = (uint64_t)number;
+		} else if (span_is(call->argv[i], "ABORT") && call->argc == 2) {
+			*aborts = true;
+		} else if (span_is(call->argv[i], "TO") && left >= 2 && options->port == 0 &&
+		    copy_text(call->argv[i + 1], host, 128) &&
+		    number_parse_range(call->argv[i + 2], 1, 65535, &number)) {
+			options->port = (uint16_t)number;
+			i += 2;
+		} else if (span_is(call->argv[i], "FORCE") && !options->force) {
+			options->force = true;
+		} else {
+			reply_syntax_error(call);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_failover(struct call *call)
+{
+	char host[128] = "";
+	struct failover_options options = {.host = host};
+	bool aborts = false;
+	if (!parse_failover(call, &options, host, &aborts))
+		return;
+	const char *error = aborts ? replication_failover_abort(call->engine)
+	                           : replication_failover(call->engine, &options);
+	if (error != NULL)
+		call_error(call, "%s", error);
+	else
+		reply_ok(call->reply);
 }
 
 /* ---- REPLCONF and IMG.SYNC ---- */

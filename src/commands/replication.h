@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 void cmd_replicaof(struct call *call);
+void cmd_failover(struct call *call);
 void cmd_role(struct call *call);
 void cmd_replconf(struct call *call);
 void cmd_img_sync(struct call *call);

@@ -178,6 +178,7 @@ const struct command commands_table[] = {
 	{"role", NULL, cmd_role, 1, L | F | NS, ADM, 0, 0, 0, "server", "2.8.12", "", "Returns the part that this server plays in replication."},
 	{"replicaof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "5.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
 	{"slaveof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
+	{"failover", NULL, cmd_failover, -1, A | NS | NM, ADM, 0, 0, 0, "server", "6.2.0", "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]", "Hands over to one of the followers, which then leads."},
 	{"replconf", NULL, cmd_replconf, -1, A | L | NS | Q, ADM, 0, 0, 0, "server", "3.0.0", "", "What followers tell a leader about themselves."},
 	{"img.sync", NULL, cmd_img_sync, 7, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes", "Turns the connection into one that follows this server's log."},
 	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
