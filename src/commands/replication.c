@@ -3,6 +3,7 @@
 #include "commands/replication.h"
 
 #include "base/number.h"
+#include "engine/quarantine.h"
 #include "engine/replica.h"
 
 static bool copy_text(struct span text, char *out, size_t bytes)
@@ -248,6 +249,47 @@ void cmd_img_sync(struct call *call)
 	replication_sync(call, &request);
 }
 
+/* ---- IMG.QUARANTINE LIST | GET name | DISCARD name ---- */
+
+static void quarantine_list(struct call *call)
+{
+	struct quarantine *quarantine = call->engine->quarantine;
+	reply_array(call->reply, quarantine->count);
+	for (struct list *at = quarantine->folders.next; at != &quarantine->folders; at = at->next) {
+		const struct quarantine_folder *folder = LIST_OF(at, struct quarantine_folder, link);
+		reply_array(call->reply, 3);
+		reply_text(call->reply, folder->name);
+		reply_int(call->reply, (int64_t)folder->bytes);
+		reply_int(call->reply, folder->files);
+	}
+}
+
+void cmd_img_quarantine(struct call *call)
+{
+	struct engine *engine = call->engine;
+	char path[SETTING_TEXT_MAX + 64];
+	if (call->argc == 2 && span_is(call->argv[1], "LIST")) {
+		quarantine_list(call);
+		return;
+	}
+	bool gets = span_is(call->argv[1], "GET");
+	if (call->argc != 3 || (!gets && !span_is(call->argv[1], "DISCARD"))) {
+		reply_syntax_error(call);
+		return;
+	}
+	struct quarantine_folder *folder = quarantine_find(engine, call->argv[2]);
+	if (folder == NULL) {
+		reply_null(call->reply);
+	} else if (gets) {
+		snprintf(path, sizeof(path), "%s/quarantine/%s", engine->settings->dir, folder->name);
+		reply_text(call->reply, path);
+	} else if (folder->slot != NULL) {
+		call_error(call, "ERR it is being discarded");
+	} else {
+		quarantine_discard(call, folder);
+	}
+}
+
 /* ---- INFO ---- */
 
 typedef unsigned long long ull;
@@ -316,6 +358,9 @@ void info_replication(struct engine *engine, struct buf *out)
 	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
 	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
 	    (ull)replication->tail.bytes);
-	buf_printf(out, "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n",
-	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links);
+	buf_printf(out,
+	    "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n"
+	    "quarantined_stores:%u\r\n",
+	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links,
+	    engine->quarantine->count);
 }

@@ -333,6 +333,12 @@ def test_what_only_a_deposed_leader_had_is_kept_aside(pair):
         assert old.client().get("lost") == b"only here" and old.client().get("both") == b"2"
     finally:
         old.stop()
+    client = leader.client()
+    [[name, size, files]] = client.execute_command("IMG.QUARANTINE", "LIST")
+    assert client.execute_command("IMG.QUARANTINE", "GET", name).decode() == kept
+    assert size > 4 << 20 and files > 5 and info(leader)["quarantined_stores"] == 1
+    assert client.execute_command("IMG.QUARANTINE", "DISCARD", name) == 1
+    assert client.execute_command("IMG.QUARANTINE", "LIST") == [] and os.listdir(kept) == []
 
 
 def test_a_leader_of_another_lineage_takes_the_place_of_what_was_there(pair, folder):
