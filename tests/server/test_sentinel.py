@@ -117,7 +117,8 @@ def test_leader_stopped_and_awakened(region):
 
 
 def test_failover_on_request_and_back(region):
-    old, writer = region.servers[0], Writer(region)
+    """The old leader lives and takes writes until it is told: only what both followers have is safe."""
+    old, writer = region.servers[0], Writer(region, replicas=2)
     writer.goes_on()
     watcher = redis.Redis(port=region.watchers.ports[0])
     for _ in range(2):
