@@ -31,7 +31,8 @@ void cmd_replicaof(struct call *call)
 		return;
 	}
 	if (span_is(call->argv[1], "NO") && span_is(call->argv[2], "ONE")) {
-		enum err err = replication_follow(engine, NULL, 0);
+		bool by_watch = strncmp(call->session->name, "sentinel-", 9) == 0;
+		enum err err = replication_lead(engine, by_watch);
 		if (err != OK)
 			call_fail(call, err, (struct span){0});
 		else
@@ -174,6 +175,13 @@ void cmd_replconf(struct call *call)
 {
 	if (call->argc >= 3 && span_is(call->argv[1], "ACK")) {
 		replconf_ack(call);
+		return;
+	}
+	if (call->argc == 3 && span_is(call->argv[1], "DEPOSED")) {
+		int64_t epoch;
+		if (call->session->replica != NULL && call->session->replica->streaming &&
+		    number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
+			replication_deposed(call->engine, (uint32_t)epoch);
 		return;
 	}
 	if (span_is(call->argv[1], "GETACK"))

@@ -25,6 +25,7 @@ enum {
 	EPOCH_LSNS = 1 << 24,             /* more than a deposed leader wrote alone */
 	REPLICA_SYNC_US = 5000,           /* what nobody waits for is made durable, to be sent */
 	REPLICA_ACK_US = 1000000,
+	REPLICA_DEPOSED_US = 30000000,    /* so long a leader believes that another one leads */
 	REPLICA_PENDING_MAX = 256 << 20,  /* bytes of one group */
 };
 
@@ -62,7 +63,7 @@ struct replication {
 	struct tail     tail;
 	struct list     links;
 	uint32_t        link_count;
-	struct io_timer sync_timer, pace_timer;
+	struct io_timer sync_timer, pace_timer, deposed_timer;
 	uint64_t        paced_us;
 	int64_t         last_link_ms;     /* when the last follower left, or acknowledged */
 	uint64_t        last_link_lsn;    /* what it had */
@@ -111,8 +112,10 @@ static inline bool engine_follows(const struct engine *engine)
 bool replication_link_is_up(const struct engine *engine);
 
 /* ---- replica_state.c: lineage and roles ---- */
-/* REPLICAOF host port; host NULL: NO ONE. ERR_EXISTS: so it is already. */
+/* REPLICAOF host port. ERR_EXISTS: so it is already. NO ONE: `by_watch`: a Sentinel asks for
+ * it, so that the leader, if it can be reached, is told that it leads no more. */
 MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, uint16_t port);
+MUST_CHECK enum err replication_lead(struct engine *engine, bool by_watch);
 uint32_t replication_epoch(const struct engine *engine);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
@@ -137,6 +140,8 @@ struct sync_request {
 struct replica_link *replication_link_of(struct session *session);
 /* IMG.SYNC: replies. */
 void replication_sync(struct call *call, const struct sync_request *request);
+/* A follower was promoted by who watches us: nothing is acknowledged until it is settled who leads. */
+void replication_deposed(struct engine *engine, uint32_t epoch);
 void replication_links_step(struct engine *engine);
 void replication_links_close(struct engine *engine);
 /* How many followers have everything up to `lsn`; good: were heard of lately. */

@@ -300,7 +300,7 @@ void replication_follower_step(struct engine *engine)
 	if (replication->take_over && durable >= replication->leader_lsn) {
 		replication->take_over = false;
 		log_notice(engine->log, "replication: the leader hands over");
-		if (replication_follow(engine, NULL, 0) != OK)
+		if (replication_lead(engine, false) != OK)
 			log_warning(engine->log, "replication: taking over failed");
 		return;
 	}
