@@ -52,6 +52,13 @@ class Watchers:
             return False
         return state["num-other-sentinels"] == 2 and state["num-slaves"] == 2 and "down" not in state["flags"]
 
+    def calm(self):
+        """Does everyone know of each follower that it is one? Before, a Sentinel that still takes
+        the former leader for one would undo its promotion."""
+        states = [state for own in self.ports for state in redis.Redis(port=own).sentinel_slaves("tintype")]
+        return len(states) == 6 and all(state["role-reported"] == "slave" and state["master-link-status"] == "ok" and
+                                        state["flags"] == "slave" for state in states)
+
     def client(self, **options):
         return Sentinel([("127.0.0.1", port) for port in self.ports], socket_timeout=1, **options)
 
