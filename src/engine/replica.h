@@ -75,7 +75,7 @@ struct replication {
 	struct follower follower;
 	struct io_timer retry;
 	char            leader_lineage[41];
-	uint64_t        received, applied, position, leader_lsn;
+	uint64_t        received, applied, position, leader_lsn, take_over_lsn;
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
@@ -84,8 +84,7 @@ struct replication {
 	char            refusal[160];
 	/* FAILOVER. */
 	uint8_t         failover;
-	uint64_t        failover_session;
-	char            failover_host[128];
+	char            failover_host[IO_ADDRESS_MAX];
 	uint16_t        failover_port;
 	bool            failover_force;
 	struct io_timer failover_timer;
@@ -149,6 +148,24 @@ uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durab
 uint32_t replication_count_good(const struct engine *engine);
 /* As far as replies may tell: durable here, and with min-replicas-to-ack on so many followers. */
 uint64_t replication_written_lsn(const struct engine *engine);
+
+/* A POSITION frame, at once. */
+void replication_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags);
+
+/* ---- replica_failover.c ---- */
+struct failover_options {
+	const char *host;                 /* "", and port 0: whoever has everything first */
+	uint16_t    port;
+	bool        force;                /* when the time is up, whatever it has */
+	uint64_t    timeout_ms;           /* 0: none */
+};
+void replication_failover_init(struct engine *engine);
+void replication_failover_step(struct engine *engine);
+/* NULL: it has begun; or the error to reply. */
+const char *replication_failover(struct engine *engine, const struct failover_options *options);
+const char *replication_failover_abort(struct engine *engine);
+/* Where a follower is, as it says or as its connection does. */
+void replication_link_ip(const struct replica_link *link, char out[IO_ADDRESS_MAX]);
 
 /* ---- replica_follower.c ---- */
 void replication_follower_init(struct engine *engine);

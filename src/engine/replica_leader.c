@@ -214,7 +214,7 @@ void replication_sync(struct call *call, const struct sync_request *request)
 
 /* ---- Sending ---- */
 
-static void link_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags)
+void replication_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags)
 {
 	const struct frame_position position = {
 	    .lsn = link->leader.sent,
@@ -251,7 +251,7 @@ static void link_pump(struct engine *engine, struct replica_link *link)
 	uint64_t silent_us = now_us - link->told_us;
 	bool moved = link->leader.told != link->leader.sent && leader_is_done(&link->leader);
 	if (silent_us >= ping_us || (moved && silent_us >= POSITION_US))
-		link_tell_position(engine, link, 0);
+		replication_tell_position(engine, link, 0);
 	if (!reply_is_empty(out))
 		session->ops->ready(session);
 }
@@ -334,6 +334,7 @@ void replication_leader_init(struct engine *engine)
 	io_timer_init(&replication->sync_timer, sync_fired, engine);
 	io_timer_init(&replication->pace_timer, pace_fired, engine);
 	io_timer_init(&replication->deposed_timer, deposed_fired, engine);
+	replication_failover_init(engine);
 }
 
 /* Who was not heard of for repl-timeout is gone. */

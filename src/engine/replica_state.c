@@ -296,6 +296,7 @@ void replication_close(struct engine *engine, void (*freed)(struct engine *engin
 	io_timer_cancel(engine->io, &replication->sync_timer);
 	io_timer_cancel(engine->io, &replication->pace_timer);
 	io_timer_cancel(engine->io, &replication->deposed_timer);
+	io_timer_cancel(engine->io, &replication->failover_timer);
 	replication_links_close(engine);
 	replication->freed = freed;
 	replication->freeing = true;
