@@ -28,21 +28,50 @@ def adapted(name, folder, changes, more=""):
     return path
 
 
-class Watchers:
-    """Three redis-sentinels over a leader at address and port; each on a machine of `net`, if there is one."""
+class SecureServer(Server):
+    """One that speaks nothing but TLS, to its leader, too."""
 
-    def __init__(self, folder, port, down_after_ms=1500, address="127.0.0.1", net=None):
+    def __init__(self, folder, authority, *options):
+        cert, key = authority.server
+        super().__init__(folder, *options)
+        self.authority = authority
+        self.options += ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", cert, "--tls-key-file", key,
+                         "--tls-ca-cert-file", authority.file, "--tls-replication", "yes"]
+
+    def client(self, **options):
+        return super().client(**secure(self.authority), **options)
+
+
+def secure(authority):
+    """Of a redis-py client."""
+    cert, key = authority.client
+    return {"ssl": True, "ssl_ca_certs": authority.file, "ssl_certfile": cert, "ssl_keyfile": key}
+
+
+class Watchers:
+    """Three redis-sentinels over a leader at address and port; each on a machine of `net`, if there is one;
+    with an `authority` all of it is in TLS."""
+
+    def __init__(self, folder, port, down_after_ms=1500, address="127.0.0.1", net=None, authority=None):
+        self.authority = authority
         self.places = [(net.address(number), 26379) if net else ("127.0.0.1", free_port()) for number in range(3)]
         self.processes = []
         for number, (_, own) in enumerate(self.places):
             home = os.path.join(folder, f"sentinel{number}")
             os.makedirs(home)
-            path = adapted("sentinel.conf", home, {
+            changes = {
                 "port 26379": f"port {own}", "dir /tmp": f"dir {home}",
                 "bind": "bind 0.0.0.0" if net else "bind 127.0.0.1",
                 "sentinel monitor": f"sentinel monitor tintype {address} {port} 2",
                 "sentinel down-after-milliseconds": f"sentinel down-after-milliseconds tintype {down_after_ms}",
-                "sentinel failover-timeout": "sentinel failover-timeout tintype 5000"})
+                "sentinel failover-timeout": "sentinel failover-timeout tintype 5000"}
+            if authority:
+                cert, key = authority.client
+                changes |= {"port 26379": "", "# port 0": "port 0", "# tls-port": f"tls-port {own}",
+                            "# tls-cert-file": f"tls-cert-file {cert}", "# tls-key-file": f"tls-key-file {key}",
+                            "# tls-ca-cert-file": f"tls-ca-cert-file {authority.file}",
+                            "# tls-auth-clients": "tls-auth-clients optional", "# tls-replication": "tls-replication yes"}
+            path = adapted("sentinel.conf", home, changes)
             words = ["redis-sentinel", path]
             with open(os.path.join(home, "log"), "wb") as log:
                 self.processes.append(subprocess.Popen(net.within(number, *words) if net else words, stdout=log, stderr=log))
@@ -50,7 +79,10 @@ class Watchers:
 
     def ask(self, number):
         host, port = self.places[number]
-        return redis.Redis(host=host, port=port, socket_timeout=3, socket_connect_timeout=3)
+        return redis.Redis(host=host, port=port, socket_timeout=3, socket_connect_timeout=3, **self.login())
+
+    def login(self):
+        return secure(self.authority) if self.authority else {}
 
     def sees(self, number):
         """Does this one know the other two, and both followers?"""
@@ -68,7 +100,7 @@ class Watchers:
                                         state["flags"] == "slave" for state in states)
 
     def client(self, **options):
-        return Sentinel(self.places, socket_timeout=1, **options)
+        return Sentinel(self.places, sentinel_kwargs={"socket_timeout": 1, **self.login()}, **self.login(), **options)
 
     def leader(self, number):
         """(address, port) of who leads, as this one has it."""
@@ -85,18 +117,22 @@ class Watchers:
 class Region:
     """Three servers, the first of which leads, and who watches them; each on a machine of `net`, if there is one."""
 
-    def __init__(self, folder, *options, net=None):
+    def __init__(self, folder, *options, net=None, authority=None):
         self.servers = []
         for number in range(3):
             home = os.path.join(folder, f"server{number}")
             os.makedirs(home)
-            server = Machine(net, number, home, *options) if net else Server(home, *options)
+            if authority:
+                server = SecureServer(home, authority, *options)
+            else:
+                server = Machine(net, number, home, *options) if net else Server(home, *options)
             if number > 0:
                 server.options += ["--replicaof", f"{self.servers[0].host} {self.servers[0].port}"]
             self.servers.append(server.start())
         self.servers[0].client().execute_command("ACL", "SETUSER", "sentinel", "on", ">a-long-secret", "allchannels", *RIGHTS)
         until(lambda: all(self.follows(server) for server in self.servers[1:]))
-        self.watchers = Watchers(folder, self.servers[0].port, address=self.servers[0].host, net=net)
+        self.watchers = Watchers(folder, self.servers[0].port, address=self.servers[0].host, net=net,
+                                 authority=authority)
 
     @staticmethod
     def follows(server):

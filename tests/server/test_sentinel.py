@@ -10,6 +10,7 @@ import time
 import pytest
 import redis
 
+from certs import Authority
 from conftest import until
 from namespaces import Net
 from sentinels import Region
@@ -165,6 +166,24 @@ def test_ioredis_carries_on(region, node_modules):  # noqa: F811
     found = leader.client().mget([f"io{number}" for number in result["kept"]])
     assert found == [str(number).encode() for number in result["kept"]]
     region.servers[0].start()
+
+
+def test_all_of_it_in_tls(folder):
+    authority = Authority(os.path.join(folder, "certs"))
+    authority.server, authority.client = authority.cert("server"), authority.cert("client")
+    region = Region(folder, authority=authority)
+    try:
+        old, writer = region.servers[0], Writer(region)
+        writer.goes_on()
+        old.kill()
+        leader = region.new_leader(old)
+        writer.goes_on()
+        writer.stop()
+        assert lost(writer, leader) == []
+        assert leader.client().info("server")["listener0"]["name"] == "tls" and leader.client().info("tls")["tls_connections"] > 3
+        old.start()
+    finally:
+        region.stop()
 
 
 @pytest.fixture
