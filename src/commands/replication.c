@@ -85,7 +85,7 @@ void cmd_role(struct call *call)
 		reply_text(call->reply, replication->host);
 		reply_int(call->reply, replication->port);
 		reply_text(call->reply, link_state_word(engine));
-		reply_int(call->reply, (int64_t)replication->applied);
+		reply_int(call->reply, (int64_t)replication_offset(call->engine));
 		return;
 	}
 	reply_array(call->reply, 3);
@@ -177,6 +177,9 @@ static void replconf_ack(struct call *call)
 	uint64_t last = store_last_lsn(call->engine->store);
 	if (applied > last || durable > last)
 		return;                       /* it speaks of what does not exist */
+	if (!link->has_said)                  /* it asked for what follows, but may lack something before */
+		link->applied = link->durable = 0;
+	link->has_said = true;
 	link->applied = applied > link->applied ? applied : link->applied;
 	link->durable = durable > link->durable ? durable : link->durable;
 	link->received = received > link->received ? received : link->received;
@@ -318,13 +321,14 @@ static void info_follower(struct engine *engine, struct buf *out)
 	const struct follower *follower = &replication->follower;
 	uint64_t now_us = io_now_us(engine->io);
 	bool up = replication_link_is_up(engine);
-	bool syncing = up && replication->leader_lsn > replication->applied + 10000;
+	bool syncing = up && (replication_is_partial(engine) ||
+	    replication->leader_lsn > replication->applied + 10000);
 	buf_printf(out,
 	    "master_host:%s\r\nmaster_port:%u\r\nmaster_link_status:%s\r\nmaster_last_io_seconds_ago:%lld\r\n"
 	    "master_sync_in_progress:%d\r\nslave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
 	    replication->host, replication->port, up ? "up" : "down",
 	    follower->heard_us == 0 || !up ? -1LL : (long long)((now_us - follower->heard_us) / 1000000),
-	    syncing, (ull)replication->received, (ull)replication->applied);
+	    syncing, (ull)replication->received, (ull)replication_offset(engine));
 	if (!up)
 		buf_printf(out, "master_link_down_since_seconds:%llu\r\n",
 		    (ull)((now_us - follower->down_since_us) / 1000000));
@@ -341,7 +345,7 @@ void info_replication(struct engine *engine, struct buf *out)
 {
 	static const char *const failover[] = {"no-failover", "waiting-for-sync", "failover-in-progress"};
 	const struct replication *replication = engine->replication;
-	uint64_t offset = replication->is_follower ? replication->applied : store_last_lsn(engine->store);
+	uint64_t offset = replication_offset(engine);
 	buf_printf(out, "role:%s\r\n", replication->is_follower ? "slave" : "master");
 	if (replication->is_follower)
 		info_follower(engine, out);

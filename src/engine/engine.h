@@ -56,6 +56,7 @@ struct slot_hook { void (*finishing)(struct slot_hook *hook, struct slot *slot);
 struct slot {
 	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
 	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
+	bool            lost;             /* what it waits for will not come */
 	struct slot_hook *hook;           /* NULL, or who adds to the reply at its end */
 	struct list     link;
 	struct session *session;

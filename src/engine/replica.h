@@ -39,12 +39,20 @@ struct replica_link {
 	struct list     link;             /* in the order of IMG.SYNC; else in no list */
 	struct session *session;
 	struct leader   leader;
-	bool            streaming;
+	bool            streaming, has_said;      /* has_said: an ACK came */
 	char            ip[128];          /* as announced; "": its address */
 	uint16_t        port;
 	uint64_t        applied, durable, received;
 	uint64_t        heard_us, told_us;        /* last acknowledgement; last position sent */
 	uint64_t        allowed;          /* bytes that repl-max-bandwidth lets go now */
+};
+
+/* A walk left something out: see replica_partial.c. */
+struct partial {
+	uint64_t     base, whole;         /* whole: 0: nothing is left out */
+	uint32_t     epoch;
+	char         lineage[41];
+	struct place place;               /* of the SETTING that says so */
 };
 
 enum failover_state { FAILOVER_NONE, FAILOVER_WAITING, FAILOVER_HANDING };
@@ -57,6 +65,10 @@ struct replication {
 	struct epoch    epochs[EPOCHS_MAX];
 	uint32_t        epoch_count;
 	uint64_t        marks_from;       /* no mark behind this LSN is missing; UINT64_MAX: none is kept */
+	struct partial  partial;
+	uint64_t        gap_whole;        /* what the leader said of gaps to come */
+	uint64_t        whole_least;      /* for those who follow this one */
+	uint32_t        leader_epoch;
 	uint32_t        epoch_seen;       /* the highest that any peer spoke of */
 	bool            deposed;          /* a peer has a higher one: nothing is acknowledged */
 	/* As leader. */
@@ -128,6 +140,22 @@ void replication_clear(struct engine *engine);
 MUST_CHECK enum err replication_log_lineage(struct engine *engine);
 /* The last LSN that a log of this epoch can share with ours. */
 uint64_t replication_epoch_end(const struct replication *replication, uint32_t epoch);
+
+/* ---- replica_partial.c ---- */
+/* Something may be missing before the last LSN: it was superseded by what has not come yet. */
+bool replication_is_partial(const struct engine *engine);
+/* Everything up to there is here and was applied. */
+uint64_t replication_offset(const struct engine *engine);
+/* `next` comes next: what was left out before it is noted. As store_append. */
+MUST_CHECK enum err replication_note_gap(struct engine *engine, const struct record *next);
+/* All up to there is here. */
+void replication_reached(struct engine *engine, uint64_t lsn);
+/* It speaks of another epoch than the one in which something was left out. */
+bool replication_partial_is_lost(const struct engine *engine, uint32_t epoch);
+/* Its SETTING record, and that in checkpoints, as those of the lineage. */
+MUST_CHECK bool partial_setting(struct engine *engine, const struct record *record);
+void partial_dump(const struct engine *engine, struct buf *out);
+bool partial_load(struct engine *engine, struct span name, struct span text, struct place place);
 
 /* ---- replica_leader.c ---- */
 void replication_leader_init(struct engine *engine);

@@ -122,14 +122,35 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 	struct replication *replication = engine->replication;
 	memcpy(own->lineage, replication->lineage, sizeof(own->lineage));
 	own->epoch = replication_epoch(engine);
+	if (own->lineage[0] == 0 && replication->leader_lineage[0] != 0) {
+		memcpy(own->lineage, replication->leader_lineage, sizeof(own->lineage));
+		own->epoch = replication->leader_epoch;       /* its record has not come yet */
+	} else if (own->lineage[0] == 0 && replication_is_partial(engine)) {
+		memcpy(own->lineage, replication->partial.lineage, sizeof(own->lineage));
+		own->epoch = replication->partial.epoch;
+	}
 	own->lsn = store_last_lsn(engine->store);
 	replication->received = max_u64(replication->received, own->lsn);
+}
+
+/* What is here cannot become what the leader has. */
+static void begin_anew(struct engine *engine)
+{
+	if (engine->events->put_aside != NULL && !engine->closing)
+		engine->events->put_aside(engine->events_ctx);
 }
 
 static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
+	if (replication_partial_is_lost(engine, leader->epoch)) {
+		log_warning(engine->log, "replication: the leader changed before this follower was whole");
+		begin_anew(engine);
+		return ERR_INVALID;
+	}
+	replication->leader_epoch = leader->epoch;
+	replication->gap_whole = 0;
 	memcpy(replication->leader_lineage, leader->lineage, sizeof(leader->lineage));
 	replication->leader_lsn = leader->lsn;
 	replication->refusal[0] = 0;
@@ -151,7 +172,9 @@ static enum err on_record(void *ctx, struct record *record)
 		return ERR_AGAIN;
 	}
 	record->sync = SYNC_ALWAYS;
-	enum err err = store_append_given(engine->store, record);
+	enum err err = replication_note_gap(engine, record);
+	if (err == OK || err == ERR_NOTFOUND)
+		err = store_append_given(engine->store, record);
 	if (err == ERR_OVERLOADED || err == ERR_DISKFULL || err == ERR_READONLY) {
 		retry_soon(engine, err == ERR_OVERLOADED ? RETRY_US : RETRY_FULL_US);
 		return ERR_AGAIN;
@@ -160,7 +183,18 @@ static enum err on_record(void *ctx, struct record *record)
 		return err;
 	replication->records++;
 	record_apply(engine, record);
+	if (replication_is_partial(engine) && replication_epoch(engine) > replication->partial.epoch) {
+		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
+		begin_anew(engine);
+		return ERR_INVALID;
+	}
 	return OK;
+}
+
+static void on_whole(void *ctx, uint64_t lsn)
+{
+	struct engine *engine = ctx;
+	engine->replication->gap_whole = lsn;
 }
 
 static enum err on_position(void *ctx, const struct frame_position *position)
@@ -217,14 +251,15 @@ static void on_refused(void *ctx, struct span line)
 	memcpy(replication->refusal, text, sizeof(text));
 	bool unlike = line_begins(line, "-DIVERGED") || line_begins(line, "-UNRELATED") ||
 	    line_begins(line, "-TOOLATE");
-	if (unlike && engine->events->put_aside != NULL && !engine->closing)
-		engine->events->put_aside(engine->events_ctx);
+	if (unlike)
+		begin_anew(engine);
 }
 
 static const struct follower_events follower_events = {
     .ask = on_ask,
     .agreed = on_agreed,
     .record = on_record,
+    .whole = on_whole,
     .position = on_position,
     .passed = on_passed,
     .changed = on_changed,
@@ -307,6 +342,11 @@ void replication_follower_step(struct engine *engine)
 	/* What lies between the last record and the position has died before it was sent. */
 	if (durable >= last && replication->position > durable && list_is_empty(&replication->pending))
 		durable = applied = received = replication->position;
+	replication_reached(engine, applied);
+	if (replication_is_partial(engine)) {
+		applied = min_u64(applied, replication->partial.base);
+		durable = min_u64(durable, replication->partial.base);
+	}
 	bool news = applied != replication->acked_applied || durable != replication->acked_durable;
 	if (!news && now_us - replication->acked_us < REPLICA_ACK_US)
 		return;

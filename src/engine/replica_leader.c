@@ -121,6 +121,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	    .ready = link_ready,
 	    .ctx = link,
 	    .after = request->lsn,
+	    .whole_least = &replication->whole_least,
 	    .partial_lsn = request->partial_lsn,
 	    .partial_bytes = request->partial_bytes,
 	};
@@ -384,7 +385,7 @@ uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durab
 		return 0;                     /* what they have is not what counts any more */
 	for (struct list *at = links->next; at != links; at = at->next) {
 		const struct replica_link *link = link_at(at);
-		count += (durable ? link->durable : link->applied) >= lsn;
+		count += link->has_said && (durable ? link->durable : link->applied) >= lsn;
 	}
 	return count;
 }
@@ -412,7 +413,7 @@ uint64_t replication_written_lsn(const struct engine *engine)
 	const struct list *links = &replication->links;
 	ASSERT(quorum <= QUORUM_MAX);
 	for (struct list *at = links->next; at != links; at = at->next) {
-		uint64_t lsn = link_at(at)->durable;
+		uint64_t lsn = link_at(at)->has_said ? link_at(at)->durable : 0;
 		for (int64_t i = 0; i < quorum; i++) {
 			if (lsn <= best[i])
 				continue;

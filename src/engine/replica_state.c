@@ -73,6 +73,8 @@ static void lineage_take_place(struct engine *engine, struct place place)
 bool replication_setting(struct engine *engine, const struct record *record)
 {
 	struct replication *replication = engine->replication;
+	if (partial_setting(engine, record))
+		return true;
 	if (!span_is(record->key, lineage_key))
 		return false;
 	struct span text = record->body != NULL ? body_span(record->body) : record->value;
@@ -85,15 +87,20 @@ bool replication_setting(struct engine *engine, const struct record *record)
 
 bool replication_setting_is_live(const struct engine *engine, const struct record *record)
 {
+	const struct replication *replication = engine->replication;
+	if (span_is(record->key, LOCAL_SETTING))
+		return place_equal(replication->partial.place, record->place);
 	return span_is(record->key, lineage_key) &&
-	    place_equal(engine->replication->lineage_place, record->place);
+	    place_equal(replication->lineage_place, record->place);
 }
 
 bool replication_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to)
 {
-	struct place *place = &engine->replication->lineage_place;
-	if (!span_is(record->key, lineage_key) || !place_equal(*place, from))
+	bool is_local = span_is(record->key, LOCAL_SETTING);
+	struct place *place =
+	    is_local ? &engine->replication->partial.place : &engine->replication->lineage_place;
+	if ((!is_local && !span_is(record->key, lineage_key)) || !place_equal(*place, from))
 		return false;
 	*place = to;
 	return true;
@@ -107,6 +114,7 @@ void replication_dump(const struct engine *engine, struct buf *out)
 	const struct replication *replication = engine->replication;
 	uint8_t head[8 * VARINT64_MAX];
 	struct buf text;
+	partial_dump(engine, out);
 	if (replication->lineage[0] == 0)
 		return;
 	buf_init(&text, out->memory);
@@ -121,6 +129,8 @@ void replication_dump(const struct engine *engine, struct buf *out)
 
 bool replication_load(struct engine *engine, struct span name, struct span text, struct place place)
 {
+	if (partial_load(engine, name, text, place))
+		return true;
 	if (!span_equal(name, dump_name))
 		return false;
 	if (!lineage_parse(engine->replication, text))
@@ -135,6 +145,8 @@ void replication_clear(struct engine *engine)
 	replication->lineage[0] = 0;
 	replication->epoch_count = 0;
 	replication->lineage_place = (struct place){0};
+	memset(&replication->partial, 0, sizeof(replication->partial));
+	replication->whole_least = 0;
 }
 
 enum err replication_log_lineage(struct engine *engine)
@@ -184,6 +196,12 @@ static enum err promote(struct engine *engine)
 	enum err err = store_skip(engine->store, first, EPOCH_LSNS);
 	if (err != OK)
 		return err;
+	if (replication_is_partial(engine)) { /* who has more than that has something else */
+		log_warning(engine->log, "replication: it becomes the leader with something missing behind LSN %llu",
+		    (unsigned long long)replication->partial.base);
+		first = replication->partial.base + 1;
+		replication->partial.whole = replication->whole_least = 0;
+	}
 	uint32_t number = replication_epoch(engine);
 	number = (number > replication->epoch_seen ? number : replication->epoch_seen) + 1;
 	if (replication->lineage[0] != 0)
@@ -222,6 +240,8 @@ enum err replication_follow(struct engine *engine, const char *host, uint16_t po
 		return ERR_EXISTS;
 	snprintf(replication->host, sizeof(replication->host), "%s", host);
 	replication->port = port;
+	if (!replication->is_follower)
+		sessions_lose(engine, replication_written_lsn(engine));
 	snprintf(engine->settings->replicaof, sizeof(engine->settings->replicaof), "%s %u", host, port);
 	replication->is_follower = true;
 	replication->deposed = false;
@@ -254,6 +274,7 @@ void replication_opened(struct engine *engine)
 	char host[128];
 	uint16_t port;
 	store_set_epoch(engine->store, replication_epoch(engine));
+	replication_reached(engine, store_last_lsn(engine->store));
 	if (replication->lineage[0] != 0) {   /* who follows, and how far, is not known yet */
 		replication->last_link_ms = io_wall_ms(engine->io);
 		replication->last_link_lsn = replication->marks_from;

@@ -46,6 +46,8 @@ struct follower_events {
 	/* The next record, with its value or body. ERR_AGAIN: not now; follower_resume() when it may
 	 * be offered again. Any other error ends the link. */
 	enum err (*record)(void *ctx, struct record *record);
+	/* What is left out of the records that follow is superseded by others up to this LSN. */
+	void (*whole)(void *ctx, uint64_t lsn);
 	enum err (*position)(void *ctx, const struct frame_position *position);
 	/* Something came: what was received may be acknowledged. */
 	void (*passed)(void *ctx);

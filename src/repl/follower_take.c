@@ -131,9 +131,14 @@ static enum err take_frame(struct follower *follower, const struct frame *frame)
 	case FRAME_BYTES:
 		return take_bytes(follower, payload);
 	case FRAME_CANCEL:
-		err = frame_read_cancel(payload, &lsn);
+		err = frame_read_lsn(payload, &lsn);
 		if (err == OK && follower->body != NULL && follower->record.lsn == lsn)
 			follower_drop_body(follower);
+		return err;
+	case FRAME_WHOLE:
+		err = frame_read_lsn(payload, &lsn);
+		if (err == OK)
+			follower->options.events->whole(follower->options.ctx, lsn);
 		return err;
 	case FRAME_POSITIONED:
 		err = frame_read_position(payload, &position);

@@ -81,6 +81,13 @@ void frame_write_cancel(struct buf *out, uint64_t lsn)
 	frame_write(out, FRAME_CANCEL, span_of(payload, sizeof(payload)), false);
 }
 
+void frame_write_whole(struct buf *out, uint64_t lsn)
+{
+	uint8_t payload[8];
+	store_le64(payload, lsn);
+	frame_write(out, FRAME_WHOLE, span_of(payload, sizeof(payload)), false);
+}
+
 void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from)
 {
 	struct buf payload;
@@ -226,12 +233,12 @@ enum err frame_read_bytes(struct span payload, uint64_t *lsn, uint64_t *offset, 
 	return OK;
 }
 
-enum err frame_read_cancel(struct span payload, uint64_t *lsn)
+enum err frame_read_lsn(struct span payload, uint64_t *lsn)
 {
 	if (payload.len != 8)
 		return ERR_CORRUPT;
 	*lsn = load_le64(payload.ptr);
-	return OK;
+	return *lsn <= STORE_LSN_MAX ? OK : ERR_CORRUPT;
 }
 
 enum err frame_read_position(struct span payload, struct frame_position *out)

@@ -10,6 +10,7 @@
  * BODY      u64 length of the body, u64 where in it sending begins; one record without value
  * BYTES     u64 LSN, u64 offset in the body, bytes of it
  * CANCEL    u64 LSN: the rest of this body will not come, nor the record
+ * WHOLE     u64 LSN: what is left out of the records that follow is superseded up to there
  * POSITION  u64 LSN up to which all that survives was sent, u64 the leader's durable LSN,
  *           i64 its wall clock (ms), u32 its epoch, u32 flags
  *
@@ -39,6 +40,7 @@ enum frame_type {
 	FRAME_BYTES,
 	FRAME_CANCEL,
 	FRAME_POSITIONED,
+	FRAME_WHOLE,
 	FRAME_TYPE_COUNT
 };
 
@@ -60,6 +62,7 @@ void frame_write(struct buf *out, enum frame_type type, struct span payload, boo
 /* The head of a BYTES frame whose bytes follow from elsewhere: FRAME_HEADER + FRAME_BYTES_PREFIX. */
 void frame_write_bytes_head(struct buf *out, uint64_t lsn, uint64_t offset, struct span bytes);
 void frame_write_position(struct buf *out, const struct frame_position *position);
+void frame_write_whole(struct buf *out, uint64_t lsn);
 void frame_write_cancel(struct buf *out, uint64_t lsn);
 void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from);
 /* Appends a record, value and all, to what becomes the payload of RECORDS. */
@@ -80,5 +83,6 @@ MUST_CHECK enum err frame_read_body(
     struct span payload, struct record *out, uint64_t *body_bytes, uint64_t *from);
 MUST_CHECK enum err frame_read_bytes(
     struct span payload, uint64_t *lsn, uint64_t *offset, struct span *bytes);
-MUST_CHECK enum err frame_read_cancel(struct span payload, uint64_t *lsn);
+/* CANCEL and WHOLE. */
+MUST_CHECK enum err frame_read_lsn(struct span payload, uint64_t *lsn);
 MUST_CHECK enum err frame_read_position(struct span payload, struct frame_position *out);

@@ -39,16 +39,31 @@ uint64_t leader_memory(const struct leader *leader)
 	    (leader->walk == NULL ? 0 : store_walk_memory(leader->walk));
 }
 
+static void leader_tell_whole(struct leader *leader, struct reply *out)
+{
+	uint64_t whole = leader->walk == NULL ? 0 : store_last_lsn(leader->options.store);
+	whole = max_u64(whole, *leader->options.whole_least);
+	if (whole <= leader->whole_told)
+		return;
+	frame_write_whole(&out->bytes, whole);
+	leader->whole_told = whole;
+}
+
 static void leader_flush_records(struct leader *leader, struct reply *out)
 {
 	if (leader->records.len == 0)
 		return;
+	leader_tell_whole(leader, out);
 	frame_write(&out->bytes, FRAME_RECORDS, buf_span(&leader->records), true);
 	buf_clear(&leader->records);
 }
 
 static void leader_put_record(struct leader *leader, struct reply *out, const struct record *record)
 {
+	if (record->type == RECORD_SETTING && span_is(record->key, LOCAL_SETTING)) {
+		leader->sent = record->lsn;
+		return;
+	}
 	size_t bytes = frame_record_bytes(record);
 	ASSERT(bytes <= FRAME_BYTES_MAX && record->lsn > leader->sent);
 	if (leader->records.len + bytes > LEADER_RECORDS)
@@ -73,6 +88,7 @@ static void leader_begin_body(struct leader *leader, struct reply *out, const st
 	leader_flush_records(leader, out);
 	head.value = (struct span){0};
 	head.body = NULL;
+	leader_tell_whole(leader, out);
 	frame_write_body(&out->bytes, &head, body_bytes, from);
 	leader->body_lsn = record->lsn;
 	leader->body_at = from;

@@ -5,6 +5,9 @@
  * batch in a power cut has nothing less than its followers. A follower that does not read costs a
  * window and one batch of frames (LEADER_BATCH), whatever lies ahead of it.
  *
+ * A walk leaves out what died. Until the follower has what superseded that, it lacks something that it
+ * once may have had to have: so before records of a walk WHOLE says how far that goes.
+ *
  * The caller owns the struct and the bytes: leader_pump appends frames to a reply, which takes
  * references to bodies, whenever all of the one before has left.
  */
@@ -13,6 +16,9 @@
 #include "repl/tail.h"
 #include "resp/reply.h"
 #include "store/follow.h"
+
+/* A SETTING that a follower writes for itself; it is sent to nobody. */
+#define LOCAL_SETTING "replication:partial"
 
 enum {
 	LEADER_MAGIC = 0x4c656164,
@@ -28,6 +34,7 @@ struct leader_options {
 	void         (*ready)(void *ctx);         /* there is more to pump; never from within a call */
 	void          *ctx;
 	uint64_t       after;                     /* the follower has everything up to this LSN */
+	const uint64_t *whole_least;              /* what it lacks itself is superseded up to there */
 	uint64_t       partial_lsn, partial_bytes;        /* and so much of this one's body */
 };
 
@@ -36,7 +43,7 @@ struct leader {
 	struct leader_options options;
 	struct store_walk *walk;          /* NULL: it is near the end */
 	uint64_t        sent;             /* everything up to here was put into frames */
-	uint64_t        told;             /* the position it was told last */
+	uint64_t        told, whole_told; /* the position it was told last; FRAME_WHOLE */
 	struct buf      records;          /* of the next RECORDS frame */
 	struct body    *body;             /* of the record under way, from the tail; NULL: none */
 	uint64_t        body_lsn, body_at, body_bytes;    /* body_lsn: 0: none is under way */

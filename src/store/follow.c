@@ -30,10 +30,11 @@ enum err store_append_given(struct store *store, struct record *record)
 	if (record->lsn < store->next_lsn + parts || record->lsn > STORE_LSN_MAX)
 		return ERR_INVALID;
 	bool is_void = record->type == RECORD_VOID;
-	if (is_void && (record->refers == 0 || record->refers > store->next_lsn))
-		return ERR_INVALID;           /* it tells of something else */
-	if (!is_void && record->lsn - parts > store->next_lsn) {
-		err = follow_gap(store, record->lsn - parts, record);
+	if (is_void && (record->refers == 0 || record->refers > record->lsn))
+		return ERR_INVALID;
+	uint64_t begin = is_void ? record->refers : record->lsn - parts;
+	if (begin > store->next_lsn) {
+		err = follow_gap(store, begin, record);
 		if (err != OK)
 			return err;
 	}
@@ -44,6 +45,19 @@ enum err store_append_given(struct store *store, struct record *record)
 	if (err == OK && is_void && record->refers < record->lsn)
 		void_note(store, record->refers, record->lsn);
 	return err;
+}
+
+enum err store_note_gap(struct store *store, const struct record *next, struct record *note)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	uint64_t begin = next->type == RECORD_VOID ? next->refers : next->lsn - chain_parts_given(store, next);
+	if (next->lsn > STORE_LSN_MAX || begin > next->lsn || begin <= store->next_lsn)
+		return ERR_NOTFOUND;
+	note->lsn = begin - 1;
+	note->flags = store->in_group ? RECORD_CONTINUES : 0;
+	note->time_ms = next->time_ms;
+	note->epoch = next->epoch;
+	return store_append_given(store, note);
 }
 
 void store_follow(struct store *store)

@@ -20,6 +20,9 @@
  * here, or so few were left out that the parts of a long body have none (the segments there are
  * larger than here); nothing was changed but, perhaps, that a gap was told. */
 MUST_CHECK enum err store_append_given(struct store *store, struct record *record);
+/* If LSNs were left out before `next`, which comes next, then `note` takes the last of them: its LSN,
+ * time and epoch are set. ERR_NOTFOUND: none were. */
+MUST_CHECK enum err store_note_gap(struct store *store, const struct record *next, struct record *note);
 /* Inside opened() and before the first append: the LSNs that recovery cut off will be given again,
  * by the leader, so no VOID is written. */
 void store_follow(struct store *store);

@@ -43,7 +43,7 @@ static void fuzz_payload(uint8_t type, struct span payload)
 	else if (type == FRAME_BYTES && frame_read_bytes(payload, &a, &b, &bytes) == OK && bytes.len == 0)
 		abort();
 	else if (type == FRAME_CANCEL)
-		(void)!frame_read_cancel(payload, &a);
+		(void)!frame_read_lsn(payload, &a);
 	else if (type == FRAME_POSITIONED)
 		(void)!frame_read_position(payload, &position);
 }

@@ -13,7 +13,7 @@
  * operator does what a Sentinel does: if the leader is gone and both others see each other, the one that
  * has more becomes the leader; whoever comes back is told to follow it.
  *
- * With min-replicas-to-ack 1, what was acknowledged is there at the end, so no two leaders have both
+ * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is there at the end, so no two leaders have both
  * acknowledged. Two keys of one MSET are never seen apart, by nobody, at no time. When all is healed, all
  * three hold the same, by IMG.DIGEST.
  */
@@ -234,7 +234,7 @@ static bool thinks_it_leads(const struct node *node)
 
 static uint64_t has_lsn(const struct node *node)
 {
-	return store_last_lsn(node->server->engine->store);
+	return replication_offset(node->server->engine);
 }
 
 /* The machine that is furthest behind makes a turn. */
@@ -469,9 +469,25 @@ static bool world_run(struct world *world, uint64_t us, bool write)
 	return true;
 }
 
-static void step(struct world *world, char what)
+/* All three are there, and the followers have what the leader has, but for the latest. */
+static bool world_is_whole(const struct world *world, uint64_t latest)
 {
-	uint32_t leader = world->leader, victim = (uint32_t)random_below(&world->random, NODES);
+	const struct node *leader = &world->nodes[world->leader];
+	for (int i = 0; i < NODES; i++) {
+		const struct node *node = &world->nodes[i];
+		if (!is_up(node) || engine_follows(node->server->engine) == (node == leader))
+			return false;
+		const struct replication *replication = node->server->engine->replication;
+		if (node != leader && (!replication_link_is_up(node->server->engine) ||
+		    max_u64(replication->applied, replication->position) + latest < has_lsn(leader) ||
+		    replication_is_partial(node->server->engine)))
+			return false;
+	}
+	return true;
+}
+
+static void all_back(struct world *world)
+{
 	for (int i = 0; i < NODES; i++) {
 		world->nodes[i].frozen = false;
 		if (world->nodes[i].io == NULL)
@@ -480,6 +496,19 @@ static void step(struct world *world, char what)
 			world->nodes[i].late_us = max_u64(world->nodes[i].late_us + io_now_us(world->nodes[i].io),
 			    world->now_us) - io_now_us(world->nodes[i].io);
 	}
+	set_cuts(world, NOBODY);
+}
+
+/* What was acknowledged is in two places at least, so that one may go: who was away, or had to begin
+ * anew, must have caught up before the next one goes. False: something is wrong. */
+static bool step(struct world *world, char what)
+{
+	uint64_t until = world->now_us + SETTLE_US;
+	all_back(world);
+	while (what != '0' && !world_is_whole(world, 100) && world->now_us < until)
+		if (!world_run(world, 20000, true))
+			return false;
+	uint32_t leader = world->leader, victim = (uint32_t)random_below(&world->random, NODES);
 	set_cuts(world, what < '1' || what > '3' ? NOBODY : (leader + (uint32_t)(what - '1')) % NODES);
 	if (what == '4')
 		node_off(&world->nodes[victim]);
@@ -489,6 +518,7 @@ static void step(struct world *world, char what)
 		world->nodes[victim].frozen = true;
 	if (world->verbose)
 		fprintf(stderr, "%8llu ms  step %c\n", (unsigned long long)world->now_us / 1000, what);
+	return true;
 }
 
 /* ---- The end ---- */
@@ -515,19 +545,12 @@ static bool ask_line(struct world *world, struct node *node, const char *line, s
 	return false;
 }
 
-static bool world_is_settled(struct world *world)
+static bool world_is_settled(const struct world *world)
 {
-	const struct node *leader = &world->nodes[world->leader];
-	for (int i = 0; i < NODES; i++) {
-		const struct node *node = &world->nodes[i];
-		if (!is_up(node) || node->count > 0 ||
-		    engine_follows(node->server->engine) == (node == leader))
+	for (int i = 0; i < NODES; i++)
+		if (world->nodes[i].count > 0)
 			return false;
-		if (node != leader && (!replication_link_is_up(node->server->engine) ||
-		    node->server->engine->replication->applied < store_last_lsn(leader->server->engine->store)))
-			return false;
-	}
-	return true;
+	return world_is_whole(world, 0);
 }
 
 static bool check_acked(struct world *world)
@@ -575,8 +598,9 @@ static bool check_same(struct world *world)
 
 static bool world_end(struct world *world)
 {
-	step(world, '0');
 	uint64_t until = world->now_us + SETTLE_US;
+	if (!step(world, '0'))
+		return false;
 	while (!world_is_settled(world) && world->now_us < until)
 		if (!world_run(world, 100000, false))
 			return false;
@@ -609,8 +633,7 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose)
 	}
 	bool good = world_run(&world, 2 * STEP_US, true);
 	for (size_t i = 0; good && i < strlen(world.schedule); i++) {
-		step(&world, world.schedule[i]);
-		good = world_run(&world, STEP_US / 2 + random_below(&world.random, STEP_US), true);
+		good = step(&world, world.schedule[i]) && world_run(&world, STEP_US / 2 + random_below(&world.random, STEP_US), true);
 	}
 	good = good && world_end(&world);
 	if (verbose)

@@ -73,7 +73,7 @@ Test(frame, a_part_of_a_frame_waits_for_the_rest)
 		cr_assert_eq(frame_parse(span_of(frame.ptr, len), &parsed), ERR_AGAIN);
 	uint64_t lsn;
 	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
-	cr_assert_eq(frame_read_cancel(parsed.payload, &lsn), OK);
+	cr_assert_eq(frame_read_lsn(parsed.payload, &lsn), OK);
 	cr_assert_eq(lsn, 77);
 	buf_fini(&frame);
 }
