@@ -334,11 +334,12 @@ static void info_follower(struct engine *engine, struct buf *out)
 		    (ull)((now_us - follower->down_since_us) / 1000000));
 	buf_printf(out,
 	    "slave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
-	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n",
+	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
+	    "replication_received_bytes:%llu\r\n",
 	    (long long)engine->settings->replica_priority, engine->settings->replica_announced,
 	    (ull)(replication->leader_lsn > replication->applied
 	        ? replication->leader_lsn - replication->applied : 0),
-	    replication->refusal, (ull)follower->bodies_resumed);
+	    replication->refusal, (ull)follower->bodies_resumed, (ull)follower->bytes_received);
 }
 
 void info_replication(struct engine *engine, struct buf *out)

@@ -87,7 +87,7 @@ struct replication {
 	struct follower follower;
 	struct io_timer retry;
 	char            leader_lineage[41];
-	uint64_t        received, applied, position, leader_lsn, take_over_lsn;
+	uint64_t        received, applied, position, leader_lsn, take_over_lsn, sync_lsn;
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */

@@ -171,7 +171,7 @@ static enum err on_record(void *ctx, struct record *record)
 		retry_soon(engine, RETRY_US);
 		return ERR_AGAIN;
 	}
-	record->sync = SYNC_ALWAYS;
+	record->sync = SYNC_EVERYSEC;         /* or when the sync before has ended: follower_sync */
 	enum err err = replication_note_gap(engine, record);
 	if (err == OK || err == ERR_NOTFOUND)
 		err = store_append_given(engine->store, record);
@@ -324,10 +324,23 @@ void replication_follower_start(struct engine *engine)
 	follower_start(&replication->follower, &target);
 }
 
+/* One sync at a time, over all that came meanwhile. */
+static void follower_sync(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	uint64_t durable = store_durable_lsn(engine->store), last = store_last_lsn(engine->store);
+	if (last <= durable || replication->sync_lsn > durable ||
+	    store_state(engine->store) == ERR_READONLY)
+		return;
+	replication->sync_lsn = last;
+	store_sync(engine->store);
+}
+
 void replication_follower_step(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
 	uint64_t now_us = io_now_us(engine->io);
+	follower_sync(engine);
 	if (replication->take_over && store_durable_lsn(engine->store) >= replication->take_over_lsn) {
 		replication->take_over = false;
 		log_notice(engine->log, "replication: the leader hands over");

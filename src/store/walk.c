@@ -193,6 +193,8 @@ static enum walk_step walk_again(struct store_walk *walk, uint64_t lsn, struct w
 	if (walk->tried_lsn != lsn)
 		walk->tries = 0;
 	walk->tried_lsn = lsn;
+	for (unsigned i = 0; i < WALK_SLOTS; i++)
+		walk->slots[i].segment = 0;   /* what was read may have been wrong */
 	walk_drop_body(walk);
 	if (++walk->tries < WALK_TRIES) {
 		walk->phase = WALK_CHOOSE;
@@ -282,6 +284,27 @@ static enum walk_step walk_body_lost(struct store_walk *walk, struct walk_item *
 	return walk_again(walk, walk->item.lsn, out);
 }
 
+/* All of an extent that is short enough for a slot, where what lies behind it comes, too. */
+static enum walk_step walk_short_body(struct store_walk *walk, uint64_t from, struct walk_item *out)
+{
+	struct span bytes;
+	uint64_t len = walk->extent_len - from;
+	enum err err = walk_need(walk, walk->extent_segment, walk->extent_at + from, len, &bytes);
+	if (err == ERR_AGAIN)
+		return WALK_WAIT;
+	if (err != OK)
+		return walk_body_lost(walk, out);
+	bytes = span_slice(bytes, 0, (size_t)len);
+	struct span crcs = span_of(walk->crcs, walk->crc_count * sizeof(*walk->crcs));
+	if (!record_check_chunks(crcs, (uint32_t)(from / CHUNK_BYTES), bytes))
+		return walk_body_lost(walk, out);
+	*out = walk->item;
+	out->offset = walk->body_at;
+	out->bytes = bytes;
+	walk->body_at += len;
+	return WALK_BODY;
+}
+
 static enum walk_step walk_body(struct store_walk *walk, struct walk_item *out)
 {
 	if (walk->body_at == walk->item.body_bytes) {
@@ -300,6 +323,8 @@ static enum walk_step walk_body(struct store_walk *walk, struct walk_item *out)
 	if (len < walk->extent_len - from)
 		len = len / CHUNK_BYTES * CHUNK_BYTES;
 	uint64_t at = walk->extent_at + from, start = at / SECTOR * SECTOR;
+	if (walk->extent_len <= WALK_SLOT_BYTES / 4)
+		return walk_short_body(walk, from, out);
 	if (walk->body_have == 0 || walk->body_from != start) {
 		struct segment *segment = segment_find(walk->store, walk->extent_segment);
 		if (walk->reading)

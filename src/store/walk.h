@@ -16,7 +16,7 @@ enum {
 	WALK_MAGIC = 0x57616c6b,
 	WALK_ENTRIES = 1 << 16,
 	WALK_SLOTS = 4,
-	WALK_SLOT_BYTES = 512 << 10,      /* more than any head */
+	WALK_SLOT_BYTES = 1 << 20,        /* more than any head */
 	WALK_BODY_BYTES = 512 << 10,
 	WALK_TRIES = 4,                   /* windows for one record, until it counts as lost */
 	WALK_SLICE = 512,                 /* entries put in order without a break */

@@ -1,0 +1,162 @@
+"""Rows R1 to R4 of the promises: a leader and a follower on loopback, one processor each."""
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+from common import ROUNDS, Process
+from latency import Client
+
+VALUE, CATCH_UP_MIB = 100 << 10, 512
+OPTIONS = ("--cache-appendfsync", "always", "--analysis", "no", "--history-window", "0")
+
+
+def info(server, name):
+    text = server.cli("INFO", "replication").decode()
+    return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(name + ":")), "")
+
+
+def start(folder, *options):
+    os.makedirs(folder, exist_ok=True)
+    return Process("tintype", folder, *OPTIONS, *options)
+
+
+def follow(folder, leader):
+    """Its processor is the other one."""
+    made = start(folder, "--replicaof", f"127.0.0.1 {leader.port}")
+    subprocess.run(["taskset", "-apc", "1", str(made.pid)], stdout=subprocess.DEVNULL, check=True)
+    while info(made, "master_link_status") != "up":
+        time.sleep(0.01)
+    return made
+
+
+def in_sync(leader, follower):
+    while int(info(follower, "slave_repl_offset")) < int(info(leader, "master_repl_offset")):
+        time.sleep(0.01)
+
+
+def lags(leader, count, value):
+    """From the reply of a SET to that of WAITAOF 1 1, in ms."""
+    client, found = Client(leader), []
+    for i in range(count):
+        client.ask(b"SET", b"lag%d" % (i % 100), value)
+        begin = time.perf_counter()
+        client.ask(b"WAITAOF", b"1", b"1", b"0")
+        found.append((time.perf_counter() - begin) * 1000)
+    return found
+
+
+def rate(leader, seconds):
+    client, done, end = Client(leader), 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        client.ask(b"SET", b"load%d" % (done % 1000), b"x" * 4096)
+        done += 1
+    return done / seconds
+
+
+def half_load(leader, per_second, stop):
+    client, number, begin = Client(leader), 0, time.monotonic()
+    while not stop.is_set():
+        client.ask(b"SET", b"load%d" % (number % 1000), b"x" * 4096)
+        number += 1
+        rest = begin + number / per_second - time.monotonic()
+        if rest > 0:
+            time.sleep(rest)
+
+
+def bench_lag(folder):
+    leader = start(os.path.join(folder, "a"))
+    rate(leader, 4)                           # its first segments are made
+    alone = statistics.median(rate(leader, 2) for _ in range(ROUNDS))
+    follower = follow(os.path.join(folder, "b"), leader)
+    with_one = statistics.median(rate(leader, 2) for _ in range(ROUNDS))
+    stop = threading.Event()
+    load = threading.Thread(target=half_load, args=(leader, with_one / 2, stop))
+    load.start()
+    found = sorted(lags(leader, 2000, b"x" * 4096))
+    stop.set()
+    load.join()
+    print(f"R1 lag at half load, durable on the follower   p50 {found[len(found) // 2]:.2f} ms, "
+          f"p99 {found[len(found) * 99 // 100]:.2f} ms   goal p99 5 ms")
+    print(f"   SET of 4 KiB, synced, one client            alone {alone:.0f}/s, with a follower {with_one:.0f}/s: "
+          f"{100 * (1 - with_one / alone):.0f}% less   goal at most 10%")
+    return leader, follower
+
+
+def bench_memory(leader, follower):
+    follower.process.send_signal(19)          # SIGSTOP
+    client = Client(leader)
+    for i in range(3000):
+        client.ask(b"SET", b"slow%d" % i, random.randbytes(VALUE))
+    text = info(leader, "slave0")
+    memory = int(text.rpartition("memory=")[2])
+    follower.process.send_signal(18)
+    print(f"R2 leader's memory for a follower that does not read, {3000 * VALUE >> 20} MiB behind   "
+          f"{memory / (1 << 20):.1f} MiB   goal 8 MiB")
+    in_sync(leader, follower)
+
+
+def received(follower):
+    text = follower.cli("INFO", "replication").decode()
+    return int(next(line.split(":")[1] for line in text.splitlines() if line.startswith("replication_received_bytes")))
+
+
+def bench_absence(leader, folder):
+    """The follower is away, half of what it has is overwritten, the cleaner works."""
+    home = os.path.join(folder, "c")
+    follower = follow(home, leader)
+    in_sync(leader, follower)
+    follower.process.terminate()
+    follower.process.wait()
+    client, changed = Client(leader), 1500 * VALUE
+    for i in range(0, 3000, 2):
+        client.ask(b"SET", b"slow%d" % i, random.randbytes(VALUE))
+    follower = follow(home, leader)
+    in_sync(leader, follower)
+    got = received(follower)
+    print(f"R3 after an absence: changed {changed >> 20} MiB, sent {got / (1 << 20):.1f} MiB, bodies sent again "
+          f"{max(0, got - changed * 1.01) / (1 << 20):.1f} MiB   goal 0")
+    follower.process.terminate()
+    follower.process.wait()
+
+
+def bench_catch_up(folder):
+    leader = start(os.path.join(folder, "d"))
+    client = Client(leader)
+    for i in range((CATCH_UP_MIB << 20) // VALUE):
+        client.ask(b"SET", b"key%d" % i, random.randbytes(VALUE))
+    begin = time.monotonic()
+    follower = follow(os.path.join(folder, "e"), leader)
+    in_sync(leader, follower)
+    took = time.monotonic() - begin
+    path = os.path.join(folder, "peer")
+    begin = time.monotonic()
+    subprocess.run(["dd", "if=/dev/zero", f"of={path}", "bs=1M", f"count={CATCH_UP_MIB}", "oflag=direct,dsync"],
+                   stderr=subprocess.DEVNULL, check=True)
+    disk = time.monotonic() - begin
+    print(f"R4 catch-up of {CATCH_UP_MIB} MiB   {CATCH_UP_MIB / took:.0f} MiB/s, dd oflag=direct,dsync "
+          f"{CATCH_UP_MIB / disk:.0f} MiB/s: {100 * disk / took:.0f}%   goal 60%")
+    return leader, follower
+
+
+def bench_replication():
+    """R1 to R4: lag, memory of a slow follower, nothing sent twice, catching up."""
+    folder, made = tempfile.mkdtemp(prefix="tintype-bench-"), []
+    try:
+        made += bench_lag(folder)
+        bench_memory(*made)
+        bench_absence(made[0], folder)
+        made += bench_catch_up(folder)
+    finally:
+        for server in made:
+            server.process.send_signal(18)
+            server.process.terminate()
+            server.process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+BENCHES = {"replication": bench_replication}
