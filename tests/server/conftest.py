@@ -36,6 +36,8 @@ def until(condition, seconds=20):
 class Server:
     """One tintype-server process; start, kill, restart."""
 
+    host = "127.0.0.1"
+
     def __init__(self, folder, *options):
         self.folder, self.options = folder, list(options)
         self.port = free_port()
@@ -63,7 +65,7 @@ class Server:
             return False
 
     def client(self, **options):
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=30, **options)
+        return redis.Redis(**{"host": self.host, "port": self.port, "socket_timeout": 30, **options})
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
