@@ -230,7 +230,8 @@ void cmd_client_reply(struct call *call)
 }
 
 struct kill_filter {
-	struct span address, local_address, user;
+	struct span address, local_address;
+	const struct user *user;          /* NULL: any */
 	uint64_t    id, age_s;
 	enum client_type type;
 	bool        skip_me, has_age;
@@ -260,8 +261,8 @@ static bool parse_kill_option(
 	} else if (span_is(name, "LADDR")) {
 		filter->local_address = value;
 	} else if (span_is(name, "USER")) {
-		filter->user = value;
-		if (!span_equal(value, SPAN_LIT("default"))) {
+		filter->user = users_find(call->engine, value);
+		if (filter->user == NULL) {
 			call_error(call, "ERR No such user '%.*s'",
 			    (int)(value.len < 64 ? value.len : 64), (const char *)value.ptr);
 			return false;
@@ -279,6 +280,8 @@ static bool kill_matches(const struct kill_filter *filter, const struct session 
 {
 	uint64_t age_s = (io_now_us(session->engine->io) - session->created_us) / 1000000;
 	if (filter->id != 0 && filter->id != session->id)
+		return false;
+	if (filter->user != NULL && filter->user != session->user)
 		return false;
 	if (filter->address.ptr != NULL &&
 	    !span_equal(filter->address, span_text(session->address)))
@@ -335,8 +338,12 @@ void cmd_client_pause(struct call *call)
 {
 	int64_t ms;
 	bool writes_only = call->argc == 4 && span_is(call->argv[3], "WRITE");
-	if (call->argc > 4 || (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL"))) {
+	if (call->argc > 4) {
 		reply_syntax_error(call);
+		return;
+	}
+	if (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL")) {
+		call_error(call, "ERR CLIENT PAUSE mode must be WRITE or ALL");
 		return;
 	}
 	if (!number_parse_i64(call->argv[2], &ms)) {

@@ -13,6 +13,8 @@
 #include "engine/internal.h"
 #include "engine/kept_index.h"
 
+#include <stdlib.h>
+
 typedef unsigned long long ull;
 
 static void human(uint64_t bytes, struct buf *out)
@@ -259,6 +261,42 @@ static void info_commandstats(struct engine *engine, struct buf *out)
 	}
 }
 
+/* The bound below which this share of the calls stayed, in microseconds. */
+static double latency_below(const struct command_counters *counters, double percent)
+{
+	uint64_t total = 0, seen = 0;
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		total += counters->buckets[i];
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		seen += counters->buckets[i];
+		if ((double)seen >= percent / 100 * (double)total)
+			return (double)(UINT64_C(1) << i);
+	}
+	return 0;
+}
+
+static void info_latencystats(struct engine *engine, struct buf *out)
+{
+	if (!engine->settings->latency_tracking)
+		return;
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *command = &commands_table[i];
+		const struct command_counters *counters = command_counters_of(engine, command);
+		const char *at = engine->settings->latency_percentiles, *comma = ":";
+		char *end;
+		if (counters->calls == 0)
+			continue;
+		buf_printf(out, "latency_percentiles_usec_%s%s%s", command->parent != NULL ? command->parent : "",
+		    command->parent != NULL ? "|" : "", command->name);
+		for (double percent = strtod(at, &end); end != at; percent = strtod(at, &end)) {
+			buf_printf(out, "%sp%.6g=%.3f", comma, percent, latency_below(counters, percent));
+			comma = ",";
+			at = end;
+		}
+		buf_append_text(out, "\r\n");
+	}
+}
+
 static void info_errorstats(struct engine *engine, struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(engine->error_counts); i++)
@@ -444,6 +482,7 @@ static const struct {
 	{"cpu", "CPU", true, info_cpu},
 	{"modules", "Modules", true, info_modules},
 	{"commandstats", "Commandstats", false, info_commandstats},
+	{"latencystats", "Latencystats", false, info_latencystats},
 	{"errorstats", "Errorstats", true, info_errorstats},
 	{"cluster", "Cluster", true, info_cluster},
 	{"store", "Store", true, info_store},

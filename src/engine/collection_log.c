@@ -296,7 +296,8 @@ void collection_changed(struct engine *engine, const struct target *target,
 		if (collection->aborts < ABORTS_MAX)
 			collection->aborts++;
 	}
-	if (collection->change_bytes > max_u64(CHANGES_MIN, collection->full_bytes) || is_worth_room(collection))
+	if (collection->change_bytes > max_u64(CHANGES_MIN, collection->full_bytes) ||
+	    is_worth_room(collection))
 		collection_due(engine, target);
 }
 

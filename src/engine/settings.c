@@ -155,6 +155,8 @@ const struct setting settings_table[] = {
 
 	INT("slowlog-log-slower-than", slowlog_log_slower_than, "10000", -1, INT64_MAX, 0),
 	INT("slowlog-max-len", slowlog_max_len, "128", 0, 100000, 0),
+	BOOL("latency-tracking", latency_tracking, "yes", 0),
+	TEXT("latency-tracking-info-percentiles", latency_percentiles, "50 99 99.9", SETTING_FIXED),
 	INT("latency-monitor-threshold", latency_monitor_threshold, "0", 0, INT64_MAX, 0),
 	BOOL("hide-user-data-from-log", hide_user_data_from_log, "no", 0),
 };

@@ -79,6 +79,8 @@ struct settings {
 	int64_t  pubsub_soft_seconds;
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
+	bool     latency_tracking;
+	char     latency_percentiles[SETTING_TEXT_MAX];
 	bool     hide_user_data_from_log;
 };
 
