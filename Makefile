@@ -84,10 +84,10 @@ demo:                                                    ## install what is miss
 install: all                                             ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/tintype/,importer backup)
 	install -m 755 $(BUILD)/tintype-server $(WORKERS) $(TOOLS) $(DESTDIR)$(PREFIX)/bin
-	install -m 755 utils/tintype-import utils/tintype-backup utils/tintype-restore $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(addprefix utils/tintype-,import backup restore compare) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 utils/importer/*.py $(DESTDIR)$(PREFIX)/share/tintype/importer
 	install -m 644 utils/backup/*.py $(DESTDIR)$(PREFIX)/share/tintype/backup
-	install -m 644 conf/tintype.conf README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
+	install -m 644 $(wildcard conf/*) README.md LICENSE $(DESTDIR)$(PREFIX)/share/tintype
 
 # ---- tests ------------------------------------------------------------------------------------
 UNIT_SOURCES := $(wildcard tests/unit/*/*.c)

@@ -9,6 +9,7 @@
 #include "engine/transaction.h"
 #include "engine/users.h"
 #include "engine/wait.h"
+#include "engine/replica.h"
 
 void cmd_client_id(struct call *call)
 {
@@ -76,14 +77,14 @@ void cmd_client_info(struct call *call)
 	buf_fini(&text);
 }
 
-enum client_type { CLIENT_ANY, CLIENT_NORMAL, CLIENT_PUBSUB, CLIENT_NONE };
+enum client_type { CLIENT_ANY, CLIENT_NORMAL, CLIENT_PUBSUB, CLIENT_REPLICA, CLIENT_MASTER };
 
-/* There are no masters and replicas among the sessions. */
+/* The link to a master is no session: cmd_client_kill closes it. */
 static bool parse_client_type(struct call *call, struct span word, enum client_type *type)
 {
 	static const struct { const char *name; enum client_type type; } names[] = {
-	    {"normal", CLIENT_NORMAL}, {"pubsub", CLIENT_PUBSUB}, {"master", CLIENT_NONE},
-	    {"replica", CLIENT_NONE}, {"slave", CLIENT_NONE}};
+	    {"normal", CLIENT_NORMAL}, {"pubsub", CLIENT_PUBSUB}, {"master", CLIENT_MASTER},
+	    {"replica", CLIENT_REPLICA}, {"slave", CLIENT_REPLICA}};
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
 		if (span_is(word, names[i].name)) {
 			*type = names[i].type;
@@ -97,8 +98,11 @@ static bool parse_client_type(struct call *call, struct span word, enum client_t
 
 static bool client_is(const struct session *session, enum client_type type)
 {
-	return type == CLIENT_ANY ||
-	    type == (pubsub_listens(session) ? CLIENT_PUBSUB : CLIENT_NORMAL);
+	if (type == CLIENT_ANY)
+		return true;
+	if (session->replica != NULL && session->replica->streaming)
+		return type == CLIENT_REPLICA;
+	return type == (pubsub_listens(session) ? CLIENT_PUBSUB : CLIENT_NORMAL);
 }
 
 static bool id_is_listed(const struct call *call, uint32_t from, uint64_t id)
@@ -331,7 +335,13 @@ void cmd_client_kill(struct call *call)
 	for (uint32_t i = 2; i < call->argc; i += 2)
 		if (!parse_kill_option(call, &filter, call->argv[i], call->argv[i + 1]))
 			return;
-	reply_int(call->reply, kill_sessions(call, &filter));
+	int64_t count = kill_sessions(call, &filter);
+	struct follower *follower = &call->engine->replication->follower;
+	if (filter.type == CLIENT_MASTER && follower->state >= FOLLOWER_CONNECTING) {
+		follower_restart(follower);
+		count++;
+	}
+	reply_int(call->reply, count);
 }
 
 void cmd_client_pause(struct call *call)

@@ -66,6 +66,7 @@ struct command_counters {
 struct command_state;
 struct command_state *command_state_new(struct memory *memory);
 void command_state_free(struct memory *memory, struct command_state *state);
+struct cursors *command_cursors(struct engine *engine);       /* cursor.h */
 struct command_counters *command_counters_of(struct engine *engine, const struct command *command);
 
 /* The row for these words, or NULL; a subcommand if argv[1] names one. */

@@ -4,6 +4,7 @@
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
+#include "engine/replica.h"
 
 #include "base/number.h"
 
@@ -137,7 +138,7 @@ void cmd_hello(struct call *call)
 	reply_text(call->reply, "mode");
 	reply_text(call->reply, "standalone");
 	reply_text(call->reply, "role");
-	reply_text(call->reply, "master");
+	reply_text(call->reply, engine_follows(call->engine) ? "replica" : "master");
 	reply_text(call->reply, "modules");
 	reply_array(call->reply, 0);
 }

@@ -3,7 +3,7 @@
 #include "commands/commands.h"
 
 #include "commands/acl.h"
-#include "commands/handlers.h"
+#include "commands/cursor.h"
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/evict.h"
@@ -11,6 +11,7 @@
 #include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
+#include "engine/replica.h"
 #include "engine/transaction.h"
 
 #include <ctype.h>
@@ -19,6 +20,7 @@
 enum { NAME_MAX_BYTES = 32, INDEX_SLOTS = 1024 };
 
 struct command_state {
+	struct cursors *cursors;
 	uint16_t index[INDEX_SLOTS];      /* row + 1, by hash of parent and name; 0: empty */
 	struct command_counters counters[];
 };
@@ -49,12 +51,19 @@ struct command_state *command_state_new(struct memory *memory)
 			at = (at + 1) % INDEX_SLOTS;
 		state->index[at] = (uint16_t)(i + 1);
 	}
+	state->cursors = cursors_new(memory);
 	return state;
 }
 
 void command_state_free(struct memory *memory, struct command_state *state)
 {
+	cursors_free(state->cursors);
 	memory_free(memory, state, sizeof(*state) + commands_count * sizeof(state->counters[0]));
+}
+
+struct cursors *command_cursors(struct engine *engine)
+{
+	return engine->commands->cursors;
 }
 
 struct command_counters *command_counters_of(struct engine *engine, const struct command *command)
@@ -150,6 +159,37 @@ static bool session_only_listens(const struct session *session)
 	    pubsub_listens(session);
 }
 
+static bool replica_allows(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	const struct command *command = call->command;
+	if (command->flags & CMD_WRITE) {
+		call_error(call, "READONLY You can't write against a read only replica.");
+		return false;
+	}
+	if (!engine->settings->replica_serve_stale_data && !replication_link_is_up(engine) &&
+	    !(command->flags & CMD_STALE)) {
+		call_error(call,
+		    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+		return false;
+	}
+	return true;
+}
+
+static bool leader_allows(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	if (engine->replication->deposed) {
+		call_error(call, "READONLY another server leads in a later epoch.");
+		return false;
+	}
+	if (replication_count_good(engine) < (uint64_t)engine->settings->min_replicas_to_write) {
+		call_error(call, "NOREPLICAS Not enough good replicas to write.");
+		return false;
+	}
+	return true;
+}
+
 bool command_is_allowed(struct call *call)
 {
 	const struct command *command = call->command;
@@ -184,6 +224,11 @@ bool command_is_allowed(struct call *call)
 		call_error(call, "READONLY You can't write: this server was started with readonly.");
 		return false;
 	}
+	if (UNLIKELY(engine->replication->is_follower) && !replica_allows(call))
+		return false;
+	if (UNLIKELY(engine->settings->min_replicas_to_write > 0 || engine->replication->deposed) &&
+	    (command->flags & CMD_WRITE) && !leader_allows(call))
+		return false;
 	if (engine->closing && (command->flags & CMD_WRITE)) {
 		call_error(call, "ERR the server is shutting down");
 		return false;

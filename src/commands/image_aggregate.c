@@ -2,6 +2,7 @@
  *
  * The matches of the query are added one by one to the stages (search/aggregate.h); when the
  * last has come, groups and sorted rows flow on in slices. */
+#include "commands/cursor.h"
 #include "commands/image.h"
 
 #include "base/number.h"
@@ -13,7 +14,8 @@ struct aggregate_job {
 	struct image_scan scan;
 	struct memory    *memory;
 	struct aggregate *aggregate;
-	bool              ft;             /* RESP3 as FT.AGGREGATE has it */
+	bool              has_cursor;
+	struct cursor_options cursor;
 };
 
 struct aggregate_options {
@@ -21,7 +23,8 @@ struct aggregate_options {
 	uint64_t     timeout_ms;
 	struct query_param params[IMAGE_PARAMS_MAX];
 	size_t       param_count;
-	bool         verbatim;
+	bool         verbatim, has_cursor;
+	struct cursor_options cursor;
 	char         why[AGGREGATE_WHY_BYTES];      /* set: one of them makes no sense */
 };
 
@@ -56,6 +59,29 @@ static bool take_params(
 	return true;
 }
 
+/* WITHCURSOR [COUNT n] [MAXIDLE ms] */
+static bool take_cursor(
+    struct aggregate_options *options, const struct span *argv, uint32_t argc, uint32_t *at)
+{
+	int64_t number;
+	options->has_cursor = true;
+	options->cursor.count = CURSOR_COUNT;
+	options->cursor.idle_ms = CURSOR_IDLE_MS;
+	for ((*at)++; *at < argc; *at += 2) {
+		bool is_count = span_is(argv[*at], "COUNT"), is_idle = span_is(argv[*at], "MAXIDLE");
+		if (!is_count && !is_idle)
+			return true;
+		int64_t max = is_count ? CURSOR_COUNT_MAX : CURSOR_IDLE_MS;
+		if (*at + 1 == argc || !number_parse_range(argv[*at + 1], 1, max, &number)) {
+			snprintf(options->why, sizeof(options->why), "Bad value for %s: 1 to %lld",
+			    is_count ? "COUNT" : "MAXIDLE", (long long)max);
+			return false;
+		}
+		*(is_count ? &options->cursor.count : &options->cursor.idle_ms) = (uint64_t)number;
+	}
+	return true;
+}
+
 static bool other_word(void *ctx, const struct span *argv, uint32_t argc, uint32_t *at)
 {
 	struct aggregate_options *options = ctx;
@@ -66,6 +92,8 @@ static bool other_word(void *ctx, const struct span *argv, uint32_t argc, uint32
 		(*at)++;
 		return true;
 	}
+	if (span_is(word, "WITHCURSOR") && !options->has_cursor)
+		return take_cursor(options, argv, argc, at);
 	if (span_is(word, "PARAMS"))
 		return take_params(options, argv, argc, at);
 	if (*at + 1 < argc && span_is(word, "TIMEOUT")) {
@@ -77,7 +105,7 @@ static bool other_word(void *ctx, const struct span *argv, uint32_t argc, uint32
 		*at += 2;
 		return true;
 	}
-	static const char *const missing[] = {"WITHCURSOR", "ADDSCORES", "SCORER", "WITHRAWIDS"};
+	static const char *const missing[] = {"ADDSCORES", "SCORER", "WITHRAWIDS"};
 	for (size_t i = 0; i < ARRAY_COUNT(missing); i++)
 		if (span_is(word, missing[i]))
 			snprintf(options->why, sizeof(options->why),
@@ -146,7 +174,8 @@ static void job_free(struct image_scan *scan)
 {
 	struct aggregate_job *job = (struct aggregate_job *)scan;
 	struct memory *memory = job->memory;
-	aggregate_free(job->aggregate);
+	if (job->aggregate != NULL)
+		aggregate_free(job->aggregate);
 	memory_free(memory, job, sizeof(*job));
 }
 
@@ -177,11 +206,11 @@ static void reply_row(struct reply *reply, const struct aggregate *aggregate, si
 	}
 }
 
-static void reply_rows3(struct reply *reply, const struct aggregate_job *job)
+static void reply_rows3(
+    struct reply *reply, const struct aggregate *aggregate, bool ft, size_t from, size_t count)
 {
-	size_t rows = aggregate_row_count(job->aggregate);
-	reply_map(reply, job->ft ? 5 : 2);
-	if (job->ft) {
+	reply_map(reply, ft ? 5 : 2);
+	if (ft) {
 		reply_text(reply, "attributes");
 		reply_array(reply, 0);
 		reply_text(reply, "format");
@@ -190,32 +219,44 @@ static void reply_rows3(struct reply *reply, const struct aggregate_job *job)
 		reply_array(reply, 0);
 	}
 	reply_text(reply, "total_results");
-	reply_int(reply, (int64_t)aggregate_total(job->aggregate));
+	reply_int(reply, (int64_t)aggregate_total(aggregate));
 	reply_text(reply, "results");
-	reply_array(reply, rows);
-	for (size_t i = 0; i < rows; i++) {
-		reply_map(reply, job->ft ? 2 : 1);
+	reply_array(reply, count);
+	for (size_t i = from; i < from + count; i++) {
+		reply_map(reply, ft ? 2 : 1);
 		reply_text(reply, "extra_attributes");
-		reply_row(reply, job->aggregate, i);
-		if (job->ft) {
+		reply_row(reply, aggregate, i);
+		if (ft) {
 			reply_text(reply, "values");
 			reply_array(reply, 0);
 		}
 	}
 }
 
+void image_aggregate_rows(
+    struct reply *reply, const struct aggregate *aggregate, bool ft, size_t from, size_t count)
+{
+	ASSERT(from + count <= aggregate_row_count(aggregate));
+	if (reply->resp == 3) {
+		reply_rows3(reply, aggregate, ft, from, count);
+		return;
+	}
+	reply_array(reply, 1 + count);
+	reply_int(reply, (int64_t)aggregate_total(aggregate));
+	for (size_t i = from; i < from + count; i++)
+		reply_row(reply, aggregate, i);
+}
+
 static void job_reply(struct image_scan *scan, struct reply *reply)
 {
 	struct aggregate_job *job = (struct aggregate_job *)scan;
-	if (reply->resp == 3) {
-		reply_rows3(reply, job);
-		return;
-	}
 	size_t rows = aggregate_row_count(job->aggregate);
-	reply_array(reply, 1 + rows);
-	reply_int(reply, (int64_t)aggregate_total(job->aggregate));
-	for (size_t i = 0; i < rows; i++)
-		reply_row(reply, job->aggregate, i);
+	if (job->has_cursor) {
+		cursor_begin(scan->engine, scan->db, job->aggregate, &job->cursor, reply);
+		job->aggregate = NULL;
+	} else {
+		image_aggregate_rows(reply, job->aggregate, job->cursor.ft, 0, rows);
+	}
 }
 
 /* ---- The command ---- */
@@ -235,7 +276,6 @@ void image_aggregate_run(struct call *call, uint32_t query, bool ft)
 	};
 	struct aggregate_job *job = memory_zalloc(memory, sizeof(*job));
 	job->memory = memory;
-	job->ft = ft;
 	job->scan = (struct image_scan){
 	    .visit = job_visit,
 	    .work = job_work,
@@ -255,6 +295,9 @@ void image_aggregate_run(struct call *call, uint32_t query, bool ft)
 		job_free(&job->scan);
 		return;
 	}
+	job->has_cursor = options.has_cursor;
+	job->cursor = options.cursor;
+	job->cursor.ft = ft;
 	const struct image_scan_words scan = {
 	    .query = call->argv[query],
 	    .timeout_ms = options.timeout_ms,

@@ -4,6 +4,7 @@
  */
 #include "commands/handlers.h"
 #include "commands/info.h"
+#include "commands/replication.h"
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
@@ -215,16 +216,6 @@ static void info_stats(struct engine *engine, struct buf *out)
 	    "eventloop_cycles:%llu\r\nsystem_calls:%llu\r\ncompletion_overflows:%llu\r\nreceive_buffers_exhausted:%llu\r\n",
 	    (ull)io->completed, (ull)io->submitted, (ull)counters->passes, (ull)io->enters,
 	    (ull)io->cq_overflows, (ull)io->buffers_exhausted);
-}
-
-static void info_replication(struct engine *engine, struct buf *out)
-{
-	buf_printf(out,
-	    "role:master\r\nconnected_slaves:0\r\nmaster_failover_state:no-failover\r\nmaster_replid:%s\r\n"
-	    "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:%llu\r\n"
-	    "second_repl_offset:-1\r\nrepl_backlog_active:0\r\nrepl_backlog_size:0\r\n"
-	    "repl_backlog_first_byte_offset:0\r\nrepl_backlog_histlen:0\r\n",
-	    engine->repl_id, (ull)store_last_lsn(engine->store));
 }
 
 static void info_cpu(struct engine *engine, struct buf *out)

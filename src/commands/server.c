@@ -139,6 +139,12 @@ void cmd_script_flush(struct call *call)
 		call_error(call, "ERR SCRIPT FLUSH only support SYNC|ASYNC option");
 }
 
+/* Sentinel asks for it where a server seems to hang. */
+void cmd_script_kill(struct call *call)
+{
+	call_error(call, "NOTBUSY No scripts in execution right now.");
+}
+
 void cmd_function_flush(struct call *call)
 {
 	if (is_flush_mode(call))

@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 
 #include "commands/handlers.h"
+#include "commands/replication.h"
 
 #define W CMD_WRITE
 #define R CMD_READONLY
@@ -155,6 +156,7 @@ const struct command commands_table[] = {
 	{"script", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "", "A container for Lua scripts management commands."},
 	{"exists", "script", cmd_script_exists, -3, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "sha1 [sha1 ...]", "Determines whether server-side Lua scripts exist in the script cache: none does."},
 	{"flush", "script", cmd_script_flush, -2, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "[ASYNC|SYNC]", "Removes all server-side Lua scripts from the script cache, which is empty."},
+	{"kill", "script", cmd_script_kill, 2, NS, ACL_SLOW, 0, 0, 0, "scripting", "2.6.0", "", "Terminates a server-side Lua script during execution: none runs."},
 	{"help", "script", cmd_help, 2, L, ACL_SLOW, 0, 0, 0, "scripting", "5.0.0", "", "Returns helpful text about the different subcommands."},
 	{"function", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "scripting", "7.0.0", "", "A container for function commands."},
 	{"list", "function", cmd_function_list, -2, NS, ACL_SLOW, 0, 0, 0, "scripting", "7.0.0", "[LIBRARYNAME library-name-pattern] [WITHCODE]", "Returns information about all libraries: there are none."},
@@ -186,6 +188,11 @@ const struct command commands_table[] = {
 	{"randomkey", NULL, cmd_randomkey, 1, R, KEY_R, 0, 0, 0, "generic", "1.0.0", "", "Returns a random key name from the database."},
 	{"wait", NULL, cmd_wait, 3, NS, CONN, 0, 0, 0, "generic", "3.0.0", "numreplicas timeout", "Blocks until the asynchronous replication of all preceding write commands sent by the connection is completed."},
 	{"waitaof", NULL, cmd_waitaof, 4, NS, CONN, 0, 0, 0, "generic", "7.2.0", "numlocal numreplicas timeout", "Blocks until all of the preceding write commands sent by the connection are on the disk of this server and of replicas."},
+	{"role", NULL, cmd_role, 1, L | F | NS, ADM, 0, 0, 0, "server", "2.8.12", "", "Returns the part that this server plays in replication."},
+	{"replicaof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "5.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
+	{"slaveof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
+	{"replconf", NULL, cmd_replconf, -1, A | L | NS | Q, ADM, 0, 0, 0, "server", "3.0.0", "", "What followers tell a leader about themselves."},
+	{"img.sync", NULL, cmd_img_sync, 7, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes", "Turns the connection into one that follows this server's log."},
 	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
 	{"encoding", "object", cmd_object_encoding, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the internal encoding of an object."},
 	{"freq", "object", cmd_object_freq, 3, R, KEY_R, 2, 2, 1, "generic", "4.0.0", "key", "Returns the logarithmic access frequency counter of an object."},
@@ -351,11 +358,14 @@ const struct command commands_table[] = {
 	{"img.info", NULL, cmd_img_info, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [field ...]", "Returns what is known of an image."},
 	{"img.edit", NULL, cmd_img_edit, -3, W | M | GM, IMG_W, 1, 1, 1, "image", "0.1.0", "key [TITLE t] [CAPTION t] [TAGS a,b] [ADDTAGS a,b] [REMTAGS a,b] [ATTR f v]... [DELATTR f]... [LOCATION lon lat] [TAKEN time]", "Changes what is known of an image."},
 	{"img.search", NULL, cmd_img_search, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [NOCONTENT] [VERBATIM] [NOSTOPWORDS] [RETURN n f...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [WITHSCORES] [COUNT EXACT|FAST|NONE] [FACET n f...] [SIMILAR key [MAXDIST d]] [HIGHLIGHT [FIELDS n f...] [TAGS open close]] [INKEYS n k...] [TIMEOUT ms] [PARAMS n ...] [EXPLAIN|PROFILE]", "Searches the images of the selected database."},
-	{"img.aggregate", NULL, cmd_img_aggregate, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [LOAD n @f [AS name]...] [APPLY expr AS name]... [FILTER expr]... [GROUPBY n @f... [REDUCE function n arg... [AS name]]...]... [SORTBY n @f [ASC|DESC]... [MAX n]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...]", "Groups, counts and calculates over the images that a query finds."},
+	{"img.aggregate", NULL, cmd_img_aggregate, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "query [LOAD n @f [AS name]...] [APPLY expr AS name]... [FILTER expr]... [GROUPBY n @f... [REDUCE function n arg... [AS name]]...]... [SORTBY n @f [ASC|DESC]... [MAX n]] [LIMIT offset n] [WITHCURSOR [COUNT n] [MAXIDLE ms]] [TIMEOUT ms] [PARAMS n ...]", "Groups, counts and calculates over the images that a query finds."},
 	{"img.similar", NULL, cmd_img_similar, -2, R | X, IMG_R, 1, 1, 1, "image", "0.1.0", "key [MAXDIST d] [LIMIT offset n] [DIHEDRAL]", "Lists the images that look like one, nearest first, with their distances."},
 	{"img.suggest", NULL, cmd_img_suggest, -2, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "prefix [FUZZY] [MAX n] [WITHSCORES]", "Completes words and tags as somebody types them, the most frequent first."},
 	{"ft.search", NULL, cmd_ft_search, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query [NOCONTENT] [VERBATIM] [NOSTOPWORDS] [WITHSCORES] [FILTER f min max]... [GEOFILTER f lon lat radius unit]... [INKEYS n k...] [INFIELDS n f...] [RETURN n f [AS name]...] [SORTBY f [ASC|DESC]] [LIMIT offset n] [TIMEOUT ms] [PARAMS n ...] [DIALECT d]", "Searches the images of the selected database, under the name that RediSearch has for it."},
 	{"ft.aggregate", NULL, cmd_ft_aggregate, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images query ...", "IMG.AGGREGATE, under the name that RediSearch has for it."},
+	{"ft.cursor", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about cursors of aggregations."},
+	{"read", "ft.cursor", cmd_cursor_read, -4, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images id [COUNT n]", "Returns the next rows of an aggregation, and the id to go on with, or 0."},
+	{"del", "ft.cursor", cmd_cursor_del, 4, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images id", "Drops the cursor and its rows."},
 	{"ft.info", NULL, cmd_ft_info, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "images", "Returns the fields and figures of the index."},
 	{"ft._list", NULL, cmd_ft_list, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the indexes: there is one, images."},
 	{"ft.tagvals", NULL, cmd_ft_tagvals, 3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images field", "Returns the distinct values of a tag field or attribute."},
@@ -363,7 +373,7 @@ const struct command commands_table[] = {
 	{"ft.profile", NULL, cmd_ft_profile, -5, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images SEARCH|AGGREGATE [LIMITED] QUERY query ...", "Runs a query and says what it took."},
 	{"ft.sugget", NULL, cmd_ft_sugget, -3, R | X, IMG_R, 0, 0, 0, "image", "0.1.0", "images prefix [FUZZY] [WITHSCORES] [WITHPAYLOADS] [MAX n]", "IMG.SUGGEST, under the name that RediSearch has for it."},
 	{"img.index", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about attributes in the search index."},
-	{"add", "img.index", cmd_index_add, -5, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field TYPE tag|numeric|date|geo|bool [SORTABLE]", "Declares what an attribute is, in the selected database."},
+	{"add", "img.index", cmd_index_add, -5, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field TYPE text|tag|numeric|date|geo|bool [SORTABLE]", "Declares what an attribute is, in the selected database."},
 	{"del", "img.index", cmd_index_del, 3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "field", "Takes the declaration of an attribute back; returns 0 if there was none."},
 	{"list", "img.index", cmd_index_list, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the declared attributes of the selected database."},
 	{"stopwords", "img.index", cmd_index_stopwords, -3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "SET word [word ...] | NONE", "Sets the words that queries in the selected database leave out."},
@@ -374,6 +384,7 @@ const struct command commands_table[] = {
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},
 	{"img.restore", NULL, cmd_img_restore, -4, RD | W | M | NM, IMG_W, 1, 1, 1, "image", "0.1.0", "key AT time | AT LSN n", "Makes an image what it was at a moment of the past, also if it was deleted; returns its ETag."},
 	{"img.verify", NULL, cmd_img_verify, -1, R, IMG_R, 1, -1, 1, "image", "0.1.0", "[key ...]", "Reads images from the disk and proves every byte of them; without a key, starts a scrub of everything."},
+	{"img.digest", NULL, cmd_img_digest, -1, R, IMG_R | ACL_DANGEROUS, 0, 0, 0, "image", "0.1.0", "[BUCKETS n] [LIMIT n] [KEYS bucket [bucket ...]]", "Returns digests of the database by ranges of keys, or of the keys in some of them, to compare servers."},
 	{"img.stats", NULL, cmd_img_stats, 1, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Returns figures of the index, the store and the workers."},
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},
 	{"get", "img.tier", cmd_tier_get, 3, R, IMG_R, 2, 2, 1, "image", "0.1.0", "key", "Returns the tier of an image."},

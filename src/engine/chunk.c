@@ -20,6 +20,7 @@
 #include "engine/past_load.h"
 #include "engine/tier.h"
 #include "engine/users.h"
+#include "engine/replica.h"
 
 enum {
 	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,
@@ -306,6 +307,7 @@ void engine_load_reset(void *ctx)
 	tiers_clear(engine);
 	fields_clear(engine);
 	users_clear(engine);
+	replication_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -314,6 +316,7 @@ void engine_load_reset(void *ctx)
 void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
+	replication_dump(engine, out);
 	fields_dump(engine, out);
 	users_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
@@ -342,6 +345,7 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 	tiers_clear(engine);
 	fields_clear(engine);
 	users_clear(engine);
+	replication_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
@@ -349,7 +353,8 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 		    !take_bytes(&bytes, SETTING_BYTES_MAX, &text))
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
-		if (users_load(engine, name, text, place) || fields_load(engine, name, text, place))
+		if (replication_load(engine, name, text, place) ||
+		    users_load(engine, name, text, place) || fields_load(engine, name, text, place))
 			continue;
 		if (text.len > POLICY_TEXT_MAX)
 			return ERR_CORRUPT;

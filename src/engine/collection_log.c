@@ -5,6 +5,7 @@
 #include "base/varint.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_state.h"
+#include "engine/replica.h"
 #include "store/extend.h"
 
 enum {
@@ -551,7 +552,7 @@ static bool graves_step(struct engine *engine)
 bool collections_step(struct engine *engine)
 {
 	bool more = !list_is_empty(&engine->collections->graves) && graves_step(engine);
-	return dues_step(engine) || more;
+	return (!engine_follows(engine) && dues_step(engine)) || more;
 }
 
 void collections_free(struct engine *engine)

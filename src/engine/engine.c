@@ -8,6 +8,7 @@
 #include "engine/fields.h"
 #include "engine/flush.h"
 #include "engine/kept_index.h"
+#include "engine/replica.h"
 #include "engine/tier.h"
 #include "engine/users.h"
 
@@ -31,12 +32,14 @@ static void engine_opened(void *ctx, enum err err)
 		store_get_stats(engine->store, &stats);
 		log_notice(engine->log, "recovered %llu records in %.3f s",
 		    (unsigned long long)stats.recovered_records, (double)stats.recovered_us / 1e6);
-		collections_recovered(engine);
+		if (engine->settings->replicaof[0] == 0)
+			collections_recovered(engine);
 		engine_drop_awaited(engine);
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
 		users_opened(engine);
+		replication_opened(engine);
 		if (!engine->settings->readonly) {
 			tiers_opened(engine);
 			checkpoints_opened(engine);
@@ -53,6 +56,24 @@ static void engine_durable(void *ctx, uint64_t lsn)
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	UNUSED(lsn);
+	engine->flush_sessions = true;
+}
+
+static void engine_appended(void *ctx, const struct record *record)
+{
+	replication_appended(ctx, record);
+}
+
+static void engine_extended(void *ctx, uint64_t lsn, struct span more)
+{
+	replication_extended(ctx, lsn, more);
+}
+
+/* A promoted follower does what followers leave to others. */
+void engine_took_over(struct engine *engine)
+{
+	collections_recovered(engine);
+	analysis_wake(engine);
 	engine->flush_sessions = true;
 }
 
@@ -103,6 +124,8 @@ static enum err engine_new_store(struct engine *engine)
 	    .key_hash = engine_key_hash,
 	    .loaded = engine_loaded,
 	    .durable = engine_durable,
+	    .appended = engine_appended,
+	    .extended = engine_extended,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
@@ -154,6 +177,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->twin_checks);
 	list_init(&engine->waits);
 	list_init(&engine->checks);
+	list_init(&engine->proofs);
 	list_init(&engine->pressed);
 	pause_init(engine);
 	list_init(&engine->monitors);
@@ -178,6 +202,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	fields_new(engine);
 	collections_new(engine);
 	users_new(engine);
+	replication_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -201,8 +226,10 @@ enum err engine_open(struct engine *engine)
 /* What works through everything that there is. */
 static bool engine_work(struct engine *engine)
 {
-	bool more = tiers_step(engine);
-	more |= past_step(engine);
+	bool more = past_step(engine);
+	if (engine_follows(engine))           /* the leader does the rest, and its log tells of it */
+		return collections_step(engine) || more;
+	more |= tiers_step(engine);
 	more |= scrub_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
@@ -224,9 +251,11 @@ bool engine_pass(struct engine *engine)
 		more |= fields_step(engine);
 		more |= reindex_step(engine);
 		more |= checks_step(engine);
+		more |= proofs_step(engine);
 	}
 	if (!engine->loading && !engine->closing && !engine->settings->readonly) {
-		engine_expire_some(engine);
+		if (!engine_follows(engine))
+			engine_expire_some(engine);
 		if (!engine->partly)
 			more |= engine_work(engine);
 	}
@@ -235,6 +264,7 @@ bool engine_pass(struct engine *engine)
 	store_flush(engine->store);
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
+	more |= replication_step(engine);
 	waits_step(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
@@ -298,6 +328,11 @@ static void closing_service_done(void *ctx)
 		store_close(engine->store, closing_store_done);
 }
 
+static void closing_replication_done(struct engine *engine)
+{
+	image_service_close(engine, closing_service_done, engine);
+}
+
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
@@ -307,11 +342,12 @@ void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx)
 	engine->closing = true;
 	waits_step(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	engine->closing_state = closing;
 	reindex_stop(engine);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
 		searches_cancel_db(engine, (uint8_t)i);
-	image_service_close(engine, closing_service_done, engine);
+	replication_close(engine, closing_replication_done);
 }
 
 void engine_free(struct engine *engine)
@@ -320,7 +356,9 @@ void engine_free(struct engine *engine)
 	pubsub_free(engine);
 	ASSERT(list_is_empty(&engine->sessions));
 	tracking_free(engine);
+	replication_free(engine);
 	checks_cancel(engine);
+	proofs_cancel(engine);
 	image_service_free(engine);
 	analysis_free(engine);
 	blocked_free(engine);

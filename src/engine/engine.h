@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "engine/observe.h"
 #include "engine/pause.h"
+#include "engine/session.h"
 #include "engine/settings.h"
 #include "image/meta.h"
 #include "resp/reply.h"
@@ -24,71 +25,6 @@
 #include "search/similar.h"
 #include "store/cache.h"
 #include "store/directory.h"
-
-struct engine;
-struct session;
-struct command;
-
-/* ---- Sessions: a connection as commands see it ----------------------------------------- */
-
-enum session_reply_mode { REPLY_ON, REPLY_OFF, REPLY_SKIP };
-
-struct session_ops {
-	void (*ready)(struct session *session);     /* it has bytes to send */
-	void (*resume)(struct session *session); /* it was parked and may run its command again */
-	void (*close)(struct session *session);  /* drop it; out bytes are sent first if it asks */
-};
-
-struct session {
-	uint32_t       magic;
-	struct engine *engine;
-	const struct session_ops *ops;
-	struct list    link;              /* all sessions, oldest first */
-	uint64_t       id;
-	uint8_t        db, resp;
-	struct user   *user;              /* engine/users.h: as whom it acts */
-	bool           authenticated, close_after_reply, closing, no_evict, no_touch, unix_socket;
-	enum session_reply_mode reply_mode;
-	bool           skip_next;         /* CLIENT REPLY SKIP: the command after this one */
-	char           name[SESSION_TEXT_MAX], lib_name[SESSION_TEXT_MAX];
-	char           lib_version[SESSION_TEXT_MAX];
-	char           address[IO_ADDRESS_MAX], local_address[IO_ADDRESS_MAX];
-	int            fd;
-	uint64_t       created_us, active_us, commands;
-	const struct command *last_command;
-	struct reply   out;               /* ready to be sent */
-	struct list    slots;             /* struct slot, in order; what is behind `out` */
-	uint32_t       slot_count;
-	bool           new_slot;          /* the next reply must not share a slot with earlier ones */
-	uint64_t       pending_bytes;     /* bodies that deferred replies will hold */
-	struct parked *parked;            /* NULL unless a command waits to run again */
-	struct blocked *blocked;          /* engine/block.h: it waits for a key; mostly NULL */
-	struct subscriber *subscriber;    /* pubsub.h; mostly NULL, as is tracking.h's: */
-	struct tracker *tracker;
-	uint64_t       soft_since_us;     /* above pubsub-output-soft-limit; 0: it is not */
-	struct list    monitor_link;      /* MONITOR */
-	bool           overflowed;        /* too many messages wait: it is closed */
-	struct transaction *transaction;  /* MULTI and WATCH: engine/transaction.h; mostly NULL */
-	enum err       load_error;        /* how the read it waited for ended */
-	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
-	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
-	uint64_t       input_bytes;       /* INFO's qbuf */
-	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
-	uint64_t       pressed_us;        /* ... since then; 0: it is not */
-};
-
-void session_init(struct session *session, struct engine *engine, const struct session_ops *ops);
-void session_fini(struct session *session);   /* slots still deferred live on without it */
-/* An error reply that answers no command (protocol errors), behind all earlier replies. */
-void session_error(struct session *session, const char *text);
-/* Where a message goes that answers no command: behind all replies there are. */
-struct reply *session_push(struct session *session);
-/* A message was written there; `held_bytes` more wait elsewhere. Who does not read is closed. */
-void session_pushed(struct session *session, uint64_t held_bytes);
-/* Moves what may leave from slots to `out`, and calls ready(). */
-void session_flush(struct session *session);
-
-/* ---- Calls: one command being executed ---------------------------------------------------- */
 
 struct request {
 	uint32_t           argc;
@@ -198,6 +134,8 @@ struct engine_events {
 	enum err (*try_settings)(void *ctx, const struct settings *trial, char *why, size_t bytes);
 	void (*disconnect)(void *ctx, struct session *session);
 	uint16_t (*port)(void *ctx);
+	/* What is in the data directory is kept aside, and the server starts anew, as a follower. */
+	void (*put_aside)(void *ctx);
 };
 
 struct engine {
@@ -220,6 +158,7 @@ struct engine {
 	struct users          *users;     /* engine/users.h */
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
+	struct replication    *replication;           /* engine/replica.h */
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
@@ -233,7 +172,7 @@ struct engine {
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */
 	struct scrub          *scrub;     /* engine/verify.h */
-	struct list            twin_checks, checks;           /* of dedupe.c; of verify.c */
+	struct list            twin_checks, checks, proofs;   /* of dedupe.c; verify.c; proof.c */
 	struct list            searches;  /* queries that need another slice */
 	struct list            pressed, waits, awaiting, awaiting_all;        /* sessions that wait */
 	struct pause           pause;
@@ -251,7 +190,8 @@ struct engine {
 	struct random          random;
 	struct engine_counters counters;
 	struct list            slowlog;
-	uint32_t session_count, slowlog_len; uint64_t session_next_id, slowlog_next_id;
+	uint32_t               session_count, slowlog_len;
+	uint64_t               session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
@@ -264,7 +204,8 @@ struct engine {
 	uint64_t               started_us, used_memory_peak;
 	char                   run_id[41], repl_id[41];
 	const char *executable, *config_file; /* for INFO; the server's, never NULL */
-	struct tls *tls; const struct memory *server_memory;  /* the server's; NULL without */
+	struct tls            *tls;       /* the server's, as is its memory; NULL without one */
+	const struct memory   *server_memory;
 	struct { uint64_t commands, input, output; } rates;   /* per second, over the last second */
 	struct {
 		struct memory directory, sessions, replies, store, search, images, engine, values,

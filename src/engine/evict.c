@@ -3,6 +3,7 @@
 
 #include "engine/flush.h"
 #include "engine/internal.h"
+#include "engine/replica.h"
 
 enum {
 	EVICT_PER_CALL = 128,
@@ -172,7 +173,7 @@ bool engine_make_room(struct engine *engine)
 	if (freed < over)
 		freed += image_service_shrink(engine, over - freed);
 	if (engine->settings->maxmemory_policy == EVICT_NOTHING || engine->loading ||
-	    engine->settings->readonly || engine->pause.is_on)
+	    engine->settings->readonly || engine->pause.is_on || engine_follows(engine))
 		return freed >= over;
 	uint64_t done = 0;
 	freed += engine->evicting.bytes;

@@ -118,6 +118,8 @@ void engine_index_adopt(
 void engine_index_drop(struct engine *engine, uint8_t db);
 
 /* engine.c */
+/* It was a follower, and is none any more. */
+void engine_took_over(struct engine *engine);
 bool indexes_sweep(struct engine *engine);
 
 /* dedupe.c */
@@ -146,6 +148,10 @@ bool scrub_step(struct engine *engine);
 void scrub_info(const struct engine *engine, struct buf *out);
 /* Logs a value again as it is, in another place. */
 MUST_CHECK enum err engine_rewrite_value(struct engine *engine, uint8_t db, struct entry *entry);
+
+/* proof.c */
+bool proofs_step(struct engine *engine);
+void proofs_cancel(struct engine *engine);
 
 /* wait.c */
 void waits_step(struct engine *engine);

@@ -5,6 +5,7 @@
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
 #include "engine/flush.h"
+#include "engine/replica.h"
 
 uint64_t engine_value_bytes(const struct entry *entry)
 {
@@ -41,7 +42,9 @@ uint64_t call_hash(struct call *call, struct span key)
 
 void call_gate(struct call *call, enum entry_type type, uint64_t lsn)
 {
-	if (engine_sync_level(call->engine, type) == SYNC_ALWAYS && lsn > call->gate)
+	bool waits = engine_sync_level(call->engine, type) == SYNC_ALWAYS ||
+	    call->engine->settings->min_replicas_to_ack > 0;
+	if (waits && lsn > call->gate)
 		call->gate = lsn;
 }
 
@@ -104,7 +107,7 @@ static struct entry *call_lookup(struct call *call, struct span key, enum lookup
 		else
 			entry->access_s = (uint32_t)(io_wall_ms(engine->io) / 1000);
 	}
-	if (entry->lsn > store_written_lsn(engine->store))
+	if (entry->lsn > replication_written_lsn(engine))
 		call_gate(call, entry->type, entry->lsn);
 	return entry;
 }

@@ -1,5 +1,6 @@
 /* engine/past.c: see past.h. Who owns what, how a version ends, and what there was when. */
 #include "engine/past_state.h"
+#include "engine/replica.h"
 
 #include "base/arith.h"
 
@@ -384,7 +385,7 @@ uint32_t past_versions(struct engine *engine, uint8_t db, struct span key,
 uint64_t past_gate(const struct engine *engine, uint64_t lsn)
 {
 	bool waits = engine_sync_level(engine, ENTRY_IMAGE) == SYNC_ALWAYS &&
-	    lsn > store_written_lsn(engine->store);
+	    lsn > replication_written_lsn(engine);
 	return waits ? lsn : 0;
 }
 

@@ -8,6 +8,7 @@
  */
 #include "engine/past_load.h"
 #include "engine/past_state.h"
+#include "engine/replica.h"
 
 #include "base/arith.h"
 #include "base/date.h"
@@ -257,7 +258,8 @@ static void past_log_if_due(struct past *past)
 {
 	struct engine *engine = past->engine;
 	struct history *history = &past->history;
-	if (past->logged_window_s == engine->settings->history_window_s || !past_has_images(engine))
+	if (past->logged_window_s == engine->settings->history_window_s || !past_has_images(engine) ||
+	    engine_follows(engine))
 		return;
 	if (store_state(engine->store) == OK &&
 	    past_log(past, history->floor_lsn, history->floor_ms) != OK)

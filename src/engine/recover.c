@@ -5,6 +5,7 @@
 #include "engine/fields.h"
 #include "engine/past_load.h"
 #include "engine/users.h"
+#include "engine/replica.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {
@@ -18,11 +19,45 @@ static struct target recover_target(struct engine *engine, const struct record *
 	return target;
 }
 
+/* On a follower: where the body of this LSN lies. */
+struct body_search {
+	uint64_t      lsn;
+	struct entry *found;
+};
+
+static void body_search_each(void *ctx, struct entry *entry)
+{
+	struct body_search *search = ctx;
+	if (entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED) &&
+	    entry_image(entry)->body_lsn == search->lsn)
+		search->found = entry;
+}
+
+/* Either it is shared already, or one key has it; that is looked for, as only COPY, RENAME and
+ * twins make such a record. */
+static enum err body_place(struct engine *engine, uint64_t lsn, struct place *place)
+{
+	struct body_search search = {.lsn = lsn & LSN_MASK};
+	if (past_held_place(engine, lsn, place))
+		return OK;
+	for (unsigned db = 0; db < DATABASE_COUNT && search.found == NULL; db++) {
+		uint64_t cursor = 0;
+		do
+			cursor = directory_scan(&engine->directories[db], cursor, body_search_each, &search);
+		while (cursor != 0 && search.found == NULL);
+	}
+	if (search.found == NULL)
+		return ERR_NOTFOUND;
+	*place = entry_image(search.found)->body;
+	return OK;
+}
+
 static enum err recover_link(
     struct engine *engine, const struct target *target, const struct record *record)
 {
 	struct place body;
-	enum err err = store_recovered_place(engine->store, record->refers, &body);
+	enum err err = engine->loading ? store_recovered_place(engine->store, record->refers, &body)
+	                               : body_place(engine, record->refers, &body);
 	if (err != OK)
 		return err;
 	return apply_link(engine, target, record, body);
@@ -77,8 +112,9 @@ static enum err recover_known_setting(struct engine *engine, const struct record
 {
 	if (record->lsn >= engine->replay_lsn)
 		return ERR_AGAIN;
-	return past_setting(engine, record) || tiers_setting_follow(engine, record) ||
-	        fields_setting_follow(engine, record) || users_setting_follow(engine, record)
+	return replication_setting(engine, record) || past_setting(engine, record) ||
+	        tiers_setting_follow(engine, record) || fields_setting_follow(engine, record) ||
+	        users_setting_follow(engine, record)
 	    ? OK : ERR_NOTFOUND;
 }
 
@@ -163,6 +199,7 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	if (record->type == RECORD_SETTING) {
 		enum err err = recover_known_setting(engine, record);
 		if (err == ERR_AGAIN && !past_setting(engine, record) &&
+		    !replication_setting(engine, record) &&
 		    !fields_setting(engine, record) && !users_setting(engine, record))
 			tiers_setting(engine, record);
 		return err == ERR_AGAIN ? OK : err;
@@ -247,6 +284,21 @@ void engine_recovered(void *ctx, const struct record *record)
 		past_note_released(engine, record->lsn);
 }
 
+void engine_follow_record(struct engine *engine, const struct record *record)
+{
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	ASSERT(!engine->loading && engine_follows(engine));
+	enum err err = recover_record(engine, record);
+	if (err == OK)
+		return;
+	if (err != ERR_NOTFOUND || record->type == RECORD_LINK) {
+		log_warning(engine->log, "replication: record %llu of type %u was not applied: %s",
+		    (unsigned long long)record->lsn, record->type, err_name(err));
+		engine->replication->lost_links += record->type == RECORD_LINK;
+	}
+	store_release(engine->store, record->place);
+}
+
 /* Where the entry of the record's own key keeps a record of this type, or NULL. */
 static struct place *place_of(struct entry *entry, const struct record *record)
 {
@@ -270,6 +322,7 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return past_setting_relocated(engine, record, from, to) ||
+		    replication_setting_relocated(engine, record, from, to) ||
 		    tiers_setting_relocated(engine, record, from, to) ||
 		    fields_setting_relocated(engine, from, to) ||
 		    users_setting_relocated(engine, from, to);
@@ -302,8 +355,10 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	bool owned;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
-		return past_setting_is_live(engine, record) || tiers_setting_is_live(engine, record) ||
-		        fields_setting_is_live(engine, record) || users_setting_is_live(engine, record)
+		return past_setting_is_live(engine, record) ||
+		        replication_setting_is_live(engine, record) ||
+		        tiers_setting_is_live(engine, record) || fields_setting_is_live(engine, record) ||
+		        users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)

@@ -8,6 +8,7 @@
 #include "engine/users.h"
 
 #include "engine/block.h"
+#include "engine/replica.h"
 
 enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
 
@@ -57,6 +58,7 @@ void session_fini(struct session *session)
 		slot->session = NULL;         /* its owner frees it in slot_finish */
 	}
 	blocked_end(session);
+	replication_forget(session);
 	if (session->parked != NULL)
 		parked_free(engine, session->parked);
 	user_unref(engine, session->user);
@@ -154,7 +156,7 @@ void session_pushed(struct session *session, uint64_t held_bytes)
 void session_flush(struct session *session)
 {
 	const struct store *store = session->engine->store;
-	uint64_t written = store_written_lsn(store);
+	uint64_t written = replication_written_lsn(session->engine);
 	bool moved = false;
 	while (!list_is_empty(&session->slots)) {
 		struct slot *slot = LIST_OF(session->slots.next, struct slot, link);
@@ -231,7 +233,7 @@ void call_execute(struct call *call, void (*run)(struct call *call))
 	}
 	if (slot != NULL)
 		slot->calls++;
-	if (call->gate <= store_written_lsn(call->engine->store))
+	if (call->gate <= replication_written_lsn(call->engine))
 		return;
 	if (slot == NULL)
 		call_gate_tail(call, bytes, refs);

@@ -57,6 +57,14 @@ struct settings {
 	uint64_t scrub_bytes_per_second;
 	char     open_at[SETTING_TEXT_MAX], rewind_to[SETTING_TEXT_MAX];
 	bool     readonly, dedupe;
+	/* replication */
+	char     replicaof[SETTING_TEXT_MAX], masterauth[SETTING_TEXT_MAX], masteruser[SETTING_TEXT_MAX];
+	char     replica_announce_ip[SETTING_TEXT_MAX];
+	int64_t  replica_announce_port, replica_priority;
+	bool     replica_announced, replica_read_only, replica_serve_stale_data;
+	int64_t  repl_timeout_s, repl_ping_period_s, min_replicas_to_write, min_replicas_max_lag_s;
+	int64_t  min_replicas_to_ack, follower_max_absence_s;
+	uint64_t repl_max_bandwidth;
 	/* tiers */
 	char     warm_dir[SETTING_TEXT_MAX];
 	int64_t  tier_interval_s;

@@ -1,6 +1,8 @@
 /* engine/wait.c: see wait.h. */
 #include "engine/wait.h"
 
+#include "engine/replica.h"
+
 struct wait {
 	struct list         link;
 	struct engine      *engine;
@@ -15,6 +17,12 @@ static bool lsn_is_safe(const struct engine *engine, uint64_t lsn)
 	return lsn <= store_durable_lsn(engine->store);
 }
 
+static bool has_followers(
+    const struct engine *engine, const struct wait_options *options, uint64_t lsn)
+{
+	return replication_count(engine, lsn, options->is_aof) >= options->replicas;
+}
+
 static void wait_reply(
     const struct engine *engine, struct reply *reply, const struct wait_options *options, uint64_t lsn)
 {
@@ -22,7 +30,7 @@ static void wait_reply(
 		reply_array(reply, 2);
 		reply_int(reply, lsn_is_safe(engine, lsn));
 	}
-	reply_int(reply, 0);
+	reply_int(reply, replication_count(engine, lsn, options->is_aof));
 }
 
 static void wait_end(struct wait *wait)
@@ -48,9 +56,9 @@ void waits_step(struct engine *engine)
 	while (at != &engine->waits) {
 		struct wait *wait = LIST_OF(at, struct wait, link);
 		at = at->next;
-		bool decided = lsn_is_safe(engine, wait->lsn) ||
+		bool decided = !wait->options.local || lsn_is_safe(engine, wait->lsn) ||
 		    store_state(engine->store) == ERR_READONLY;
-		bool satisfied = wait->options.replicas == 0 && decided;
+		bool satisfied = decided && has_followers(engine, &wait->options, wait->lsn);
 		if (satisfied || wait->slot->session == NULL || engine->closing)
 			wait_end(wait);
 	}
@@ -69,21 +77,26 @@ void call_wait(struct call *call, const struct wait_options *options)
 	struct engine *engine = call->engine;
 	uint64_t lsn = call->session->write_lsn;
 	bool local = !options->local || lsn_is_safe(engine, lsn);
-	if ((local && options->replicas == 0) || engine->in_exec) {
+	if (engine_follows(engine)) {
+		call_error(call, "ERR WAIT%s cannot be used with replica instances. Please also note that writes"
+		                 " to replicas are just local and are not propagated.",
+		    options->is_aof ? "AOF" : "");
+		return;
+	}
+	if ((local && has_followers(engine, options, lsn)) || engine->in_exec) {
 		wait_reply(engine, call->reply, options, lsn);
 		return;
 	}
 	struct wait *wait = memory_zalloc(&engine->memory.engine, sizeof(*wait));
 	wait->engine = engine;
 	wait->options = *options;
-	wait->lsn = options->local || options->is_aof ? lsn : 0;
+	wait->lsn = lsn;
 	io_timer_init(&wait->timer, wait_timed_out, wait);
 	if (options->timeout_ms > 0)
 		io_timer_set(engine->io, &wait->timer, options->timeout_ms * 1000);
 	wait->slot = call_defer(call, 0);
 	list_append(&engine->waits, &wait->link);
-	if (options->local)
-		store_sync(engine->store);
+	store_sync(engine->store);            /* only what is durable goes to followers */
 }
 
 bool wait_unblock(struct engine *engine, uint64_t session_id, const char *error)

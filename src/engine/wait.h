@@ -1,8 +1,8 @@
 /* engine/wait.h: WAIT and WAITAOF: replies that wait until a session's writes are safe.
  *
- * There is no replication yet: no follower ever acknowledges, and whoever asks for one waits
- * until its time is up. Waits end in the pass in which their condition came true; they cost a
- * look at one LSN each. Commands behind run on meanwhile, their replies wait in line.
+ * WAIT counts followers that have applied the writes, WAITAOF those that have them on their disks, too.
+ * Waits end in the pass in which their condition came true; they cost a look at each follower.
+ * Commands behind run on meanwhile, their replies wait in line.
  */
 #pragma once
 #include "engine/internal.h"

@@ -1,6 +1,7 @@
 /* repl/tail.c: see tail.h. */
 #include "repl/tail.h"
 
+#include "base/buf.h"
 #include "store/body.h"
 
 void tail_init(struct tail *tail, struct memory *memory)
@@ -82,6 +83,28 @@ void tail_add(struct tail *tail, const struct record *record)
 		tail_drop_first(tail);
 	if (tail->bytes > TAIL_BYTES_MAX)     /* one long body: it is read from the disk */
 		tail_drop_first(tail);
+}
+
+void tail_extend(struct tail *tail, uint64_t lsn, struct span more)
+{
+	if (tail->count == 0)
+		return;
+	struct tail_item *last = LIST_OF(tail->items.prev, struct tail_item, link);
+	if (last->record.lsn != lsn)
+		return;                   /* it is not here: it comes from the disk, as it is then */
+	struct buf value;
+	struct record record = last->record;
+	ASSERT(record.body == NULL);
+	buf_init(&value, tail->memory);
+	buf_append(&value, record.value);
+	buf_append(&value, more);
+	record.value = buf_span(&value);
+	tail->count--;
+	tail->bytes -= last->bytes;
+	list_remove(&last->link);
+	tail_add(tail, &record);
+	memory_free(tail->memory, last, last->bytes);
+	buf_fini(&value);
 }
 
 const struct tail_item *tail_after(const struct tail *tail, uint64_t lsn)

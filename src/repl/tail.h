@@ -31,6 +31,8 @@ void tail_start(struct tail *tail, uint64_t lsn);
 void tail_stop(struct tail *tail);
 /* A record was appended. */
 void tail_add(struct tail *tail, const struct record *record);
+/* The value of the last record appended, whose LSN this is, got longer by `more`. */
+void tail_extend(struct tail *tail, uint64_t lsn, struct span more);
 /* The first item behind `lsn`, or NULL. Quick near the end. */
 const struct tail_item *tail_after(const struct tail *tail, uint64_t lsn);
 static inline bool tail_covers(const struct tail *tail, uint64_t lsn)

@@ -252,6 +252,13 @@ size_t aggregate_row_count(const struct aggregate *aggregate)
 	return aggregate->result_count;
 }
 
+uint64_t aggregate_bytes(const struct aggregate *aggregate)
+{
+	return sizeof(*aggregate) + aggregate->texts.bytes + aggregate->kept.bytes +
+	    aggregate->scratch.bytes + aggregate->rows.bytes +
+	    aggregate->result_cap * sizeof(aggregate->results[0]);
+}
+
 uint64_t aggregate_total(const struct aggregate *aggregate)
 {
 	const struct stage *last = &aggregate->stages[aggregate->stage_count];

@@ -64,6 +64,8 @@ MUST_CHECK enum err aggregate_step(struct aggregate *aggregate, const struct sea
 /* ---- The result, once aggregate_step has returned OK ---- */
 
 size_t aggregate_row_count(const struct aggregate *aggregate);
+/* Memory that it holds, about. */
+uint64_t aggregate_bytes(const struct aggregate *aggregate);
 /* Rows before a LIMIT at the end. */
 uint64_t aggregate_total(const struct aggregate *aggregate);
 /* Columns that rows show, in order. */

@@ -114,7 +114,7 @@ static void send_rest(struct connection *connection)
 {
 	uint32_t count = fill_iov(connection);
 	ASSERT(count > 0);
-	connection->send_busy = true;
+	connection->send_busy = connection->session.sending = true;
 	io_stream_send(connection->server->io, &connection->stream, connection->iov, count);
 }
 
@@ -154,7 +154,7 @@ void connection_send(struct connection *connection)
 static void on_sent(struct io_stream *stream, enum err err)
 {
 	struct connection *connection = connection_of(stream);
-	connection->send_busy = false;
+	connection->send_busy = connection->session.sending = false;
 	if (connection->session.closing)
 		return;
 	if (err != OK) {

@@ -134,7 +134,7 @@ static void close_idle(struct server *server)
 		if (!connection->session.closing &&
 		    now_us - connection->session.active_us > limit_us &&
 		    list_is_empty(&connection->session.slots) &&
-		    !pubsub_listens(&connection->session))
+		    connection->session.replica == NULL && !pubsub_listens(&connection->session))
 			connection_close(connection);
 	}
 }

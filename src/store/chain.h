@@ -1,5 +1,6 @@
 /* store/chain.h: bodies that lie in several records; see chain.c. Private to src/store. */
 #pragma once
+#include "store/chain_table.h"
 #include "store/store.h"
 
 struct chain {

@@ -8,8 +8,8 @@
 #include "store/store.h"
 
 /* The body of the last record appended, which has this LSN and lies in the open batch, gets longer by `more`;
- * *place is where it lies, with its new length. False, and nothing happened: there is no room, it is part of
- * a group, or others were told of it. */
+ * *place is where it lies, with its new length. False, and nothing happened: there is no room, or it is part
+ * of a group. */
 MUST_CHECK bool store_extend(
     struct store *store, uint64_t lsn, struct span more, struct place *place);
 

@@ -57,14 +57,14 @@ void store_follow(struct store *store)
 	store->written_lsn = store->told_written = store->next_lsn - 1;
 }
 
-enum err store_skip(struct store *store, uint64_t lsns)
+enum err store_skip(struct store *store, uint64_t first, uint64_t lsns)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	ASSERT(lsns > 0 && !store->in_group && !store->in_transaction);
+	ASSERT(lsns > 0 && first > 0 && first <= store->next_lsn && !store->in_transaction);
 	struct record record = {
 	    .type = RECORD_VOID,
 	    .lsn = store->next_lsn + lsns - 1,
-	    .refers = store->void_from != 0 ? store->void_from : store->next_lsn,
+	    .refers = store->void_from != 0 ? min_u64(first, store->void_from) : first,
 	    .time_ms = io_wall_ms(store->io),
 	    .epoch = store->epoch,
 	    .sync = SYNC_ALWAYS,
@@ -79,10 +79,15 @@ enum err store_skip(struct store *store, uint64_t lsns)
 	return OK;
 }
 
+void store_set_following(struct store *store, bool follows)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	store->is_following = follows;
+}
+
 void store_set_epoch(struct store *store, uint32_t epoch)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	ASSERT(epoch >= store->epoch);
 	store->epoch = epoch;
 }
 

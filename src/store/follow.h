@@ -23,8 +23,11 @@ MUST_CHECK enum err store_append_given(struct store *store, struct record *recor
 /* Inside opened() and before the first append: the LSNs that recovery cut off will be given again,
  * by the leader, so no VOID is written. */
 void store_follow(struct store *store);
-/* The next LSN lies `lsns` further on, and what was between is void. */
-MUST_CHECK enum err store_skip(struct store *store, uint64_t lsns);
+/* The next LSN lies `lsns` further on. What is there from `first` on, of a group that will not be
+ * completed, and what was left out, is void; the owner has released it. */
+MUST_CHECK enum err store_skip(struct store *store, uint64_t first, uint64_t lsns);
+/* While it follows, store_append answers ERR_READONLY. */
+void store_set_following(struct store *store, bool follows);
 /* Of what is appended from now on. */
 void store_set_epoch(struct store *store, uint32_t epoch);
 /* Marks with a larger LSN are kept, whoever else needs them. UINT64_MAX: that asks for none. */

@@ -13,7 +13,6 @@
 #include "store/batch.h"
 #include "base/random.h"
 #include "store/chain.h"
-#include "store/chain_table.h"
 #include "store/checkpoint.h"
 #include "store/read.h"
 #include "store/footer.h"
@@ -161,11 +160,10 @@ struct store {
 	uint32_t             recorded_in, life;   /* the segment that says recorded_lsn; for commit blocks */
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
-	bool                 in_group, in_transaction;      /* in_group: the last record continues */
-	bool                 is_given;            /* follow.c: the record being appended has its LSN */
+	bool                 in_group, in_transaction;    /* in_group: the last record continues */
+	bool                 is_given, is_following;      /* is_given: the record at hand has its LSN */
 	uint32_t             epoch, void_count, void_cap;
-	uint64_t             keep_marks_lsn;
-	uint64_t             void_from;           /* a VOID record is owed; 0: none */
+	uint64_t             keep_marks_lsn, void_from;   /* void_from: a VOID is owed; 0: none */
 	uint64_t             sync_lsn, appended_seen;     /* asked of store_sync; as of the last tick */
 	bool                 is_heavy;            /* much was appended since the one before */
 	uint32_t             expect_segments;     /* see store_expect */

@@ -331,27 +331,10 @@ enum err store_append_as(struct store *store, struct record *record, bool chaine
 	return OK;
 }
 
-bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place)
-{
-	CHECK_OBJ(store, STORE_MAGIC);
-	if (!store->opened || store->closing || store->state == ERR_READONLY || lsn + 1 != store->next_lsn ||
-	    store->in_transaction || store->in_group)
-		return false;
-	/* Whoever is told of records must say that he can do without the rest of one. */
-	if (store->events.appended != NULL &&
-	    (store->events.may_grow == NULL || !store->events.may_grow(store->ctx)))
-		return false;
-	*place = stream_extend(&store->streams[TIER_HOT], lsn, more);
-	if (place->bytes == 0)
-		return false;
-	store->stats.appended_bytes += more.len;
-	return true;
-}
-
 enum err store_append(struct store *store, struct record *record)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	enum err err = store_check_record(store, record);
+	enum err err = store->is_following ? ERR_READONLY : store_check_record(store, record);
 	if (err == OK && store->void_from != 0)
 		err = store_append_void(store);
 	if (err != OK)
@@ -362,6 +345,21 @@ enum err store_append(struct store *store, struct record *record)
 	if (store->in_transaction)
 		record->flags |= RECORD_CONTINUES;
 	return store_append_as(store, record, store_wants_chain(store, record));
+}
+
+bool store_extend(struct store *store, uint64_t lsn, struct span more, struct place *place)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	if (!store->opened || store->closing || store->state == ERR_READONLY || lsn + 1 != store->next_lsn ||
+	    store->in_transaction || store->in_group)
+		return false;
+	*place = stream_extend(&store->streams[TIER_HOT], lsn, more);
+	if (place->bytes == 0)
+		return false;
+	store->stats.appended_bytes += more.len;
+	if (store->events.extended != NULL)
+		store->events.extended(store->ctx, lsn, more);
+	return true;
 }
 
 void store_expect(struct store *store, uint64_t bytes)

@@ -27,6 +27,7 @@
 #pragma once
 #include "base/list.h"
 #include "store/body.h"
+#include "store/stats.h"
 
 struct store;
 struct store_load;
@@ -56,7 +57,6 @@ enum {
 };
 
 enum sync_level { SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NO };
-enum tier { TIER_HOT, TIER_WARM, TIER_COUNT };
 
 struct place {
 	uint32_t segment;       /* id, 0: nowhere */
@@ -122,11 +122,12 @@ struct store_events {
 	 * recovery it takes its turn among recovered(): unless a later record of that key follows,
 	 * the key holds what cannot be read. Its place is not alive then: nothing to release. */
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
-	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. may_grow:
-	 * may a record of which appended() told still get longer (extend.h)? NULL: no. */
+	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. */
 	void (*appended)(void *ctx, const struct record *record);
-	bool (*may_grow)(void *ctx);
-	void (*state)(void *ctx, enum err state);       /* OK, ERR_DISKFULL or ERR_READONLY */
+	/* The last one got longer (extend.h). May be NULL. */
+	void (*extended)(void *ctx, uint64_t lsn, struct span more);
+	/* OK, ERR_DISKFULL or ERR_READONLY. */
+	void (*state)(void *ctx, enum err state);
 	/* Asked by the cleaner: does an entry name this record at this very place? Of an EXPIRE: is
 	 * the deadline of its key, whose record is older, what this one says? The body is not loaded.
 	 * NULL: the store has no cleaner, and a segment goes only when all of it is dead. */
@@ -265,32 +266,6 @@ void store_move_start(struct store *store, struct store_move *move, struct place
     uint64_t lsn);
 
 /* ---- Observation ---- */
-
-enum { SYNC_BUCKETS = 26 };
-struct store_stats {
-	struct {
-		uint64_t segments, bytes, live_bytes, dead_bytes, live_records, tombstones;
-	} tier[TIER_COUNT];
-	uint64_t appended_records, appended_bytes;       /* as the owner asked */
-	uint64_t written_bytes;                          /* to the device, padding and all */
-	uint64_t zeroed_bytes;                           /* of these: making new segments */
-	uint64_t batches, syncs, sync_us_total, sync_us_max;
-	uint64_t sync_us[SYNC_BUCKETS];   /* of those that took 2^i microseconds up to twice that */
-	uint64_t record_reads, record_read_pieces;       /* records asked for, disk reads for them */
-	uint64_t reads, read_bytes, corrupt_records, write_errors, read_errors;
-	uint64_t segments_created, segments_recycled, segments_unlinked;
-	uint64_t recovered_records, recovered_us, torn_bytes;
-	uint64_t checkpoints, checkpoint_bytes, checkpoint_lsn;  /* lsn: replay starts here; 0: none */
-	uint64_t lost_records, footers_written, footers_read, footers_missing;
-	struct {
-		uint64_t victims, evacuated;     /* segments taken up; left with nothing needed */
-		uint64_t records, bytes;         /* copied, marks too */
-		uint64_t marks, marks_dropped;
-		uint64_t slice_us_max;           /* the longest time that all else had to wait */
-		uint64_t free_segments, total_segments;      /* the hot tier's room */
-		uint32_t duty_percent;           /* the part of the time that it works now; 0: at rest */
-	} cleaner;
-};
 
 /* How far recovery has come. */
 struct store_progress {

@@ -168,7 +168,7 @@ def test_resp3_shape(server, many):
     (["APPLY", "abs(1, 2)", "AS", "x"], "Wrong number of arguments"), (["APPLY", "'abc", "AS", "x"], "Unterminated"),
     (["APPLY", "(" * 100 + "1" + ")" * 100, "AS", "x"], "^TOOLARGE"), (["APPLY", "1" + "+1" * 3000, "AS", "x"], "^TOOLARGE"),
     (["APPLY", "timefmt(1, '%x')", "AS", "x"], "timefmt"), (["FILTER", ""], "ends too early"), (["LOAD", "*"], r"LOAD \* is not available"),
-    (["LOAD", "1", "@title"], "cannot be aggregated"), (["WITHCURSOR"], "WITHCURSOR is not available"), (["PARAMS", "1", "a"], "PARAM VALUE pairs"),
+    (["LOAD", "1", "@title"], "cannot be aggregated"), (["WITHCURSOR", "WITHCURSOR"], "Unknown argument"), (["WITHCURSOR", "COUNT", "0"], "Bad value for COUNT"), (["WITHCURSOR", "MAXIDLE"], "Bad value for MAXIDLE"), (["PARAMS", "1", "a"], "PARAM VALUE pairs"),
     (["TIMEOUT", "x"], "TIMEOUT"), (["LOAD", "70", *[f"@f{i}" for i in range(70)]], "at most 64 columns"), (["APPLY", "@", "AS", "x"], "must follow @")])
 def test_errors(client, words, error):
     with pytest.raises(redis.ResponseError, match=error):

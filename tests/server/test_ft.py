@@ -147,7 +147,8 @@ def test_resp3_shapes(server, six):
     (["FT.PROFILE", "images", "NOSUCH", "QUERY", "x"], "syntax error"), (["FT.PROFILE", "images", "SEARCH", "LIMITED", "x"], "syntax error"),
     (["FT.PROFILE", "images", "SEARCH", "QUERY", "("], "Syntax error"), (["FT.SUGGET", "images", "x", "MAX", "0"], "MAX is a number"),
     (["FT.SUGGET", "images", "x", "NOSUCH"], "syntax error"), (["IMG.SUGGEST", "x", "MAX", "101"], "MAX is a number"), (["IMG.SUGGEST", "x", "WITHPAYLOADS"], "syntax error"),
-    (["FT.AGGREGATE", "images", "*", "WITHCURSOR"], "WITHCURSOR is not available"), (["FT.TAGVALS", "images", "title"], "Not a tag field")])
+    (["FT.CURSOR", "READ", "images", "1"], "Cursor not found, id: 1"), (["FT.CURSOR", "READ", "images", "x"], "Bad cursor ID"),
+    (["FT.CURSOR", "DEL", "images", "7"], "Cursor not found"), (["FT.CURSOR", "READ", "nosuch", "1"], "nosuch"), (["FT.CURSOR", "READ", "images", "1", "COUNT"], "syntax|not found"), (["FT.TAGVALS", "images", "title"], "Not a tag field")])
 def test_refusals(client, words, error):
     with pytest.raises(redis.ResponseError, match=error):
         client.execute_command(*words)

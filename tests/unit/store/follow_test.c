@@ -230,7 +230,7 @@ Test(follow, a_skip_voids_what_a_predecessor_wrote, .timeout = 60)
 	    .value = SPAN_LIT("lost"), .lsn = 2, .sync = SYNC_ALWAYS};
 	cr_assert_eq(store_append_given(follower.store, &stray), OK);
 	owner_wait_durable(&follower, 2);
-	cr_assert_eq(store_skip(leader.store, 1000), OK);
+	cr_assert_eq(store_skip(leader.store, 2, 1000), OK);
 	put(&leader, "b", RECORD_VALUE, 10);
 	cr_assert_eq(owner_find(&leader, "b")->lsn, 1002);
 	owner_wait_durable(&leader, 1002);

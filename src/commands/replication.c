@@ -1,0 +1,275 @@
+/* commands/replication.c: Redis's words for replication, and IMG.SYNC. */
+#include "commands/handlers.h"
+#include "commands/replication.h"
+
+#include "base/number.h"
+#include "engine/replica.h"
+
+static bool copy_text(struct span text, char *out, size_t bytes)
+{
+	if (text.len == 0 || text.len >= bytes)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] <= ' ' || text.ptr[i] > '~')
+			return false;
+	memcpy(out, text.ptr, text.len);
+	out[text.len] = 0;
+	return true;
+}
+
+void cmd_replicaof(struct call *call)
+{
+	struct engine *engine = call->engine;
+	char host[128];
+	int64_t port;
+	if (engine->settings->readonly) {
+		call_error(call, "READONLY this server was started with readonly.");
+		return;
+	}
+	if (engine->replication->failover != FAILOVER_NONE) {
+		call_error(call, "ERR REPLICAOF not allowed while failing over.");
+		return;
+	}
+	if (span_is(call->argv[1], "NO") && span_is(call->argv[2], "ONE")) {
+		enum err err = replication_follow(engine, NULL, 0);
+		if (err != OK)
+			call_fail(call, err, (struct span){0});
+		else
+			reply_ok(call->reply);
+		return;
+	}
+	if (!number_parse_range(call->argv[2], 1, 65535, &port)) {
+		call_error(call, "ERR Invalid master port");
+		return;
+	}
+	if (!copy_text(call->argv[1], host, sizeof(host))) {
+		call_error(call, "ERR Invalid master host");
+		return;
+	}
+	if (replication_follow(engine, host, (uint16_t)port) == ERR_EXISTS)
+		reply_status(call->reply, "OK Already connected to specified master");
+	else
+		reply_ok(call->reply);
+}
+
+static const char *link_ip(const struct replica_link *link, char out[IO_ADDRESS_MAX])
+{
+	if (link->ip[0] != 0)
+		return link->ip;
+	snprintf(out, IO_ADDRESS_MAX, "%s", link->session->address);
+	char *colon = strrchr(out, ':');
+	if (colon != NULL)
+		*colon = 0;
+	size_t len = strlen(out);
+	if (len > 2 && out[0] == '[') {       /* [::1] */
+		memmove(out, out + 1, len - 2);
+		out[len - 2] = 0;
+	}
+	return out;
+}
+
+static const char *link_state_word(const struct engine *engine)
+{
+	switch (engine->replication->follower.state) {
+	case FOLLOWER_STREAMING:
+		return "connected";
+	case FOLLOWER_HANDSHAKE:
+		return "handshake";
+	case FOLLOWER_CONNECTING:
+		return "connecting";
+	default:
+		return "connect";
+	}
+}
+
+void cmd_role(struct call *call)
+{
+	const struct engine *engine = call->engine;
+	const struct replication *replication = engine->replication;
+	char ip[IO_ADDRESS_MAX], text[24];
+	if (replication->is_follower) {
+		reply_array(call->reply, 5);
+		reply_text(call->reply, "slave");
+		reply_text(call->reply, replication->host);
+		reply_int(call->reply, replication->port);
+		reply_text(call->reply, link_state_word(engine));
+		reply_int(call->reply, (int64_t)replication->applied);
+		return;
+	}
+	reply_array(call->reply, 3);
+	reply_text(call->reply, "master");
+	reply_int(call->reply, (int64_t)store_last_lsn(engine->store));
+	reply_array(call->reply, replication->link_count);
+	for (const struct list *at = replication->links.next; at != &replication->links; at = at->next) {
+		const struct replica_link *link =
+		    LIST_OF((struct list *)(uintptr_t)at, struct replica_link, link);
+		reply_array(call->reply, 3);
+		reply_text(call->reply, link_ip(link, ip));
+		snprintf(text, sizeof(text), "%u", link->port);
+		reply_text(call->reply, text);
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)link->applied);
+		reply_text(call->reply, text);
+	}
+}
+
+/* ---- REPLCONF and IMG.SYNC ---- */
+
+static bool parse_lsn(struct span text, uint64_t *out)
+{
+	int64_t value;
+	if (!number_parse_range(text, 0, INT64_MAX, &value))
+		return false;
+	*out = (uint64_t)value;
+	return true;
+}
+
+/* ACK applied [durable received]: no reply. */
+static void replconf_ack(struct call *call)
+{
+	struct replica_link *link = call->session->replica;
+	uint64_t applied, durable, received;
+	if (link == NULL || !link->streaming || !parse_lsn(call->argv[2], &applied))
+		return;
+	durable = received = applied;
+	if (call->argc > 4 &&
+	    (!parse_lsn(call->argv[3], &durable) || !parse_lsn(call->argv[4], &received)))
+		return;
+	uint64_t last = store_last_lsn(call->engine->store);
+	if (applied > last || durable > last)
+		return;                       /* it speaks of what does not exist */
+	link->applied = applied > link->applied ? applied : link->applied;
+	link->durable = durable > link->durable ? durable : link->durable;
+	link->received = received > link->received ? received : link->received;
+	link->heard_us = io_now_us(call->engine->io);
+	call->engine->flush_sessions = true;
+}
+
+/* False: an error was replied. */
+static bool replconf_word(struct call *call, struct span word, struct span value)
+{
+	int64_t number;
+	if (span_is(word, "listening-port")) {
+		if (!number_parse_range(value, 0, 65535, &number)) {
+			reply_not_integer(call);
+			return false;
+		}
+		replication_link_of(call->session)->port = (uint16_t)number;
+	} else if (span_is(word, "ip-address")) {
+		struct replica_link *link = replication_link_of(call->session);
+		if (!copy_text(value, link->ip, sizeof(link->ip))) {
+			call_error(call, "ERR REPLCONF ip-address provided by replica instance is too long: %zu bytes",
+			    value.len);
+			return false;
+		}
+	} else if (!span_is(word, "capa") && !span_is(word, "version") && !span_is(word, "rdb-only") &&
+	    !span_is(word, "rdb-filter-only")) {
+		call_error(call, "ERR Unrecognized REPLCONF option: %.*s", (int)(word.len < 64 ? word.len : 64),
+		    (const char *)word.ptr);
+		return false;
+	}
+	return true;
+}
+
+void cmd_replconf(struct call *call)
+{
+	if (call->argc >= 3 && span_is(call->argv[1], "ACK")) {
+		replconf_ack(call);
+		return;
+	}
+	if (span_is(call->argv[1], "GETACK"))
+		return;                       /* a leader's word; followers acknowledge all the time */
+	if (call->argc % 2 == 0) {
+		reply_syntax_error(call);
+		return;
+	}
+	for (uint32_t i = 1; i < call->argc; i += 2)
+		if (!replconf_word(call, call->argv[i], call->argv[i + 1]))
+			return;
+	reply_ok(call->reply);
+}
+
+void cmd_img_sync(struct call *call)
+{
+	struct sync_request request = {.lineage = call->argv[1]};
+	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
+	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
+	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
+	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
+	    !parse_lsn(call->argv[6], &request.partial_bytes)) {
+		reply_syntax_error(call);
+		return;
+	}
+	replication_sync(call, &request);
+}
+
+/* ---- INFO ---- */
+
+typedef unsigned long long ull;
+
+static void info_links(struct engine *engine, struct buf *out)
+{
+	const struct replication *replication = engine->replication;
+	char ip[IO_ADDRESS_MAX];
+	unsigned at_index = 0;
+	uint64_t last = store_last_lsn(engine->store);
+	for (struct list *at = replication->links.next; at != &replication->links; at = at->next) {
+		const struct replica_link *link = LIST_OF(at, struct replica_link, link);
+		uint64_t lag_s = (io_now_us(engine->io) - link->heard_us) / 1000000;
+		buf_printf(out,
+		    "slave%u:ip=%s,port=%u,state=online,offset=%llu,lag=%llu,durable=%llu,records_behind=%llu,"
+		    "memory=%llu\r\n",
+		    at_index++, link_ip(link, ip), link->port, (ull)link->applied, (ull)lag_s,
+		    (ull)link->durable, (ull)(last > link->applied ? last - link->applied : 0),
+		    (ull)(leader_memory(&link->leader) + link->session->out.bytes.cap));
+	}
+}
+
+static void info_follower(struct engine *engine, struct buf *out)
+{
+	const struct replication *replication = engine->replication;
+	const struct follower *follower = &replication->follower;
+	uint64_t now_us = io_now_us(engine->io);
+	bool up = replication_link_is_up(engine);
+	bool syncing = up && replication->leader_lsn > replication->applied + 10000;
+	buf_printf(out,
+	    "master_host:%s\r\nmaster_port:%u\r\nmaster_link_status:%s\r\nmaster_last_io_seconds_ago:%lld\r\n"
+	    "master_sync_in_progress:%d\r\nslave_read_repl_offset:%llu\r\nslave_repl_offset:%llu\r\n",
+	    replication->host, replication->port, up ? "up" : "down",
+	    follower->heard_us == 0 || !up ? -1LL : (long long)((now_us - follower->heard_us) / 1000000),
+	    syncing, (ull)replication->received, (ull)replication->applied);
+	if (!up)
+		buf_printf(out, "master_link_down_since_seconds:%llu\r\n",
+		    (ull)((now_us - follower->down_since_us) / 1000000));
+	buf_printf(out,
+	    "slave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
+	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n",
+	    (long long)engine->settings->replica_priority, engine->settings->replica_announced,
+	    (ull)(replication->leader_lsn > replication->applied
+	        ? replication->leader_lsn - replication->applied : 0),
+	    replication->refusal, (ull)follower->bodies_resumed);
+}
+
+void info_replication(struct engine *engine, struct buf *out)
+{
+	static const char *const failover[] = {"no-failover", "waiting-for-sync", "failover-in-progress"};
+	const struct replication *replication = engine->replication;
+	uint64_t offset = replication->is_follower ? replication->applied : store_last_lsn(engine->store);
+	buf_printf(out, "role:%s\r\n", replication->is_follower ? "slave" : "master");
+	if (replication->is_follower)
+		info_follower(engine, out);
+	buf_printf(out, "connected_slaves:%u\r\n", replication->link_count);
+	if (engine->settings->min_replicas_to_write > 0)
+		buf_printf(out, "min_slaves_good_slaves:%u\r\n", replication_count_good(engine));
+	info_links(engine, out);
+	const char *lineage = replication->lineage[0] != 0 ? replication->lineage : engine->repl_id;
+	buf_printf(out,
+	    "master_failover_state:%s\r\nmaster_replid:%s\r\n"
+	    "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:%llu\r\n"
+	    "second_repl_offset:-1\r\nrepl_backlog_active:%d\r\nrepl_backlog_size:%llu\r\n"
+	    "repl_backlog_first_byte_offset:%llu\r\nrepl_backlog_histlen:%llu\r\n",
+	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
+	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
+	    (ull)replication->tail.bytes);
+	buf_printf(out, "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n",
+	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links);
+}

@@ -1,0 +1,157 @@
+/* engine/replica.h: this server's part in replication: leader, or follower of another one.
+ *
+ * The log is what is replicated, records and all, with the LSNs that the leader gave (store/follow.h);
+ * so a follower's memory is made by the same code as after a restart, and it decides nothing by
+ * itself: no key expires, is evicted, analysed or moved on its own account. Whatever would append
+ * to its log is refused by the store.
+ *
+ * Lineage. The SETTING record "replication:lineage" says to which family of copies a log belongs, and at
+ * which LSN each epoch began: "<40 hex digits> <marks_from> <epoch>:<first LSN> ...". It is written when the first
+ * follower asks, and at each promotion, right behind the VOID that leaves out EPOCH_LSNS numbers
+ * (store_skip). A follower's log belongs to that of a leader if it has the same lineage and its last
+ * LSN lies before the end, as the leader knows it, of the follower's epoch. Otherwise it has
+ * something that nobody else has (DIVERGED), or is another log (UNRELATED): it is put aside as a
+ * whole (engine_events.put_aside) and the leader's comes in its place.
+ *
+ * A group (EXEC, MSET, ...) is applied when its last record is here.
+ */
+#pragma once
+#include "engine/internal.h"
+#include "repl/follower.h"
+#include "repl/leader.h"
+
+enum {
+	EPOCHS_MAX = 256,
+	EPOCH_LSNS = 1 << 24,             /* more than a deposed leader wrote alone */
+	REPLICA_SYNC_US = 5000,           /* what nobody waits for is made durable, to be sent */
+	REPLICA_ACK_US = 1000000,
+	REPLICA_PENDING_MAX = 256 << 20,  /* bytes of one group */
+};
+
+struct epoch {
+	uint32_t number;
+	uint64_t first;                   /* LSN */
+};
+
+/* A session that follows this server, or has said that it will. */
+struct replica_link {
+	struct list     link;             /* in the order of IMG.SYNC; else in no list */
+	struct session *session;
+	struct leader   leader;
+	bool            streaming;
+	char            ip[128];          /* as announced; "": its address */
+	uint16_t        port;
+	uint64_t        applied, durable, received;
+	uint64_t        heard_us, told_us;        /* last acknowledgement; last position sent */
+	uint64_t        allowed;          /* bytes that repl-max-bandwidth lets go now */
+};
+
+enum failover_state { FAILOVER_NONE, FAILOVER_WAITING, FAILOVER_HANDING };
+
+struct replication {
+	struct engine  *engine;
+	/* Lineage. */
+	char            lineage[41];      /* "": none yet */
+	struct place    lineage_place;
+	struct epoch    epochs[EPOCHS_MAX];
+	uint32_t        epoch_count;
+	uint64_t        marks_from;       /* no mark behind this LSN is missing; UINT64_MAX: none is kept */
+	uint32_t        epoch_seen;       /* the highest that any peer spoke of */
+	bool            deposed;          /* a peer has a higher one: nothing is acknowledged */
+	/* As leader. */
+	struct tail     tail;
+	struct list     links;
+	uint32_t        link_count;
+	struct io_timer sync_timer, pace_timer;
+	uint64_t        paced_us;
+	int64_t         last_link_ms;     /* when the last follower left, or acknowledged */
+	uint64_t        last_link_lsn;    /* what it had */
+	/* As follower. */
+	bool            is_follower, freeing, closed, take_over;
+	void          (*freed)(struct engine *engine);
+	char            host[128];
+	uint16_t        port;
+	struct follower follower;
+	struct io_timer retry;
+	char            leader_lineage[41];
+	uint64_t        received, applied, position, leader_lsn;
+	int64_t         leader_ms;        /* its clock when it said so */
+	uint64_t        acked_applied, acked_durable, acked_us;
+	struct list     pending;          /* of a group that is not complete */
+	uint64_t        pending_bytes, pending_first;
+	uint64_t        records, syncs, refusals, lost_links;
+	char            refusal[160];
+	/* FAILOVER. */
+	uint8_t         failover;
+	uint64_t        failover_session;
+	char            failover_host[128];
+	uint16_t        failover_port;
+	bool            failover_force;
+	struct io_timer failover_timer;
+};
+
+void replication_new(struct engine *engine);
+/* Its connection is closed first; `freed` follows. */
+void replication_close(struct engine *engine, void (*freed)(struct engine *engine));
+void replication_free(struct engine *engine);
+/* Inside the store's opened(): follows if settings say so. */
+void replication_opened(struct engine *engine);
+/* Once a pass. True: there is more to do at once. */
+bool replication_step(struct engine *engine);
+void replication_appended(struct engine *engine, const struct record *record);
+void replication_extended(struct engine *engine, uint64_t lsn, struct span more);
+/* The session is going. */
+void replication_forget(struct session *session);
+
+static inline bool engine_follows(const struct engine *engine)
+{
+	return engine->replication != NULL && engine->replication->is_follower;
+}
+/* The link to the leader is up and what it sent is here. */
+bool replication_link_is_up(const struct engine *engine);
+
+/* ---- replica_state.c: lineage and roles ---- */
+/* REPLICAOF host port; host NULL: NO ONE. ERR_EXISTS: so it is already. */
+MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, uint16_t port);
+uint32_t replication_epoch(const struct engine *engine);
+/* A SETTING record: true if it is this one. */
+MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
+bool replication_setting_relocated(
+    struct engine *engine, const struct record *record, struct place from, struct place to);
+bool replication_setting_is_live(const struct engine *engine, const struct record *record);
+void replication_dump(const struct engine *engine, struct buf *out);
+bool replication_load(struct engine *engine, struct span name, struct span text, struct place place);
+void replication_clear(struct engine *engine);
+/* Writes the lineage record, a new lineage if there is none. */
+MUST_CHECK enum err replication_log_lineage(struct engine *engine);
+/* The last LSN that a log of this epoch can share with ours. */
+uint64_t replication_epoch_end(const struct replication *replication, uint32_t epoch);
+
+/* ---- replica_leader.c ---- */
+void replication_leader_init(struct engine *engine);
+struct sync_request {
+	struct span lineage;              /* "?": none */
+	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
+};
+/* The link of this session, made if it has none. */
+struct replica_link *replication_link_of(struct session *session);
+/* IMG.SYNC: replies. */
+void replication_sync(struct call *call, const struct sync_request *request);
+void replication_links_step(struct engine *engine);
+void replication_links_close(struct engine *engine);
+/* How many followers have everything up to `lsn`; good: were heard of lately. */
+uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durable);
+uint32_t replication_count_good(const struct engine *engine);
+/* As far as replies may tell: durable here, and with min-replicas-to-ack on so many followers. */
+uint64_t replication_written_lsn(const struct engine *engine);
+
+/* ---- replica_follower.c ---- */
+void replication_follower_init(struct engine *engine);
+void replication_follower_start(struct engine *engine);
+void replication_follower_step(struct engine *engine);
+/* What is here of a group that will not be completed is dropped; its first LSN, or 0. */
+uint64_t replication_drop_pending(struct engine *engine);
+
+/* ---- recover.c ---- */
+/* The effect of a record of the leader's, which was appended here. */
+void engine_follow_record(struct engine *engine, const struct record *record);
