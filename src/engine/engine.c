@@ -130,6 +130,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,
 	    .is_live = engine_is_live,
+	    .whereabouts = engine_whereabouts,
 	};
 	const struct settings *settings = engine->settings;
 	struct body_pool_options pool = {
@@ -399,6 +400,7 @@ void engine_setting_changed(struct engine *engine, const struct setting *setting
 	image_service_configure(engine);
 	collections_configure(engine);
 	analysis_wake(engine);
+	replication_configure(engine);
 	if (strcmp(setting->name, "requirepass") == 0)
 		users_require_password(engine);
 	engine->events->setting_changed(engine->events_ctx, setting);

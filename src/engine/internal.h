@@ -77,6 +77,7 @@ void engine_recovered(void *ctx, const struct record *record);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
 void engine_drop_awaited(struct engine *engine);
 enum liveness engine_is_live(void *ctx, const struct record *record);
+bool engine_whereabouts(void *ctx, const struct record *record, struct place *now);
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
 
 /* metadata.c */

@@ -369,6 +369,20 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	return place != NULL && place_equal(*place, record->place) ? RECORD_LIVES : RECORD_DEAD;
 }
 
+bool engine_whereabouts(void *ctx, const struct record *record, struct place *now)
+{
+	struct engine *engine = ctx;
+	CHECK_OBJ(engine, ENGINE_MAGIC);
+	if (record->type == RECORD_SETTING)
+		return false;
+	if (record->type == RECORD_IMAGE && past_held_place(engine, record->lsn, now))
+		return true;
+	const struct place *place = place_of(record_entry(engine, record), record);
+	if (place != NULL)
+		*now = *place;
+	return place != NULL && now->segment != 0;
+}
+
 /* Recovery has come to a record whose body cannot be read. What its key was before must not be
  * served in its stead: an image stays, and answers -CORRUPT; a value is gone, as from a cache. */
 static void recover_corrupt(struct engine *engine, struct place place, const struct record *record)

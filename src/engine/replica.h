@@ -147,6 +147,8 @@ uint64_t replication_written_lsn(const struct engine *engine);
 
 /* ---- replica_follower.c ---- */
 void replication_follower_init(struct engine *engine);
+/* After a CONFIG SET: a link that shall now be in TLS, or no longer, is begun anew. */
+void replication_configure(struct engine *engine);
 void replication_follower_start(struct engine *engine);
 void replication_follower_step(struct engine *engine);
 /* What is here of a group that will not be completed is dropped; its first LSN, or 0. */

@@ -246,6 +246,22 @@ void replication_follower_init(struct engine *engine)
 	io_timer_init(&replication->retry, retry_fired, engine);
 }
 
+static void use_tls(const struct engine *engine, struct follower_target *target)
+{
+	target->tls = engine->settings->tls_replication ? engine->tls : NULL;
+	target->check_host = engine->settings->tls_replication_check_host;
+}
+
+void replication_configure(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	struct follower_target *target = &replication->follower.target;
+	const struct tls *before = target->tls;
+	use_tls(engine, target);
+	if (replication->is_follower && target->tls != before)
+		follower_restart(&replication->follower);
+}
+
 void replication_follower_start(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
@@ -260,6 +276,9 @@ void replication_follower_start(struct engine *engine)
 	};
 	memcpy(target.host, replication->host, sizeof(target.host));
 	snprintf(target.announce_ip, sizeof(target.announce_ip), "%.127s", settings->replica_announce_ip);
+	use_tls(engine, &target);
+	if (target.announce_port == 0 && settings->tls_replication)
+		target.announce_port = (uint16_t)settings->tls_port;
 	if (target.announce_port == 0)
 		target.announce_port = engine->events->port(engine->events_ctx);
 	replication->received = replication->applied = store_last_lsn(engine->store);

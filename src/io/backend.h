@@ -37,6 +37,8 @@ enum io_stream_mode {
 /* io_op.flags of a write. */
 enum { IO_DURABLE = 1u << 31 };
 
+struct io_lookup;
+
 struct io_backend_ops {
 	const char *name;
 	void       (*free)(struct io *io);

@@ -1,6 +1,8 @@
-/* io/connect.h: outgoing connections. Part of the seam (io.h). */
+/* io/connect.h: outgoing connections; a part of io.h that few need. */
 #pragma once
 #include "io/io.h"
+
+struct io_lookup;
 
 /* Caller's storage, all zero but done and ctx. */
 struct io_connect {

@@ -188,6 +188,17 @@ static void follower_arm(struct follower *follower)
 }
 
 /* TLS wraps the descriptor here. */
+static void follower_open(struct follower *follower, int fd)
+{
+	const struct follower_target *target = &follower->target;
+	const struct tls_stream_options options = {
+	    .fd = fd, .connecting = true, .host = target->host, .check_host = target->check_host};
+	if (target->tls != NULL)
+		tls_stream_open(target->tls, &follower->stream, &options, &stream_events, follower);
+	else
+		io_stream_open(follower->options.io, &follower->stream, fd, &stream_events, follower);
+}
+
 static void on_connected(struct io_connect *connect, int32_t fd)
 {
 	struct follower *follower = connect->ctx;
@@ -205,7 +216,7 @@ static void on_connected(struct io_connect *connect, int32_t fd)
 	follower->sending = follower->pausing = follower->paused = follower->closing = false;
 	follower->open = true;
 	follower->heard_us = follower->connected_us = io_now_us(follower->options.io);
-	io_stream_open(follower->options.io, &follower->stream, fd, &stream_events, follower);
+	follower_open(follower, fd);
 	follower_set_state(follower, FOLLOWER_HANDSHAKE);
 	follower_arm(follower);
 	follower_greet(follower);

@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "io/connect.h"
+#include "io/tls.h"
 #include "repl/frame.h"
 #include "store/body.h"
 
@@ -70,6 +71,8 @@ struct follower_target {
 	uint16_t announce_port;
 	uint64_t segment_bytes;
 	uint64_t timeout_ms;              /* nothing came for so long: the link is dead */
+	struct tls *tls;                  /* NULL: in the clear */
+	bool     check_host;              /* the leader's certificate must be for `host` */
 };
 
 struct follower {

@@ -310,7 +310,8 @@ enum err chain_append(struct store *store, struct record *record)
 	if (spares < need + RESERVE_SEGMENTS) {
 		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
 			return ERR_DISKFULL;
-		store_expect(store, record->body->len + store->options.segment_bytes);
+		uint64_t segment = store->options.segment_bytes;
+		store_expect(store, max_u64(record->body->len, need * segment) + segment);
 		return store_no_room(store);
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));

@@ -12,8 +12,8 @@
  *   A record starts alive. store_release says that nobody needs it; a sealed segment with
  *   nothing alive is recycled or unlinked, once its tombstones are not needed either: a
  *   tombstone is needed while any other segment may hold a record that it deleted (clean.h).
- *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their
- *   place is nowhere (segment 0), for which store_release does nothing.
+ *   Marks (DELETE, EXPIRE, FLUSH, a SETTING without body) are kept by that rule alone: their place
+ *   is nowhere (segment 0), for which store_release does nothing.
  *   A record may move (to another tier, out of a segment that is being cleaned, or to a fresh
  *   segment after a write error). It keeps its LSN; relocated() offers the new place and the
  *   owner takes it if its entry still names the old one.
@@ -132,6 +132,8 @@ struct store_events {
 	 * the deadline of its key, whose record is older, what this one says? The body is not loaded.
 	 * NULL: the store has no cleaner, and a segment goes only when all of it is dead. */
 	enum liveness (*is_live)(void *ctx, const struct record *record);
+	/* Where lies what its key has of this type now, if it has any? May be NULL. */
+	bool (*whereabouts)(void *ctx, const struct record *record, struct place *now);
 };
 
 struct store_options {
@@ -195,8 +197,7 @@ void store_record_durable(struct store *store);
 /* As store_flush, for everything appended so far, synced: for WAITAOF, SAVE, SHUTDOWN. */
 void store_sync(struct store *store);
 
-/* Inside opened() only: every record behind `lsn` is cut off, for every later start as well. The
- * owner has released them. */
+/* Inside opened() only: every record behind `lsn`, which the owner has released, is cut off for good. */
 MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
 
 uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */

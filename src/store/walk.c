@@ -361,12 +361,20 @@ static bool walk_is_wanted(struct store_walk *walk, const struct record *record,
 	struct store *store = walk->store;
 	if (record->type == RECORD_END)
 		return record->refers == 0;
-	if (record->type == RECORD_VOID)
+	if (record->type == RECORD_VOID || record->type == RECORD_SETTING)
 		return true;
 	if (record_is_mark(record->type, body_bytes))
 		return true;
-	return store->events.is_live == NULL ||
-	    store->events.is_live(store->ctx, record) != RECORD_DEAD;
+	if (store->events.is_live == NULL || store->events.is_live(store->ctx, record) != RECORD_DEAD)
+		return true;
+	/* Dead, or living elsewhere by now: where its key lies now this LSN may lie, too. A record too
+	 * many does no harm. */
+	struct place now;
+	if (store->events.whereabouts == NULL ||
+	    !store->events.whereabouts(store->ctx, record, &now) || place_equal(now, record->place))
+		return false;
+	const struct segment *segment = segment_find(store, now.segment);
+	return segment != NULL && segment->lsn_min <= record->lsn && record->lsn <= segment->lsn_max;
 }
 
 static enum walk_step walk_tell(struct store_walk *walk, const struct walk_entry *entry,

@@ -2,6 +2,8 @@
 #include "io/connect.h"
 #include "rig.h"
 
+#include "io/connect.h"
+
 #include <errno.h>
 
 struct dial {
