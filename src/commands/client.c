@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/number.h"
 #include "engine/block.h"
+#include "engine/clients.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -47,7 +48,7 @@ void client_line(const struct session *session, struct buf *out)
 	    session->name, (unsigned long long)((now_us - session->created_us) / 1000000),
 	    (unsigned long long)((now_us - session->active_us) / 1000000));
 	append_flags(session, out);
-	uint64_t memory = sizeof(*session) + session->input_bytes + session->out.bytes.cap;
+	uint64_t memory = session_bytes(session);
 	buf_printf(out,
 	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"

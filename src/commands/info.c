@@ -195,11 +195,12 @@ static void info_stats(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
 	    "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
-	    "evicted_keys:%llu\r\nevicted_clients:0\r\n"
+	    "evicted_keys:%llu\r\nevicted_clients:%llu\r\n"
 	    "total_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
 	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
 	    "pubsubshard_channels:%llu\r\nclient_output_buffer_limit_disconnections:%llu\r\n",
-	    (ull)counters->expired_keys, (ull)counters->evicted_keys, (ull)counters->hits,
+	    (ull)counters->expired_keys, (ull)counters->evicted_keys, (ull)counters->evicted_clients,
+	    (ull)counters->hits,
 	    (ull)counters->misses,
 	    (ull)pubsub_channels(engine, CHANNEL_PLAIN), (ull)pubsub_channels(engine, CHANNEL_PATTERN),
 	    (ull)pubsub_channels(engine, CHANNEL_SHARD), (ull)counters->output_limit_closes);
