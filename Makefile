@@ -128,7 +128,7 @@ unit: $(BUILD)/unit-tests $(WORKERS) $(UNIT_WORKERS)     ## UNIT_ARGS="--filter 
 	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
 sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
-	for program in $^; do \
+	for program in $(filter-out %/replica-sim,$^); do \
 	    MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 $$program --seeds $(SEEDS) || exit 1; done
 
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"

@@ -111,6 +111,12 @@ void sim_set_network(
     struct io *io, struct io *(*find)(void *ctx, struct io *from, const char *address, uint16_t port),
     void *ctx);
 
+/* Is the way from this machine to that one cut? Then bytes between them wait, as they do when packets
+ * are lost, and sim_set_network's `find` should say NULL. After a change to uncut: sim_net_healed, for
+ * both machines. */
+void sim_set_cut(struct io *io, bool (*is_cut)(void *ctx, struct io *from, struct io *to), void *ctx);
+void sim_net_healed(struct io *io);
+
 /* ---- Programs ---------------------------------------------------------------------------- */
 
 struct sim_program {

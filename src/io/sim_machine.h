@@ -137,6 +137,8 @@ struct sim {
 	char            locks[IO_LOCKS_MAX][SIM_PATH_MAX];
 	struct io    *(*network)(void *ctx, struct io *from, const char *address, uint16_t port);
 	void           *network_ctx;
+	bool          (*is_cut)(void *ctx, struct io *from, struct io *to);
+	void           *cut_ctx;
 };
 
 struct sim *sim_of(const struct io *io);

@@ -384,6 +384,20 @@ void sim_set_network(
 	sim->network_ctx = ctx;
 }
 
+void sim_set_cut(struct io *io, bool (*is_cut)(void *ctx, struct io *from, struct io *to), void *ctx)
+{
+	struct sim *sim = sim_of(io);
+	sim->is_cut = is_cut;
+	sim->cut_ctx = ctx;
+}
+
+void sim_net_healed(struct io *io)
+{
+	struct sim *sim = sim_of(io);
+	for (struct list *at = sim->peers.next; at != &sim->peers; at = at->next)
+		sim_peer_push(LIST_OF(at, struct sim_peer, link));
+}
+
 void sim_net_free(struct sim *sim)
 {
 	for (uint32_t fd = SIM_FD_FIRST; fd < sim->fd_cap; fd++)

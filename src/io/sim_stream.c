@@ -93,11 +93,20 @@ static void test_transmit(struct sim_peer *peer)
 	}
 }
 
+static bool is_cut_off(const struct sim_peer *peer)
+{
+	struct sim *sim = peer->sim, *other = peer->other == NULL ? NULL : peer->other->sim;
+	return other != NULL && other != sim && sim->is_cut != NULL &&
+	    sim->is_cut(sim->cut_ctx, &sim->io, &other->io);
+}
+
 static void transmit_run(struct sim *sim, struct sim_event *event)
 {
 	struct sim_peer *peer = CONTAINER_OF(event, struct sim_peer, transmit);
 	CHECK_OBJ(peer, SIM_PEER_MAGIC);
 	sim_trace(sim, 4, (uint64_t)peer->fd, peer->outbox.len);
+	if (is_cut_off(peer))
+		return;                   /* sim_net_healed goes on */
 	if (peer->by_test)
 		test_transmit(peer);
 	else if (peer->stream != NULL && peer->stream->sending && !peer->stream->closing)

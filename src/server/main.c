@@ -4,6 +4,7 @@
  *
  * Words from the command line override the file, as with redis-server.
  */
+#include "server/aside.h"
 #include "server/logfile.h"
 #include "server/server.h"
 
@@ -173,7 +174,8 @@ static void remove_pidfile(struct program *program)
 		io_wait(program->io, IO_FOREVER);
 }
 
-static int run(struct program *program)
+/* A server from its start to its end. */
+static int serve(struct program *program, bool *puts_aside)
 {
 	struct server *server;
 	struct server_options options = {
@@ -193,10 +195,53 @@ static int run(struct program *program)
 	while (server_pass(server))
 		;
 	int code = server->exit_code;
-	remove_pidfile(program);
+	*puts_aside = server->puts_aside;
+	if (!*puts_aside)
+		remove_pidfile(program);
 	if (code != 0)
 		return code;              /* what failed is in no state to be taken apart */
 	server_free(server);
+	return 0;
+}
+
+/* With a back end of its own, since the locks of the old one last as long as it does. */
+static bool begin_anew(struct program *program)
+{
+	static const enum io_backend backends[] = {
+	    [IO_BACKEND_AUTO] = IO_AUTO,
+	    [IO_BACKEND_URING] = IO_URING,
+	    [IO_BACKEND_EPOLL] = IO_EPOLL,
+	};
+	struct log *log = &program->logfile.log;
+	struct io_options boot = {.backend = IO_EPOLL};
+	struct io_options options = {
+	    .backend = backends[program->settings.io_backend], .log = log};
+	if (io_new(&program->boot_io, &boot) != OK)
+		return false;
+	program->logfile.io = program->boot_io;
+	io_free(program->io);
+	program->io = NULL;
+	enum err err = store_put_aside(program->boot_io, &program->settings, log);
+	if (err == OK)
+		err = io_new(&program->io, &options);
+	if (err != OK)
+		return false;
+	program->logfile.io = program->io;
+	io_free(program->boot_io);
+	program->boot_io = NULL;
+	return true;
+}
+
+static int run(struct program *program)
+{
+	bool again = false;
+	int code;
+	do {
+		again = false;
+		code = serve(program, &again);
+	} while (code == 0 && again && begin_anew(program));
+	if (code != 0 || again)
+		return 1;
 	log_notice(&program->logfile.log, "Tintype is now ready to exit, bye bye...");
 	io_free(program->io);
 	return code;

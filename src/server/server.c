@@ -250,9 +250,21 @@ static uint16_t on_port(void *ctx)
 	return server_port(ctx);
 }
 
+/* The leader cannot go on with what is here: it is kept elsewhere, and an empty server follows. */
+static void on_put_aside(void *ctx)
+{
+	struct server *server = ctx;
+	if (server->stopping)
+		return;
+	log_warning(server->log, "what is here is put aside, and all of the leader's comes in its place");
+	server->puts_aside = true;
+	server_stop(server, 0);
+}
+
 static const struct engine_events engine_events = {
 	.opened = on_opened, .shutdown = on_shutdown, .rewrite = on_rewrite,
-	.setting_changed = on_setting_changed, .port = on_port, .try_settings = on_try_settings,
+	.setting_changed = on_setting_changed, .port = on_port,
+	.put_aside = on_put_aside, .try_settings = on_try_settings,
 };
 
 /* ---- Life ---- */

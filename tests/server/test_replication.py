@@ -1,12 +1,13 @@
 """A follower has what its leader has: streaming, broken links, restarts, kills, promotion."""
+import os
 import random
 import threading
 
 import pytest
 import redis
-from conftest import until
+from conftest import Server, until
 from images import png
-from replicas import Wire, assert_same, in_sync, info, link_is_up, offset, start_pair
+from replicas import Wire, assert_same, in_sync, info, link_is_up, make, offset, start_pair
 
 
 @pytest.fixture
@@ -278,8 +279,6 @@ def test_a_promoted_follower_leads_and_the_old_leader_follows(pair):
 
 
 def test_a_follower_can_be_followed(pair, folder):
-    from conftest import Server
-    from replicas import make
     leader, follower = pair("--analysis", "no")
     third = Server(make(folder, "third"), "--replicaof", f"127.0.0.1 {follower.port}").start()
     try:
@@ -312,3 +311,39 @@ def test_images_and_their_analysis_arrive(pair):
     assert assert_same(leader, follower) == 6
     found = follower.client().execute_command("IMG.SEARCH", "red", "NOCONTENT")
     assert found == client.execute_command("IMG.SEARCH", "red", "NOCONTENT") and found[0] == 6
+
+
+def test_what_only_a_deposed_leader_had_is_kept_aside(pair):
+    wire = Wire()
+    leader, follower = pair("--analysis", "no", wire=wire)
+    leader.client().set("both", 1)
+    in_sync(leader, follower)
+    wire.cut()
+    leader.client().set("lost", "only here", ex=1000)
+    leader.client().set("both", 2)
+    follower.client().execute_command("REPLICAOF", "NO", "ONE")
+    follower.client().set("new", 1)
+    leader.client().execute_command("REPLICAOF", "127.0.0.1", follower.port)
+    until(lambda: link_is_up(leader))
+    assert assert_same(follower, leader) == 2
+    folder = os.path.join(leader.folder, "data", "quarantine")
+    kept = os.path.join(folder, os.listdir(folder)[0])
+    old = Server(make(leader.folder, "old"), "--readonly", "yes", "--dir", kept).start()
+    try:
+        assert old.client().get("lost") == b"only here" and old.client().get("both") == b"2"
+    finally:
+        old.stop()
+
+
+def test_a_leader_of_another_lineage_takes_the_place_of_what_was_there(pair, folder):
+    leader, follower = pair("--analysis", "no")
+    stranger = Server(make(folder, "stranger"), "--analysis", "no").start()
+    try:
+        stranger.client().set("strange", 1)
+        leader.client().set("a", 1)
+        in_sync(leader, follower)
+        follower.client().execute_command("REPLICAOF", "127.0.0.1", stranger.port)
+        until(lambda: link_is_up(follower))
+        assert assert_same(stranger, follower) == 1
+    finally:
+        stranger.stop()
