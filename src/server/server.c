@@ -419,6 +419,7 @@ bool server_pass(struct server *server)
 	io_wait(server->io, server->busy ? 0 : IO_FOREVER);
 	engine->clock_us = io_now_us(server->io);
 	server->busy = engine_pass(engine);
+	engine->clock_us = io_clock_us(server->io);
 	serve_dirty(server);
 	store_flush(engine->store);
 	if (server->engine_closed) {

@@ -1,5 +1,6 @@
 """LATENCY, MEMORY: what they show is so."""
 import re
+import time
 
 import pytest
 import redis
@@ -100,3 +101,12 @@ def test_client_kill_by_user(server, client):
     assert client.execute_command("CLIENT", "KILL", "USER", "mallory") == 1
     with pytest.raises(redis.ResponseError, match="No such user 'nobody'"):
         client.execute_command("CLIENT", "KILL", "USER", "nobody")
+
+
+def test_a_command_does_not_answer_for_the_time_before_it(client):
+    client.config_set("slowlog-log-slower-than", 20_000)
+    for _ in range(6):
+        time.sleep(0.07)                      # nothing to do for the server: there is nothing to wait for
+        client.get("x")
+    assert client.info("commandstats")["cmdstat_get"]["usec"] < 60_000
+    assert [e for e in client.slowlog_get() if e["command"].startswith(b"GET")] == []
