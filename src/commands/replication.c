@@ -3,6 +3,7 @@
 #include "commands/replication.h"
 
 #include "base/number.h"
+#include "engine/quarantine.h"
 #include "engine/replica.h"
 
 static bool copy_text(struct span text, char *out, size_t bytes)
@@ -31,7 +32,8 @@ void cmd_replicaof(struct call *call)
 		return;
 	}
 	if (span_is(call->argv[1], "NO") && span_is(call->argv[2], "ONE")) {
-		enum err err = replication_follow(engine, NULL, 0);
+		bool by_watch = strncmp(call->session->name, "sentinel-", 9) == 0;
+		enum err err = replication_lead(engine, by_watch);
 		if (err != OK)
 			call_fail(call, err, (struct span){0});
 		else
@@ -54,17 +56,7 @@ void cmd_replicaof(struct call *call)
 
 static const char *link_ip(const struct replica_link *link, char out[IO_ADDRESS_MAX])
 {
-	if (link->ip[0] != 0)
-		return link->ip;
-	snprintf(out, IO_ADDRESS_MAX, "%s", link->session->address);
-	char *colon = strrchr(out, ':');
-	if (colon != NULL)
-		*colon = 0;
-	size_t len = strlen(out);
-	if (len > 2 && out[0] == '[') {       /* [::1] */
-		memmove(out, out + 1, len - 2);
-		out[len - 2] = 0;
-	}
+	replication_link_ip(link, out);
 	return out;
 }
 
@@ -110,6 +102,54 @@ void cmd_role(struct call *call)
 		snprintf(text, sizeof(text), "%llu", (unsigned long long)link->applied);
 		reply_text(call->reply, text);
 	}
+}
+
+/* FAILOVER [TO host port [FORCE]] [ABORT] [TIMEOUT ms]. False: an error was replied. */
+static bool parse_failover(struct call *call, struct failover_options *options, char host[128], bool *aborts)
+{
+	int64_t number;
+	for (uint32_t i = 1; i < call->argc; i++) {
+		uint32_t left = call->argc - i - 1;
+		if (span_is(call->argv[i], "TIMEOUT") && left >= 1 && options->timeout_ms == 0) {
+			if (!number_parse_i64(call->argv[++i], &number)) {
+				reply_not_integer(call);
+				return false;
+			}
+			if (number <= 0 || number > INT32_MAX) {
+				call_error(call, "ERR FAILOVER timeout must be greater than 0");
+				return false;
+			}
+			options->timeout_ms = (uint64_t)number;
+		} else if (span_is(call->argv[i], "ABORT") && call->argc == 2) {
+			*aborts = true;
+		} else if (span_is(call->argv[i], "TO") && left >= 2 && options->port == 0 &&
+		    copy_text(call->argv[i + 1], host, 128) &&
+		    number_parse_range(call->argv[i + 2], 1, 65535, &number)) {
+			options->port = (uint16_t)number;
+			i += 2;
+		} else if (span_is(call->argv[i], "FORCE") && !options->force) {
+			options->force = true;
+		} else {
+			reply_syntax_error(call);
+			return false;
+		}
+	}
+	return true;
+}
+
+void cmd_failover(struct call *call)
+{
+	char host[128] = "";
+	struct failover_options options = {.host = host};
+	bool aborts = false;
+	if (!parse_failover(call, &options, host, &aborts))
+		return;
+	const char *error = aborts ? replication_failover_abort(call->engine)
+	                           : replication_failover(call->engine, &options);
+	if (error != NULL)
+		call_error(call, "%s", error);
+	else
+		reply_ok(call->reply);
 }
 
 /* ---- REPLCONF and IMG.SYNC ---- */
@@ -176,6 +216,13 @@ void cmd_replconf(struct call *call)
 		replconf_ack(call);
 		return;
 	}
+	if (call->argc == 3 && span_is(call->argv[1], "DEPOSED")) {
+		int64_t epoch;
+		if (call->session->replica != NULL && call->session->replica->streaming &&
+		    number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
+			replication_deposed(call->engine, (uint32_t)epoch);
+		return;
+	}
 	if (span_is(call->argv[1], "GETACK"))
 		return;                       /* a leader's word; followers acknowledge all the time */
 	if (call->argc % 2 == 0) {
@@ -200,6 +247,47 @@ void cmd_img_sync(struct call *call)
 		return;
 	}
 	replication_sync(call, &request);
+}
+
+/* ---- IMG.QUARANTINE LIST | GET name | DISCARD name ---- */
+
+static void quarantine_list(struct call *call)
+{
+	struct quarantine *quarantine = call->engine->quarantine;
+	reply_array(call->reply, quarantine->count);
+	for (struct list *at = quarantine->folders.next; at != &quarantine->folders; at = at->next) {
+		const struct quarantine_folder *folder = LIST_OF(at, struct quarantine_folder, link);
+		reply_array(call->reply, 3);
+		reply_text(call->reply, folder->name);
+		reply_int(call->reply, (int64_t)folder->bytes);
+		reply_int(call->reply, folder->files);
+	}
+}
+
+void cmd_img_quarantine(struct call *call)
+{
+	struct engine *engine = call->engine;
+	char path[SETTING_TEXT_MAX + 64];
+	if (call->argc == 2 && span_is(call->argv[1], "LIST")) {
+		quarantine_list(call);
+		return;
+	}
+	bool gets = span_is(call->argv[1], "GET");
+	if (call->argc != 3 || (!gets && !span_is(call->argv[1], "DISCARD"))) {
+		reply_syntax_error(call);
+		return;
+	}
+	struct quarantine_folder *folder = quarantine_find(engine, call->argv[2]);
+	if (folder == NULL) {
+		reply_null(call->reply);
+	} else if (gets) {
+		snprintf(path, sizeof(path), "%s/quarantine/%s", engine->settings->dir, folder->name);
+		reply_text(call->reply, path);
+	} else if (folder->slot != NULL) {
+		call_error(call, "ERR it is being discarded");
+	} else {
+		quarantine_discard(call, folder);
+	}
 }
 
 /* ---- INFO ---- */
@@ -270,6 +358,9 @@ void info_replication(struct engine *engine, struct buf *out)
 	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
 	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
 	    (ull)replication->tail.bytes);
-	buf_printf(out, "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n",
-	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links);
+	buf_printf(out,
+	    "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n"
+	    "quarantined_stores:%u\r\n",
+	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links,
+	    engine->quarantine->count);
 }

@@ -8,6 +8,7 @@
 #include "engine/fields.h"
 #include "engine/flush.h"
 #include "engine/kept_index.h"
+#include "engine/quarantine.h"
 #include "engine/replica.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -204,6 +205,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	collections_new(engine);
 	users_new(engine);
 	replication_new(engine);
+	quarantine_new(engine);
 	if (err == OK)
 		err = past_new(engine);
 	if (err == OK)
@@ -358,6 +360,7 @@ void engine_free(struct engine *engine)
 	ASSERT(list_is_empty(&engine->sessions));
 	tracking_free(engine);
 	replication_free(engine);
+	quarantine_free(engine);
 	checks_cancel(engine);
 	proofs_cancel(engine);
 	image_service_free(engine);

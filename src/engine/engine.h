@@ -159,6 +159,7 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct replication    *replication;           /* engine/replica.h */
+	struct quarantine     *quarantine;
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */

@@ -25,6 +25,7 @@ enum {
 	EPOCH_LSNS = 1 << 24,             /* more than a deposed leader wrote alone */
 	REPLICA_SYNC_US = 5000,           /* what nobody waits for is made durable, to be sent */
 	REPLICA_ACK_US = 1000000,
+	REPLICA_DEPOSED_US = 30000000,    /* so long a leader believes that another one leads */
 	REPLICA_PENDING_MAX = 256 << 20,  /* bytes of one group */
 };
 
@@ -62,7 +63,7 @@ struct replication {
 	struct tail     tail;
 	struct list     links;
 	uint32_t        link_count;
-	struct io_timer sync_timer, pace_timer;
+	struct io_timer sync_timer, pace_timer, deposed_timer;
 	uint64_t        paced_us;
 	int64_t         last_link_ms;     /* when the last follower left, or acknowledged */
 	uint64_t        last_link_lsn;    /* what it had */
@@ -74,7 +75,7 @@ struct replication {
 	struct follower follower;
 	struct io_timer retry;
 	char            leader_lineage[41];
-	uint64_t        received, applied, position, leader_lsn;
+	uint64_t        received, applied, position, leader_lsn, take_over_lsn;
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
@@ -83,8 +84,7 @@ struct replication {
 	char            refusal[160];
 	/* FAILOVER. */
 	uint8_t         failover;
-	uint64_t        failover_session;
-	char            failover_host[128];
+	char            failover_host[IO_ADDRESS_MAX];
 	uint16_t        failover_port;
 	bool            failover_force;
 	struct io_timer failover_timer;
@@ -111,8 +111,10 @@ static inline bool engine_follows(const struct engine *engine)
 bool replication_link_is_up(const struct engine *engine);
 
 /* ---- replica_state.c: lineage and roles ---- */
-/* REPLICAOF host port; host NULL: NO ONE. ERR_EXISTS: so it is already. */
+/* REPLICAOF host port. ERR_EXISTS: so it is already. NO ONE: `by_watch`: a Sentinel asks for
+ * it, so that the leader, if it can be reached, is told that it leads no more. */
 MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, uint16_t port);
+MUST_CHECK enum err replication_lead(struct engine *engine, bool by_watch);
 uint32_t replication_epoch(const struct engine *engine);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
@@ -137,6 +139,8 @@ struct sync_request {
 struct replica_link *replication_link_of(struct session *session);
 /* IMG.SYNC: replies. */
 void replication_sync(struct call *call, const struct sync_request *request);
+/* A follower was promoted by who watches us: nothing is acknowledged until it is settled who leads. */
+void replication_deposed(struct engine *engine, uint32_t epoch);
 void replication_links_step(struct engine *engine);
 void replication_links_close(struct engine *engine);
 /* How many followers have everything up to `lsn`; good: were heard of lately. */
@@ -144,6 +148,24 @@ uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durab
 uint32_t replication_count_good(const struct engine *engine);
 /* As far as replies may tell: durable here, and with min-replicas-to-ack on so many followers. */
 uint64_t replication_written_lsn(const struct engine *engine);
+
+/* A POSITION frame, at once. */
+void replication_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags);
+
+/* ---- replica_failover.c ---- */
+struct failover_options {
+	const char *host;                 /* "", and port 0: whoever has everything first */
+	uint16_t    port;
+	bool        force;                /* when the time is up, whatever it has */
+	uint64_t    timeout_ms;           /* 0: none */
+};
+void replication_failover_init(struct engine *engine);
+void replication_failover_step(struct engine *engine);
+/* NULL: it has begun; or the error to reply. */
+const char *replication_failover(struct engine *engine, const struct failover_options *options);
+const char *replication_failover_abort(struct engine *engine);
+/* Where a follower is, as it says or as its connection does. */
+void replication_link_ip(const struct replica_link *link, char out[IO_ADDRESS_MAX]);
 
 /* ---- replica_follower.c ---- */
 void replication_follower_init(struct engine *engine);

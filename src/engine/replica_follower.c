@@ -174,8 +174,10 @@ static enum err on_position(void *ctx, const struct frame_position *position)
 		apply_pending(engine);        /* nothing of it is left to come */
 	if ((position->flags & FRAME_ACK) != 0)
 		replication->acked_us = 0;
-	if ((position->flags & FRAME_PAUSED) != 0)
+	if ((position->flags & FRAME_PAUSED) != 0) {
 		replication->take_over = true;
+		replication->take_over_lsn = store_last_lsn(engine->store);
+	}
 	return OK;
 }
 
@@ -282,7 +284,8 @@ void replication_follower_start(struct engine *engine)
 	if (target.announce_port == 0)
 		target.announce_port = engine->events->port(engine->events_ctx);
 	replication->received = replication->applied = store_last_lsn(engine->store);
-	replication->acked_applied = replication->acked_durable = 0;
+	replication->acked_applied = replication->acked_durable = replication->position = 0;
+	replication->take_over = false;
 	follower_start(&replication->follower, &target);
 }
 
@@ -290,6 +293,13 @@ void replication_follower_step(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
 	uint64_t now_us = io_now_us(engine->io);
+	if (replication->take_over && store_durable_lsn(engine->store) >= replication->take_over_lsn) {
+		replication->take_over = false;
+		log_notice(engine->log, "replication: the leader hands over");
+		if (replication_lead(engine, false) != OK)
+			log_warning(engine->log, "replication: taking over failed");
+		return;
+	}
 	if (replication->follower.state != FOLLOWER_STREAMING)
 		return;
 	uint64_t durable = store_durable_lsn(engine->store), last = store_last_lsn(engine->store);
@@ -297,13 +307,6 @@ void replication_follower_step(struct engine *engine)
 	/* What lies between the last record and the position has died before it was sent. */
 	if (durable >= last && replication->position > durable && list_is_empty(&replication->pending))
 		durable = applied = received = replication->position;
-	if (replication->take_over && durable >= replication->leader_lsn) {
-		replication->take_over = false;
-		log_notice(engine->log, "replication: the leader hands over");
-		if (replication_follow(engine, NULL, 0) != OK)
-			log_warning(engine->log, "replication: taking over failed");
-		return;
-	}
 	bool news = applied != replication->acked_applied || durable != replication->acked_durable;
 	if (!news && now_us - replication->acked_us < REPLICA_ACK_US)
 		return;
@@ -319,6 +322,8 @@ bool replication_step(struct engine *engine)
 	if (replication == NULL || replication->closed)
 		return false;
 	replication_links_step(engine);
+	if (replication->failover != FAILOVER_NONE)
+		replication_failover_step(engine);
 	if (replication->is_follower)
 		replication_follower_step(engine);
 	return false;

@@ -159,8 +159,8 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		return false;
 	}
 	if (!fresh && request->epoch > replication_epoch(engine)) {
-		replication->deposed = !replication->is_follower;
-		call_error(call, "STALE this server's epoch is %u", replication_epoch(engine));
+		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
+		call_error(call, "DIVERGED epoch %u is the latest here", replication_epoch(engine));
 		return false;
 	}
 	if (!fresh && request->lsn < replication->marks_from) {
@@ -214,7 +214,7 @@ void replication_sync(struct call *call, const struct sync_request *request)
 
 /* ---- Sending ---- */
 
-static void link_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags)
+void replication_tell_position(struct engine *engine, struct replica_link *link, uint32_t flags)
 {
 	const struct frame_position position = {
 	    .lsn = link->leader.sent,
@@ -251,9 +251,29 @@ static void link_pump(struct engine *engine, struct replica_link *link)
 	uint64_t silent_us = now_us - link->told_us;
 	bool moved = link->leader.told != link->leader.sent && leader_is_done(&link->leader);
 	if (silent_us >= ping_us || (moved && silent_us >= POSITION_US))
-		link_tell_position(engine, link, 0);
+		replication_tell_position(engine, link, 0);
 	if (!reply_is_empty(out))
 		session->ops->ready(session);
+}
+
+void replication_deposed(struct engine *engine, uint32_t epoch)
+{
+	struct replication *replication = engine->replication;
+	if (replication->is_follower || epoch <= replication_epoch(engine))
+		return;
+	if (epoch > replication->epoch_seen)
+		replication->epoch_seen = epoch;
+	replication->deposed = true;
+	io_timer_set(engine->io, &replication->deposed_timer, REPLICA_DEPOSED_US);
+	log_warning(engine->log, "replication: another server leads, in epoch %u; writes are refused here",
+	    epoch);
+}
+
+/* Nobody told it to follow: the other one was a mistake. */
+static void deposed_fired(struct io_timer *timer)
+{
+	struct engine *engine = timer->ctx;
+	engine->replication->deposed = false;
 }
 
 static void pace_fired(struct io_timer *timer)
@@ -313,6 +333,8 @@ void replication_leader_init(struct engine *engine)
 	tail_init(&replication->tail, &engine->memory.replies);
 	io_timer_init(&replication->sync_timer, sync_fired, engine);
 	io_timer_init(&replication->pace_timer, pace_fired, engine);
+	io_timer_init(&replication->deposed_timer, deposed_fired, engine);
+	replication_failover_init(engine);
 }
 
 /* Who was not heard of for repl-timeout is gone. */
@@ -358,6 +380,8 @@ uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durab
 {
 	const struct list *links = &engine->replication->links;
 	uint32_t count = 0;
+	if (engine->replication->deposed)
+		return 0;                     /* what they have is not what counts any more */
 	for (struct list *at = links->next; at != links; at = at->next) {
 		const struct replica_link *link = link_at(at);
 		count += (durable ? link->durable : link->applied) >= lsn;

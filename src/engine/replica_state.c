@@ -194,12 +194,14 @@ static enum err promote(struct engine *engine)
 	return err;
 }
 
-static enum err follow_nobody(struct engine *engine)
+enum err replication_lead(struct engine *engine, bool by_watch)
 {
 	struct replication *replication = engine->replication;
 	replication->deposed = false;
 	if (!replication->is_follower)
 		return OK;
+	if (by_watch)
+		follower_say_deposed(&replication->follower, replication_epoch(engine) + 1);
 	follower_stop(&replication->follower, true);
 	io_timer_cancel(engine->io, &replication->retry);
 	replication->is_follower = false;
@@ -216,8 +218,6 @@ static enum err follow_nobody(struct engine *engine)
 enum err replication_follow(struct engine *engine, const char *host, uint16_t port)
 {
 	struct replication *replication = engine->replication;
-	if (host == NULL)
-		return follow_nobody(engine);
 	if (replication->is_follower && strcmp(host, replication->host) == 0 && port == replication->port)
 		return ERR_EXISTS;
 	snprintf(replication->host, sizeof(replication->host), "%s", host);
@@ -295,6 +295,8 @@ void replication_close(struct engine *engine, void (*freed)(struct engine *engin
 	io_timer_cancel(engine->io, &replication->retry);
 	io_timer_cancel(engine->io, &replication->sync_timer);
 	io_timer_cancel(engine->io, &replication->pace_timer);
+	io_timer_cancel(engine->io, &replication->deposed_timer);
+	io_timer_cancel(engine->io, &replication->failover_timer);
 	replication_links_close(engine);
 	replication->freed = freed;
 	replication->freeing = true;

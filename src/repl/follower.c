@@ -39,10 +39,14 @@ static void follower_close_link(struct follower *follower)
 	io_timer_cancel(follower->options.io, &follower->timer);
 	follower->records = (struct span){0};
 	follower->stalled = false;
-	if (follower->open && !follower->closing) {
-		follower->closing = true;
+	if (!follower->open || (follower->closing && !follower->draining))
+		return;
+	/* A last word leaves first; who comes here again waits no longer. */
+	follower->draining = follower->last_word && follower->sending && !follower->closing;
+	follower->closing = true;
+	follower->last_word = false;
+	if (!follower->draining)
 		io_stream_close(follower->options.io, &follower->stream);
-	}
 }
 
 /* Later, and ever later. */
@@ -105,7 +109,8 @@ void follower_stop(struct follower *follower, bool forget)
 
 static void follower_send(struct follower *follower)
 {
-	if (follower->sending || !follower->open || follower->closing || follower->out.len == 0)
+	if (follower->sending || !follower->open || follower->out.len == 0 ||
+	    (follower->closing && !follower->draining))
 		return;
 	struct buf swap = follower->sent;
 	follower->sent = follower->out;
@@ -141,6 +146,18 @@ void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable,
 	snprintf(text[1], sizeof(text[1]), "%llu", (unsigned long long)durable);
 	snprintf(text[2], sizeof(text[2]), "%llu", (unsigned long long)received);
 	SAY(follower, "REPLCONF", "ACK", text[0], text[1], text[2]);
+	follower_send(follower);
+}
+
+void follower_say_deposed(struct follower *follower, uint32_t epoch)
+{
+	char text[16];
+	CHECK_OBJ(follower, FOLLOWER_MAGIC);
+	if (follower->state != FOLLOWER_STREAMING)
+		return;
+	snprintf(text, sizeof(text), "%u", epoch);
+	SAY(follower, "REPLCONF", "DEPOSED", text);
+	follower->last_word = true;
 	follower_send(follower);
 }
 
@@ -214,6 +231,7 @@ static void on_connected(struct io_connect *connect, int32_t fd)
 	buf_clear(&follower->out);
 	follower->taken = 0;
 	follower->sending = follower->pausing = follower->paused = follower->closing = false;
+	follower->draining = follower->last_word = false;
 	follower->open = true;
 	follower->heard_us = follower->connected_us = io_now_us(follower->options.io);
 	follower_open(follower, fd);
@@ -360,6 +378,15 @@ static void on_sent(struct io_stream *stream, enum err err)
 	struct follower *follower = stream->ctx;
 	CHECK_OBJ(follower, FOLLOWER_MAGIC);
 	follower->sending = false;
+	if (follower->draining && err == OK && follower->out.len > 0) {
+		follower_send(follower);
+		return;
+	}
+	if (follower->draining) {
+		follower->draining = false;
+		io_stream_close(follower->options.io, &follower->stream);
+		return;
+	}
 	if (follower->closing)
 		return;
 	if (err != OK)
@@ -419,6 +446,7 @@ static const struct io_stream_events stream_events = {
 void follower_fini(struct follower *follower, void (*freed)(void *ctx))
 {
 	follower_stop(follower, true);
+	follower_close_link(follower);        /* at once, if it was still talking */
 	follower->freed = freed;
 	follower->freeing = true;
 	if (!follower->open)

@@ -80,7 +80,7 @@ struct follower {
 	struct follower_options options;
 	struct follower_target target;
 	uint8_t         state;
-	bool            open, sending, pausing, paused, stalled, closing, freeing;
+	bool            open, sending, pausing, paused, stalled, closing, freeing, draining, last_word;
 	struct io_connect connect;
 	struct io_stream stream;
 	struct io_timer timer;
@@ -107,5 +107,7 @@ void follower_restart(struct follower *follower);
 void follower_resume(struct follower *follower);
 /* REPLCONF ACK. */
 void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable, uint64_t received);
+/* REPLCONF DEPOSED: as the last word on this link. */
+void follower_say_deposed(struct follower *follower, uint32_t epoch);
 /* Frees its memory, once its stream is closed; `freed` is called then, or at once. */
 void follower_fini(struct follower *follower, void (*freed)(void *ctx));

@@ -13,7 +13,7 @@ static uint32_t frame_crc(const uint8_t *header, struct span first, struct span 
 {
 	uint32_t crc = crc32c(0, span_of(header, 16));
 	crc = crc32c(crc, first);
-	return crc32c(crc, second);
+	return second.len == 0 ? crc : crc32c(crc, second);
 }
 
 static void header_write(uint8_t out[FRAME_HEADER], enum frame_type type, uint32_t bytes,

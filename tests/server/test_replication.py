@@ -333,6 +333,12 @@ def test_what_only_a_deposed_leader_had_is_kept_aside(pair):
         assert old.client().get("lost") == b"only here" and old.client().get("both") == b"2"
     finally:
         old.stop()
+    client = leader.client()
+    [[name, size, files]] = client.execute_command("IMG.QUARANTINE", "LIST")
+    assert client.execute_command("IMG.QUARANTINE", "GET", name).decode() == kept
+    assert size > 4 << 20 and files > 5 and info(leader)["quarantined_stores"] == 1
+    assert client.execute_command("IMG.QUARANTINE", "DISCARD", name) == 1
+    assert client.execute_command("IMG.QUARANTINE", "LIST") == [] and os.listdir(kept) == []
 
 
 def test_a_leader_of_another_lineage_takes_the_place_of_what_was_there(pair, folder):
@@ -347,3 +353,48 @@ def test_a_leader_of_another_lineage_takes_the_place_of_what_was_there(pair, fol
         assert assert_same(stranger, follower) == 1
     finally:
         stranger.stop()
+
+
+def test_failover_hands_over_without_a_lost_write(pair):
+    leader, follower = pair("--analysis", "no")
+    written, client, stop = [], leader.client(), threading.Event()
+
+    def write():
+        n = 0
+        while not stop.is_set():
+            try:
+                client.set(f"k{n}", n)
+                written.append(n)
+                n += 1
+            except redis.exceptions.ReadOnlyError:
+                return
+    writer = threading.Thread(target=write)
+    writer.start()
+    until(lambda: len(written) > 200)
+    assert client.execute_command("FAILOVER", "TIMEOUT", "20000")
+    until(lambda: info(leader)["role"] == "slave" and link_is_up(leader))
+    writer.join()
+    assert follower.client().role()[0] == b"master"
+    assert all(follower.client().get(f"k{n}") == str(n).encode() for n in written)
+    assert assert_same(follower, leader) >= len(written)
+    assert not os.path.exists(os.path.join(leader.folder, "data", "quarantine"))
+
+
+def test_failover_can_be_aborted_and_times_out(pair):
+    wire = Wire()
+    leader, follower = pair(wire=wire)
+    client = leader.client()
+    with pytest.raises(redis.ResponseError, match="is not a replica"):
+        client.execute_command("FAILOVER", "TO", "127.0.0.1", "1")
+    with pytest.raises(redis.ResponseError, match="is not valid when server is a replica"):
+        follower.client().execute_command("FAILOVER")
+    wire.stalled.clear()
+    client.set("a", 1)
+    client.execute_command("FAILOVER", "TIMEOUT", "300")
+    assert info(leader)["master_failover_state"] == "waiting-for-sync"
+    until(lambda: info(leader)["master_failover_state"] == "no-failover")
+    client.execute_command("FAILOVER")
+    client.execute_command("FAILOVER", "ABORT")
+    client.set("a", 2)
+    wire.stalled.set()
+    assert assert_same(leader, follower) == 1

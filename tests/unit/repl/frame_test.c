@@ -1,0 +1,124 @@
+/* tests/unit/repl/frame_test.c: frames come back as they were written, and broken ones do not. */
+#include "repl/frame.h"
+
+#include "base/random.h"
+
+#include <criterion/criterion.h>
+
+static struct memory memory;
+
+static struct record record_of(uint64_t lsn, struct span value)
+{
+	return (struct record){.type = RECORD_VALUE, .flags = RECORD_CONTINUES, .db = 3, .lsn = lsn,
+	    .refers = 7, .expire_ms = -5, .time_ms = 1234567890123, .epoch = 9, .key = SPAN_LIT("key"),
+	    .meta = SPAN_LIT("s"), .value = value};
+}
+
+Test(frame, records_come_back)
+{
+	struct buf payload = {.memory = &memory}, frame = {.memory = &memory}, inflated = {.memory = &memory};
+	for (uint64_t i = 1; i <= 100; i++) {
+		struct record record = record_of(i, SPAN_LIT("the same value in each of them"));
+		frame_record_write(&payload, &record);
+	}
+	frame_write(&frame, FRAME_RECORDS, buf_span(&payload), true);
+	cr_assert_lt(frame.len, payload.len / 3, "compressed");
+	struct frame parsed;
+	struct span rest;
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(parsed.frame_bytes, frame.len);
+	cr_assert_eq(frame_inflate(&parsed, &inflated, &rest), OK);
+	for (uint64_t i = 1; i <= 100; i++) {
+		struct record record;
+		cr_assert_eq(frame_record_take(&rest, &record), OK);
+		cr_assert_eq(record.lsn, i);
+		cr_assert_eq(record.expire_ms, -5);
+		cr_assert_eq(record.time_ms, 1234567890123);
+		cr_assert_eq(record.epoch, 9);
+		cr_assert_eq(record.flags, RECORD_CONTINUES);
+		cr_assert(span_equal(record.key, SPAN_LIT("key")));
+		cr_assert(span_equal(record.value, SPAN_LIT("the same value in each of them")));
+	}
+	struct record none;
+	cr_assert_eq(frame_record_take(&rest, &none), ERR_NOTFOUND);
+	buf_fini(&payload);
+	buf_fini(&frame);
+	buf_fini(&inflated);
+}
+
+Test(frame, every_flipped_bit_is_noticed)
+{
+	struct buf frame = {.memory = &memory};
+	struct frame parsed;
+	const struct frame_position position = {.lsn = 5, .leader_lsn = 8, .time_ms = 99, .epoch = 2};
+	frame_write_position(&frame, &position);
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	struct frame_position back;
+	cr_assert_eq(frame_read_position(parsed.payload, &back), OK);
+	cr_assert_eq(back.leader_lsn, 8);
+	for (size_t bit = 0; bit < frame.len * 8; bit++) {
+		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		cr_assert_neq(frame_parse(buf_span(&frame), &parsed), OK, "bit %zu", bit);
+		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	buf_fini(&frame);
+}
+
+Test(frame, a_part_of_a_frame_waits_for_the_rest)
+{
+	struct buf frame = {.memory = &memory};
+	struct frame parsed;
+	frame_write_cancel(&frame, 77);
+	for (size_t len = 0; len < frame.len; len++)
+		cr_assert_eq(frame_parse(span_of(frame.ptr, len), &parsed), ERR_AGAIN);
+	uint64_t lsn;
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_read_cancel(parsed.payload, &lsn), OK);
+	cr_assert_eq(lsn, 77);
+	buf_fini(&frame);
+}
+
+Test(frame, bodies_tell_where_they_go_on)
+{
+	struct buf frame = {.memory = &memory}, inflated = {.memory = &memory};
+	struct frame parsed;
+	struct span payload;
+	struct record record = record_of(5, (struct span){0}), back;
+	uint64_t bytes, from, lsn, offset;
+	frame_write_body(&frame, &record, 300000, 2 * CHUNK_BYTES);
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_inflate(&parsed, &inflated, &payload), OK);
+	cr_assert_eq(frame_read_body(payload, &back, &bytes, &from), OK);
+	cr_assert_eq(bytes, 300000);
+	cr_assert_eq(from, 2 * CHUNK_BYTES);
+	buf_clear(&frame);
+	frame_write_bytes_head(&frame, 5, from, SPAN_LIT("some bytes"));
+	buf_append(&frame, SPAN_LIT("some bytes"));
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	struct span piece;
+	cr_assert_eq(frame_read_bytes(parsed.payload, &lsn, &offset, &piece), OK);
+	cr_assert_eq(lsn, 5);
+	cr_assert_eq(offset, 2 * CHUNK_BYTES);
+	cr_assert(span_equal(piece, SPAN_LIT("some bytes")));
+	buf_fini(&frame);
+	buf_fini(&inflated);
+}
+
+Test(frame, what_makes_no_sense_is_refused)
+{
+	struct buf payload = {.memory = &memory};
+	struct record record = record_of(5, SPAN_LIT("v")), back;
+	frame_record_write(&payload, &record);
+	static const struct { size_t at; uint8_t byte; } lies[] = {
+	    {0, 0}, {0, RECORD_TYPE_COUNT}, {0, RECORD_PART}, {1, 0x80}, {3, 1}, {15, 0x7f},
+	    {43, 0xff}, {47, 0x10}, {51, 0xff}, {39, 0x80},
+	};
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		uint8_t kept = payload.ptr[lies[i].at];
+		payload.ptr[lies[i].at] = lies[i].byte;
+		struct span rest = buf_span(&payload);
+		cr_assert_eq(frame_record_take(&rest, &back), ERR_CORRUPT, "lie %zu", i);
+		payload.ptr[lies[i].at] = kept;
+	}
+	buf_fini(&payload);
+}
