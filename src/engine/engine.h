@@ -116,7 +116,8 @@ MUST_CHECK enum err call_set_string(struct call *call, struct span key, struct s
 MUST_CHECK enum err call_delete(struct call *call, struct entry *entry);
 /* at_ms 0: persist. Returns the entry, which may have moved, through *entry. */
 MUST_CHECK enum err call_expire(struct call *call, struct entry **entry, int64_t at_ms);
-MUST_CHECK enum err call_rename(struct call *call, struct entry *from, struct span to);
+MUST_CHECK enum err call_rename(
+    struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* ERR_AGAIN: the session was parked until the metadata is read. */
 MUST_CHECK enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* db: or RECORD_ALL_DBS. */

@@ -1,5 +1,7 @@
 """The fixture of all server tests: a real server on a free port in a directory of its own."""
+import filecmp
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -163,3 +165,18 @@ def twins(server, peer):
     made = Twins(server.port, peer)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def node_modules():
+    """Clients and what builds on them, by name from the npm registry, kept under build/."""
+    home = os.path.join(BUILD, "node")
+    os.makedirs(home, exist_ok=True)
+    here = os.path.dirname(os.path.abspath(__file__))
+    wanted, have = os.path.join(here, "package.json"), os.path.join(home, "package.json")
+    if not os.path.exists(have) or not filecmp.cmp(wanted, have, shallow=False):
+        shutil.copy(wanted, have)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=home,
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    return home

@@ -14,7 +14,6 @@ from certs import Authority
 from conftest import until
 from namespaces import Net
 from sentinels import Region
-from test_clients import node_modules  # noqa: F401 (a fixture)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GONE = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
@@ -153,7 +152,7 @@ def test_sentinel_reads_what_it_needs(region):
     assert watched.count("sentinel") >= 6         # two connections of each, as the user of the file
 
 
-def test_ioredis_carries_on(region, node_modules):  # noqa: F811
+def test_ioredis_carries_on(region, node_modules):
     shutil.copy(os.path.join(HERE, "ioredis_sentinel.mjs"), node_modules)
     process = subprocess.Popen(["node", "ioredis_sentinel.mjs", *(str(port) for _, port in region.watchers.places)], cwd=node_modules,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
