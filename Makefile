@@ -72,7 +72,7 @@ $(WORKERS): $(BUILD)/tintype-%: $$(call WORKER_OBJECTS,$$*) $(BUILD)/worker/libw
 	@$(CC) $(WORKER_CFLAGS) $(WORKER_LDFLAGS) $^ $(call module_flags,--libs,modules/$*/) -lseccomp -lm -ljemalloc -o $@
 
 # ---- running --------------------------------------------------------------------------------
-.PHONY: run demo install
+.PHONY: run demo demo-dr install
 run: all                                                 ## the server in the foreground
 	$(BUILD)/tintype-server conf/tintype.conf
 
@@ -80,6 +80,11 @@ demo:                                                    ## install what is miss
 	utils/setup.sh build demo
 	$(MAKE) all
 	utils/demo
+
+demo-dr:                                                 ## two regions, a line that is cut, a leader that is killed
+	utils/setup.sh build demo
+	$(MAKE) all
+	utils/demo-dr
 
 install: all                                             ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/tintype/,importer backup)

@@ -1,8 +1,10 @@
 """Hashes, lists, sets and sorted sets against redis-server: CPU per request of redis-benchmark's rows, and bytes
 that MEMORY USAGE counts."""
 import os
+import socket
 import statistics
 import subprocess
+import time
 
 from common import ROUNDS, Pair, row
 
@@ -66,4 +68,52 @@ def bench_collections():
     bench_rows()
 
 
-BENCHES = {"collections": bench_collections}
+FLUSHED = 1_000_000
+
+
+def fill(server):
+    """Strings, and hashes, lists, sets and sorted sets of ten to twenty members."""
+    members = [f"m{i}" for i in range(10)]
+    make = {6: lambda i: ["HSET", f"h:{i}", *(word for m in members for word in (m, "v" * 10))], 7: lambda i: ["RPUSH", f"l:{i}", *members, *members],
+            8: lambda i: ["SADD", f"s:{i}", *members], 9: lambda i: ["ZADD", f"z:{i}", *(word for k, m in enumerate(members) for word in (str(k), m))]}
+    for start in range(0, FLUSHED, 50_000):
+        lines = [" ".join(make[i % 10](i) if i % 10 > 5 else ["SET", f"key:{i}", "x" * 20]) for i in range(start, start + 50_000)]
+        server.cli("--pipe", data=("\r\n".join(lines) + "\r\n").encode())
+
+
+def flush_waits(server, *mode):
+    """(ms until FLUSHALL was answered, longest wait of somebody who asks meanwhile and for half a second after)."""
+    fill(server)
+    with socket.create_connection(("127.0.0.1", server.port)) as one, socket.create_connection(("127.0.0.1", server.port)) as other:
+        for wire in (one, other):
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        begin = time.perf_counter()
+        one.setblocking(False)
+        one.sendall(" ".join(["FLUSHALL", *mode]).encode() + b"\r\n")
+        answered, longest, now = None, 0.0, begin
+        while now - begin < 0.5 + (answered or 10):
+            asked = now
+            other.sendall(b"PING\r\n")
+            other.recv(64)
+            now = time.perf_counter()
+            longest = max(longest, now - asked)
+            if answered is None:
+                try:
+                    answered = now - begin if one.recv(64) else None
+                except BlockingIOError:
+                    pass
+    return answered * 1000, longest * 1000
+
+
+def bench_flush():
+    """FLUSHALL of a million keys, two in five of them collections: until it answers, and the longest that another client waits."""
+    with Pair() as pair:
+        for mode in ("SYNC", "ASYNC"):
+            ours = [flush_waits(pair.tintype, mode) for _ in range(ROUNDS)]
+            theirs = [flush_waits(pair.peer, mode) for _ in range(ROUNDS)]
+            for i, what in enumerate(("answered", "longest PING beside it")):
+                row(f"FLUSHALL {mode}, {what}", statistics.median(o[i] for o in ours), statistics.median(t[i] for t in theirs), "1 ms", "ms")
+        print(f"longest slice: {pair.tintype.info('flush_slice_us_max'):.0f} us")
+
+
+BENCHES = {"collections": bench_collections, "flush": bench_flush}

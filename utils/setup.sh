@@ -6,9 +6,10 @@ set -eu
 build="gcc clang make pkg-config liburing-dev libjemalloc-dev libxxhash-dev liblz4-dev libisal-dev libutf8proc-dev
        libssl-dev libstemmer-dev
        libvips-dev libseccomp-dev"
-demo="python3 libvips-tools mate-backgrounds lomiri-wallpapers-20.04"
+demo="python3 openssl libvips-tools mate-backgrounds lomiri-wallpapers-20.04"
 test="libcriterion-dev libclang-rt-14-dev python3 python3-redis python3-pytest redis-tools redis-server
-      mate-backgrounds lomiri-wallpapers-20.04 libvips-tools tuxpaint-stamps-default openssl haproxy redis-sentinel prometheus-redis-exporter"
+      mate-backgrounds lomiri-wallpapers-20.04 libvips-tools tuxpaint-stamps-default openssl haproxy redis-sentinel prometheus-redis-exporter
+      python3-django-redis python3-kombu ruby-redis ruby-activesupport ruby-sidekiq php-cli php-redis"
 bench="redis-server redis-tools nginx-light fio libvips-tools python3 python3-redis mate-backgrounds
        libsqlite3-dev wamerican"
 

@@ -4,6 +4,7 @@
 #include "base/arith.h"
 #include "base/number.h"
 #include "engine/block.h"
+#include "engine/clients.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -47,7 +48,7 @@ void client_line(const struct session *session, struct buf *out)
 	    session->name, (unsigned long long)((now_us - session->created_us) / 1000000),
 	    (unsigned long long)((now_us - session->active_us) / 1000000));
 	append_flags(session, out);
-	uint64_t memory = sizeof(*session) + session->input_bytes + session->out.bytes.cap;
+	uint64_t memory = session_bytes(session);
 	buf_printf(out,
 	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
@@ -234,7 +235,8 @@ void cmd_client_reply(struct call *call)
 }
 
 struct kill_filter {
-	struct span address, local_address, user;
+	struct span address, local_address;
+	const struct user *user;          /* NULL: any */
 	uint64_t    id, age_s;
 	enum client_type type;
 	bool        skip_me, has_age;
@@ -264,8 +266,8 @@ static bool parse_kill_option(
 	} else if (span_is(name, "LADDR")) {
 		filter->local_address = value;
 	} else if (span_is(name, "USER")) {
-		filter->user = value;
-		if (!span_equal(value, SPAN_LIT("default"))) {
+		filter->user = users_find(call->engine, value);
+		if (filter->user == NULL) {
 			call_error(call, "ERR No such user '%.*s'",
 			    (int)(value.len < 64 ? value.len : 64), (const char *)value.ptr);
 			return false;
@@ -283,6 +285,8 @@ static bool kill_matches(const struct kill_filter *filter, const struct session 
 {
 	uint64_t age_s = (io_now_us(session->engine->io) - session->created_us) / 1000000;
 	if (filter->id != 0 && filter->id != session->id)
+		return false;
+	if (filter->user != NULL && filter->user != session->user)
 		return false;
 	if (filter->address.ptr != NULL &&
 	    !span_equal(filter->address, span_text(session->address)))
@@ -345,8 +349,12 @@ void cmd_client_pause(struct call *call)
 {
 	int64_t ms;
 	bool writes_only = call->argc == 4 && span_is(call->argv[3], "WRITE");
-	if (call->argc > 4 || (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL"))) {
+	if (call->argc > 4) {
 		reply_syntax_error(call);
+		return;
+	}
+	if (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL")) {
+		call_error(call, "ERR CLIENT PAUSE mode must be WRITE or ALL");
 		return;
 	}
 	if (!number_parse_i64(call->argv[2], &ms)) {

@@ -54,6 +54,13 @@ void cmd_debug_set_active_expire(struct call *call)
 	reply_ok(call->reply);
 }
 
+/* A store is opened by the process that owns it, once. */
+void cmd_debug_reload(struct call *call)
+{
+	if (is_allowed(call))
+		call_error(call, "ERR DEBUG RELOAD is not supported: restart the server to have it read its log");
+}
+
 void cmd_debug_object(struct call *call)
 {
 	char text[400];

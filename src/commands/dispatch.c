@@ -104,6 +104,14 @@ bool command_takes_pool_body(const struct engine *engine, struct span name, uint
 	return command != NULL && (command->flags & CMD_POOL_BODY) && at == 2;
 }
 
+static void upper_name(const char *name, char out[NAME_MAX_BYTES + 1])
+{
+	size_t i = 0;
+	for (; name[i] != 0 && i < NAME_MAX_BYTES; i++)
+		out[i] = (char)toupper((unsigned char)name[i]);
+	out[i] = 0;
+}
+
 static void reply_unknown(struct call *call)
 {
 	char args[160] = "";
@@ -112,11 +120,8 @@ static void reply_unknown(struct call *call)
 	const struct command *parent = find_one(call->engine->commands, NULL, name);
 	if (parent != NULL) {
 		struct span sub = call->argv[1];
-		char upper[NAME_MAX_BYTES + 1] = "";
-		for (size_t i = 0; parent->name[i] != 0 && i < NAME_MAX_BYTES; i++)
-			upper[i] = parent->name[i] >= 'a' && parent->name[i] <= 'z'
-			    ? (char)(parent->name[i] - 32)
-			    : parent->name[i];
+		char upper[NAME_MAX_BYTES + 1];
+		upper_name(parent->name, upper);
 		call_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
 		    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 		return;
@@ -545,21 +550,23 @@ void cmd_help(struct call *call)
 {
 	const char *parent = call->command->parent;
 	size_t lines = 1;
-	char line[512];
+	char line[512], upper[NAME_MAX_BYTES + 1];
 	for (size_t i = 0; i < commands_count; i++)
 		lines += commands_table[i].parent != NULL &&
 		        strcmp(commands_table[i].parent, parent) == 0
 		    ? 2
 		    : 0;
 	reply_array(call->reply, lines);
+	upper_name(parent, upper);
 	snprintf(line, sizeof(line),
-	    "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", parent);
+	    "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", upper);
 	reply_status(call->reply, line);
 	for (size_t i = 0; i < commands_count; i++) {
 		const struct command *command = &commands_table[i];
 		if (command->parent == NULL || strcmp(command->parent, parent) != 0)
 			continue;
-		snprintf(line, sizeof(line), "%s %s", command->name, command->syntax);
+		upper_name(command->name, upper);
+		snprintf(line, sizeof(line), "%s %s", upper, command->syntax);
 		reply_status(call->reply, line);
 		snprintf(line, sizeof(line), "    %s", command->summary);
 		reply_status(call->reply, line);
@@ -573,10 +580,9 @@ void reply_syntax_error(struct call *call)
 
 void reply_subcommand_syntax(struct call *call)
 {
-	char upper[NAME_MAX_BYTES + 1] = "";
+	char upper[NAME_MAX_BYTES + 1];
 	struct span sub = call->argv[1];
-	for (size_t i = 0; call->command->parent[i] != 0 && i < NAME_MAX_BYTES; i++)
-		upper[i] = (char)toupper((unsigned char)call->command->parent[i]);
+	upper_name(call->command->parent, upper);
 	call_error(call, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
 	    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 }

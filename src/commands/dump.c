@@ -124,9 +124,33 @@ static void restore_use(struct call *call, const struct restore *restore)
 		entry->access_s = (uint32_t)(now_s - min_u64(now_s, (uint64_t)restore->idle_s));
 }
 
-/* Its time is over already: whatever was there goes, and nothing comes. */
-static void restore_nothing(struct call *call)
+/* Would it be restored? False: an error was replied. */
+static bool restore_is_sound(struct call *call, struct span payload, enum entry_type type)
 {
+	struct buf text;
+	struct value value;
+	enum err err;
+	if (type == ENTRY_STRING) {
+		buf_init(&text, &call->engine->memory.values);
+		err = rdb_load_string(payload, &text);
+		buf_fini(&text);
+	} else {
+		value_init(&value, type, call_value_memory(call));
+		err = rdb_load_value(payload, &value, call_value_limits(call));
+		value_fini(&value);
+	}
+	if (err == ERR_CORRUPT)
+		call_error(call, "ERR Bad data format");
+	else if (err != OK)
+		call_fail(call, err, call->argv[1]);
+	return err == OK;
+}
+
+/* Its time is over already: whatever was there goes, and nothing comes. */
+static void restore_nothing(struct call *call, struct span payload, enum entry_type type)
+{
+	if (!restore_is_sound(call, payload, type))
+		return;
 	struct entry *old = call_lookup_write(call, call->argv[1]);
 	enum err err = old == NULL ? OK : call_delete(call, old);
 	if (err != OK) {
@@ -158,7 +182,7 @@ void cmd_restore(struct call *call)
 		return;
 	}
 	if (restore.expire_ms != 0 && (uint64_t)restore.expire_ms <= engine_now_ms(call->engine)) {
-		restore_nothing(call);
+		restore_nothing(call, payload, type);
 		return;
 	}
 	bool done = type == ENTRY_STRING ? restore_string(call, &restore, payload)

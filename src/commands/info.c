@@ -14,6 +14,8 @@
 #include "engine/internal.h"
 #include "engine/kept_index.h"
 
+#include <stdlib.h>
+
 typedef unsigned long long ull;
 
 static void human(uint64_t bytes, struct buf *out)
@@ -193,11 +195,12 @@ static void info_stats(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "sync_full:0\r\nsync_partial_ok:0\r\nsync_partial_err:0\r\nexpired_keys:%llu\r\n"
 	    "expired_stale_perc:0.00\r\nexpired_time_cap_reached_count:0\r\nexpire_cycle_cpu_milliseconds:0\r\n"
-	    "evicted_keys:%llu\r\nevicted_clients:0\r\n"
+	    "evicted_keys:%llu\r\nevicted_clients:%llu\r\n"
 	    "total_eviction_exceeded_time:0\r\ncurrent_eviction_exceeded_time:0\r\n"
 	    "keyspace_hits:%llu\r\nkeyspace_misses:%llu\r\npubsub_channels:%llu\r\npubsub_patterns:%llu\r\n"
 	    "pubsubshard_channels:%llu\r\nclient_output_buffer_limit_disconnections:%llu\r\n",
-	    (ull)counters->expired_keys, (ull)counters->evicted_keys, (ull)counters->hits,
+	    (ull)counters->expired_keys, (ull)counters->evicted_keys, (ull)counters->evicted_clients,
+	    (ull)counters->hits,
 	    (ull)counters->misses,
 	    (ull)pubsub_channels(engine, CHANNEL_PLAIN), (ull)pubsub_channels(engine, CHANNEL_PATTERN),
 	    (ull)pubsub_channels(engine, CHANNEL_SHARD), (ull)counters->output_limit_closes);
@@ -247,6 +250,42 @@ static void info_commandstats(struct engine *engine, struct buf *out)
 		    (ull)counters->us,
 		    counters->calls == 0 ? 0.0 : (double)counters->us / (double)counters->calls,
 		    (ull)counters->rejected, (ull)counters->failed);
+	}
+}
+
+/* The bound below which this share of the calls stayed, in microseconds. */
+static double latency_below(const struct command_counters *counters, double percent)
+{
+	uint64_t total = 0, seen = 0;
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		total += counters->buckets[i];
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++) {
+		seen += counters->buckets[i];
+		if ((double)seen >= percent / 100 * (double)total)
+			return (double)(UINT64_C(1) << i);
+	}
+	return 0;
+}
+
+static void info_latencystats(struct engine *engine, struct buf *out)
+{
+	if (!engine->settings->latency_tracking)
+		return;
+	for (size_t i = 0; i < commands_count; i++) {
+		const struct command *command = &commands_table[i];
+		const struct command_counters *counters = command_counters_of(engine, command);
+		const char *at = engine->settings->latency_percentiles, *comma = ":";
+		char *end;
+		if (counters->calls == 0)
+			continue;
+		buf_printf(out, "latency_percentiles_usec_%s%s%s", command->parent != NULL ? command->parent : "",
+		    command->parent != NULL ? "|" : "", command->name);
+		for (double percent = strtod(at, &end); end != at; percent = strtod(at, &end)) {
+			buf_printf(out, "%sp%.6g=%.3f", comma, percent, latency_below(counters, percent));
+			comma = ",";
+			at = end;
+		}
+		buf_append_text(out, "\r\n");
 	}
 }
 
@@ -435,6 +474,7 @@ static const struct {
 	{"cpu", "CPU", true, info_cpu},
 	{"modules", "Modules", true, info_modules},
 	{"commandstats", "Commandstats", false, info_commandstats},
+	{"latencystats", "Latencystats", false, info_latencystats},
 	{"errorstats", "Errorstats", true, info_errorstats},
 	{"cluster", "Cluster", true, info_cluster},
 	{"store", "Store", true, info_store},

@@ -81,7 +81,7 @@ static void rename_generic(struct call *call, bool only_new)
 		return;
 	}
 	bool replaces = !same && call_lookup_quiet(call, call->argv[2]) != NULL;
-	enum err err = same ? OK : call_rename(call, from, call->argv[2]);
+	enum err err = same ? OK : call_rename(call, from, call->argv[2], call->session->db);
 	if (err == ERR_AGAIN && call->parked)
 		return;
 	if (err == OK && !same) {
@@ -134,6 +134,54 @@ static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
 	return true;
 }
 
+/* Is there such a key in that database? */
+static bool key_is_in(struct call *call, struct span key, uint8_t db)
+{
+	uint8_t own = call->session->db;
+	bool has_hash = call->has_hash;
+	call->session->db = db;
+	call->has_hash = false;
+	bool there = call_lookup_quiet(call, key) != NULL;
+	call->session->db = own;
+	call->has_hash = has_hash;
+	return there;
+}
+
+void cmd_move(struct call *call)
+{
+	int64_t number;
+	struct span key = call->argv[1];
+	uint8_t own = call->session->db;
+	if (!number_parse_i64(call->argv[2], &number)) {
+		reply_not_integer(call);
+		return;
+	}
+	if (number < 0 || number >= DATABASE_COUNT) {
+		call_error(call, "ERR DB index is out of range");
+		return;
+	}
+	if (number == own) {
+		call_error(call, "ERR source and destination objects are the same");
+		return;
+	}
+	struct entry *from = call_lookup_write(call, key);
+	if (from == NULL || key_is_in(call, key, (uint8_t)number)) {
+		reply_int(call->reply, 0);
+		return;
+	}
+	enum err err = call_rename(call, from, key, (uint8_t)number);
+	if (err == ERR_AGAIN && call->parked)
+		return;
+	if (err != OK) {
+		call_fail(call, err, key);
+		return;
+	}
+	notify(call->engine, NOTIFY_NEW, "new", (uint8_t)number, key);
+	notify(call->engine, NOTIFY_GENERIC, "move_from", own, key);
+	notify(call->engine, NOTIFY_GENERIC, "move_to", (uint8_t)number, key);
+	reply_int(call->reply, 1);
+}
+
 void cmd_copy(struct call *call)
 {
 	uint8_t db;
@@ -149,13 +197,7 @@ void cmd_copy(struct call *call)
 		reply_int(call->reply, 0);
 		return;
 	}
-	uint8_t own = call->session->db;
-	bool has_hash = call->has_hash;
-	call->session->db = db;
-	call->has_hash = false;
-	bool taken = call_lookup_quiet(call, call->argv[2]) != NULL;
-	call->session->db = own;
-	call->has_hash = has_hash;
+	bool taken = key_is_in(call, call->argv[2], db);
 	if (taken && !replace) {
 		reply_int(call->reply, 0);
 		return;

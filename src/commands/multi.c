@@ -175,6 +175,7 @@ static enum err bounds_values(struct bounds *bounds)
 {
 	struct request request;
 	uint64_t reach = 0;
+	uint64_t found = 0;
 	for (uint32_t i = 0; i < bounds->transaction->count && bounds->err == OK; i++) {
 		const struct command *command = bounds_next(bounds, i, &request);
 		if ((command->flags & CMD_GROWS) == 0)
@@ -182,8 +183,10 @@ static enum err bounds_values(struct bounds *bounds)
 		struct bounds_walk walk = {bounds, &request, command->flags};
 		(void)command_keys(command, request.argv, request.argc, bounds_key, &walk);
 		reach = max_u64(reach, reach_of(command, &request));
+		if (command->run == cmd_sort && bounds->db == bounds->call->session->db)
+			found = max_u64(found, sort_store_bytes(bounds->call, &request));
 	}
-	bounds->value_max = max_u64(bounds->value_max, reach) + bounds->transaction->bytes;
+	bounds->value_max = max_u64(max_u64(bounds->value_max, reach), found) + bounds->transaction->bytes;
 	return bounds->err;
 }
 
@@ -193,11 +196,17 @@ static void count_one_key(void *ctx, uint32_t at)
 	++*(uint64_t *)ctx;
 }
 
+/* Small values keep numbers in fewer bytes than large ones. */
+static uint64_t grown(uint64_t value_max)
+{
+	enum { AS_TEXT = 4, SMALL_MAX = 1 << 20 };
+	return value_max + min_u64(value_max * AS_TEXT, SMALL_MAX);
+}
+
 /* What a command may log besides its words: what is there now, again; of several keys, if it unites them. */
 static uint64_t growth_of(const struct command *command, const struct request *request, uint64_t value_max)
 {
-	/* Compressed payloads; small values keep numbers in fewer bytes than large ones. */
-	enum { EXPANDED = 16, AS_TEXT = 4, SMALL_MAX = 1 << 20 };
+	enum { EXPANDED = 16 };               /* compressed payloads */
 	uint64_t keys = 0;
 	if (command->run == cmd_restore)
 		return request->argv[3].len * EXPANDED;
@@ -206,7 +215,7 @@ static uint64_t growth_of(const struct command *command, const struct request *r
 	if ((command->acl & (ACL_SET | ACL_SORTEDSET | ACL_LIST)) == 0)
 		return value_max;
 	(void)command_keys(command, request->argv, request->argc, count_one_key, &keys);
-	return (value_max + min_u64(value_max * AS_TEXT, SMALL_MAX)) * max_u64(keys, 1);
+	return grown(value_max) * max_u64(keys, 1);
 }
 
 static void bounds_add(struct bounds *bounds)
@@ -262,6 +271,7 @@ static enum err exec_begin(struct call *call, struct transaction *transaction)
 	if (err == ERR_OVERLOADED && call->may_wait && call_wait_for_store(call))
 		return ERR_AGAIN;
 	transaction->writes = err == OK;
+	transaction->growth_max = grown(bounds.value_max);
 	return err;
 }
 

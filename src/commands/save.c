@@ -53,6 +53,13 @@ void cmd_bgsave(struct call *call)
 	    stats.running ? "Background saving scheduled" : "Background saving started");
 }
 
+/* The log is cleaned all the time: what may be done now is a checkpoint. */
+void cmd_bgrewriteaof(struct call *call)
+{
+	checkpoints_ask(call->engine, NULL);
+	reply_status(call->reply, "Background append only file rewriting started");
+}
+
 void cmd_lastsave(struct call *call)
 {
 	struct checkpoint_stats stats;

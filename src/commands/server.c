@@ -171,3 +171,23 @@ void cmd_function_list(struct call *call)
 	}
 	reply_array(call->reply, 0);
 }
+
+/* ---- What there is not, said as a server without it says it ---- */
+
+void cmd_no_cluster(struct call *call)
+{
+	call_error(call, "ERR This instance has cluster support disabled");
+}
+
+void cmd_module_list(struct call *call)
+{
+	reply_array(call->reply, 0);
+}
+
+void cmd_no_modules(struct call *call)
+{
+	call_error(call,
+	    "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it "
+	    "from a local connection, otherwise you need to set this option in the configuration file, and then "
+	    "restart the server.");
+}

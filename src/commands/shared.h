@@ -6,6 +6,8 @@
 void client_line(const struct session *session, struct buf *out);
 /* Checks and sets the connection's name. False: an error was replied. */
 bool session_set_name(struct call *call, struct span name);
+/* What the GETs of a SORT with STORE find, at most, as things are now: EXEC makes room for it. */
+uint64_t sort_store_bytes(struct call *exec, const struct request *request);
 /* A cursor of SCAN and its kin. */
 bool parse_cursor(struct span text, uint64_t *out);
 /* -ERR syntax error, and the other texts that Redis repeats. */

@@ -7,6 +7,7 @@
 #include "commands/list.h"
 
 #include "base/arith.h"
+#include "engine/transaction.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,7 +27,7 @@ struct sort_element {
 struct sort {
 	struct call         *call;
 	struct memory       *memory;
-	bool                 reverse, alpha, unsorted, stores;
+	bool                 reverse, alpha, unsorted, stores, weighs;      /* weighs: nothing is done */
 	struct span          by, target;
 	int64_t              offset, limit;
 	uint32_t            *gets;        /* in argv */
@@ -112,7 +113,9 @@ static bool lookup_pattern(struct sort *sort, struct span pattern, struct span n
 	buf_append(&key, span_slice(pattern, 0, star));
 	buf_append(&key, name);
 	buf_append(&key, span_slice(pattern, star + 1, mark - star - 1));
-	struct entry *entry = key.len > KEY_BYTES_MAX ? NULL : call_lookup_read(call, buf_span(&key));
+	struct entry *entry = key.len > KEY_BYTES_MAX ? NULL
+	    : sort->weighs                            ? call_lookup_quiet(call, buf_span(&key))
+	                                              : call_lookup_read(call, buf_span(&key));
 	buf_fini(&key);
 	if (entry == NULL)
 		return false;
@@ -242,6 +245,16 @@ static void made_push(struct sort *sort, struct value *made, struct buf *ops, st
 	ASSERT(err == OK);
 }
 
+/* EXEC made room for what GET would have found before its first command. */
+static bool made_fits(struct call *call, const struct value *made)
+{
+	const struct transaction *transaction = call->session->transaction;
+	if (!call->engine->in_exec || value_dump_bytes(made) <= transaction->growth_max)
+		return true;
+	call_error(call, "OVERLOADED EXEC made room for less than what GET found");
+	return false;
+}
+
 static void sort_store(struct sort *sort, uint64_t first, uint64_t end)
 {
 	struct value made;
@@ -259,7 +272,8 @@ static void sort_store(struct sort *sort, uint64_t first, uint64_t end)
 		}
 	}
 	buf_fini(&ops);
-	store_made(sort->call, sort->target, &made, NOTIFY_LIST, "sortstore");
+	if (made_fits(sort->call, &made))
+		store_made(sort->call, sort->target, &made, NOTIFY_LIST, "sortstore");
 	value_fini(&made);
 }
 
@@ -316,6 +330,49 @@ static void sort_generic(struct call *call, bool read_only)
 		sort_run(&sort);
 	buf_fini(&sort.texts);
 	memory_free(memory, sort.gets, bytes);
+}
+
+/* What other keys say, and a little for each. */
+static uint64_t weigh_element(struct sort *sort, struct span name)
+{
+	enum { ELEMENT = 16 };
+	uint64_t bytes = 0;
+	struct item item;
+	for (uint32_t g = 0; g < sort->get_count; g++) {
+		bool found = lookup_pattern(sort, sort->call->argv[sort->gets[g]], name, &item);
+		bytes += ELEMENT + (found ? item.bytes.len : 0);
+	}
+	return bytes;
+}
+
+uint64_t sort_store_bytes(struct call *exec, const struct request *request)
+{
+	struct memory *memory = &exec->engine->memory.engine;
+	struct call call = {
+	    .engine = exec->engine, .session = exec->session, .argc = request->argc, .argv = request->argv};
+	struct sort sort = {.call = &call, .memory = memory, .weighs = true};
+	struct value small;
+	struct walk walk;
+	uint64_t bytes = 0;
+	struct entry *entry = call_lookup_quiet(&call, call.argv[1]);
+	if (entry == NULL ||
+	    (entry->type != ENTRY_LIST && entry->type != ENTRY_SET && entry->type != ENTRY_ZSET))
+		return 0;
+	size_t room = call.argc * sizeof(sort.gets[0]);
+	sort.gets = memory_alloc(memory, room);
+	for (uint32_t i = 2; i + 1 < call.argc; i++) {
+		if (span_is(call.argv[i], "GET"))
+			sort.gets[sort.get_count++] = ++i;
+		else if (span_is(call.argv[i], "BY") || span_is(call.argv[i], "STORE"))
+			i++;
+		else if (span_is(call.argv[i], "LIMIT"))
+			i += 2;
+	}
+	walk_init(&walk, entry_collection(entry, &small));
+	while (sort.get_count > 0 && walk_next(&walk))
+		bytes += weigh_element(&sort, walk.name.bytes);
+	memory_free(memory, sort.gets, room);
+	return bytes;
 }
 
 void cmd_sort(struct call *call) { sort_generic(call, false); }

@@ -56,6 +56,7 @@ struct slot_hook { void (*finishing)(struct slot_hook *hook, struct slot *slot);
 struct slot {
 	uint32_t        magic, calls;     /* calls: whose replies it holds, unless deferred */
 	bool            pending, pushes;  /* pushes: it holds messages and nothing else */
+	bool            lost;             /* what it waits for will not come */
 	struct slot_hook *hook;           /* NULL, or who adds to the reply at its end */
 	struct list     link;
 	struct session *session;
@@ -115,7 +116,8 @@ MUST_CHECK enum err call_set_string(struct call *call, struct span key, struct s
 MUST_CHECK enum err call_delete(struct call *call, struct entry *entry);
 /* at_ms 0: persist. Returns the entry, which may have moved, through *entry. */
 MUST_CHECK enum err call_expire(struct call *call, struct entry **entry, int64_t at_ms);
-MUST_CHECK enum err call_rename(struct call *call, struct entry *from, struct span to);
+MUST_CHECK enum err call_rename(
+    struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* ERR_AGAIN: the session was parked until the metadata is read. */
 MUST_CHECK enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db);
 /* db: or RECORD_ALL_DBS. */

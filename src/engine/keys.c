@@ -380,6 +380,14 @@ static enum err copy_value(
 	return err;
 }
 
+static struct target target_in(struct call *call, struct span key, uint8_t db)
+{
+	struct directory *directory = &call->engine->directories[db];
+	struct target target = {.db = db, .key = key, .hash = directory_hash(directory, key)};
+	target.entry = directory_find(directory, key, target.hash);
+	return target;
+}
+
 static enum err copy_to(struct call *call, struct entry *from, struct target *to)
 {
 	struct body *meta;
@@ -395,10 +403,10 @@ static enum err copy_to(struct call *call, struct entry *from, struct target *to
 	return err;
 }
 
-enum err call_rename(struct call *call, struct entry *from, struct span to)
+enum err call_rename(struct call *call, struct entry *from, struct span to, uint8_t to_db)
 {
 	struct store *store = call->engine->store;
-	struct target target = call_target(call, to);
+	struct target target = target_in(call, to, to_db);
 	struct span key = entry_key(from);
 	struct body *meta = NULL;
 	if (to.len > KEY_BYTES_MAX)
@@ -429,11 +437,9 @@ enum err call_rename(struct call *call, struct entry *from, struct span to)
 
 enum err call_copy(struct call *call, struct entry *from, struct span to, uint8_t to_db)
 {
-	struct directory *directory = &call->engine->directories[to_db];
-	struct target target = {.db = to_db, .key = to, .hash = directory_hash(directory, to)};
+	struct target target = target_in(call, to, to_db);
 	if (to.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
-	target.entry = directory_find(directory, to, target.hash);
 	return copy_to(call, from, &target);
 }
 

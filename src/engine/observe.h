@@ -18,7 +18,8 @@ struct engine_counters {
 	uint64_t protocol_errors, passes, pass_us_max;
 	uint64_t searches, search_slices, search_us_max;
 	uint64_t derivatives_made, derivatives_shared, worker_failures, tier_moves,
-	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys, acl_denied[4];
+	    tier_moved_bytes, not_modified, cold_reads, output_limit_closes, evicted_keys,
+	    evicted_clients, acl_denied[4];
 };
 
 struct slow_entry {

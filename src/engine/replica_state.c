@@ -240,6 +240,8 @@ enum err replication_follow(struct engine *engine, const char *host, uint16_t po
 		return ERR_EXISTS;
 	snprintf(replication->host, sizeof(replication->host), "%s", host);
 	replication->port = port;
+	if (!replication->is_follower)
+		sessions_lose(engine, replication_written_lsn(engine));
 	snprintf(engine->settings->replicaof, sizeof(engine->settings->replicaof), "%s %u", host, port);
 	replication->is_follower = true;
 	replication->deposed = false;

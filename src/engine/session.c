@@ -98,7 +98,11 @@ static void slot_give_up(struct slot *slot)
 	if (reply_is_empty(&slot->reply))
 		return;                       /* CLIENT REPLY OFF */
 	ASSERT(slot->calls > 0);
-	error_text(ERR_READONLY, (struct span){0}, text, sizeof(text));
+	if (slot->lost)
+		snprintf(text, sizeof(text), "READONLY this server follows another one now: whether the "
+		                             "change survives is not known");
+	else
+		error_text(ERR_READONLY, (struct span){0}, text, sizeof(text));
 	reply_clear(&slot->reply);
 	for (uint32_t i = 0; i < slot->calls; i++)
 		engine_error(slot->engine, &slot->reply, text);
@@ -153,6 +157,18 @@ void session_pushed(struct session *session, uint64_t held_bytes)
 		session->ops->ready(session);
 }
 
+void sessions_lose(struct engine *engine, uint64_t written)
+{
+	for (struct list *at = engine->sessions.next; at != &engine->sessions; at = at->next) {
+		struct session *session = LIST_OF(at, struct session, link);
+		for (struct list *link = session->slots.next; link != &session->slots; link = link->next) {
+			struct slot *slot = LIST_OF(link, struct slot, link);
+			slot->lost = slot->lost || slot->gate > written;
+		}
+	}
+	engine->flush_sessions = true;
+}
+
 void session_flush(struct session *session)
 {
 	const struct store *store = session->engine->store;
@@ -160,8 +176,8 @@ void session_flush(struct session *session)
 	bool moved = false;
 	while (!list_is_empty(&session->slots)) {
 		struct slot *slot = LIST_OF(session->slots.next, struct slot, link);
-		bool is_safe = slot->gate <= written;
-		if (slot->pending || (!is_safe && store_state(store) != ERR_READONLY))
+		bool is_safe = !slot->lost && slot->gate <= written;
+		if (slot->pending || (!is_safe && !slot->lost && store_state(store) != ERR_READONLY))
 			break;
 		if (!is_safe)
 			slot_give_up(slot);

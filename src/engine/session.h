@@ -68,5 +68,7 @@ struct reply *session_push(struct session *session);
 void session_pushed(struct session *session, uint64_t held_bytes);
 /* Moves what may leave from slots to `out`, and calls ready(). */
 void session_flush(struct session *session);
+/* What waits for more than `written` will never hear of it: it is told so. */
+void sessions_lose(struct engine *engine, uint64_t written);
 
 /* ---- Calls: one command being executed ---------------------------------------------------- */

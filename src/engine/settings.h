@@ -36,7 +36,10 @@ struct settings {
 	char     dir[SETTING_TEXT_MAX], logfile[SETTING_TEXT_MAX], pidfile[SETTING_TEXT_MAX];
 	int64_t  loglevel, databases;
 	bool     daemonize;
-	uint64_t maxmemory;
+	/* what several rows of Redis's say that have one value here */
+	bool     fixed_yes, fixed_no;
+	int64_t  fixed_ten;
+	uint64_t maxmemory, maxmemory_clients;
 	int64_t  maxmemory_policy, maxmemory_samples, lfu_log_factor, lfu_decay_time;
 	char     save[SETTING_TEXT_MAX];
 	bool     appendonly;
@@ -87,6 +90,8 @@ struct settings {
 	int64_t  pubsub_soft_seconds;
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
+	bool     latency_tracking;
+	char     latency_percentiles[SETTING_TEXT_MAX];
 	bool     hide_user_data_from_log;
 };
 

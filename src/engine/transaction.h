@@ -32,6 +32,7 @@ struct transaction {
 	struct parked **queue;
 	uint32_t        count, cap;
 	uint64_t        bytes;            /* of the queued arguments */
+	uint64_t        growth_max;       /* EXEC made room for values of so many bytes, each */
 	uint32_t        loads;            /* EXEC waited so often for metadata */
 	struct watched *watched;
 	uint32_t        watched_count, watched_cap;

@@ -518,7 +518,11 @@ static void after_bytes(struct connection *connection, bool held)
 
 void connection_received(struct connection *connection, struct span bytes)
 {
-	connection->session.active_us = io_now_us(connection->server->io);
+	struct engine *engine = connection->server->engine;
+	uint64_t now_us = io_now_us(connection->server->io);
+	connection->session.active_us = now_us;
+	/* The first command after a wait does not answer for the time in which nobody asked for anything. */
+	engine->clock_us = max_u64(engine->clock_us, now_us);
 	bool held = handle_bytes(connection, bytes);
 	after_bytes(connection, held);
 	connection_mark_dirty(connection);

@@ -2,6 +2,7 @@
 #include "server/connection.h"
 
 #include "commands/acl.h"
+#include "engine/clients.h"
 #include "engine/pubsub.h"
 #include "engine/image.h"
 
@@ -147,6 +148,7 @@ static void on_tick(struct io_timer *timer)
 	const struct io_stats *io = io_get_stats(server->io);
 	CHECK_OBJ(server, SERVER_MAGIC);
 	io_timer_set(server->io, timer, TICK_US);
+	clients_limit(engine);
 	if (++server->cron_ticks % TICKS_PER_SECOND != 0)
 		return;
 	engine->rates.commands = engine->counters.commands - server->last_commands;
@@ -417,6 +419,7 @@ bool server_pass(struct server *server)
 	io_wait(server->io, server->busy ? 0 : IO_FOREVER);
 	engine->clock_us = io_now_us(server->io);
 	server->busy = engine_pass(engine);
+	engine->clock_us = io_clock_us(server->io);
 	serve_dirty(server);
 	store_flush(engine->store);
 	if (server->engine_closed) {

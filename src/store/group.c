@@ -44,7 +44,7 @@ enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodie
 		if (spares < segments + RESERVE_SEGMENTS) {
 			if (!maker_can_offer(store, (segments + RESERVE_SEGMENTS) & UINT32_MAX))
 				return ERR_DISKFULL;
-			store_expect(store, need + 2 * store->options.segment_bytes);
+			store_expect(store, (segments + RESERVE_SEGMENTS) * store->options.segment_bytes);
 			return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
 		}
 	}

@@ -221,9 +221,10 @@ static void recovery_finish(struct recovery *recovery)
 		store->void_from = 0;
 		store->state = ERR_READONLY;
 	}
+	store->events.opened(store->ctx, OK);
+	/* Not where these LSNs will be given again: store_follow. */
 	if (store->void_from != 0 && store_append_void(store) != OK)
 		log_verbose(store->log, "No room yet to say what was cut");
-	store->events.opened(store->ctx, OK);
 	store_flush(store);
 	if (store->state != OK)
 		store->events.state(store->ctx, store->state);

@@ -469,12 +469,13 @@ void store_note_death(struct store *store, struct place place)
 void store_note_deaths(struct store *store)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	ASSERT(store->recovery == NULL);
+	/* In recovery nobody knows any more when they died. */
+	uint64_t lsn = store->recovery != NULL ? 0 : store->next_lsn - 1;
 	for (uint32_t i = 0; i < store->segment_count; i++) {
 		struct segment *segment = store->segments[i];
 		if (segment->live_records == 0)
 			continue;
-		segment_note_death(segment, store->next_lsn - 1);
+		segment_note_death(segment, lsn);
 		segment->has_ended = true;
 	}
 }

@@ -1,5 +1,7 @@
 """The fixture of all server tests: a real server on a free port in a directory of its own."""
+import filecmp
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,6 +38,8 @@ def until(condition, seconds=20):
 class Server:
     """One tintype-server process; start, kill, restart."""
 
+    host = "127.0.0.1"
+
     def __init__(self, folder, *options):
         self.folder, self.options = folder, list(options)
         self.port = free_port()
@@ -63,7 +67,7 @@ class Server:
             return False
 
     def client(self, **options):
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=30, **options)
+        return redis.Redis(**{"host": self.host, "port": self.port, "socket_timeout": 30, **options})
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -161,3 +165,18 @@ def twins(server, peer):
     made = Twins(server.port, peer)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def node_modules():
+    """Clients and what builds on them, by name from the npm registry, kept under build/."""
+    home = os.path.join(BUILD, "node")
+    os.makedirs(home, exist_ok=True)
+    here = os.path.dirname(os.path.abspath(__file__))
+    wanted, have = os.path.join(here, "package.json"), os.path.join(home, "package.json")
+    if not os.path.exists(have) or not filecmp.cmp(wanted, have, shallow=False):
+        shutil.copy(wanted, have)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=home,
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    return home

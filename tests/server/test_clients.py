@@ -58,20 +58,6 @@ def test_benchmark_resp3(server):
     assert done.returncode == 0 and "ERR" not in done.stdout + done.stderr
 
 
-@pytest.fixture(scope="session")
-def node_modules():
-    """node-redis and ioredis by name from the npm registry, kept under build/."""
-    home = os.path.join(BUILD, "node")
-    os.makedirs(home, exist_ok=True)
-    here = os.path.dirname(os.path.abspath(__file__))
-    shutil.copy(os.path.join(here, "package.json"), home)
-    if not os.path.isdir(os.path.join(home, "node_modules", "ioredis")):
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=home,
-                              capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-    return home
-
-
 @pytest.mark.parametrize("script", ["node_redis.mjs", "ioredis.mjs"])
 def test_node_clients(make_server, node_modules, script):
     server = make_server("--requirepass", "sesame")

@@ -12,7 +12,7 @@ from redis.commands.search.query import GeoFilter, NumericFilter, Query
 
 from images import put
 from test_analysis import analysed, picture
-from test_clients import node_modules, run  # noqa: F401 (a fixture)
+from test_clients import run
 from wire import Wire
 
 SIX = {
@@ -156,7 +156,7 @@ def test_refusals(client, words, error):
 
 
 @pytest.mark.parametrize("script", ["node_redis_search.mjs", "ioredis_search.mjs"])
-def test_node_clients(server, six, node_modules, script):  # noqa: F811
+def test_node_clients(server, six, node_modules, script):
     here = os.path.dirname(os.path.abspath(__file__))
     shutil.copy(os.path.join(here, script), node_modules)
     done = run("node", script, str(server.port), cwd=node_modules)

@@ -1,5 +1,6 @@
 """LATENCY, MEMORY: what they show is so."""
 import re
+import time
 
 import pytest
 import redis
@@ -77,3 +78,35 @@ def test_debug_is_for_those_who_may(server, admin):
     server.start("--enable-debug-command", "no")
     with pytest.raises(redis.ResponseError, match="DEBUG command not allowed"):
         server.client().execute_command("DEBUG", "SLEEP", "0")
+
+
+def test_latencystats_and_what_is_not_there(client):
+    client.set("a", 1)
+    stats = client.info("latencystats")["latency_percentiles_usec_set"]
+    assert list(stats) == ["p50", "p99", "p99.9"] and 0 < stats["p50"] <= stats["p99.9"]
+    client.config_set("latency-tracking", "no")
+    assert client.info("latencystats") == {}
+    for words, text in ((["CLUSTER", "INFO"], "This instance has cluster support disabled"), (["READONLY"], "This instance has cluster"),
+                        (["MODULE", "LOAD", "x"], "MODULE command not allowed"), (["CLIENT", "PAUSE", "1", "x"], "CLIENT PAUSE mode must be")):
+        with pytest.raises(redis.ResponseError, match=text):
+            client.execute_command(*words)
+    assert client.execute_command("MODULE", "LIST") == []
+    assert client.execute_command("BGREWRITEAOF") in (True, b"Background append only file rewriting started")
+
+
+def test_client_kill_by_user(server, client):
+    client.acl_setuser("mallory", enabled=True, nopass=True, commands=["+@all"], keys=["*"])
+    other = server.client(username="mallory", password="x")
+    assert other.ping() and client.client_kill_filter(user="default", skipme=True) >= 0
+    assert client.execute_command("CLIENT", "KILL", "USER", "mallory") == 1
+    with pytest.raises(redis.ResponseError, match="No such user 'nobody'"):
+        client.execute_command("CLIENT", "KILL", "USER", "nobody")
+
+
+def test_a_command_does_not_answer_for_the_time_before_it(client):
+    client.config_set("slowlog-log-slower-than", 20_000)
+    for _ in range(6):
+        time.sleep(0.07)                      # nothing to do for the server: there is nothing to wait for
+        client.get("x")
+    assert client.info("commandstats")["cmdstat_get"]["usec"] < 60_000
+    assert [e for e in client.slowlog_get() if e["command"].startswith(b"GET")] == []

@@ -204,3 +204,20 @@ def test_keys_and_words_have_limits(client):
         with pytest.raises(redis.ResponseError, match="^TOOLARGE"):
             put(client, "k", png(4, 4), *words)
     assert client.exists("k") == 0
+
+
+def test_clients_that_take_the_most_go_first(server):
+    client = server.client()
+    client.config_set("maxmemory-clients", 2 << 20)
+    with Wire(server.port) as greedy, Wire(server.port) as kept, Wire(server.port) as modest:
+        for wire, size in ((kept, 3 << 20), (modest, 1000), (greedy, 3 << 20)):
+            if wire is kept:
+                assert wire.command("CLIENT", "NO-EVICT", "on") == b"+OK"
+            wire.command("MULTI")
+            wire.send(encode("SET", "k", "x" * size))
+        with pytest.raises((ConnectionError, OSError)):
+            while True:
+                greedy.read()
+        assert modest.read() == b"+QUEUED" and modest.command("EXEC") == [b"+OK"]
+        assert kept.read() == b"+QUEUED" and kept.command("EXEC") == [b"+OK"]
+    assert client.info("stats")["evicted_clients"] == 1 and "is closed: it takes" in server.log()

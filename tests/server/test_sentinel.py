@@ -10,9 +10,10 @@ import time
 import pytest
 import redis
 
+from certs import Authority
 from conftest import until
+from namespaces import Net
 from sentinels import Region
-from test_clients import node_modules  # noqa: F401 (a fixture)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GONE = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
@@ -76,7 +77,7 @@ def all_follow(region, leader):
                 info = server.client().info("replication")
             except redis.RedisError:
                 return False
-            if info["role"] != "slave" or info["master_port"] != leader.port or info["master_link_status"] != "up":
+            if info["role"] != "slave" or (info["master_host"], info["master_port"]) != (leader.host, leader.port) or info["master_link_status"] != "up":
                 return False
         return True
     until(settled, 40)
@@ -116,21 +117,18 @@ def test_leader_stopped_and_awakened(region):
     all_follow(region, leader)
 
 
-def test_failover_on_request_and_back(region):
-    old = region.servers[0]
-    watcher = redis.Redis(port=region.watchers.ports[0])
-    for _ in range(2):
-        # Until it is told, a leader that lives goes on with the follower that was not chosen: only
-        # what both have is certain.
-        writer = Writer(region, replicas=2)
-        writer.goes_on()
-        assert until(lambda: asked(watcher), 20)
-        leader = region.new_leader(old)
-        writer.goes_on()
-        writer.stop()                     # digests are of one moment
-        assert lost(writer, leader) == []
-        all_follow(region, leader)
-        old = leader
+def test_failover_on_request(region):
+    """Until it is told, a leader that lives goes on with the follower that was not chosen: only what both have
+    is certain."""
+    old, writer = region.servers[0], Writer(region, replicas=2)
+    writer.goes_on()
+    until(region.watchers.calm, 40)           # they ask every ten seconds
+    assert until(lambda: asked(region.watchers.ask(0)), 20)
+    leader = region.new_leader(old)
+    writer.goes_on()
+    writer.stop()                             # digests are of one moment
+    assert lost(writer, leader) == []
+    all_follow(region, leader)
 
 
 def asked(watcher):
@@ -148,15 +146,15 @@ def test_sentinel_reads_what_it_needs(region):
     region.servers[0].client().set("k", "v")
     reader = client.slave_for("tintype", socket_timeout=5)
     assert until(lambda: reader.get("k") == b"v")
-    for state in redis.Redis(port=region.watchers.ports[0]).sentinel_slaves("tintype"):
+    for state in region.watchers.ask(0).sentinel_slaves("tintype"):
         assert state["master-link-status"] == "ok" and state["slave-priority"] == 100
     watched = [line["user"] for line in region.servers[0].client().client_list()]
     assert watched.count("sentinel") >= 6         # two connections of each, as the user of the file
 
 
-def test_ioredis_carries_on(region, node_modules):  # noqa: F811
+def test_ioredis_carries_on(region, node_modules):
     shutil.copy(os.path.join(HERE, "ioredis_sentinel.mjs"), node_modules)
-    process = subprocess.Popen(["node", "ioredis_sentinel.mjs", *map(str, region.watchers.ports)], cwd=node_modules,
+    process = subprocess.Popen(["node", "ioredis_sentinel.mjs", *(str(port) for _, port in region.watchers.places)], cwd=node_modules,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline().strip() == "writing"
     region.servers[0].kill()
@@ -167,3 +165,61 @@ def test_ioredis_carries_on(region, node_modules):  # noqa: F811
     found = leader.client().mget([f"io{number}" for number in result["kept"]])
     assert found == [str(number).encode() for number in result["kept"]]
     region.servers[0].start()
+
+
+def test_all_of_it_in_tls(folder):
+    authority = Authority(os.path.join(folder, "certs"))
+    authority.server, authority.client = authority.cert("server"), authority.cert("client")
+    region = Region(folder, authority=authority)
+    try:
+        old, writer = region.servers[0], Writer(region)
+        writer.goes_on()
+        old.kill()
+        leader = region.new_leader(old)
+        writer.goes_on()
+        writer.stop()
+        assert lost(writer, leader) == []
+        assert leader.client().info("server")["listener0"]["name"] == "tls" and leader.client().info("tls")["tls_connections"] > 3
+        old.start()
+    finally:
+        region.stop()
+
+
+@pytest.fixture
+def net():
+    made = Net(3)
+    yield made
+    made.remove()
+
+
+def test_leader_cut_off_from_the_others(net, folder):
+    """It takes writes no longer than min-replicas-max-lag; the majority goes on; healed, all hold the same."""
+    region = Region(folder, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "2", net=net)
+    try:
+        old, writer = region.servers[0], Writer(region)
+        writer.goes_on()
+        net.cut(0)
+        alone = []
+
+        def refused():
+            said = net.run(0, "redis-cli", "set", f"alone{len(alone)}", "v").stdout
+            alone.append(said)
+            return said.startswith("NOREPLICAS")
+        until(refused, 20)
+        leader = region.new_leader(old, watchers=(1, 2))
+        writer.goes_on()
+        assert net.run(0, "redis-cli", "role").stdout.startswith("master")
+        assert net.run(0, "redis-cli", "set", "k", "v").stdout.startswith("NOREPLICAS")
+        net.mend(0)
+        until(lambda: region.role(old) == "slave", 40)
+        writer.goes_on()
+        writer.stop()
+        all_follow(region, leader)
+        assert lost(writer, leader) == [] and lost(writer, old) == []
+        assert leader.client().exists(*(f"alone{number}" for number in range(len(alone)))) == 0
+        taken = [said for said in alone if said == "OK\n"]
+        put_aside = old.client().execute_command("IMG.QUARANTINE", "LIST")
+        assert bool(put_aside) == bool(taken)
+    finally:
+        net.mend(0)
+        region.stop()

@@ -11,7 +11,7 @@ import redis
 
 from certs import Authority
 from conftest import BINARY, free_port, until
-from test_clients import node_modules, run  # noqa: F401 (a fixture)
+from test_clients import run
 from wire import Wire, encode
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -130,7 +130,7 @@ def test_many_bodies_for_a_client_that_does_not_read(secure, authority):
     until(lambda: info(server)["tls_connections"] == 0)
 
 
-def test_ioredis(secure, authority, node_modules):  # noqa: F811
+def test_ioredis(secure, authority, node_modules):
     server = secure("--requirepass", "sesame", password="sesame")
     shutil.copy(os.path.join(HERE, "ioredis.mjs"), node_modules)
     done = run("node", "ioredis.mjs", str(server.tls_port), authority.file, cwd=node_modules)

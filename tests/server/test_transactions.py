@@ -170,3 +170,42 @@ def test_redis_answers_the_same(server, peer):
         assert ours[who].command(*words) == theirs[who].command(*words), (n, who, words)
     for wire in ours + theirs:
         wire.close()
+
+
+def test_sort_stores_long_values_inside_a_transaction(client):
+    client.mset({"obj:%d" % i: "x" * 50_000 for i in range(60)})
+    client.rpush("ids", *range(60))
+    pipe = client.pipeline()
+    pipe.sort("ids", get="obj:*", store="sorted").rpush("sorted", "end").llen("sorted")
+    assert pipe.execute() == [60, 61, 61] and client.lindex("sorted", 0) == b"x" * 50_000
+
+
+def test_what_a_sort_finds_only_because_of_its_own_transaction_is_refused_alone(client):
+    pipe = client.pipeline()
+    pipe.mset({"obj:%d" % i: "y" * 2000 for i in range(20)}).rpush("ids", *(list(range(20)) * 1000))
+    pipe.sort("ids", get="obj:*", store="sorted").set("after", 1)
+    out = pipe.execute(raise_on_error=False)
+    assert out[:2] == [True, 20_000] and out[3] is True
+    assert str(out[2]).startswith("OVERLOADED") and not client.exists("sorted")
+
+
+def test_sets_longer_than_segments_are_united_inside_a_transaction(client):
+    for name in "abc":
+        for k in range(0, 100_000, 5000):
+            client.sadd(name, *("%s:member:%020d" % (name, i) for i in range(k, k + 5000)))
+    pipe = client.pipeline()
+    pipe.sunionstore("u", "a", "b", "c").set("x", 1)
+    assert pipe.execute() == [300_000, True]
+
+
+def test_move_takes_a_key_to_another_database(server, peer):
+    script = [["SET", "s", "v", "EX", "1000"], ["RPUSH", "l", "a", "b"], ["MOVE", "s", "3"], ["MOVE", "s", "3"], ["MOVE", "nosuch", "3"],
+              ["MOVE", "l", "0"], ["MOVE", "l", "99"], ["MOVE", "l", "x"], ["MOVE", "l", "3"], ["EXISTS", "s", "l"], ["SELECT", "3"],
+              ["GET", "s"], ["TTL", "s"], ["LRANGE", "l", "0", "-1"], ["SET", "t", "1"], ["SELECT", "0"], ["SET", "t", "2"],
+              ["MOVE", "t", "3"], ["GET", "t"], ["SADD", "big", *map(str, range(2000))], ["MOVE", "big", "5"], ["SELECT", "5"],
+              ["SCARD", "big"], ["MULTI"], ["MOVE", "big", "0"], ["SELECT", "0"], ["SISMEMBER", "big", "77"], ["EXEC"]]
+    outs = []
+    for port in (server.port, peer):
+        with Wire(port) as wire:
+            outs.append([wire.command(*words) for words in script])
+    assert outs[0] == outs[1]

@@ -319,3 +319,27 @@ Test(clean, corrupt_segment_is_reported_and_kept, .init = setup, .fini = teardow
 	check(25, true);
 	owner_stop(&owner);
 }
+
+/* What goes in slices is released after it died: the mark is needed from its own LSN on all the same. */
+Test(clean, what_is_released_later_still_needs_the_mark_of_its_death, .timeout = 60)
+{
+	const struct owner_options options = {.segment_bytes = 1 << 20, .spares = 4};
+	char key[16];
+	owner_init(&owner);
+	owner_start(&owner, &options);
+	for (int i = 0; i < 20; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		cr_assert_eq(owner_put(&owner, key, RECORD_VALUE, 100, SYNC_NO), OK);
+	}
+	struct place place = owner_find(&owner, "k3")->place;
+	cr_assert_eq(clean_pins(owner.store).first, UINT64_MAX);
+	struct record mark = {.type = RECORD_DELETE, .key = SPAN_LIT("k3"), .sync = SYNC_NO};
+	cr_assert_eq(store_append(owner.store, &mark), OK);
+	store_note_deaths(owner.store);
+	cr_assert_eq(owner_put(&owner, "later", RECORD_VALUE, 100, SYNC_NO), OK);
+	cr_assert_leq(clean_pins(owner.store).first, mark.lsn);
+	store_release(owner.store, place);
+	cr_assert_leq(clean_pins(owner.store).first, mark.lsn);
+	owner_stop(&owner);
+	owner_fini(&owner);
+}
