@@ -50,8 +50,8 @@ enum err store_append_given(struct store *store, struct record *record)
 enum err store_note_gap(struct store *store, const struct record *next, struct record *note)
 {
 	CHECK_OBJ(store, STORE_MAGIC);
-	bool is_void = next->type == RECORD_VOID;
-	uint64_t begin = is_void ? next->refers : next->lsn - chain_parts_given(store, next);
+	uint64_t begin = next->type == RECORD_VOID
+	    ? next->refers : next->lsn - chain_parts_given(store, next);
 	if (next->lsn > STORE_LSN_MAX || begin > next->lsn || begin <= store->next_lsn)
 		return ERR_NOTFOUND;
 	note->lsn = begin - 1;

@@ -13,9 +13,9 @@
  * operator does what a Sentinel does: if the leader is gone and both others see each other, the one that
  * has more becomes the leader; whoever comes back is told to follow it.
  *
- * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is there at the end, so no two leaders have both
- * acknowledged. Two keys of one MSET are never seen apart, by nobody, at no time. When all is healed, all
- * three hold the same, by IMG.DIGEST.
+ * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is
+ * there at the end, so no two leaders have both acknowledged. Two keys of one MSET are never seen apart,
+ * by nobody, at no time. When all is healed, all three hold the same, by IMG.DIGEST.
  */
 #include "base/arith.h"
 #include "engine/internal.h"
@@ -275,7 +275,8 @@ static void put_op(struct world *world, struct node *node, struct buf *out)
 	static const char *const names[] = {"SET", "MSET", "HSET", "RPUSH", "DEL"};
 	char key[32], other[32], value[64], member[32];
 	uint64_t roll = random_below(&world->random, 12);
-	enum verb verb = roll < 5 ? V_SET : roll < 8 ? V_MSET : roll < 10 ? V_HSET : roll < 11 ? V_PUSH : V_DEL;
+	enum verb verb = roll < 5 ? V_SET : roll < 8 ? V_MSET : roll < 10 ? V_HSET
+	    : roll < 11 ? V_PUSH : V_DEL;
 	struct op op = {.verb = verb, .number = ++world->number,
 	    .key = (uint32_t)random_below(&world->random, verb == V_MSET ? PAIRS : KEYS)};
 	snprintf(value, sizeof(value), "%llu", (unsigned long long)op.number);
@@ -490,11 +491,12 @@ static void all_back(struct world *world)
 {
 	for (int i = 0; i < NODES; i++) {
 		world->nodes[i].frozen = false;
-		if (world->nodes[i].io == NULL)
-			node_on(&world->nodes[i]);
+		struct node *node = &world->nodes[i];
+		if (node->io == NULL)
+			node_on(node);
 		else                      /* it stood still: now it sees how late it is */
-			world->nodes[i].late_us = max_u64(world->nodes[i].late_us + io_now_us(world->nodes[i].io),
-			    world->now_us) - io_now_us(world->nodes[i].io);
+			node->late_us = max_u64(node->late_us + io_now_us(node->io), world->now_us) -
+			    io_now_us(node->io);
 	}
 	set_cuts(world, NOBODY);
 }
@@ -633,7 +635,8 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose)
 	}
 	bool good = world_run(&world, 2 * STEP_US, true);
 	for (size_t i = 0; good && i < strlen(world.schedule); i++) {
-		good = step(&world, world.schedule[i]) && world_run(&world, STEP_US / 2 + random_below(&world.random, STEP_US), true);
+		good = step(&world, world.schedule[i]) &&
+		    world_run(&world, STEP_US / 2 + random_below(&world.random, STEP_US), true);
 	}
 	good = good && world_end(&world);
 	if (verbose)
