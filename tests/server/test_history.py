@@ -144,7 +144,7 @@ def test_rename_and_copy_keep_both_pasts(client):
 
 
 def test_expiry_and_flush_make_history(client):
-    data, lsn = put(client, "k", 1, "PX", "30")
+    data, lsn = put(client, "k", 1, "PX", "300")
     flushed, lsn_f = put(client, "f", 2)
     until(lambda: client.exists("k") == 0)
     client.flushall()
