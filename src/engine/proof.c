@@ -395,11 +395,13 @@ bool proofs_step(struct engine *engine)
 {
 	if (list_is_empty(&engine->proofs))
 		return false;
+	const struct list *at = engine->proofs.next;
 	struct proof *proof = LIST_OF(engine->proofs.next, struct proof, link);
 	uint64_t end_us = io_clock_us(engine->io) + (uint64_t)engine->settings->search_slice_us;
 	do {
 		if (!proof_step(proof))
-			return !list_is_empty(&engine->proofs) && proof->reading == 0;
+			/* Over and perhaps freed: the next one. Else it waits for reads. */
+			return !list_is_empty(&engine->proofs) && engine->proofs.next != at;
 	} while (io_clock_us(engine->io) < end_us);
 	return true;
 }
