@@ -133,7 +133,7 @@ unit: $(BUILD)/unit-tests $(WORKERS) $(UNIT_WORKERS)     ## UNIT_ARGS="--filter 
 	timeout 900 $(BUILD)/unit-tests -j2 $(UNIT_ARGS)
 
 sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
-	for program in $(filter-out %/replica-sim,$^); do \
+	for program in $^; do \
 	    MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 $$program --seeds $(SEEDS) || exit 1; done
 
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"

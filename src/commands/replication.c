@@ -238,6 +238,12 @@ void cmd_replconf(struct call *call)
 	reply_ok(call->reply);
 }
 
+/* Redis replicas, and redis-cli --rdb, want another format. */
+void cmd_psync(struct call *call)
+{
+	call_error(call, "ERR this server's log is followed by IMG.SYNC, and makes no RDB");
+}
+
 void cmd_img_sync(struct call *call)
 {
 	struct sync_request request = {.lineage = call->argv[1]};

@@ -192,6 +192,8 @@ const struct command commands_table[] = {
 	{"replicaof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "5.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
 	{"slaveof", NULL, cmd_replicaof, 3, A | L | NS, ADM, 0, 0, 0, "server", "1.0.0", "<host port | NO ONE>", "Makes this server follow another one, or be a leader again."},
 	{"failover", NULL, cmd_failover, -1, A | NS | NM, ADM, 0, 0, 0, "server", "6.2.0", "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]", "Hands over to one of the followers, which then leads."},
+	{"psync", NULL, cmd_psync, -3, A | NS | NM, ADM, 0, 0, 0, "server", "2.8.0", "replicationid offset", "Refused: followers of this server ask by IMG.SYNC."},
+	{"sync", NULL, cmd_psync, 1, A | NS | NM, ADM, 0, 0, 0, "server", "1.0.0", "", "Refused: followers of this server ask by IMG.SYNC."},
 	{"replconf", NULL, cmd_replconf, -1, A | L | NS | Q, ADM, 0, 0, 0, "server", "3.0.0", "", "What followers tell a leader about themselves."},
 	{"img.quarantine", NULL, cmd_img_quarantine, -2, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "LIST | GET name | DISCARD name", "Lists stores that a leader could not go on with, tells where one lies, or removes it."},
 	{"img.sync", NULL, cmd_img_sync, 7, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes", "Turns the connection into one that follows this server's log."},

@@ -177,6 +177,12 @@ enum err call_find_twin(struct call *call, struct body *body, struct image_ref *
 	return ERR_AGAIN;
 }
 
+bool dedupe_find(struct engine *engine, const struct digest *digest, uint64_t lsn, struct place *place)
+{
+	const struct twin *twin = twins_find(&engine->dedupe->twins, digest);
+	return twin != NULL && twin->lsn == lsn && twin_place(engine, twin, place);
+}
+
 void dedupe_count(struct engine *engine, uint64_t body_bytes)
 {
 	engine->dedupe->hits++;

@@ -131,6 +131,8 @@ void dedupe_note(
     struct engine *engine, uint8_t db, struct entry *entry, const struct digest *etag);
 void dedupe_forget(struct engine *engine, struct session *session);
 void dedupe_count(struct engine *engine, uint64_t body_bytes);
+/* Where the body of this LSN lies, whose digest this is. False: it is not known. */
+bool dedupe_find(struct engine *engine, const struct digest *digest, uint64_t lsn, struct place *place);
 void dedupe_info(const struct engine *engine, struct buf *out);
 /* Appends {u32 document, u64 LSN, u64 digest} of the bodies of one shard of the digests (there are
  * TWIN_SHARDS) that belong to documents of this database; such a digest again. */

@@ -35,11 +35,16 @@ static void body_search_each(void *ctx, struct entry *entry)
 
 /* Either it is shared already, or one key has it; that is looked for, as only COPY, RENAME and
  * twins make such a record. */
-static enum err body_place(struct engine *engine, uint64_t lsn, struct place *place)
+static enum err body_place(struct engine *engine, const struct record *record, struct place *place)
 {
-	struct body_search search = {.lsn = lsn & LSN_MASK};
-	if (past_held_place(engine, lsn, place))
+	struct body_search search = {.lsn = record->refers & LSN_MASK};
+	struct image_meta meta;
+	if (past_held_place(engine, record->refers, place))
 		return OK;
+	if (image_meta_decode(record->meta, &meta) == OK &&
+	    dedupe_find(engine, &meta.etag, search.lsn, place))
+		return OK;
+	/* Too small for that, or not to be found twice: one of all keys has it. */
 	for (unsigned db = 0; db < DATABASE_COUNT && search.found == NULL; db++) {
 		uint64_t cursor = 0;
 		do
@@ -57,7 +62,7 @@ static enum err recover_link(
 {
 	struct place body;
 	enum err err = engine->loading ? store_recovered_place(engine->store, record->refers, &body)
-	                               : body_place(engine, record->refers, &body);
+	                               : body_place(engine, record, &body);
 	if (err != OK)
 		return err;
 	return apply_link(engine, target, record, body);

@@ -365,6 +365,10 @@ void replication_links_step(struct engine *engine)
 		return;
 	}
 	links_pace(engine);
+	/* What was appended before anybody followed, and asked for no sync, is sent in the end, too. */
+	if (store_durable_lsn(engine->store) < store_last_lsn(engine->store) &&
+	    !io_timer_is_set(&replication->sync_timer))
+		io_timer_set(engine->io, &replication->sync_timer, REPLICA_SYNC_US);
 	struct list *at = replication->links.next;
 	while (at != &replication->links) {
 		struct replica_link *link = link_at(at);

@@ -1,9 +1,9 @@
 /* tests/sim/replica_sim.c: a leader and two followers on three simulated machines.
  *
- *   replica-sim [--seeds N] [--from S] [--one S] [--length L] [--schedule 0231...]
+ *   replica-sim [--seeds N | --lives N] [--from S] [--one S] [--length L] [--schedule 0231...]
  *
  * Every schedule of partitions up to length L (default 3; 6 in the night's run), one step a digit, then
- * N lives by chance. In each step:
+ * N lives by chance (of --seeds, a hundredth: a life is long). In each step:
  *
  *   0  all links are whole        3  the second follower is cut off
  *   1  the leader is cut off      4  a machine loses its power, and comes back in a later step
@@ -697,7 +697,7 @@ static void run_schedules(struct tally *tally, uint64_t from, unsigned length)
 
 int main(int argc, char **argv)
 {
-	uint64_t lives = 60, from = 1, one = 0, length = 3;
+	uint64_t seeds = 6000, lives = 0, from = 1, one = 0, length = 3;
 	const char *schedule = "";
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--schedule") == 0) {
@@ -705,12 +705,16 @@ int main(int argc, char **argv)
 			continue;
 		}
 		uint64_t number = strtoull(argv[i + 1], NULL, 10);
-		*(strcmp(argv[i], "--seeds") == 0 ? &lives : strcmp(argv[i], "--from") == 0 ? &from
-		    : strcmp(argv[i], "--length") == 0 ? &length : &one) = number;
+		*(strcmp(argv[i], "--seeds") == 0       ? &seeds
+		        : strcmp(argv[i], "--lives") == 0  ? &lives
+		        : strcmp(argv[i], "--from") == 0   ? &from
+		        : strcmp(argv[i], "--length") == 0 ? &length
+		                                           : &one) = number;
 	}
 	if (one != 0)
 		return life_run(one, schedule, true);
 	struct tally tally = {0};
+	lives = lives != 0 ? lives : seeds / 100;
 	for (unsigned i = 1; i <= length; i++)
 		run_schedules(&tally, from, i);
 	uint64_t exhausted = tally.lives;
