@@ -68,6 +68,8 @@ struct query {
 static inline struct span query_span(const struct query *query, struct query_text text)
 {
 	ASSERT(text.at + text.len <= query->byte_count);
+	if (text.len == 0)
+		return (struct span){0};      /* of a query without any there are no bytes */
 	return span_of(query->bytes + text.at, text.len);
 }
 
