@@ -54,8 +54,8 @@ static uint64_t clock_forward(struct io *io, uint64_t us)
 	return io->clock.last_us;
 }
 
-/* Every command asks for the time. Within a pass the processor's own counter tells how much of it has gone by;
- * the kernel's clock is read when a pass begins, and where it has been longer. */
+/* Every command asks for the time. Within a pass the processor's own counter tells how much of it has gone
+ * by; the kernel's clock is read when a pass begins, and where it has been longer. */
 uint64_t host_clock(struct io *io)
 {
 	uint64_t ticks = host_ticks() - io->clock.ticks;

@@ -188,8 +188,8 @@ enum resp_status resp_parse(struct resp_parser *parser, const struct resp_limits
 	return RESP_REQUEST;
 }
 
-/* The number between a type byte and CRLF at `at`, without a sign or a needless zero; returns what follows, NULL if
- * it is not all there or of another form. */
+/* The number between a type byte and CRLF at `at`, without a sign or a needless zero; returns what follows,
+ * NULL if it is not all there or of another form. */
 static inline const uint8_t *whole_number(
     const uint8_t *at, const uint8_t *end, uint8_t type, uint32_t *out)
 {

@@ -167,8 +167,8 @@ static void batch_note(struct batch *batch, const struct record *record, bool is
 		batch->everysec = true;
 }
 
-/* The checksums of the first `count` heads go into one. The last record may still grow: its head is summed when the
- * next one comes, as long as it is in the cache. */
+/* The checksums of the first `count` heads go into one. The last record may still grow: its head is summed
+ * when the next one comes, as long as it is in the cache. */
 static void batch_sum_heads(struct batch *batch, uint32_t count)
 {
 	ASSERT(batch->summed <= count && count <= batch->count);
@@ -200,6 +200,7 @@ struct place batch_add(struct batch *batch, const struct stamp *stamp, const str
 	};
 	entry->lsn = record->lsn;
 	entry->place = place;
+	entry->old = (struct place){0};
 	entry->head_at = (uint32_t)batch->buf_len;
 	entry->head_bytes = spot->layout.head_bytes;
 	entry->from_start = (uint32_t)spot->at;

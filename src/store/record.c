@@ -42,7 +42,7 @@ void record_write_head(uint8_t *out, const struct record *record, uint32_t body_
 		memcpy(out, crcs, 4 * (size_t)chunk_count(body_bytes));
 }
 
-/* A word of the header, which is summed from the register: what was just written in parts is slow to read back. */
+/* A word of the header, summed from the register: what was just written in parts is slow to read back. */
 static inline uint32_t put_word(uint8_t *at, uint32_t state, uint64_t word)
 {
 	memcpy(at, &word, sizeof(word));
