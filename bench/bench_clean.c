@@ -120,8 +120,13 @@ static void bench_closed(void *ctx)
 }
 
 static const struct store_events bench_events = {
-	bench_recovered, bench_opened, bench_durable, bench_relocated, bench_corrupt, bench_state,
-	bench_is_live,
+	.recovered = bench_recovered,
+	.opened = bench_opened,
+	.durable = bench_durable,
+	.relocated = bench_relocated,
+	.corrupt = bench_corrupt,
+	.state = bench_state,
+	.is_live = bench_is_live,
 };
 
 /* A standard normal number (Box and Muller). */
