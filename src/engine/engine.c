@@ -9,6 +9,7 @@
 #include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "engine/quarantine.h"
+#include "engine/rejoin.h"
 #include "engine/replica.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -151,7 +152,7 @@ static enum err engine_new_store(struct engine *engine)
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
 		.read_only = settings->readonly,
 		.load_bytes_first = settings->load_first_bytes,
-		.from_log = settings->rewind_to[0] != 0,
+		.from_log = settings->rewind_to[0] != 0 || engine->rejoin->cut,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);
@@ -195,6 +196,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	kept_index_new(engine);
+	rejoin_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -360,6 +362,7 @@ void engine_free(struct engine *engine)
 	ASSERT(list_is_empty(&engine->sessions));
 	tracking_free(engine);
 	replication_free(engine);
+	rejoin_free(engine);
 	quarantine_free(engine);
 	checks_cancel(engine);
 	proofs_cancel(engine);

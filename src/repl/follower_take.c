@@ -144,6 +144,11 @@ static enum err take_frame(struct follower *follower, const struct frame *frame)
 		err = frame_read_position(payload, &position);
 		return err != OK ? err
 		                 : follower->options.events->position(follower->options.ctx, &position);
+	case FRAME_SUMS:
+	case FRAME_LISTED:
+	case FRAME_RENEWED:
+		return follower->options.events->compared(
+		    follower->options.ctx, (enum frame_type)frame->type, payload);
 	default:
 		return ERR_CORRUPT;
 	}
