@@ -288,7 +288,8 @@ void cmd_img_sync(struct call *call)
 	struct sync_request request = {.lineage = call->argv[1]};
 	request.compares = call->argc == 8 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
-	    call->argc > 8 || (call->argc == 8 && !request.compares) || !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
+	    call->argc > 8 || (call->argc == 8 && !request.compares) ||
+	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
 	    !parse_lsn(call->argv[6], &request.partial_bytes)) {
@@ -409,6 +410,8 @@ void info_replication(struct engine *engine, struct buf *out)
 	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
 	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
 	    (ull)replication->tail.bytes);
+	buf_printf(out, "repl_marks_from:%lld\r\n",
+	    replication->marks_from == UINT64_MAX ? -1LL : (long long)replication->marks_from);
 	buf_printf(out,
 	    "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n"
 	    "quarantined_stores:%u\r\nreplication_rejoining:%d\r\nreplication_rejoins:%llu\r\n"

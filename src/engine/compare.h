@@ -42,7 +42,8 @@ struct compare_walk {
 	unsigned            bits;
 	const uint8_t      *wanted;       /* NULL: all buckets */
 	struct compare_sum *sums;         /* of all buckets; or NULL, and: */
-	void              (*each)(void *ctx, uint8_t db, struct span key, const struct compare_version *version);
+	void              (*each)(
+	    void *ctx, uint8_t db, struct span key, const struct compare_version *version);
 	void               *ctx;
 	/* its own, zero at the start */
 	unsigned            db;

@@ -200,7 +200,8 @@ static enum err past_rewind(struct past *past)
 	log_notice(engine->log, "rewound to LSN %llu; what came later is cut off", (unsigned long long)lsn);
 	if (!past->behind)
 		return OK;
-	past->logged_window_s = -1;
+	if (!past->rejoins)                   /* else the leader's log says it */
+		past->logged_window_s = -1;
 	return store_rewind(engine->store, lsn);
 }
 

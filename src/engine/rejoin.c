@@ -91,7 +91,7 @@ void rejoin_free(struct engine *engine)
 	if (rejoin == NULL)
 		return;
 	rejoin_reset(engine);
-	while (rejoin->removing || rejoin->exporting != NULL)              /* it is short, and nothing else is left to do */
+	while (rejoin->removing || rejoin->exporting != NULL) /* short, and the last thing to do */
 		io_wait(engine->io, IO_FOREVER);
 	buf_fini(&rejoin->wrong);
 	memory_free(&engine->memory.engine, rejoin, sizeof(*rejoin));

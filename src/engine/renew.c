@@ -312,7 +312,8 @@ static enum err renew_body(struct renewer *renewer, const struct target *target)
 }
 
 /* ERR_AGAIN: something is being read. */
-static enum err renew_image(struct renewer *renewer, const struct renew_item *item, const struct target *target)
+static enum err renew_image(
+    struct renewer *renewer, const struct renew_item *item, const struct target *target)
 {
 	const struct renew_request *request = &item->request;
 	struct image_ref ref;
