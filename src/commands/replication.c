@@ -6,6 +6,7 @@
 #include "engine/quarantine.h"
 #include "engine/rejoin.h"
 #include "engine/renew.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 static bool copy_text(struct span text, char *out, size_t bytes)
@@ -215,6 +216,33 @@ static bool replconf_word(struct call *call, struct span word, struct span value
 	return true;
 }
 
+/* FETCH lsn database type key | FETCHED payload. False: it is neither. */
+static bool replconf_repairs(struct call *call)
+{
+	struct replica_link *link = call->session->replica;
+	struct repair_ask ask = {0};
+	int64_t db, type;
+	bool good = false;
+	if (call->argc == 6 && span_is(call->argv[1], "FETCH")) {
+		good = parse_lsn(call->argv[2], &ask.lsn) &&
+		    number_parse_range(call->argv[3], 0, DATABASE_COUNT - 1, &db) &&
+		    number_parse_range(call->argv[4], 1, RECORD_TYPE_COUNT - 1, &type);
+		if (good) {
+			ask.db = (uint8_t)db;
+			ask.type = (uint8_t)type;
+			ask.key = call->argv[5];
+			good = repair_asked(call->engine, link, &ask);
+		}
+	} else if (call->argc == 3 && span_is(call->argv[1], "FETCHED")) {
+		good = repair_fetched(call->engine, link, call->argv[2]) == OK;
+	} else {
+		return false;
+	}
+	if (!good)
+		call_error(call, "ERR that cannot be repaired");
+	return true;
+}
+
 /* What engine/compare.h says a follower asks. False: it is none of that. */
 static bool replconf_compares(struct call *call)
 {
@@ -263,7 +291,8 @@ void cmd_replconf(struct call *call)
 			replication_deposed(call->engine, (uint32_t)epoch);
 		return;
 	}
-	if (call->session->replica != NULL && call->session->replica->streaming && replconf_compares(call))
+	bool streams = call->session->replica != NULL && call->session->replica->streaming;
+	if (streams && (replconf_compares(call) || replconf_repairs(call)))
 		return;
 	if (span_is(call->argv[1], "GETACK"))
 		return;                       /* a leader's word; followers acknowledge all the time */
@@ -410,6 +439,7 @@ void info_replication(struct engine *engine, struct buf *out)
 	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
 	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
 	    (ull)replication->tail.bytes);
+	repairs_info(engine, out);
 	buf_printf(out, "repl_marks_from:%lld\r\n",
 	    replication->marks_from == UINT64_MAX ? -1LL : (long long)replication->marks_from);
 	buf_printf(out,

@@ -10,6 +10,7 @@
 #include "engine/kept_index.h"
 #include "engine/quarantine.h"
 #include "engine/rejoin.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -197,6 +198,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	kept_index_new(engine);
 	rejoin_new(engine);
+	repairs_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -232,10 +234,10 @@ enum err engine_open(struct engine *engine)
 static bool engine_work(struct engine *engine)
 {
 	bool more = past_step(engine);
+	more |= scrub_step(engine);
 	if (engine_follows(engine))           /* the leader does the rest, and its log tells of it */
 		return collections_step(engine) || more;
 	more |= tiers_step(engine);
-	more |= scrub_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
 	more |= flushed_is_due(engine) && flushed_step(engine);
@@ -270,6 +272,8 @@ bool engine_pass(struct engine *engine)
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
 	more |= replication_step(engine);
+	if (!engine->closing)
+		more |= repairs_step(engine);
 	waits_step(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
@@ -363,6 +367,7 @@ void engine_free(struct engine *engine)
 	tracking_free(engine);
 	replication_free(engine);
 	rejoin_free(engine);
+	repairs_free(engine);
 	quarantine_free(engine);
 	checks_cancel(engine);
 	proofs_cancel(engine);

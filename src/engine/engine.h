@@ -162,6 +162,7 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct replication    *replication;           /* engine/replica.h */
+	struct repairs        *repairs;   /* engine/repair.h */
 	struct rejoin         *rejoin;    /* engine/rejoin.h */
 	struct quarantine     *quarantine;
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */

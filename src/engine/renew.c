@@ -103,6 +103,11 @@ void renew_free(struct engine *engine, struct replica_link *link)
 	memory_free(&engine->memory.engine, renewer, sizeof(*renewer));
 }
 
+struct buf *renew_frames_for(struct replica_link *link)
+{
+	return &renewer_of(link)->frames;
+}
+
 struct buf *renew_frames(struct replica_link *link)
 {
 	return link->renewer != NULL && link->renewer->frames.len > 0 ? &link->renewer->frames : NULL;

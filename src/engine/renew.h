@@ -28,6 +28,8 @@ MUST_CHECK bool renew_key(struct replica_link *link, const struct renew_request 
 MUST_CHECK bool renew_until(struct replica_link *link, uint64_t number);
 /* A slice. True: there is more to do at once. */
 bool renew_step(struct engine *engine, struct replica_link *link);
+/* Frames put in here leave as soon as others of the stream have. */
+struct buf *renew_frames_for(struct replica_link *link);
 /* What is to be sent, or NULL. */
 struct buf *renew_frames(struct replica_link *link);
 void renew_free(struct engine *engine, struct replica_link *link);

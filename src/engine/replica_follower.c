@@ -1,8 +1,10 @@
 /* engine/replica_follower.c: what a leader sends enters the log and memory here. See replica.h. */
 #include "engine/rejoin.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 #include "base/arith.h"
+#include "base/endian.h"
 #include "store/follow.h"
 
 /* A record of a group whose end has not come. */
@@ -241,14 +243,26 @@ static void on_changed(void *ctx, enum follower_state state)
 	struct replication *replication = engine->replication;
 	if (state == FOLLOWER_WAITING && !list_is_empty(&replication->pending))
 		log_verbose(engine->log, "replication: the link broke within a group");
-	if (state != FOLLOWER_STREAMING)
+	if (state != FOLLOWER_STREAMING) {
+		repair_forget(engine, NULL);
 		return;
+	}
 	replication->acked_us = 0;
 }
 
-static enum err on_compared(void *ctx, enum frame_type type, struct span payload)
+static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 {
-	return rejoin_frame(ctx, type, payload);
+	enum { ASK = 10 };
+	struct engine *engine = ctx;
+	if (type == FRAME_FETCHED)
+		return repair_fetched(engine, NULL, payload);
+	if (type != FRAME_FETCH)
+		return rejoin_frame(engine, type, payload);
+	if (payload.len < ASK)
+		return ERR_CORRUPT;
+	const struct repair_ask ask = {.lsn = load_le64(payload.ptr), .db = payload.ptr[8],
+	    .type = payload.ptr[9], .key = span_slice(payload, ASK, payload.len)};
+	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;
 }
 
 static bool line_begins(struct span line, const char *word)
@@ -287,7 +301,7 @@ static const struct follower_events follower_events = {
     .record = on_record,
     .whole = on_whole,
     .position = on_position,
-    .compared = on_compared,
+    .special = on_special,
     .passed = on_passed,
     .changed = on_changed,
     .refused = on_refused,

@@ -1,6 +1,7 @@
 /* engine/replica_leader.c: followers of this server, as sessions. See replica.h. */
 #include "engine/rejoin.h"
 #include "engine/renew.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 #include "base/arith.h"
@@ -84,6 +85,7 @@ void replication_forget(struct session *session)
 		if (replication->last_link_ms == 0 || link->durable < replication->last_link_lsn)
 			replication->last_link_lsn = link->durable;
 		replication->last_link_ms = io_wall_ms(engine->io);
+		repair_forget(engine, link);
 		renew_free(engine, link);
 		leader_fini(&link->leader);
 		ASSERT(replication->link_count > 0);

@@ -290,6 +290,10 @@ void replication_opened(struct engine *engine)
 		    engine->settings->replicaof);
 		return;
 	}
+	/* A value that recovery could not read is gone: the leader has it. */
+	if (engine->corrupt_seen && replication->lineage[0] != 0 && !rejoin_is_pending(engine) &&
+	    !rejoin_begin(engine, 1, false))
+		log_warning(engine->log, "replication: what could not be read may be missing");
 	store_follow(engine->store);
 	replication->received = replication->applied = store_last_lsn(engine->store);
 	if (replication_follow(engine, host, port) != OK)

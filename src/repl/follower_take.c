@@ -147,7 +147,9 @@ static enum err take_frame(struct follower *follower, const struct frame *frame)
 	case FRAME_SUMS:
 	case FRAME_LISTED:
 	case FRAME_RENEWED:
-		return follower->options.events->compared(
+	case FRAME_FETCH:
+	case FRAME_FETCHED:
+		return follower->options.events->special(
 		    follower->options.ctx, (enum frame_type)frame->type, payload);
 	default:
 		return ERR_CORRUPT;

@@ -19,6 +19,7 @@
  *           u32 length, bytes
  * RENEWED   u64 number, u64 LSN
  *           (what these three are for: engine/compare.h)
+ * FETCH, FETCHED: see engine/repair.h
  *
  * A record is 60 bytes of numbers, key, metadata, value. Every field of what comes in is checked:
  * the peer may lie.
@@ -53,6 +54,8 @@ enum frame_type {
 	FRAME_SUMS,
 	FRAME_LISTED,
 	FRAME_RENEWED,
+	FRAME_FETCH,
+	FRAME_FETCHED,
 	FRAME_TYPE_COUNT
 };
 
