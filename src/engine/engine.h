@@ -137,6 +137,8 @@ struct engine_events {
 	uint16_t (*port)(void *ctx);
 	/* What is in the data directory is kept aside, and the server starts anew, as a follower. */
 	void (*put_aside)(void *ctx);
+	/* The server starts anew, with what is there (rejoin.h). */
+	void (*restart)(void *ctx);
 };
 
 /* What a client's number of a database stands for: engine/databases.h. */
@@ -171,6 +173,8 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct replication    *replication;           /* engine/replica.h */
+	struct repairs        *repairs;   /* engine/repair.h */
+	struct rejoin         *rejoin;    /* engine/rejoin.h */
 	struct quarantine     *quarantine;
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */

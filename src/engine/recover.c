@@ -6,6 +6,7 @@
 #include "engine/fields.h"
 #include "engine/past_load.h"
 #include "engine/users.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
@@ -426,6 +427,8 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 	engine->corrupt_seen = true;
 	if (engine->loading && record != NULL && !past_recovering(engine, record))
 		recover_corrupt(engine, place, record);
+	else if (record != NULL)
+		repair_note(engine, record, place);
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,
