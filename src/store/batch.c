@@ -66,10 +66,9 @@ static inline void batch_spot(const struct batch *batch, const struct record *re
 	ASSERT(batch->offset % SECTOR == 0);
 	struct record_layout layout = record_layout(batch->offset + at, head, body_bytes);
 	bool by_reference = body_bytes > BODY_INLINE_MAX;
-	uint64_t end = at + layout.bytes;
 	out->at = at;
-	out->end = by_reference ? round_up(end, SECTOR) : end;
-	out->buffered = by_reference ? layout.body_at : layout.bytes;
+	out->end = at + layout.bytes;
+	out->buffered = by_reference ? layout.body_at + body_bytes % SECTOR : layout.bytes;
 	out->layout.head_bytes = layout.head_bytes;
 	out->layout.body_at = layout.body_at;
 	out->layout.bytes = layout.bytes;
@@ -142,10 +141,12 @@ static void batch_add_body(struct batch *batch, const struct payload *payload, b
 	ASSERT(batch->body_count < BATCH_BODIES);
 	batch_pad(batch, SECTOR);
 	batch_cut_piece(batch);
-	size_t len = (size_t)round_up(payload->len, SECTOR);
+	size_t rest = payload->len % SECTOR, len = payload->len - rest;
 	batch_push_piece(batch, payload->body->ptr + payload->from, len);
 	batch->bodies[batch->body_count++] = body_ref(payload->body);
-	batch->bytes += len;
+	memcpy(batch->buf + batch->buf_len, bytes + len, rest);
+	batch->buf_len += rest;
+	batch->bytes += payload->len;
 }
 
 static void batch_note(struct batch *batch, const struct record *record, bool is_move)
@@ -267,7 +268,7 @@ void batch_close(struct batch *batch, const struct stamp *stamp, const struct co
 	batch->commit = *commit;
 	batch->recorded_lsn = commit->durable_lsn;
 	batch_pad(batch, RECORD_ALIGN);
-	size_t at = batch->buf_len;
+	size_t at = batch->commit_at = batch->buf_len;
 	batch->buf_len += COMMIT_BYTES;
 	batch->bytes += COMMIT_BYTES;
 	batch_pad(batch, SECTOR);
@@ -275,18 +276,6 @@ void batch_close(struct batch *batch, const struct stamp *stamp, const struct co
 	batch_write_commit(batch, at, stamp);
 	batch->state = BATCH_WAITING;
 	ASSERT(batch->bytes % SECTOR == 0);
-}
-
-/* The commit block's place in the buffer: right behind the last record's buffered bytes. */
-static size_t batch_commit_at(const struct batch *batch)
-{
-	ASSERT(batch->state != BATCH_OPEN);
-	if (batch->count == 0)
-		return 0;
-	const struct batch_entry *last = &batch->entries[batch->count - 1];
-	if (last->body_bytes > BODY_INLINE_MAX)
-		return batch->buf_len - SECTOR;
-	return (size_t)round_up(last->head_at + last->place.bytes, RECORD_ALIGN);
 }
 
 void batch_move(struct batch *batch, const struct stamp *stamp)
@@ -305,5 +294,5 @@ void batch_move(struct batch *batch, const struct stamp *stamp)
 		    &(struct stamp){stamp->segment, stamp->nonce, offset});
 	}
 	if (batch->state != BATCH_OPEN)
-		batch_write_commit(batch, batch_commit_at(batch), stamp);
+		batch_write_commit(batch, batch->commit_at, stamp);
 }
