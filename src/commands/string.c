@@ -10,10 +10,13 @@
 void reply_string(struct call *call, const struct entry *entry)
 {
 	struct body *body = entry_body(entry);
-	if (body == NULL)
-		reply_bulk(call->reply, entry_string(entry));
-	else
+	void *block = body == NULL ? entry_block_ref(entry) : NULL;
+	if (body != NULL)
 		reply_bulk_ref(call->reply, body_span(body_ref(body)), body_release_ref, body);
+	else if (block != NULL)
+		reply_bulk_ref(call->reply, entry_string(entry), entry_block_unref, block);
+	else
+		reply_bulk(call->reply, entry_string(entry));
 }
 
 bool string_entry(struct call *call, const struct entry *entry)

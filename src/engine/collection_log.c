@@ -10,8 +10,8 @@
 
 enum {
 	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */
-	CHANGES_MIN = 1 << 10,            /* fewer bytes of changes are not worth a dump */
-	RECORDS_MIN = 4,
+	CHANGES_MIN = 1 << 9,             /* fewer bytes of changes are not worth a dump */
+	RECORDS_STEP = 3,
 	SHRINK_STEP = 512,                /* elements freed between two looks at the clock */
 	RELEASE_STEP = 256,
 	SLICE_US = 200,
@@ -105,7 +105,8 @@ void collections_give_ops(const struct engine *engine, struct buf *ops)
 void collection_note(struct engine *engine, struct collection *collection, const struct record *record)
 {
 	if (collection->count == collection->cap) {
-		uint32_t cap = collection->cap == 0 ? RECORDS_MIN : collection->cap + collection->cap / 2;
+		uint32_t step = RECORDS_STEP + collection->cap / 4;
+		uint32_t cap = collection->cap == 0 ? 1 : collection->cap + step;
 		collection->records = memory_resize(&engine->memory.values, collection->records,
 		    collection->cap * sizeof(*collection->records), cap * sizeof(*collection->records));
 		collection->cap = cap;
@@ -232,9 +233,9 @@ void collection_forget_before(struct engine *engine, struct collection *collecti
 	collection->count -= gone;
 	memmove(collection->records, collection->records + gone,
 	    collection->count * sizeof(*collection->records));
-	if (collection->cap < 2 * RECORDS_MIN || collection->count > collection->cap / 4)
+	if (collection->cap <= RECORDS_STEP || collection->count > collection->cap / 4)
 		return;
-	uint32_t cap = collection->count + RECORDS_MIN;
+	uint32_t cap = collection->count > 0 ? collection->count : 1;
 	collection->records = memory_resize(&engine->memory.values, collection->records,
 	    collection->cap * sizeof(*collection->records), cap * sizeof(*collection->records));
 	collection->cap = cap;
@@ -268,10 +269,10 @@ void collection_fill_change(const struct collection *collection, struct record *
 	record->refers = collection_last_lsn(collection);
 }
 
-/* A small value whose records take an eighth of its bytes: it is soon written anew. */
+/* A small value whose records take a sixteenth of its bytes: it is soon written anew. */
 static bool is_worth_room(const struct collection *collection)
 {
-	enum { FEW = 8, SHARE = 8, SMALL = 64 << 10 };
+	enum { FEW = 4, SHARE = 16, SMALL = 64 << 10 };
 	bool plain = collection->value.encoding == VALUE_PACKED || collection->value.encoding == VALUE_INTSET;
 	if (!plain || collection->count <= FEW || collection->change_bytes <= CHANGES_MIN)
 		return false;

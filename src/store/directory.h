@@ -39,7 +39,7 @@ enum {
 	ENTRY_VALUE_OBJECT = 1024, /* value: the owner's object, for what does not lie in one run of bytes */
 };
 
-enum { ENTRY_INLINE_MAX = 128 };
+enum { ENTRY_INLINE_MAX = 128, ENTRY_SHARED_MIN = 4096 };
 
 #define LSN_MASK ((UINT64_C(1) << 48) - 1)      /* an LSN fits its bits in these structs */
 
@@ -103,6 +103,10 @@ void entry_set_since(struct entry *entry, int64_t time_ms);
 struct span entry_key(const struct entry *entry);
 /* The bytes of a value that is no object, wherever they lie. Borrowed until the entry changes. */
 struct span entry_string(const struct entry *entry);
+/* Of a value in a block of ENTRY_SHARED_MIN bytes or more: keeps its bytes until entry_block_unref,
+ * whatever becomes of the entry. NULL: it is another one. */
+void *entry_block_ref(const struct entry *entry);
+void entry_block_unref(void *owner);
 struct body *entry_body(const struct entry *entry);         /* NULL unless ENTRY_VALUE_BODY */
 size_t entry_bytes(const struct entry *entry);              /* allocated for it, values too */
 

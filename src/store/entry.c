@@ -5,6 +5,13 @@
 
 enum { ENTRY_ALIGN = 16 };
 
+/* A value of ENTRY_SHARED_MIN bytes or more in a block of its own. Replies may refer to it. */
+struct block {
+	struct memory *memory;
+	uint32_t       refs, len;
+	uint8_t        bytes[];
+};
+
 static size_t entry_fixed_bytes(unsigned type, unsigned flags)
 {
 	size_t bytes = sizeof(struct entry);
@@ -118,6 +125,37 @@ static void *entry_pointer(const struct entry *entry)
 	return ptr;
 }
 
+static uint8_t *block_new(struct memory *memory, struct span value)
+{
+	if (value.len < ENTRY_SHARED_MIN) {
+		uint8_t *bytes = memory_alloc(memory, value.len);
+		memcpy(bytes, value.ptr, value.len);
+		return bytes;
+	}
+	struct block *block = memory_alloc(memory, sizeof(*block) + value.len);
+	*block = (struct block){.memory = memory, .refs = 1, .len = (uint32_t)value.len};
+	memcpy(block->bytes, value.ptr, value.len);
+	return (uint8_t *)block;
+}
+
+void entry_block_unref(void *owner)
+{
+	struct block *block = owner;
+	ASSERT(block->refs > 0);
+	if (--block->refs == 0)
+		memory_free(block->memory, block, sizeof(*block) + block->len);
+}
+
+void *entry_block_ref(const struct entry *entry)
+{
+	if (!(entry->flags & ENTRY_VALUE_BLOCK) || entry_string(entry).len < ENTRY_SHARED_MIN)
+		return NULL;
+	struct block *block = entry_pointer(entry);
+	ASSERT(block->refs > 0 && block->refs < UINT32_MAX);
+	block->refs++;
+	return block;
+}
+
 struct body *entry_body(const struct entry *entry)
 {
 	return (entry->flags & ENTRY_VALUE_BODY) ? entry_pointer(entry) : NULL;
@@ -136,7 +174,8 @@ struct span entry_string(const struct entry *entry)
 	if (entry->flags & ENTRY_VALUE_BODY)
 		return body_span(entry_body(entry));
 	if (entry->flags & ENTRY_VALUE_BLOCK)
-		return span_of(entry_pointer(entry), len);
+		return span_of((uint8_t *)entry_pointer(entry) +
+		        (len < ENTRY_SHARED_MIN ? 0 : offsetof(struct block, bytes)), len);
 	return span_of(key.ptr + key.len, len);
 }
 
@@ -145,6 +184,8 @@ size_t entry_bytes(const struct entry *entry)
 	size_t bytes = entry_own_bytes(entry);
 	if (entry->flags & (ENTRY_VALUE_BODY | ENTRY_VALUE_BLOCK))
 		bytes += entry_string(entry).len;
+	if ((entry->flags & ENTRY_VALUE_BLOCK) && entry_string(entry).len >= ENTRY_SHARED_MIN)
+		bytes += sizeof(struct block);
 	return bytes;
 }
 
@@ -185,8 +226,7 @@ struct entry *entry_new_string(struct memory *memory, struct span key, uint32_t 
 	} else if (value.len > ENTRY_INLINE_MAX) {
 		ASSERT(value.len <= BODY_INLINE_MAX);
 		flags |= ENTRY_VALUE_BLOCK;
-		far = memory_alloc(memory, value.len);
-		memcpy(far, value.ptr, value.len);
+		far = block_new(memory, value);
 	}
 	if (far != NULL)
 		tail = sizeof(far);
@@ -231,6 +271,8 @@ void entry_free(struct memory *memory, struct entry *entry)
 	ASSERT(expiry == NULL || expiry->node.position == HEAP_OUT);
 	if (entry->flags & ENTRY_VALUE_BODY)
 		body_unref(entry_body(entry));
+	else if ((entry->flags & ENTRY_VALUE_BLOCK) && entry_value(entry)->len >= ENTRY_SHARED_MIN)
+		entry_block_unref(entry_pointer(entry));
 	else if (entry->flags & ENTRY_VALUE_BLOCK)
 		memory_free(memory, entry_pointer(entry), entry_value(entry)->len);
 	memory_free(memory, entry, entry_own_bytes(entry));

@@ -151,3 +151,16 @@ def test_object_and_memory(client):
     assert 30 < client.memory_usage("e") < 200
     assert client.memory_usage("nosuch") is None
     assert time.time() - client.time()[0] < 5
+
+
+@pytest.mark.parametrize("size", [4095, 4096, 9000, 16384, 16385])
+def test_a_reply_holds_the_value_that_was_there_whatever_comes_behind_it(client, size):
+    """In one pipeline: each GET sees what stood before it, though it is gone when the reply leaves."""
+    pipe = client.pipeline(transaction=False)
+    expected = []
+    for letter in (b"a", b"b", b"c"):
+        pipe.set("k", letter * size).get("k").append("k", b"+").get("k").expire("k", 100).get("k").delete("k").get("k")
+        expected += [True, letter * size, size + 1, letter * size + b"+", True, letter * size + b"+", 1, None]
+    pipe.set("k", b"d" * size).getset("k", b"short").set("k", b"e" * size).getdel("k")
+    expected += [True, b"d" * size, True, b"e" * size]
+    assert pipe.execute() == expected

@@ -231,3 +231,25 @@ Test(directory, is_drained_in_pieces_also_while_it_grows)
 		cr_assert_eq(directory_count(&directory), 0);
 	}
 }
+
+Test(directory, bytes_that_a_reply_refers_to_outlive_their_entry)
+{
+	struct memory memory = {0};
+	uint8_t bytes[ENTRY_SHARED_MIN];
+	memset(bytes, 'b', sizeof(bytes));
+	struct span value = span_of(bytes, sizeof(bytes)), shorter = span_of(bytes, sizeof(bytes) - 1);
+	struct entry *entry = entry_new_string(&memory, SPAN_LIT("key"), 0, value, NULL);
+	struct entry *plain = entry_new_string(&memory, SPAN_LIT("key"), 0, shorter, NULL);
+	cr_assert(span_equal(entry_string(entry), value) && span_equal(entry_string(plain), shorter));
+	cr_assert_eq(entry_bytes(entry) + entry_bytes(plain), memory.bytes);
+	cr_assert_null(entry_block_ref(plain));
+	void *owner = entry_block_ref(entry);
+	cr_assert_not_null(owner);
+	struct span lent = entry_string(entry);
+	entry_free(&memory, entry);
+	entry_free(&memory, plain);
+	cr_assert(span_equal(lent, value));
+	cr_assert_gt(memory.bytes, ENTRY_SHARED_MIN);
+	entry_block_unref(owner);
+	cr_assert_eq(memory.bytes, 0);
+}
