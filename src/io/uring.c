@@ -72,7 +72,7 @@ static unsigned uring_flush(struct uring *uring)
 /* A short reply fits into its socket: its send ends as soon as it is submitted, and that alone is nothing to
  * wake up for. An entry therefore sleeps until something else has happened too, or for so long, should one be
  * stuck. */
-enum { SENDS_WAIT_US = 50 };
+enum { SENDS_WAIT_US = 200 };
 
 /* One entry: submits all, and with `wait` sleeps until a completion or the timeout. */
 static void uring_enter(struct uring *uring, bool wait, uint64_t wait_us)
