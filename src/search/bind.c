@@ -335,7 +335,7 @@ static void bind_total(struct search *search)
  * partly dropped by their scores before. */
 static bool list_is_cheaper(const struct search *search, uint64_t candidates, bool prunes)
 {
-	enum { PROBE = 20, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
+	enum { PROBE = 20, PROBE_BIT = 2, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
 	uint64_t list = 0, windows = docs_window_count(&search->index->docs), all = 0;
 	uint64_t each = WINDOW;
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -345,7 +345,8 @@ static bool list_is_cheaper(const struct search *search, uint64_t candidates, bo
 		list += words ? 0 : node->child_count > 0 ? 2 : CHECK;
 		for (uint32_t j = 0; j < node->cursor_count; j++) {
 			all += node->cursors[j].term->list.count;
-			list += words && &node->cursors[j] != search->driver ? PROBE : 0;
+			if (words && &node->cursors[j] != search->driver)
+				list += node->cursors[j].term->list.bits != NULL ? PROBE_BIT : PROBE;
 		}
 	}
 	list = prunes ? candidates * list / 2 : candidates * list;

@@ -1,6 +1,8 @@
 /* search/cursor.c: see cursor.h. */
 #include "search/cursor.h"
 
+#include "search/block.h"
+
 enum { PLACE_STEPS = 16 };
 
 void cursor_init(struct cursor *cursor, struct term *term)
@@ -42,16 +44,38 @@ static void prefetch_block(const struct postings *list, uint32_t at)
 	__builtin_prefetch(block + 192);
 }
 
+void cursor_move(struct cursor *cursor, uint32_t at)
+{
+	cursor_check(cursor);
+	if (cursor->run_at == at)
+		return;
+	cursor->run.part = PART_NONE;
+	cursor->run_at = at;
+	cursor->place = 0;
+	postings_bounds(&cursor->term->list, at, &cursor->run_first, &cursor->run_last);
+}
+
+uint8_t cursor_dense_tf(struct cursor *cursor, uint32_t docid)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t at = cursor_find(cursor, docid), place;
+	cursor_move(cursor, at);
+	if (at < list->block_count && cursor->run.part < PART_TFS)
+		return block_tf_bits(list->skips[at].block) == 0
+		    ? 1 : posting_tf(list, at, dense_place(list, at, docid));
+	cursor_load(cursor, at, PART_TFS);
+	place = cursor_place(cursor, docid);
+	ASSERT(place < cursor->run.count && cursor->run.docids[place] == docid);
+	return cursor->run.tfs[place];
+}
+
 void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part)
 {
 	cursor_check(cursor);
 	if (cursor->run_at == at && cursor->run.part >= part)
 		return;
 	if (cursor->run_at != at) {
-		cursor->run.part = PART_NONE;
-		cursor->run_at = at;
-		cursor->place = 0;
-		postings_bounds(&cursor->term->list, at, &cursor->run_first, &cursor->run_last);
+		cursor_move(cursor, at);
 		prefetch_block(&cursor->term->list, at + 1);
 		prefetch_block(&cursor->term->list, at - 1);
 	}

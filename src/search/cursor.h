@@ -5,6 +5,7 @@
  * cursor across slices; it pins the term so that it is not dropped.
  */
 #pragma once
+#include "search/dense.h"
 #include "search/dict.h"
 
 enum { CURSOR_NO_RUN = 0xffffffff };
@@ -22,6 +23,12 @@ struct cursor {
 
 void cursor_init(struct cursor *cursor, struct term *term);      /* pins */
 void cursor_fini(struct cursor *cursor);                         /* unpins */
+
+/* Goes to run `at`; nothing is decoded. */
+void cursor_move(struct cursor *cursor, uint32_t at);
+
+/* Frequency of a document that a dense list has. */
+uint8_t cursor_dense_tf(struct cursor *cursor, uint32_t docid);
 
 /* Decodes run `at` as far as `part`, if it is not the one decoded already. */
 void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part);

@@ -152,6 +152,15 @@ static struct run_range window_range(const struct search *search, const struct n
 	return (struct run_range){.low = search->low, .high = search->high, .mask = node->mask};
 }
 
+/* Of a dense list, those of `mask` that it has. */
+static void dense_match(const struct search *search, const struct postings *list,
+    const uint64_t *mask, uint64_t *out)
+{
+	const uint64_t *bits = dense_window(list, search->window);
+	for (uint32_t i = 0; i < WINDOW_WORDS && bits != NULL; i++)
+		out[i] |= bits[i] & mask[i];
+}
+
 /* Adds to `out` what the cursor's term matches of `mask`. */
 static void cursor_match(struct search *search, struct cursor *cursor,
     const struct run_range *range, const uint64_t *mask, uint64_t *out)
@@ -160,6 +169,10 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 	uint32_t count = postings_run_count(list), first, last;
 	enum posting_part part = range->mask != FIELD_ANY ? PART_POSITIONS
 	    : range->scores ? PART_TFS : PART_DOCIDS;
+	if (list->bits != NULL && range->mask == FIELD_ANY && !range->scores) {
+		dense_match(search, list, mask, out);
+		return;
+	}
 	for (uint32_t at = cursor_find(cursor, range->low); at < count; at++) {
 		postings_bounds(list, at, &first, &last);
 		if (first > range->high)

@@ -173,6 +173,12 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
     const struct term_probe *probe, uint32_t *place)
 {
 	const struct postings *list = &cursor->term->list;
+	if (list->bits != NULL && !dense_has(list, docid))
+		return false;
+	if (list->bits != NULL && probe->part == PART_DOCIDS && probe->mask == FIELD_ANY) {
+		*place = 0;               /* nobody asks */
+		return true;
+	}
 	uint32_t at = cursor_find(cursor, docid), first, last;
 	if (at == postings_run_count(list))
 		return false;
@@ -275,39 +281,40 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
-/* Candidates without the word go; the others get its score. One cursor of the node. */
-static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
-    bool scores, uint64_t *mask)
+/* The same for a dense list: its bits tell, and where to find what scores need. */
+static void dense_score(struct search *search, const struct node *node, struct cursor *cursor,
+    uint64_t *mask)
 {
-	const struct postings *list = &cursor->term->list;
-	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
-	struct slots slots = {0, 0};
-	for (; slots.from < end; slots.from = slots.to) {
-		slots.to = slots.from + 1;
-		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
-			continue;
-		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
-		if (at == count) {
-			slots.to = end;
-			slots_drop(mask, slots);
-			return;
+	bool prunes = search->prunes, in_order = node->in_order;
+	float others = bound_of_others(search, node->bound);
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t docid = search_docid(search, slot), at = cursor_find(cursor, docid);
+			if (in_order)
+				others = search->scores[slot] + node->after;
+			if (prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
+				mask[word] &= ~(1ULL << (slot % 64));
+				search->skipped = true;
+				continue;
+			}
+			add_score(search, slot, term_score(search, cursor->weight,
+			    cursor_dense_tf(cursor, docid),
+			    docs_length(&search->index->docs, docid)));
 		}
-		postings_bounds(list, at, &first, &last);
-		while (slots.to < end && search->docids[slots.to] <= last)
-			slots.to++;
-		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
-			slots_drop(mask, slots);
-			continue;
-		}
-		search->blocks_read += cursor->run_at != at;
-		cursor_load(cursor, at, PART_DOCIDS);
-		run_keep(search, cursor, slots, scores, mask);
 	}
 }
 
-static enum posting_part part_for(const struct node *node, bool scores)
+static void dense_intersect(const struct search *search, const struct postings *list, uint64_t *mask)
 {
-	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
+	for (uint32_t word = 0; word < search->words; word++) {
+		uint64_t kept = 0;
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+			kept |= (uint64_t)dense_has(list, search_docid(search, word * 64 + bit)) << bit;
+		}
+		mask[word] = kept;
+	}
 }
 
 /* Blocks lie anywhere in memory: those that a batch's candidates need are all asked for
@@ -339,6 +346,48 @@ static void list_prefetch(const struct search *search, const struct cursor *curs
 	}
 }
 
+/* Candidates without the word go; the others get its score. One cursor of the node. */
+static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
+    bool scores, uint64_t *mask)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
+	struct slots slots = {0, 0};
+	if (list->bits != NULL) {
+		dense_intersect(search, list, mask);
+		if (scores)
+			dense_score(search, node, cursor, mask);
+		return;
+	}
+	list_prefetch(search, cursor, mask);
+	for (; slots.from < end; slots.from = slots.to) {
+		slots.to = slots.from + 1;
+		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
+			continue;
+		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
+		if (at == count) {
+			slots.to = end;
+			slots_drop(mask, slots);
+			return;
+		}
+		postings_bounds(list, at, &first, &last);
+		while (slots.to < end && search->docids[slots.to] <= last)
+			slots.to++;
+		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
+			slots_drop(mask, slots);
+			continue;
+		}
+		search->blocks_read += cursor->run_at != at;
+		cursor_load(cursor, at, PART_DOCIDS);
+		run_keep(search, cursor, slots, scores, mask);
+	}
+}
+
+static enum posting_part part_for(const struct node *node, bool scores)
+{
+	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
+}
+
 /* Word by word: which candidates have all of them? */
 static void phrase_narrow_list(struct search *search, struct node *node, uint64_t *mask)
 {
@@ -346,7 +395,6 @@ static void phrase_narrow_list(struct search *search, struct node *node, uint64_
 		struct cursor *cursor = &node->cursors[i];
 		if (cursor == search->driver)
 			continue;
-		list_prefetch(search, cursor, mask);
 		list_intersect(search, node, cursor, false, mask);
 	}
 }
@@ -358,8 +406,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
-	list_prefetch(search, cursor, mask);
-	if (search->lists && node->mask == FIELD_ANY) {
+	if (node->mask == FIELD_ANY && (search->lists || cursor->term->list.bits != NULL)) {
 		list_intersect(search, node, cursor, scores, mask);
 		return;
 	}

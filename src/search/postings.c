@@ -2,6 +2,7 @@
 #include "search/postings.h"
 
 #include "search/block.h"
+#include "search/dense.h"
 #include "search/varint.h"
 
 void postings_init(struct postings *list, bool plain)
@@ -40,6 +41,7 @@ void postings_fini(struct postings *list, struct memory *memory)
 		memory_free(memory, list->skips, list->skip_cap * sizeof(*list->skips));
 	if (list->tail != NULL)
 		memory_free(memory, list->tail, list->tail_cap);
+	dense_free(list, memory);
 	postings_init(list, list->plain);
 }
 
@@ -134,6 +136,7 @@ static void tail_seal(struct postings *list, struct memory *memory, const struct
 	list->tail = NULL;
 	list->tail_len = list->tail_cap = 0;
 	list->tail_count = 0;
+	dense_decide(list, memory, docs->next);
 }
 
 void postings_append(struct postings *list, struct memory *memory, const struct docs *docs,
@@ -144,6 +147,8 @@ void postings_append(struct postings *list, struct memory *memory, const struct 
 	ASSERT(list->tail_count == 0 || posting->docid > list->tail_last);
 	tail_append(list, memory, posting);
 	posting_best_add(&list->best, posting->tf, docs_length(docs, posting->docid));
+	if (list->bits != NULL)
+		dense_add(list, memory, &posting->docid, 1);
 	if (list->tail_count == PACK_COUNT)
 		tail_seal(list, memory, docs);
 	list->count++;

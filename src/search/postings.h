@@ -57,8 +57,11 @@ struct posting_skip {
 };
 _Static_assert(sizeof(struct posting_skip) == 16, "skip entry");
 
+struct posting_bits;
+
 struct postings {
 	struct posting_skip *skips;
+	struct posting_bits *bits;        /* NULL, or see dense.h */
 	uint8_t *tail;
 	uint32_t block_count, skip_cap;
 	uint32_t tail_len, tail_cap;

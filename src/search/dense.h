@@ -1,0 +1,48 @@
+/* search/dense.h: a word or tag that many documents have keeps a bit a document besides its
+ * postings. Which of some documents have it is then read off without decoding anything, a
+ * window's worth is one AND, and how many bits precede a document's in its block tells where in
+ * the block its frequency and first position lie.
+ *
+ * Invariant: the bits are the ids of the postings, the dead that are not yet swept included.
+ * They are not dumped: load.c sets them as blocks arrive.
+ *
+ * A list becomes dense when a block is sealed and at least one document in DENSE_SHARE has the
+ * word; it stops to be when fewer than half of that have it.
+ */
+#pragma once
+#include "search/postings.h"
+
+enum { DENSE_SHARE = 32, DENSE_BLOCKS_MIN = 4 };
+
+struct posting_bits {
+	uint32_t words;                   /* a multiple of WINDOW_WORDS */
+	uint64_t at[];
+};
+
+/* After a block of the list was sealed; ids below `next` were given. */
+void dense_decide(struct postings *list, struct memory *memory, uint32_t next);
+
+/* Ascending ids that the list has from now on, or no longer. The list is dense. */
+void dense_add(struct postings *list, struct memory *memory, const uint32_t *docids, uint32_t count);
+void dense_remove(struct postings *list, uint32_t docid);
+void dense_free(struct postings *list, struct memory *memory);
+
+/* The list is dense. */
+static inline bool dense_has(const struct postings *list, uint32_t docid)
+{
+	uint32_t word = docid / 64;
+	return word < list->bits->words && (list->bits->at[word] >> (docid % 64) & 1) != 0;
+}
+
+/* WINDOW_WORDS words, or NULL where there are none. */
+static inline const uint64_t *dense_window(const struct postings *list, uint32_t window)
+{
+	uint64_t word = (uint64_t)window * WINDOW_WORDS;
+	return word < list->bits->words ? list->bits->at + word : NULL;
+}
+
+/* The place of docid, which block `at` of a dense list has, in that block. */
+uint32_t dense_place(const struct postings *list, uint32_t at, uint32_t docid);
+
+/* Frequency of posting `place` of sealed block `at` alone. */
+uint8_t posting_tf(const struct postings *list, uint32_t at, uint32_t place);
