@@ -183,7 +183,7 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 			continue;
 		if (range->prunes &&
 		    is_hopeless(search, run_bound(search, cursor, at) + range->others)) {
-			search->skipped = true;
+			search_skip(search);
 			search->blocks_skipped++;
 			continue;
 		}

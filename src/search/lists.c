@@ -4,6 +4,7 @@
  * leaves ask for each candidate on its own; cursors gallop, since candidates ascend.
  */
 #include "search/bound.h"
+#include "search/simd.h"
 
 #include <math.h>
 
@@ -11,45 +12,56 @@ enum { LIST_PASSES = 128, TAGS_FEW = 32 };
 
 /* ---- The next batch ---------------------------------------------------------------------- */
 
-/* Candidates of the decoded run: live, below what is done, and not hopeless. */
+/* Slots from there on are no candidates. */
+static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
+{
+	if (mask[1] != 0)
+		return 128 - (uint32_t)__builtin_clzll(mask[1]);
+	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
+}
+
+/* Scores of all, and which are too low. */
+static void list_gather_scores(struct search *search, const struct posting_run *run, uint64_t *mask)
+{
+	float need = search->threshold - bound_of_others(search, search->driver->bound);
+	uint64_t above[PACK_COUNT / 64];
+	float scores[PACK_COUNT];
+	run_scores(search, run, search->driver->weight, scores);
+	if (search->prunes) {
+		if (search->slack > 1)
+			need -= need > 0 ? need * (search->slack - 1) : 0;
+		simd_above(scores, need, above);
+		if ((mask[0] & ~above[0]) != 0 || (mask[1] & ~above[1]) != 0)
+			search_skip(search);
+		mask[0] &= above[0];
+		mask[1] &= above[1];
+	}
+	if ((mask[0] | mask[1]) == 0)
+		return;
+	memcpy(search->scores, scores, sizeof(scores));
+	search->touched[0] = search->touched[1] = ~0ULL;
+}
+
+/* Of the decoded run, slot i being posting i: those that are not done, live, and not hopeless. */
 static void list_gather(struct search *search, const struct posting_run *run)
 {
-	struct frame *frame = &search->frames[0];
-	const struct cursor *cursor = search->driver;
-	const struct docs *docs = &search->index->docs;
-	float scores[PACK_COUNT], need = -1;
-	uint8_t kept[PACK_COUNT];
-	uint32_t count = 0, left = 0;
-	bool scored = search->driver_scores && !search->driver_is_late;
-	if (scored) {
-		run_scores(search, run, cursor->weight, scores);
-		if (search->prunes)
-			need = search->threshold - bound_of_others(search, cursor->bound);
-	} else {
-		memset(scores, 0, sizeof(scores));
-	}
-	if (search->slack > 1)
-		need -= need > 0 ? need * (search->slack - 1) : 0;
-	for (uint32_t i = 0; i < run->count; i++) {
-		kept[left] = (uint8_t)i;
-		left += scores[i] > need && run->docids[i] < search->below;
-	}
-	search->skipped |= search->prunes && left < run->count;
-	frame->mask[0] = frame->mask[1] = 0;
-	bool all_live = docs->live_count == docs->next;
-	for (uint32_t i = 0; i < left; i++) {
-		uint32_t docid = run->docids[kept[i]];
-		if (!search->driver_is_late && !all_live && !docs_is_live(docs, docid))
-			continue;
-		if (scored)
-			add_score(search, count, scores[kept[i]]);
-		frame->mask[count / 64] |= 1ULL << (count % 64);
-		search->docids[count++] = docid;
-	}
-	if (count == 0)
+	uint64_t *mask = search->frames[0].mask;
+	uint32_t end = run->count;
+	if (search->below <= run->docids[end - 1])
+		end = cursor_run_find(run, search->below);
+	mask[0] = end == 0 ? 0 : end >= 64 ? ~0ULL : ~0ULL >> (64 - end);
+	mask[1] = end <= 64 ? 0 : ~0ULL >> (128 - end);
+	memcpy(search->docids, run->docids, end * sizeof(*run->docids));
+	if (search->driver_scores && !search->driver_is_late)
+		list_gather_scores(search, run, mask);
+	if (!search->driver_is_late)
+		matches_drop_dead(search, mask);
+	if ((mask[0] | mask[1]) == 0)
 		return;
-	search->low = search->docids[0];
-	search->high = search->docids[count - 1];
+	uint32_t first = mask[0] != 0 ? (uint32_t)__builtin_ctzll(mask[0])
+	                              : 64 + (uint32_t)__builtin_ctzll(mask[1]);
+	search->low = search->docids[first];
+	search->high = search->docids[slots_end(mask) - 1];
 }
 
 /* From run `at` down, the first whose best score could enter the results; that of no run, 0,
@@ -66,7 +78,8 @@ static uint32_t list_skip(struct search *search, uint32_t at, float others)
 	while (at > 0 && bound_test_fails(search, &test, &list->skips[at].best))
 		at--;
 	search->blocks_skipped += from - at;
-	search->skipped |= from > at;
+	if (from > at)
+		search_skip(search);
 	return at;
 }
 
@@ -92,7 +105,7 @@ enum window_state list_next(struct search *search)
 	bool prunes = search_prunes(search);
 	float others = bound_of_others(search, cursor->bound);
 	if (prunes && is_hopeless(search, search_root(search)->bound)) {
-		search->skipped = true;
+		search_skip(search);
 		return WINDOW_END;
 	}
 	for (int passes = LIST_PASSES; passes > 0; passes--) {
@@ -111,12 +124,13 @@ enum window_state list_next(struct search *search)
 		search->driver_run = at;
 		search->driver_version = list->version;
 		if (search->prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
-			search->skipped = true;
+			search_skip(search);
 			search->blocks_skipped++;
 			search->below = first;
 			continue;
 		}
 		/* Where no score can spare a question, those that remain at the end are scored. */
+		search->counting = search_counts_first(search);
 		search->driver_is_late =
 		    search->driver_scores && !search->prunes && search->node_count > 1;
 		cursor_load(cursor, at,
@@ -149,13 +163,9 @@ static void list_add_scores(struct search *search, struct cursor *cursor, const 
 
 void list_score_late(struct search *search)
 {
-	if (!search->lists || !search->driver_is_late)
+	if (!search->lists || !search->driver_is_late || search->counted)
 		return;
-	for (uint32_t word = 0; word < search->words; word++)
-		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
-			if (!docs_is_live(&search->index->docs,
-			    search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)]))
-				search->matches[word] &= ~(bits & -bits);
+	matches_drop_dead(search, search->matches);
 	list_add_scores(search, search->driver, search->matches);
 }
 
@@ -186,7 +196,7 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	if (docid < first)
 		return false;
 	if (probe->prunes && is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
-		search->skipped = true;
+		search_skip(search);
 		search->blocks_skipped++;
 		return false;
 	}
@@ -262,7 +272,7 @@ static bool run_is_hopeless(struct search *search, const struct node *node, uint
 	}
 	if (!is_hopeless(search, run_bound(search, cursor, at) + best))
 		return false;
-	search->skipped = true;
+	search_skip(search);
 	search->blocks_skipped++;
 	return true;
 }
@@ -271,14 +281,6 @@ static void slots_drop(uint64_t *mask, struct slots slots)
 {
 	for (uint32_t slot = slots.from; slot < slots.to; slot++)
 		mask[slot / 64] &= ~(1ULL << (slot % 64));
-}
-
-/* Slots from there on are no candidates. */
-static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
-{
-	if (mask[1] != 0)
-		return 128 - (uint32_t)__builtin_clzll(mask[1]);
-	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
 /* The same for a dense list: its bits tell, and where to find what scores need. */
@@ -295,7 +297,7 @@ static void dense_score(struct search *search, const struct node *node, struct c
 				others = search->scores[slot] + node->after;
 			if (prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
 				mask[word] &= ~(1ULL << (slot % 64));
-				search->skipped = true;
+				search_skip(search);
 				continue;
 			}
 			add_score(search, slot, term_score(search, cursor->weight,
@@ -529,7 +531,8 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		return;
 	}
 	if (is_driver(search, node)) {
-		ASSERT(scores == search->driver_scores);
+		if (scores && search->driver_is_late && search->counted)
+			list_add_scores(search, search->driver, mask);
 		return;
 	}
 	if (node->kind == QUERY_TERM) {

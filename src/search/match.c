@@ -52,7 +52,8 @@ static void or_rest(struct search *search, const struct node *node)
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		struct node *child = &search->nodes[search->order[node->first_child + i]];
 		child->sleeps = child_is_weak(search, node, child);
-		search->skipped |= child->sleeps;
+		if (child->sleeps)
+			search_skip(search);
 	}
 }
 
@@ -126,17 +127,34 @@ static bool key_is_hopeless(const struct search *search)
 	return top->descending ? high <= worst->number : low >= worst->number;
 }
 
-bool search_prunes(struct search *search)
+static void threshold_set(struct search *search)
 {
 	const struct top *top = &search->top;
-	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
-	    search_may_skip(search);
-	if (!search->prunes)
-		return false;
 	search->threshold = top->cap == 0 ? 3e38f : top_is_full(top) ? top->entries[0].score : 0;
 	if (search->floor - SCORE_STEP > search->threshold)
 		search->threshold = search->floor - SCORE_STEP;
-	return true;
+}
+
+bool search_prunes(struct search *search)
+{
+	const struct top *top = &search->top;
+	search->counted = search->counting = false;
+	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
+	    search_may_skip(search);
+	if (search->prunes)
+		threshold_set(search);
+	return search->prunes;
+}
+
+/* Matches that must be counted although few of them can enter the results are found first, quietly;
+ * the second pass scores those that can. */
+bool search_counts_first(const struct search *search)
+{
+	enum query_kind kind = search_root(search)->kind;
+	return search->scoring && search->top.sort == SORT_SCORE && !search->prunes &&
+	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
+	    !search->shows_all && !search->total_is_known &&
+	    (kind == QUERY_AND || kind == QUERY_OR || kind == QUERY_PHRASE);
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -145,8 +163,8 @@ void frame_begin(struct search *search)
 	struct frame *frame = &search->frames[0];
 	frame->node = search->root;
 	frame->child = 0;
-	frame->quiet = !search->scoring;
-	frame->again = false;
+	frame->quiet = !search->scoring || search->counting;
+	frame->again = search->counted;
 	memset(frame->found, 0, search->words * sizeof(*frame->found));
 	search->frame_count = 1;
 }
@@ -169,7 +187,7 @@ enum window_state window_next(struct search *search)
 {
 	uint32_t passes = search->node_count < PASS_NODES ? PASS_NODES / search->node_count : 1;
 	if (search_prunes(search) && is_hopeless(search, search_root(search)->bound)) {
-		search->skipped = true;
+		search_skip(search);
 		return WINDOW_END;
 	}
 	for (; passes > 0; passes--) {
@@ -191,9 +209,10 @@ enum window_state window_next(struct search *search)
 			continue;
 		if (search->top.sort != SORT_SCORE && top_is_full(&search->top) &&
 		    search_may_skip(search) && key_is_hopeless(search)) {
-			search->skipped = true;
+			search_skip(search);
 			continue;
 		}
+		search->counting = search_counts_first(search);
 		window_begin(search, docs);
 		search->windows++;
 		return WINDOW_FOUND;
@@ -269,7 +288,8 @@ static void mask_prune(struct search *search, uint64_t *mask, float rest)
 				dropped |= bits & -bits;
 		}
 		mask[word] &= ~dropped;
-		search->skipped |= dropped != 0;
+		if (dropped != 0)
+			search_skip(search);
 	}
 }
 
@@ -289,7 +309,8 @@ static bool frame_prune(struct search *search, struct frame *frame, const struct
 		mask_prune(search, frame->found, rest);
 	else
 		return false;
-	search->skipped |= node->kind == QUERY_OR;
+	if (node->kind == QUERY_OR)
+		search_skip(search);
 	return node->kind == QUERY_OR;
 }
 
@@ -310,6 +331,31 @@ static void frame_push(struct search *search, struct frame *frame, const struct 
 			above->mask[i] &= ~frame->found[i];
 	if (search->nodes[above->node].kind == QUERY_OR)
 		memset(above->found, 0, search->words * sizeof(*above->found));
+}
+
+/* The first pass of two is through. Is there need of the second? */
+static bool window_count(struct search *search)
+{
+	uint64_t count = 0;
+	if (search->lists)
+		matches_drop_dead(search, search->matches);
+	else
+		matches_check(search);
+	for (uint32_t word = 0; word < search->words; word++)
+		count += (uint32_t)__builtin_popcountll(search->matches[word]);
+	search->total += count;
+	search->counting = false;
+	search->counted = search->prunes = true;
+	threshold_set(search);
+	if (count == 0)
+		return false;
+	if (is_hopeless(search, search_root(search)->bound)) {
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+		return false;
+	}
+	memcpy(search->frames[0].mask, search->matches, search->words * sizeof(*search->matches));
+	frame_begin(search);
+	return true;
 }
 
 bool window_match(struct search *search)
@@ -338,5 +384,5 @@ bool window_match(struct search *search)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}
 	memcpy(search->matches, search->frames[0].mask, search->words * sizeof(*search->matches));
-	return true;
+	return !search->counting || !window_count(search);
 }

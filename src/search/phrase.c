@@ -139,11 +139,12 @@ bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool sc
 		score = phrase_score(search, node, docid);
 		if (search->prunes &&
 		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
-			search->skipped = true;
+			search_skip(search);
 			return false;
 		}
 	}
-	if (!phrase_at(node, docid))
+	bool known = search->counted && node->must;
+	if (!known && !phrase_at(node, docid))
 		return false;
 	if (scores)
 		add_score(search, slot, score);

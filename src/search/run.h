@@ -138,6 +138,8 @@ struct search {
 	bool            total_is_known;   /* from the start */
 	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
 	uint64_t        removed;          /* index->removed when matches were checked */
+	bool            counting;         /* first pass of two over a window; see match.c */
+	bool            counted;          /* this window's or batch's matches are in the total */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	uint64_t        matches[WINDOW_WORDS];
@@ -182,6 +184,12 @@ static inline void add_score(struct search *search, uint32_t slot, float score)
 static inline bool is_hopeless(const struct search *search, float bound)
 {
 	return bound * search->slack <= search->threshold;
+}
+
+/* Something was passed over: the total is not known, unless this window was counted before. */
+static inline void search_skip(struct search *search)
+{
+	search->skipped |= !search->counted;
 }
 
 static inline const struct node *search_root(const struct search *search)
@@ -261,6 +269,7 @@ MUST_CHECK enum err search_bind_sort(struct search *search);
 MUST_CHECK enum window_state window_next(struct search *search);
 
 void frame_begin(struct search *search);
+bool search_counts_first(const struct search *search);
 
 /* Evaluates up to and including one leaf; true when the window's matches are known. */
 MUST_CHECK bool window_match(struct search *search);
@@ -273,6 +282,8 @@ MUST_CHECK bool window_accept(struct search *search);
 MUST_CHECK bool window_visit(struct search *search);
 
 void matches_check(struct search *search);
+/* Drops what is not live: the candidates of lists are taken as they come. */
+void matches_drop_dead(struct search *search, uint64_t *mask);
 /* Counts, and drops, matches that come after the worst result by the sort key. */
 void matches_narrow(struct search *search);
 

@@ -76,3 +76,22 @@ uint64_t simd_deposit(uint64_t bits, uint64_t places)
 #endif
 	return deposit_plain(bits, places);
 }
+
+void simd_above(const float values[128], float low, uint64_t bits[2])
+{
+	for (int half = 0; half < 2; half++) {
+		const float *from = values + 64 * half;
+		uint64_t above = 0;
+#if defined(__x86_64__)
+		__m128 limit = _mm_set1_ps(low);
+		for (int i = 0; i < 16; i++) {
+			__m128 is = _mm_cmpgt_ps(_mm_loadu_ps(from + 4 * i), limit);
+			above |= (uint64_t)(unsigned)_mm_movemask_ps(is) << (4 * i);
+		}
+#else
+		for (int i = 0; i < 64; i++)
+			above |= (uint64_t)(from[i] > low) << i;
+#endif
+		bits[half] = above;
+	}
+}
