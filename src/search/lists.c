@@ -97,6 +97,14 @@ static uint32_t list_run(const struct search *search)
 	return at < count ? at : count - 1;
 }
 
+/* Are there postings of the driver that its score alone, with all that others can add, drops? */
+static bool driver_can_prune(const struct search *search, float others)
+{
+	enum { MANY_WORDS = 48 };
+	return search->prunes && search->driver_scores && is_hopeless(search,
+	    term_score(search, search->driver->weight, 1, MANY_WORDS) + others);
+}
+
 enum window_state list_next(struct search *search)
 {
 	struct cursor *cursor = search->driver;
@@ -130,9 +138,9 @@ enum window_state list_next(struct search *search)
 			continue;
 		}
 		/* Where no score can spare a question, those that remain at the end are scored. */
-		search->counting = search_counts_first(search);
-		search->driver_is_late =
-		    search->driver_scores && !search->prunes && search->node_count > 1;
+		search->quietly = search_is_quiet_first(search) && !driver_can_prune(search, others);
+		search->driver_is_late = search->driver_scores && search->node_count > 1 &&
+		    (search->quietly || !search->prunes);
 		cursor_load(cursor, at,
 		    search->driver_scores && !search->driver_is_late ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
@@ -163,7 +171,7 @@ static void list_add_scores(struct search *search, struct cursor *cursor, const 
 
 void list_score_late(struct search *search)
 {
-	if (!search->lists || !search->driver_is_late || search->counted)
+	if (!search->lists || !search->driver_is_late || search->known)
 		return;
 	matches_drop_dead(search, search->matches);
 	list_add_scores(search, search->driver, search->matches);
@@ -307,10 +315,24 @@ static void dense_score(struct search *search, const struct node *node, struct c
 	}
 }
 
+/* All 64 at once: no branch that cannot be foreseen. */
+static uint64_t dense_has_64(const struct posting_bits *bits, const uint32_t docids[64])
+{
+	uint64_t kept = 0;
+	for (uint32_t i = 0; i < 64; i++)
+		kept |= (bits->at[docids[i] / 64] >> (docids[i] % 64) & 1) << i;
+	return kept;
+}
+
 static void dense_intersect(const struct search *search, const struct postings *list, uint64_t *mask)
 {
 	for (uint32_t word = 0; word < search->words; word++) {
 		uint64_t kept = 0;
+		if (search->lists && mask[word] == ~0ULL &&
+		    search->docids[word * 64 + 63] / 64 < list->bits->words) {
+			mask[word] = dense_has_64(list->bits, search->docids + word * 64);
+			continue;
+		}
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
 			kept |= (uint64_t)dense_has(list, search_docid(search, word * 64 + bit)) << bit;
@@ -531,7 +553,7 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		return;
 	}
 	if (is_driver(search, node)) {
-		if (scores && search->driver_is_late && search->counted)
+		if (scores && search->driver_is_late && search->known)
 			list_add_scores(search, search->driver, mask);
 		return;
 	}

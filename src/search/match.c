@@ -138,7 +138,7 @@ static void threshold_set(struct search *search)
 bool search_prunes(struct search *search)
 {
 	const struct top *top = &search->top;
-	search->counted = search->counting = false;
+	search->counted = search->known = search->quietly = false;
 	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
 	    search_may_skip(search);
 	if (search->prunes)
@@ -146,14 +146,14 @@ bool search_prunes(struct search *search)
 	return search->prunes;
 }
 
-/* Matches that must be counted although few of them can enter the results are found first, quietly;
- * the second pass scores those that can. */
-bool search_counts_first(const struct search *search)
+/* Where many match, of which few can enter the results, matches are found first, quietly; a
+ * second pass scores those that can. In windows only where all must be counted. */
+bool search_is_quiet_first(const struct search *search)
 {
 	enum query_kind kind = search_root(search)->kind;
-	return search->scoring && search->top.sort == SORT_SCORE && !search->prunes &&
+	return search->scoring && search->top.sort == SORT_SCORE && (search->lists || !search->prunes) &&
 	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
-	    !search->shows_all && !search->total_is_known &&
+	    !search->shows_all && (search->prunes || !search->total_is_known) &&
 	    (kind == QUERY_AND || kind == QUERY_OR || kind == QUERY_PHRASE);
 }
 
@@ -163,8 +163,8 @@ void frame_begin(struct search *search)
 	struct frame *frame = &search->frames[0];
 	frame->node = search->root;
 	frame->child = 0;
-	frame->quiet = !search->scoring || search->counting;
-	frame->again = search->counted;
+	frame->quiet = !search->scoring || search->quietly;
+	frame->again = search->known;
 	memset(frame->found, 0, search->words * sizeof(*frame->found));
 	search->frame_count = 1;
 }
@@ -212,7 +212,7 @@ enum window_state window_next(struct search *search)
 			search_skip(search);
 			continue;
 		}
-		search->counting = search_counts_first(search);
+		search->quietly = search_is_quiet_first(search);
 		window_begin(search, docs);
 		search->windows++;
 		return WINDOW_FOUND;
@@ -343,10 +343,13 @@ static bool window_count(struct search *search)
 		matches_check(search);
 	for (uint32_t word = 0; word < search->words; word++)
 		count += (uint32_t)__builtin_popcountll(search->matches[word]);
-	search->total += count;
-	search->counting = false;
-	search->counted = search->prunes = true;
-	threshold_set(search);
+	search->quietly = false;
+	search->known = true;
+	if (!search->prunes) {
+		search->total += count;
+		search->counted = search->prunes = true;
+		threshold_set(search);
+	}
 	if (count == 0)
 		return false;
 	if (is_hopeless(search, search_root(search)->bound)) {
@@ -384,5 +387,5 @@ bool window_match(struct search *search)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}
 	memcpy(search->matches, search->frames[0].mask, search->words * sizeof(*search->matches));
-	return !search->counting || !window_count(search);
+	return !search->quietly || !window_count(search);
 }

@@ -143,7 +143,7 @@ bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool sc
 			return false;
 		}
 	}
-	bool known = search->counted && node->must;
+	bool known = search->known && node->must;
 	if (!known && !phrase_at(node, docid))
 		return false;
 	if (scores)

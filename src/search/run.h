@@ -138,8 +138,8 @@ struct search {
 	bool            total_is_known;   /* from the start */
 	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
 	uint64_t        removed;          /* index->removed when matches were checked */
-	bool            counting;         /* first pass of two over a window; see match.c */
-	bool            counted;          /* this window's or batch's matches are in the total */
+	bool            quietly, known;   /* in the first, or second, of two passes; see match.c */
+	bool            counted;          /* ... and the total has the matches of this window */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	uint64_t        matches[WINDOW_WORDS];
@@ -269,7 +269,7 @@ MUST_CHECK enum err search_bind_sort(struct search *search);
 MUST_CHECK enum window_state window_next(struct search *search);
 
 void frame_begin(struct search *search);
-bool search_counts_first(const struct search *search);
+bool search_is_quiet_first(const struct search *search);
 
 /* Evaluates up to and including one leaf; true when the window's matches are known. */
 MUST_CHECK bool window_match(struct search *search);
