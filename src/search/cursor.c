@@ -14,6 +14,7 @@ void cursor_init(struct cursor *cursor, struct term *term)
 	cursor->version = term->list.version;
 	cursor->run_at = CURSOR_NO_RUN;
 	cursor->run.part = PART_NONE;
+	cursor->has_ones = false;
 	term->pins++;
 }
 

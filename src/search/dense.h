@@ -1,5 +1,5 @@
 /* search/dense.h: a word or tag that many documents have keeps a bit a document besides its
- * postings. Which of some documents have it is then read off without decoding anything, a
+ * postings, and another where the word is there more than once. Which of some documents have it is then read off without decoding anything, a
  * window's worth is one AND, and how many bits precede a document's in its block tells where in
  * the block its frequency and first position lie.
  *
@@ -15,15 +15,17 @@
 enum { DENSE_SHARE = 32, DENSE_BLOCKS_MIN = 4 };
 
 struct posting_bits {
-	uint32_t words;                   /* a multiple of WINDOW_WORDS */
-	uint64_t at[];
+	uint32_t   words;                 /* a multiple of WINDOW_WORDS */
+	uint64_t **more;                  /* by window: where tf is above 1; NULL: nowhere */
+	uint64_t   at[];
 };
 
 /* After a block of the list was sealed; ids below `next` were given. */
 void dense_decide(struct postings *list, struct memory *memory, uint32_t next);
 
 /* Ascending ids that the list has from now on, or no longer. The list is dense. */
-void dense_add(struct postings *list, struct memory *memory, const uint32_t *docids, uint32_t count);
+void dense_add(struct postings *list, struct memory *memory, const uint32_t *docids,
+    const uint8_t *tfs, uint32_t count);
 void dense_remove(struct postings *list, uint32_t docid);
 void dense_free(struct postings *list, struct memory *memory);
 
@@ -32,6 +34,13 @@ static inline bool dense_has(const struct postings *list, uint32_t docid)
 {
 	uint32_t word = docid / 64;
 	return word < list->bits->words && (list->bits->at[word] >> (docid % 64) & 1) != 0;
+}
+
+/* Does a document that is there have the word more than once? */
+static inline bool dense_has_more(const struct postings *list, uint32_t docid)
+{
+	const uint64_t *more = list->bits->more[docid >> WINDOW_SHIFT];
+	return more != NULL && (more[docid % WINDOW_DOCS / 64] >> (docid % 64) & 1) != 0;
 }
 
 /* WINDOW_WORDS words, or NULL where there are none. */

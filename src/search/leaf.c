@@ -199,6 +199,10 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 {
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
+	if (node->cursor_count > 0 && node->mask == FIELD_ANY && node->cursors[0].term->list.bits != NULL) {
+		dense_match_window(search, node, scores, mask);
+		return;
+	}
 	range.scores = scores;
 	range.prunes = search->prunes && (scores || (node->scores && node->must));
 	range.others = bound_of_others(search, node->bound);

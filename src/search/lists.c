@@ -291,28 +291,81 @@ static void slots_drop(uint64_t *mask, struct slots slots)
 		mask[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
-/* The same for a dense list: its bits tell, and where to find what scores need. */
+/* ---- Dense lists: their bits tell, and where to find what scores need ------------------------- */
+
+static void cursor_make_ones(const struct search *search, struct cursor *cursor)
+{
+	for (uint32_t length = 0; length <= UINT8_MAX; length++)
+		cursor->ones[length] = term_score(search, cursor->weight, 1, length);
+	cursor->has_ones = true;
+}
+
+/* Score of a document that is there; less than 0 if that, and `others`, is too little. */
+static float dense_score_one(struct search *search, struct cursor *cursor, uint32_t docid,
+    float others)
+{
+	const struct docs *docs = &search->index->docs;
+	float score;
+	if (!dense_has_more(&cursor->term->list, docid)) {
+		uint32_t length = docs_length(docs, docid);
+		score = length < LENGTH_LONG ? cursor->ones[length]
+		                             : term_score(search, cursor->weight, 1, length);
+	} else if (search->prunes && is_hopeless(search, cursor->bound + others)) {
+		return -1;
+	} else {
+		score = term_score(search, cursor->weight, cursor_dense_tf(cursor, docid),
+		    docs_length(docs, docid));
+	}
+	return search->prunes && is_hopeless(search, score + others) ? -1 : score;
+}
+
+/* Of documents that are all there. */
 static void dense_score(struct search *search, const struct node *node, struct cursor *cursor,
     uint64_t *mask)
 {
-	bool prunes = search->prunes, in_order = node->in_order;
 	float others = bound_of_others(search, node->bound);
+	if (!cursor->has_ones)
+		cursor_make_ones(search, cursor);
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			uint32_t docid = search_docid(search, slot), at = cursor_find(cursor, docid);
-			if (in_order)
+			if (node->in_order)
 				others = search->scores[slot] + node->after;
-			if (prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
-				mask[word] &= ~(1ULL << (slot % 64));
-				search_skip(search);
+			float score =
+			    dense_score_one(search, cursor, search_docid(search, slot), others);
+			if (score >= 0) {
+				add_score(search, slot, score);
 				continue;
 			}
-			add_score(search, slot, term_score(search, cursor->weight,
-			    cursor_dense_tf(cursor, docid),
-			    docs_length(&search->index->docs, docid)));
+			mask[word] &= ~(bits & -bits);
+			search_skip(search);
 		}
 	}
+}
+
+/* In a window: those of the mask that it has, and of these, if nothing else can do, those that
+ * have the word more than once. */
+void dense_match_window(struct search *search, struct node *node, bool scores, uint64_t *mask)
+{
+	struct cursor *cursor = &node->cursors[0];
+	const struct postings *list = &cursor->term->list;
+	const uint64_t *bits = dense_window(list, search->window);
+	if (bits == NULL) {
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+		return;
+	}
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		mask[i] &= bits[i];
+	if (!scores)
+		return;
+	float once = term_score(search, cursor->weight, 1, list->best.length_single);
+	const uint64_t *more = list->bits->more[search->window];
+	if (search->prunes && is_hopeless(search, once + bound_of_others(search, node->bound))) {
+		search_skip(search);
+		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+			mask[i] &= more != NULL ? more[i] : 0;
+	}
+	dense_score(search, node, cursor, mask);
 }
 
 /* All 64 at once: no branch that cannot be foreseen. */

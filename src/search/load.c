@@ -164,14 +164,15 @@ static bool load_ids(struct index_load *load, struct postings *list, uint32_t at
 {
 	struct posting_run run;
 	run.part = PART_NONE;
-	postings_load(list, at, PART_DOCIDS, &run);
+	postings_load(list, at, list->bits != NULL ? PART_TFS : PART_DOCIDS, &run);
 	for (uint32_t i = 1; i < run.count; i++)
 		if (run.docids[i] <= run.docids[i - 1])
 			return false;
 	if (run.docids[run.count - 1] != last)
 		return false;
 	if (list->bits != NULL)
-		dense_add(list, &load->index->postings_memory, run.docids, run.count);
+		dense_add(list, &load->index->postings_memory, run.docids, run.tfs,
+		    run.count);
 	return true;
 }
 

@@ -148,7 +148,7 @@ void postings_append(struct postings *list, struct memory *memory, const struct 
 	tail_append(list, memory, posting);
 	posting_best_add(&list->best, posting->tf, docs_length(docs, posting->docid));
 	if (list->bits != NULL)
-		dense_add(list, memory, &posting->docid, 1);
+		dense_add(list, memory, &posting->docid, &posting->tf, 1);
 	if (list->tail_count == PACK_COUNT)
 		tail_seal(list, memory, docs);
 	list->count++;

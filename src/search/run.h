@@ -234,6 +234,8 @@ bool search_can_prime(const struct search *search);
 /* As leaf_match, each candidate on its own, in batches and windows; window_next for batches. */
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
+/* A dense word in a window. */
+void dense_match_window(struct search *search, struct node *node, bool scores, uint64_t *mask);
 /* The driver's scores of all matches of a batch, if they were not needed before. */
 void list_score_late(struct search *search);
 
