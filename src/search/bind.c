@@ -385,7 +385,7 @@ static void bind_driver(struct search *search)
 	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
 	search->lists = search->driver != NULL &&
 	    (alone ? prunes || least * DRIVER_RARITY <= search->index->docs.live_count
-	           : list_is_cheaper(search, least, prunes));
+	           : search->driver->term->list.bits == NULL && list_is_cheaper(search, least, prunes));
 	search->driver_run = CURSOR_NO_RUN;
 	for (uint32_t i = 0; i < search->node_count && search->lists; i++) {
 		const struct node *node = &search->nodes[i];

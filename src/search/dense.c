@@ -3,8 +3,6 @@
 
 #include "search/block.h"
 
-static const size_t PAGE_BYTES = WINDOW_WORDS * sizeof(uint64_t);
-
 static size_t bits_size(uint32_t words)
 {
 	return sizeof(struct posting_bits) + words * sizeof(uint64_t);
@@ -12,7 +10,7 @@ static size_t bits_size(uint32_t words)
 
 static size_t more_size(uint32_t words)
 {
-	return words / WINDOW_WORDS * sizeof(uint64_t *);
+	return words / WINDOW_WORDS * sizeof(struct dense_more *);
 }
 
 static void bits_reach(struct postings *list, struct memory *memory, uint32_t docid)
@@ -21,7 +19,7 @@ static void bits_reach(struct postings *list, struct memory *memory, uint32_t do
 	uint32_t before = bits == NULL ? 0 : bits->words, need = docid / 64 + 1;
 	if (need <= before)
 		return;
-	uint64_t **more = bits == NULL ? NULL : bits->more;
+	struct dense_more **more = bits == NULL ? NULL : bits->more;
 	uint32_t words = need + need / 8;
 	words = (words + WINDOW_WORDS - 1) / WINDOW_WORDS * WINDOW_WORDS;
 	bits = memory_resize(memory, bits, bits == NULL ? 0 : bits_size(before), bits_size(words));
@@ -32,12 +30,47 @@ static void bits_reach(struct postings *list, struct memory *memory, uint32_t do
 	list->bits = bits;
 }
 
-static void more_set(struct posting_bits *bits, struct memory *memory, uint32_t docid)
+static size_t more_bytes(uint32_t cap)
 {
-	uint64_t **more = &bits->more[docid >> WINDOW_SHIFT];
-	if (*more == NULL)
-		*more = memory_zalloc(memory, PAGE_BYTES);
-	(*more)[docid % WINDOW_DOCS / 64] |= 1ULL << (docid % 64);
+	return sizeof(struct dense_more) + cap * sizeof(uint16_t);
+}
+
+static void more_add(struct posting_bits *bits, struct memory *memory, uint32_t docid, uint8_t tf)
+{
+	struct dense_more **at = &bits->more[docid >> WINDOW_SHIFT], *more = *at;
+	uint32_t count = more == NULL ? 0 : more->count, cap = more == NULL ? 0 : more->cap;
+	if (count == cap) {
+		uint32_t need = cap + cap / 4 + 6;
+		more = memory_resize(
+		    memory, more, more == NULL ? 0 : more_bytes(cap), more_bytes(need));
+		more->cap = (uint16_t)need;
+		*at = more;
+	}
+	uint32_t most = tf < DENSE_TF_MAX ? tf : DENSE_TF_MAX;
+	more->at[count] = (uint16_t)(docid % WINDOW_DOCS << DENSE_TF_BITS | most);
+	more->count = (uint16_t)(count + 1);
+	ASSERT(count == 0 || more->at[count] > more->at[count - 1]);
+}
+
+static void more_remove(struct dense_more *more, uint32_t docid)
+{
+	uint32_t slot = docid % WINDOW_DOCS, kept = 0;
+	for (uint32_t i = 0; more != NULL && i < more->count; i++)
+		if (more->at[i] >> DENSE_TF_BITS != slot)
+			more->at[kept++] = more->at[i];
+	if (more != NULL)
+		more->count = (uint16_t)kept;
+}
+
+void dense_more_bits(const struct postings *list, uint32_t window, uint64_t bits[WINDOW_WORDS])
+{
+	const struct dense_more *more = window < list->bits->words / WINDOW_WORDS
+	    ? list->bits->more[window] : NULL;
+	memset(bits, 0, WINDOW_WORDS * sizeof(*bits));
+	for (uint32_t i = 0; more != NULL && i < more->count; i++) {
+		uint32_t slot = more->at[i] >> DENSE_TF_BITS;
+		bits[slot / 64] |= 1ULL << (slot % 64);
+	}
 }
 
 void dense_add(struct postings *list, struct memory *memory, const uint32_t *docids,
@@ -49,17 +82,15 @@ void dense_add(struct postings *list, struct memory *memory, const uint32_t *doc
 	for (uint32_t i = 0; i < count; i++) {
 		list->bits->at[docids[i] / 64] |= 1ULL << (docids[i] % 64);
 		if (tfs[i] > 1)
-			more_set(list->bits, memory, docids[i]);
+			more_add(list->bits, memory, docids[i], tfs[i]);
 	}
 }
 
 void dense_remove(struct postings *list, uint32_t docid)
 {
-	uint64_t *more = list->bits->more[docid >> WINDOW_SHIFT];
 	ASSERT(dense_has(list, docid));
 	list->bits->at[docid / 64] &= ~(1ULL << (docid % 64));
-	if (more != NULL)
-		more[docid % WINDOW_DOCS / 64] &= ~(1ULL << (docid % 64));
+	more_remove(list->bits->more[docid >> WINDOW_SHIFT], docid);
 }
 
 void dense_free(struct postings *list, struct memory *memory)
@@ -68,7 +99,8 @@ void dense_free(struct postings *list, struct memory *memory)
 	if (bits == NULL)
 		return;
 	for (uint32_t i = 0; i < bits->words / WINDOW_WORDS; i++)
-		memory_free(memory, bits->more[i], PAGE_BYTES);
+		if (bits->more[i] != NULL)
+			memory_free(memory, bits->more[i], more_bytes(bits->more[i]->cap));
 	memory_free(memory, bits->more, more_size(bits->words));
 	memory_free(memory, bits, bits_size(bits->words));
 	list->bits = NULL;

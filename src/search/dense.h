@@ -1,5 +1,5 @@
 /* search/dense.h: a word or tag that many documents have keeps a bit a document besides its
- * postings, and another where the word is there more than once. Which of some documents have it is then read off without decoding anything, a
+ * postings, and the frequencies above 1 by themselves. Which of some documents have it is then read off without decoding anything, a
  * window's worth is one AND, and how many bits precede a document's in its block tells where in
  * the block its frequency and first position lie.
  *
@@ -12,12 +12,19 @@
 #pragma once
 #include "search/postings.h"
 
-enum { DENSE_SHARE = 32, DENSE_BLOCKS_MIN = 4 };
+enum { DENSE_SHARE = 32, DENSE_BLOCKS_MIN = 4, DENSE_TF_BITS = 4, DENSE_TF_MAX = 15 };
+
+/* Of the documents of a window that have the word more than once: slot << 4 | tf, ascending; tf is
+ * DENSE_TF_MAX where it is that or more. */
+struct dense_more {
+	uint16_t count, cap;
+	uint16_t at[];
+};
 
 struct posting_bits {
-	uint32_t   words;                 /* a multiple of WINDOW_WORDS */
-	uint64_t **more;                  /* by window: where tf is above 1; NULL: nowhere */
-	uint64_t   at[];
+	uint32_t words;                   /* a multiple of WINDOW_WORDS */
+	struct dense_more **more;         /* by window; NULL: none there */
+	uint64_t at[];
 };
 
 /* After a block of the list was sealed; ids below `next` were given. */
@@ -36,12 +43,22 @@ static inline bool dense_has(const struct postings *list, uint32_t docid)
 	return word < list->bits->words && (list->bits->at[word] >> (docid % 64) & 1) != 0;
 }
 
-/* Does a document that is there have the word more than once? */
-static inline bool dense_has_more(const struct postings *list, uint32_t docid)
+/* Frequency in a document that is there, up to DENSE_TF_MAX. */
+static inline uint32_t dense_tf(const struct postings *list, uint32_t docid)
 {
-	const uint64_t *more = list->bits->more[docid >> WINDOW_SHIFT];
-	return more != NULL && (more[docid % WINDOW_DOCS / 64] >> (docid % 64) & 1) != 0;
+	const struct dense_more *more = list->bits->more[docid >> WINDOW_SHIFT];
+	uint32_t slot = docid % WINDOW_DOCS, base = 0;
+	if (more == NULL || more->count == 0)
+		return 1;
+	for (uint32_t left = more->count, half; left > 1; left -= half) {
+		half = left / 2;
+		base += (more->at[base + half - 1] >> DENSE_TF_BITS < slot) * half;
+	}
+	return more->at[base] >> DENSE_TF_BITS == slot ? more->at[base] & DENSE_TF_MAX : 1;
 }
+
+/* Sets the bits of those that have the word more than once. */
+void dense_more_bits(const struct postings *list, uint32_t window, uint64_t bits[WINDOW_WORDS]);
 
 /* WINDOW_WORDS words, or NULL where there are none. */
 static inline const uint64_t *dense_window(const struct postings *list, uint32_t window)

@@ -414,7 +414,9 @@ static uint32_t cursors_before(struct node *node, uint32_t window)
 	uint64_t end = (uint64_t)window << WINDOW_SHIFT;
 	uint32_t limit = end < DOCID_NONE ? (uint32_t)end : DOCID_NONE;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		uint32_t docid = cursor_before(&node->cursors[i], limit);
+		/* A dense list has something in nearly every window. */
+		bool dense = node->cursors[i].term->list.bits != NULL && limit > 0;
+		uint32_t docid = dense ? limit - 1 : cursor_before(&node->cursors[i], limit);
 		if (docid == DOCID_NONE && every)
 			return DOCID_NONE;
 		if (docid == DOCID_NONE)

@@ -20,13 +20,48 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
+/* If no document of the run that has the word once can enter, only those that have it more often are
+ * left: without a look at their lengths, which lie far apart. */
+static void list_drop_once(struct search *search, const struct posting_run *run, uint64_t *mask)
+{
+	const struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
+	uint32_t shortest = list->best.length_single;
+	if (search->driver_run < list->block_count)
+		shortest = list->skips[search->driver_run].best.length_single;
+	float once = term_score(search, cursor->weight, 1, shortest);
+	if (!is_hopeless(search, once + bound_of_others(search, cursor->bound)))
+		return;
+	mask[0] &= simd_bytes_above_64(run->tfs, 1);
+	mask[1] &= simd_bytes_above_64(run->tfs + 64, 1);
+	search_skip(search);
+}
+
+/* Scores of a few. */
+static void list_gather_few(struct search *search, const struct posting_run *run,
+    const uint64_t *mask, float scores[PACK_COUNT])
+{
+	memset(scores, 0, PACK_COUNT * sizeof(*scores));
+	for (uint32_t word = 0; word < PACK_COUNT / 64; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			scores[i] = term_score(search, search->driver->weight, run->tfs[i],
+			    docs_length(&search->index->docs, run->docids[i]));
+		}
+	}
+}
+
 /* Scores of all, and which are too low. */
 static void list_gather_scores(struct search *search, const struct posting_run *run, uint64_t *mask)
 {
+	enum { SCORES_FEW = 40 };
 	float need = search->threshold - bound_of_others(search, search->driver->bound);
 	uint64_t above[PACK_COUNT / 64];
 	float scores[PACK_COUNT];
-	run_scores(search, run, search->driver->weight, scores);
+	if (__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]) < SCORES_FEW)
+		list_gather_few(search, run, mask, scores);
+	else
+		run_scores(search, run, search->driver->weight, scores);
 	if (search->prunes) {
 		if (search->slack > 1)
 			need -= need > 0 ? need * (search->slack - 1) : 0;
@@ -52,6 +87,8 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	mask[0] = end == 0 ? 0 : end >= 64 ? ~0ULL : ~0ULL >> (64 - end);
 	mask[1] = end <= 64 ? 0 : ~0ULL >> (128 - end);
 	memcpy(search->docids, run->docids, end * sizeof(*run->docids));
+	if (search->driver_scores && search->prunes)
+		list_drop_once(search, run, mask);
 	if (search->driver_scores && !search->driver_is_late)
 		list_gather_scores(search, run, mask);
 	if (!search->driver_is_late)
@@ -97,14 +134,6 @@ static uint32_t list_run(const struct search *search)
 	return at < count ? at : count - 1;
 }
 
-/* Are there postings of the driver that its score alone, with all that others can add, drops? */
-static bool driver_can_prune(const struct search *search, float others)
-{
-	enum { MANY_WORDS = 48 };
-	return search->prunes && search->driver_scores && is_hopeless(search,
-	    term_score(search, search->driver->weight, 1, MANY_WORDS) + others);
-}
-
 enum window_state list_next(struct search *search)
 {
 	struct cursor *cursor = search->driver;
@@ -138,11 +167,12 @@ enum window_state list_next(struct search *search)
 			continue;
 		}
 		/* Where no score can spare a question, those that remain at the end are scored. */
-		search->quietly = search_is_quiet_first(search) && !driver_can_prune(search, others);
+		search->quietly = search_is_quiet_first(search);
 		search->driver_is_late = search->driver_scores && search->node_count > 1 &&
 		    (search->quietly || !search->prunes);
 		cursor_load(cursor, at,
-		    search->driver_scores && !search->driver_is_late ? PART_TFS : PART_DOCIDS);
+		    search->driver_scores && (search->prunes || !search->driver_is_late)
+		        ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
 		search->blocks_read++;
 		search->below = first;
@@ -158,11 +188,18 @@ enum window_state list_next(struct search *search)
 static void list_add_scores(struct search *search, struct cursor *cursor, const uint64_t *mask)
 {
 	uint32_t place;
+	if (cursor->run_at != CURSOR_NO_RUN && cursor->version == cursor->term->list.version)
+		cursor_load(cursor, cursor->run_at, PART_TFS);
+	else
+		cursor->run.count = 0;
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search->docids[slot];
-			if (cursor_at(cursor, docid, PART_TFS, &place))
+			/* Slots are places of the run, if that is still as it was. */
+			bool here = slot < cursor->run.count && cursor->run.docids[slot] == docid;
+			place = slot;
+			if (here || cursor_at(cursor, docid, PART_TFS, &place))
 				add_score(search, slot, term_score(search, cursor->weight,
 				    cursor->run.tfs[place], docs_length(&search->index->docs, docid)));
 		}
@@ -306,16 +343,13 @@ static float dense_score_one(struct search *search, struct cursor *cursor, uint3
 {
 	const struct docs *docs = &search->index->docs;
 	float score;
-	if (!dense_has_more(&cursor->term->list, docid)) {
-		uint32_t length = docs_length(docs, docid);
-		score = length < LENGTH_LONG ? cursor->ones[length]
-		                             : term_score(search, cursor->weight, 1, length);
-	} else if (search->prunes && is_hopeless(search, cursor->bound + others)) {
-		return -1;
-	} else {
-		score = term_score(search, cursor->weight, cursor_dense_tf(cursor, docid),
-		    docs_length(docs, docid));
-	}
+	uint32_t tf = dense_tf(&cursor->term->list, docid), length = docs_length(docs, docid);
+	if (tf == DENSE_TF_MAX)
+		tf = cursor_dense_tf(cursor, docid);
+	if (tf == 1 && length < LENGTH_LONG)
+		score = cursor->ones[length];
+	else
+		score = term_score(search, cursor->weight, (uint8_t)tf, length);
 	return search->prunes && is_hopeless(search, score + others) ? -1 : score;
 }
 
@@ -359,11 +393,12 @@ void dense_match_window(struct search *search, struct node *node, bool scores, u
 	if (!scores)
 		return;
 	float once = term_score(search, cursor->weight, 1, list->best.length_single);
-	const uint64_t *more = list->bits->more[search->window];
 	if (search->prunes && is_hopeless(search, once + bound_of_others(search, node->bound))) {
+		uint64_t more[WINDOW_WORDS];
+		dense_more_bits(list, search->window, more);
 		search_skip(search);
 		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
-			mask[i] &= more != NULL ? more[i] : 0;
+			mask[i] &= more[i];
 	}
 	dense_score(search, node, cursor, mask);
 }

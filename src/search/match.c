@@ -154,7 +154,7 @@ bool search_is_quiet_first(const struct search *search)
 	return search->scoring && search->top.sort == SORT_SCORE && (search->lists || !search->prunes) &&
 	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
 	    !search->shows_all && (search->prunes || !search->total_is_known) &&
-	    (kind == QUERY_AND || kind == QUERY_OR || kind == QUERY_PHRASE);
+	    (kind == QUERY_AND || kind == QUERY_PHRASE || (kind == QUERY_OR && !search->lists));
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -258,7 +258,7 @@ static void frame_take(struct search *search, struct frame *frame)
 }
 
 /* Is there nothing more to ask the children of this frame? */
-static bool frame_is_done(const struct search *search, struct frame *frame,
+static bool frame_is_done(struct search *search, struct frame *frame,
     const struct node *node)
 {
 	if (node->kind == QUERY_OPTIONAL && (frame->quiet || !node->scores))
@@ -270,6 +270,8 @@ static bool frame_is_done(const struct search *search, struct frame *frame,
 			return true;
 		frame->again = true;
 		frame->child = 0;
+		if (search->prunes && frame->node == search->root && !search->lists)
+			prune_window(search, frame->mask);
 	}
 	while (
 	    frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
@@ -357,6 +359,8 @@ static bool window_count(struct search *search)
 		return false;
 	}
 	memcpy(search->frames[0].mask, search->matches, search->words * sizeof(*search->matches));
+	if (search_root(search)->kind == QUERY_AND && !search->lists)
+		prune_window(search, search->frames[0].mask);
 	frame_begin(search);
 	return true;
 }

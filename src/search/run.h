@@ -21,6 +21,7 @@
  */
 #pragma once
 #include "search/facet.h"
+#include "search/prune.h"
 #include "search/wide.h"
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
@@ -124,6 +125,7 @@ struct search {
 	float           floor;            /* enough documents have that score, or more; see prime.c */
 	uint32_t        primed;           /* children of the root that were asked for it */
 	bool            prunes;           /* now */
+	struct dense_prune prune;
 	float           slack;            /* 1, or more where sums are not exact */
 	struct facet   *facets;
 	uint32_t        facet_count, facet_at;       /* at work on */

@@ -95,3 +95,20 @@ void simd_above(const float values[128], float low, uint64_t bits[2])
 		bits[half] = above;
 	}
 }
+
+uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
+{
+	uint64_t above = 0;
+#if defined(__x86_64__)
+	__m128i limit = _mm_set1_epi8((char)low);
+	for (int i = 0; i < 4; i++) {
+		__m128i value = _mm_loadu_si128((const __m128i *)(const void *)(values + 16 * i));
+		__m128i is_low = _mm_cmpeq_epi8(_mm_subs_epu8(value, limit), _mm_setzero_si128());
+		above |= (uint64_t)(~(unsigned)_mm_movemask_epi8(is_low) & 0xffff) << (16 * i);
+	}
+#else
+	for (int i = 0; i < 64; i++)
+		above |= (uint64_t)(values[i] > low) << i;
+#endif
+	return above;
+}

@@ -1,0 +1,114 @@
+/* search/prune.c: see prune.h.
+ *
+ * The bits of a dense word tell whether a document has it once, which with its length gives the
+ * score, or more often, which bounds it. So there is a length for each class above which all are
+ * hopeless, and 64 documents are compared with it at a time: their lengths lie side by side.
+ */
+#include "search/run.h"
+#include "search/simd.h"
+
+enum { FEW_BITS = 6 };
+
+/* The dense words that every result has, those that can add most first. */
+static void prune_make(const struct search *search, struct dense_prune *prune)
+{
+	const struct node *root = search_root(search);
+	*prune = (struct dense_prune){.is_made = true, .others = root->bound * search->slack,
+	    .threshold = -1};
+	for (uint32_t i = 0; i < root->child_count; i++) {
+		const struct node *child = &search->nodes[search->order[root->first_child + i]];
+		if (child->kind != QUERY_TERM || child->mask != FIELD_ANY || !child->scores ||
+		    child->cursor_count != 1 || child->cursors[0].term->list.bits == NULL)
+			continue;
+		const struct cursor *cursor = &child->cursors[0];
+		uint32_t at = prune->count < PRUNE_WORDS ? prune->count++ : PRUNE_WORDS - 1;
+		if (prune->cursors[at] != NULL && prune->cursors[at]->bound >= cursor->bound)
+			continue;
+		for (; at > 0 && prune->cursors[at - 1]->bound < cursor->bound; at--)
+			prune->cursors[at] = prune->cursors[at - 1];
+		prune->cursors[at] = cursor;
+	}
+	for (uint32_t i = 0; i < prune->count; i++)
+		prune->others -= prune->cursors[i]->bound;
+}
+
+static float class_bound(const struct search *search, const struct dense_prune *prune,
+    uint32_t class, uint32_t length)
+{
+	float sum = prune->others;
+	for (uint32_t i = 0; i < prune->count; i++) {
+		const struct cursor *cursor = prune->cursors[i];
+		uint8_t tf = (class >> i & 1) != 0 ? cursor->term->list.best.tf_max : 1;
+		sum += term_score(search, cursor->weight, tf, length);
+	}
+	return sum;
+}
+
+/* By halves. LENGTH_LONG: also those that are longer. */
+static int class_length(const struct search *search, const struct dense_prune *prune, uint32_t class)
+{
+	int low = -1, high = LENGTH_LONG;
+	while (low < high) {
+		int middle = (low + high + 1) / 2;
+		if (is_hopeless(search, class_bound(search, prune, class, (uint32_t)middle)))
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return low;
+}
+
+/* Those of `bits` that are not too long. */
+static uint64_t short_enough(const uint8_t lengths[64], int length_max, uint64_t bits)
+{
+	uint64_t kept = 0;
+	if (length_max < 0)
+		return 0;
+	if (length_max >= LENGTH_LONG)
+		return bits;
+	if (__builtin_popcountll(bits) > FEW_BITS)
+		return bits & ~simd_bytes_above_64(lengths, (uint8_t)length_max);
+	for (; bits != 0; bits &= bits - 1)
+		if (lengths[__builtin_ctzll(bits)] <= length_max)
+			kept |= bits & -bits;
+	return kept;
+}
+
+void prune_window(struct search *search, uint64_t *mask)
+{
+	struct dense_prune *prune = &search->prune;
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	uint64_t more[PRUNE_WORDS][WINDOW_WORDS];
+	uint64_t lost = 0;
+	ASSERT(search->prunes && !search->lists);
+	if (!prune->is_made)
+		prune_make(search, prune);
+	if (prune->count == 0 || docs == NULL)
+		return;
+	for (uint32_t i = 0; i < PRUNE_CLASSES && prune->threshold != search->threshold; i++)
+		prune->length_max[i] = class_length(search, prune, i);
+	prune->threshold = search->threshold;
+	for (uint32_t i = 0; i < prune->count; i++) {
+		if (prune->cursors[i]->term->list.bits == NULL)
+			return;           /* no longer dense */
+		dense_more_bits(&prune->cursors[i]->term->list, search->window, more[i]);
+	}
+	if (prune->count == 1)
+		memset(more[1], 0, sizeof(more[1]));
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		uint64_t bits = mask[word], kept = 0;
+		uint64_t first = more[0][word], second = more[1][word];
+		if (bits == 0)
+			continue;
+		const uint64_t classes[PRUNE_CLASSES] = {bits & ~first & ~second,
+		    bits & first & ~second, bits & ~first & second, bits & first & second};
+		for (uint32_t i = 0; i < PRUNE_CLASSES; i++)
+			if (classes[i] != 0)
+				kept |= short_enough(
+				    docs->lengths + word * 64, prune->length_max[i], classes[i]);
+		lost |= bits & ~kept;
+		mask[word] = kept;
+	}
+	if (lost != 0)
+		search_skip(search);
+}
