@@ -29,8 +29,10 @@ void cursor_fini(struct cursor *cursor);                         /* unpins */
 /* Goes to run `at`; nothing is decoded. */
 void cursor_move(struct cursor *cursor, uint32_t at);
 
-/* Frequency of a document that a dense list has. */
-uint8_t cursor_dense_tf(struct cursor *cursor, uint32_t docid);
+/* Of a document that may be there: its frequency, 0 if it is not, and its positions. Decodes as
+ * little as it can. */
+uint32_t cursor_tf(struct cursor *cursor, uint32_t docid);
+uint32_t cursor_positions(struct cursor *cursor, uint32_t docid, uint32_t out[POSTING_TF_MAX]);
 
 /* Decodes run `at` as far as `part`, if it is not the one decoded already. */
 void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part);

@@ -225,6 +225,8 @@ static void phrase_match(struct search *search, struct node *node, bool scores, 
 		cursor_match(search, &node->cursors[i], &range, mask, out);
 		memcpy(mask, out, sizeof(out));
 	}
+	if (scores && search->prunes && node == search_root(search))
+		prune_window(search, mask);
 	leaf_match_list(search, node, scores, mask);
 }
 

@@ -345,7 +345,7 @@ static float dense_score_one(struct search *search, struct cursor *cursor, uint3
 	float score;
 	uint32_t tf = dense_tf(&cursor->term->list, docid), length = docs_length(docs, docid);
 	if (tf == DENSE_TF_MAX)
-		tf = cursor_dense_tf(cursor, docid);
+		tf = cursor_tf(cursor, docid);
 	if (tf == 1 && length < LENGTH_LONG)
 		score = cursor->ones[length];
 	else

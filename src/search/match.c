@@ -154,7 +154,8 @@ bool search_is_quiet_first(const struct search *search)
 	return search->scoring && search->top.sort == SORT_SCORE && (search->lists || !search->prunes) &&
 	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
 	    !search->shows_all && (search->prunes || !search->total_is_known) &&
-	    (kind == QUERY_AND || kind == QUERY_PHRASE || (kind == QUERY_OR && !search->lists));
+	    (kind == QUERY_AND || (kind == QUERY_PHRASE && !search->prunes) ||
+	        (kind == QUERY_OR && !search->lists));
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -359,7 +360,7 @@ static bool window_count(struct search *search)
 		return false;
 	}
 	memcpy(search->frames[0].mask, search->matches, search->words * sizeof(*search->matches));
-	if (search_root(search)->kind == QUERY_AND && !search->lists)
+	if (search_root(search)->kind != QUERY_OR && !search->lists)
 		prune_window(search, search->frames[0].mask);
 	frame_begin(search);
 	return true;

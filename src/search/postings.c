@@ -320,3 +320,28 @@ uint32_t posting_run_positions(
 	}
 	return run->tfs[i];
 }
+
+uint32_t posting_positions(const struct postings *list, uint32_t at, uint32_t place, uint32_t tf,
+    uint32_t before, uint32_t out[POSTING_TF_MAX])
+{
+	const struct posting_block *block = list->skips[at].block;
+	const uint32_t *words = block->words + 4 * ((size_t)block->delta_bits + block_tf_bits(block));
+	uint32_t field = block_field(block), gap;
+	ASSERT(!list->plain && place < block->count);
+	if (field == BLOCK_FIELDS) {
+		field = pack_get(words, BLOCK_FIELD_BITS, place);
+		words += 4 * BLOCK_FIELD_BITS;
+	}
+	uint32_t position = position_base(field) + pack_get(words, block->position_bits, place);
+	out[0] = position;
+	if (tf == 1)
+		return 1;
+	const uint8_t *in = (const uint8_t *)(words + 4 * block->position_bits);
+	in = varint_skip(in, before);
+	for (uint32_t i = 1; i < tf; i++) {
+		in = varint_get(in, &gap);
+		position += gap;
+		out[i] = position;
+	}
+	return tf;
+}

@@ -123,6 +123,11 @@ void postings_load(const struct postings *list, uint32_t at, enum posting_part p
 uint32_t posting_run_positions(const struct posting_run *run, uint32_t i,
     uint32_t out[POSTING_TF_MAX]);
 
+/* The same of posting `place` of sealed block `at` of a list that is not plain, alone, where `before`
+ * others with a tf above 1 have so many positions besides their first; returns `tf`. */
+uint32_t posting_positions(const struct postings *list, uint32_t at, uint32_t place, uint32_t tf,
+    uint32_t before, uint32_t out[POSTING_TF_MAX]);
+
 /* None yet; one more. */
 void posting_best_init(struct posting_best *best);
 void posting_best_add(struct posting_best *best, uint8_t tf, uint32_t length);

@@ -9,24 +9,31 @@
 
 enum { FEW_BITS = 6 };
 
+static void prune_offer(struct dense_prune *prune, const struct cursor *cursor)
+{
+	if (cursor->term->list.bits == NULL)
+		return;
+	uint32_t at = prune->count < PRUNE_WORDS ? prune->count++ : PRUNE_WORDS - 1;
+	if (prune->cursors[at] != NULL && prune->cursors[at]->bound >= cursor->bound)
+		return;
+	for (; at > 0 && prune->cursors[at - 1]->bound < cursor->bound; at--)
+		prune->cursors[at] = prune->cursors[at - 1];
+	prune->cursors[at] = cursor;
+}
+
 /* The dense words that every result has, those that can add most first. */
 static void prune_make(const struct search *search, struct dense_prune *prune)
 {
 	const struct node *root = search_root(search);
 	*prune = (struct dense_prune){.is_made = true, .others = root->bound * search->slack,
 	    .threshold = -1};
-	for (uint32_t i = 0; i < root->child_count; i++) {
+	for (uint32_t i = 0; root->kind == QUERY_PHRASE && i < root->cursor_count; i++)
+		prune_offer(prune, &root->cursors[i]);
+	for (uint32_t i = 0; root->kind == QUERY_AND && i < root->child_count; i++) {
 		const struct node *child = &search->nodes[search->order[root->first_child + i]];
-		if (child->kind != QUERY_TERM || child->mask != FIELD_ANY || !child->scores ||
-		    child->cursor_count != 1 || child->cursors[0].term->list.bits == NULL)
-			continue;
-		const struct cursor *cursor = &child->cursors[0];
-		uint32_t at = prune->count < PRUNE_WORDS ? prune->count++ : PRUNE_WORDS - 1;
-		if (prune->cursors[at] != NULL && prune->cursors[at]->bound >= cursor->bound)
-			continue;
-		for (; at > 0 && prune->cursors[at - 1]->bound < cursor->bound; at--)
-			prune->cursors[at] = prune->cursors[at - 1];
-		prune->cursors[at] = cursor;
+		if (child->kind == QUERY_TERM && child->mask == FIELD_ANY && child->scores &&
+		    child->cursor_count == 1)
+			prune_offer(prune, &child->cursors[0]);
 	}
 	for (uint32_t i = 0; i < prune->count; i++)
 		prune->others -= prune->cursors[i]->bound;
