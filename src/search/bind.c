@@ -368,7 +368,7 @@ static void bind_driver(struct search *search)
 {
 	uint64_t least = UINT64_MAX;
 	for (uint32_t i = 0; i < search->node_count; i++) {
-		const struct node *node = &search->nodes[i];
+		struct node *node = &search->nodes[i];
 		bool list = node->kind == QUERY_TERM || node->kind == QUERY_PHRASE ||
 		    (node->kind == QUERY_TAG && node->cursor_count == 1);
 		for (uint32_t j = 0; j < node->cursor_count && node->must && list; j++) {
@@ -377,6 +377,7 @@ static void bind_driver(struct search *search)
 				continue;
 			least = count;
 			search->driver = &node->cursors[j];
+			search->driver_node = node;
 		}
 	}
 	/* Bitmaps count and sort what is frequent faster than lists do. */
@@ -417,6 +418,7 @@ enum err search_bind(struct search *search, const struct query *query)
 	search->frame_cap = search_root(search)->depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
+	bounds_copy(search);
 	bind_total(search);
 	bind_driver(search);
 	if (search_can_prime(search)) {

@@ -14,6 +14,8 @@ void cursor_init(struct cursor *cursor, struct term *term)
 	cursor->version = term->list.version;
 	cursor->run_at = CURSOR_NO_RUN;
 	cursor->run.part = PART_NONE;
+	cursor->near = CURSOR_NO_RUN;
+	cursor->tf_max = term->list.best.tf_max;
 	cursor->has_ones = false;
 	term->pins++;
 }

@@ -18,6 +18,8 @@ struct cursor {
 	uint32_t     version;
 	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
 	uint32_t     run_first, run_last; /* its bounds */
+	uint32_t     near;                /* a run that was asked for bounds */
+	uint8_t      tf_max;              /* where it was asked */
 	bool         has_ones;
 	float        ones[UINT8_MAX + 1]; /* scores of tf 1 by length; of dense lists (lists.c) */
 	struct posting_run run;

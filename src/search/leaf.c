@@ -205,7 +205,7 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 	}
 	range.scores = scores;
 	range.prunes = search->prunes && (scores || (node->scores && node->must));
-	range.others = bound_of_others(search, node->bound);
+	range.others = others_here(search, node);
 	if (node->cursor_count > 0)
 		cursor_match(search, &node->cursors[0], &range, mask, out);
 	memcpy(mask, out, sizeof(out));

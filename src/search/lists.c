@@ -30,7 +30,7 @@ static void list_drop_once(struct search *search, const struct posting_run *run,
 	if (search->driver_run < list->block_count)
 		shortest = list->skips[search->driver_run].best.length_single;
 	float once = term_score(search, cursor->weight, 1, shortest);
-	if (!is_hopeless(search, once + bound_of_others(search, cursor->bound)))
+	if (!is_hopeless(search, once + others_here(search, search->driver_node)))
 		return;
 	mask[0] &= simd_bytes_above_64(run->tfs, 1);
 	mask[1] &= simd_bytes_above_64(run->tfs + 64, 1);
@@ -55,7 +55,7 @@ static void list_gather_few(struct search *search, const struct posting_run *run
 static void list_gather_scores(struct search *search, const struct posting_run *run, uint64_t *mask)
 {
 	enum { SCORES_FEW = 40 };
-	float need = search->threshold - bound_of_others(search, search->driver->bound);
+	float need = search->threshold - others_here(search, search->driver_node);
 	uint64_t above[PACK_COUNT / 64];
 	float scores[PACK_COUNT];
 	if (__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]) < SCORES_FEW)
@@ -160,9 +160,18 @@ enum window_state list_next(struct search *search)
 		search->high = last < search->below ? last : search->below - 1;
 		search->driver_run = at;
 		search->driver_version = list->version;
+		if (first >= search->below)
+			continue;         /* the tail; what is wanted lies before it */
 		if (search->prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
 			search_skip(search);
 			search->blocks_skipped++;
+			search->below = first;
+			continue;
+		}
+		if (prunes && search->node_count > 1)
+			bounds_narrow(search);
+		if (prunes && search->node_count > 1 && is_hopeless(search, search_root(search)->here.bound)) {
+			search_skip(search);
 			search->below = first;
 			continue;
 		}
@@ -308,12 +317,12 @@ static bool run_is_hopeless(struct search *search, const struct node *node, uint
 	if (!search->prunes)
 		return false;
 	if (!node->in_order) {
-		best = bound_of_others(search, node->bound);
+		best = others_here(search, node);
 	} else {
 		for (uint32_t slot = slots.from; slot < slots.to; slot++)
 			if ((mask[slot / 64] >> (slot % 64) & 1) != 0 && search->scores[slot] > best)
 				best = search->scores[slot];
-		best += node->after;
+		best += node->here.after;
 	}
 	if (!is_hopeless(search, run_bound(search, cursor, at) + best))
 		return false;
@@ -357,14 +366,14 @@ static float dense_score_one(struct search *search, struct cursor *cursor, uint3
 static void dense_score(struct search *search, const struct node *node, struct cursor *cursor,
     uint64_t *mask)
 {
-	float others = bound_of_others(search, node->bound);
+	float others = others_here(search, node);
 	if (!cursor->has_ones)
 		cursor_make_ones(search, cursor);
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			if (node->in_order)
-				others = search->scores[slot] + node->after;
+				others = search->scores[slot] + node->here.after;
 			float score =
 			    dense_score_one(search, cursor, search_docid(search, slot), others);
 			if (score >= 0) {
@@ -392,14 +401,8 @@ void dense_match_window(struct search *search, struct node *node, bool scores, u
 		mask[i] &= bits[i];
 	if (!scores)
 		return;
-	float once = term_score(search, cursor->weight, 1, list->best.length_single);
-	if (search->prunes && is_hopeless(search, once + bound_of_others(search, node->bound))) {
-		uint64_t more[WINDOW_WORDS];
-		dense_more_bits(list, search->window, more);
-		search_skip(search);
-		for (uint32_t i = 0; i < WINDOW_WORDS; i++)
-			mask[i] &= more[i];
-	}
+	if (search->prunes)
+		prune_word(search, node, mask);
 	dense_score(search, node, cursor, mask);
 }
 
@@ -515,7 +518,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 {
 	struct cursor *cursor = &node->cursors[0];
 	struct term_probe probe = {.mask = node->mask, .part = part_for(node, scores),
-	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
+	    .prunes = search->prunes && scores, .others = others_here(search, node)};
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
 	if (node->mask == FIELD_ANY && (search->lists || cursor->term->list.bits != NULL)) {
@@ -527,7 +530,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search_docid(search, slot);
 			if (in_order)
-				probe.others = search->scores[slot] + node->after;
+				probe.others = search->scores[slot] + node->here.after;
 			if (!cursor_has(search, cursor, docid, &probe, &place))
 				mask[word] &= ~(1ULL << (slot % 64));
 			else if (scores)

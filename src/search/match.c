@@ -46,6 +46,14 @@ static bool child_is_weak(const struct search *search, const struct node *node,
 	    is_hopeless(search, child->rest + bound_of_others(search, node->bound));
 }
 
+/* The same in this window. */
+static bool child_is_weak_here(const struct search *search, const struct node *node,
+    const struct node *child)
+{
+	return search->prunes && node->must &&
+	    is_hopeless(search, child->here.rest + others_here(search, node));
+}
+
 /* Which words of an OR that every result has need not be sought any more? */
 static void or_rest(struct search *search, const struct node *node)
 {
@@ -71,6 +79,7 @@ static bool or_becomes_list(struct search *search)
 	uint64_t below = (uint64_t)search->window << WINDOW_SHIFT;
 	search->lists = true;
 	search->driver = &first->cursors[0];
+	search->driver_node = first;
 	search->driver_scores = first->scores;
 	search->driver_run = CURSOR_NO_RUN;
 	search->below = below < search->limit ? (uint32_t)below : search->limit;
@@ -213,6 +222,12 @@ enum window_state window_next(struct search *search)
 			search_skip(search);
 			continue;
 		}
+		if (search->prunes)
+			bounds_narrow(search);
+		if (search->prunes && is_hopeless(search, search_root(search)->here.bound)) {
+			search_skip(search);
+			continue;
+		}
 		search->quietly = search_is_quiet_first(search);
 		window_begin(search, docs);
 		search->windows++;
@@ -301,14 +316,14 @@ static void mask_prune(struct search *search, uint64_t *mask, float rest)
 static bool frame_prune(struct search *search, struct frame *frame, const struct node *node)
 {
 	const struct node *child = frame_child(search, frame);
-	float rest = child->rest + bound_of_others(search, node->bound);
+	float rest = child->here.rest + others_here(search, node);
 	if (!search->prunes || !node->must || frame->child == 0 || frame->quiet)
 		return false;
 	if (node->guarded && !frame->again)
 		return false;             /* no scores yet */
 	if (node->kind == QUERY_AND)
 		mask_prune(search, frame->mask, rest);
-	else if (node->kind == QUERY_OR && child_is_weak(search, node, child))
+	else if (node->kind == QUERY_OR && child_is_weak_here(search, node, child))
 		mask_prune(search, frame->found, rest);
 	else
 		return false;
@@ -355,7 +370,8 @@ static bool window_count(struct search *search)
 	}
 	if (count == 0)
 		return false;
-	if (is_hopeless(search, search_root(search)->bound)) {
+	bounds_narrow(search);
+	if (is_hopeless(search, search_root(search)->here.bound)) {
 		memset(search->matches, 0, search->words * sizeof(*search->matches));
 		return false;
 	}

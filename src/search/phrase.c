@@ -132,7 +132,7 @@ bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool sc
 	if (scores) {
 		score = phrase_score(search, node, docid);
 		if (search->prunes &&
-		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
+		    is_hopeless(search, score + others_here(search, node))) {
 			search_skip(search);
 			return false;
 		}

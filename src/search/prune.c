@@ -119,3 +119,46 @@ void prune_window(struct search *search, uint64_t *mask)
 	if (lost != 0)
 		search_skip(search);
 }
+
+/* How long a document may be; see class_length. */
+static int word_length(const struct search *search, const struct cursor *cursor, uint8_t tf,
+    float others)
+{
+	int low = -1, high = LENGTH_LONG;
+	while (low < high) {
+		int middle = (low + high + 1) / 2;
+		float score = term_score(search, cursor->weight, tf, (uint32_t)middle);
+		if (is_hopeless(search, score + others))
+			high = middle - 1;
+		else
+			low = middle;
+	}
+	return low;
+}
+
+void prune_word(struct search *search, const struct node *node, uint64_t *mask)
+{
+	const struct cursor *cursor = &node->cursors[0];
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	uint64_t more[WINDOW_WORDS], lost = 0;
+	/* Of documents that have a score already, more is known than this. */
+	float others = node->in_order ? node->here.after : others_here(search, node);
+	int once_max = word_length(search, cursor, 1, others);
+	int more_max = word_length(search, cursor, cursor->tf_max, others);
+	if (docs == NULL || (once_max == LENGTH_LONG && more_max == LENGTH_LONG))
+		return;
+	dense_more_bits(&cursor->term->list, search->window, more);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		const uint8_t *lengths = docs->lengths + word * 64;
+		uint64_t seen = node->in_order ? search->touched[word] & mask[word] : 0;
+		uint64_t bits = mask[word] & ~seen, kept = 0;
+		if (bits == 0)
+			continue;
+		kept = short_enough(lengths, once_max, bits & ~more[word]) |
+		    short_enough(lengths, more_max, bits & more[word]);
+		lost |= bits & ~kept;
+		mask[word] = kept | seen;
+	}
+	if (lost != 0)
+		search_skip(search);
+}

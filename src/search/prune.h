@@ -18,4 +18,8 @@ struct dense_prune {
 /* Of the documents in the mask, which have all words of the AND at the root, drops in a window those
  * that cannot enter the results. */
 struct search;
+struct node;
 void prune_window(struct search *search, uint64_t *mask);
+
+/* The same by one dense word, which all in the mask have. */
+void prune_word(struct search *search, const struct node *node, uint64_t *mask);

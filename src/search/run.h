@@ -26,6 +26,12 @@
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
+/* Of scores: what a node and those below it can add; that with what siblings after it can; and
+ * what can at most come after it. */
+struct bounds {
+	float bound, rest, after;
+};
+
 struct node {
 	enum query_kind kind;
 	uint8_t        mask;
@@ -46,6 +52,7 @@ struct node {
 	bool           in_order;          /* what was asked before it is in a document's score, and */
 	float          after;             /* ... this, at most, comes after it */
 	bool           sleeps;            /* an OR's word that no longer drives */
+	struct bounds  here;              /* in this window, if the search prunes; bounds.c */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
 	struct cursor *cursors;
@@ -102,6 +109,7 @@ struct search {
 	uint32_t        limit;            /* ids from here on came later */
 	bool            lists;            /* batches are runs of the driver, not windows */
 	struct cursor  *driver;
+	struct node    *driver_node;
 	uint32_t        below;            /* lists: ids from here on are done */
 	uint32_t        window;           /* windows: at work on */
 	uint32_t        low, high;        /* ids of this window or batch lie between */
@@ -204,6 +212,19 @@ static inline float bound_of_others(const struct search *search, float bound)
 {
 	return search_root(search)->bound * search->slack - bound;
 }
+
+/* The same in this window or batch. */
+static inline float others_here(const struct search *search, const struct node *node)
+{
+	return search_root(search)->here.bound * search->slack - node->here.bound;
+}
+
+/* ---- bounds.c -------------------------------------------------------------------------- */
+
+/* Bounds of all nodes for ids between low and high. */
+void bounds_narrow(struct search *search);
+/* For all ids. */
+void bounds_copy(struct search *search);
 
 /* ---- leaf.c ---------------------------------------------------------------------------- */
 
