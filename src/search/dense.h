@@ -1,7 +1,7 @@
 /* search/dense.h: a word or tag that many documents have keeps a bit a document besides its
- * postings, and the frequencies above 1 by themselves. Which of some documents have it is then read off without decoding anything, a
- * window's worth is one AND, and how many bits precede a document's in its block tells where in
- * the block its frequency and first position lie.
+ * postings, and the frequencies above 1 by themselves. Which of some documents have it is then read
+ * off without decoding anything, a window's worth is one AND, and how many bits precede a
+ * document's in its block tells where in the block its first position lies.
  *
  * Invariant: the bits are the ids of the postings, the dead that are not yet swept included.
  * They are not dumped: load.c sets them as blocks arrive.

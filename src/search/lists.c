@@ -170,7 +170,7 @@ enum window_state list_next(struct search *search)
 		}
 		if (prunes && search->node_count > 1)
 			bounds_narrow(search);
-		if (prunes && search->node_count > 1 && is_hopeless(search, search_root(search)->here.bound)) {
+		if (prunes && is_hopeless(search, search_root(search)->here.bound)) {
 			search_skip(search);
 			search->below = first;
 			continue;

@@ -22,6 +22,7 @@
 #pragma once
 #include "search/facet.h"
 #include "search/prune.h"
+#include "search/top.h"
 #include "search/wide.h"
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
@@ -71,26 +72,6 @@ struct frame {
 	bool     again;                   /* guarded: the pass that adds them */
 	uint64_t mask[WINDOW_WORDS];      /* candidates in, matches out */
 	uint64_t found[WINDOW_WORDS];     /* OR: united so far */
-};
-
-enum sort_kind { SORT_SCORE, SORT_NUMBER, SORT_TAG, SORT_TITLE };
-
-struct entry {
-	double   number;
-	float    score;
-	uint32_t docid;
-	bool     missing;
-	uint8_t  text_len;
-	uint8_t  text[SEARCH_SORT_BYTES_MAX];
-};
-
-/* The best `cap` entries seen, worst first (a heap); sorted at the end. */
-struct top {
-	struct entry *entries;
-	uint32_t      count, cap;
-	uint32_t      sorted;             /* entries at the end that are in place already */
-	enum sort_kind sort;
-	bool          descending;
 };
 
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_LACKS, WINDOW_END };
@@ -267,15 +248,6 @@ void list_score_late(struct search *search);
 /* Is the phrase in this document? Adds its score. */
 MUST_CHECK bool phrase_has(
     struct search *search, struct node *node, uint32_t slot, bool scores);
-
-/* ---- top.c ----------------------------------------------------------------------------- */
-
-void top_offer(struct top *top, const struct entry *entry);
-static inline bool top_is_full(const struct top *top) { return top->count == top->cap; }
-/* Moves some entries to their place; true when all are. */
-MUST_CHECK bool top_sort(struct top *top);
-/* a comes before b in the results. */
-bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
 
