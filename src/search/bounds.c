@@ -4,7 +4,7 @@
  */
 #include "search/run.h"
 
-enum { NODES_MAX = 64, RUNS_MAX = 24 };
+enum { NODES_MAX = 64, RUNS_MAX = 24, IDS_MAX = 2 * WINDOW_DOCS };
 
 /* What bounds both. */
 static void best_unite(struct posting_best *to, const struct posting_best *best)
@@ -83,7 +83,8 @@ void bounds_copy(struct search *search)
 void bounds_narrow(struct search *search)
 {
 	ASSERT(search->low <= search->high);
-	if (search->node_count > NODES_MAX) {
+	/* Runs of rare words are wide. */
+	if (search->node_count > NODES_MAX || search->high - search->low > IDS_MAX) {
 		bounds_copy(search);
 		return;
 	}

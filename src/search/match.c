@@ -376,7 +376,9 @@ static bool window_count(struct search *search)
 		return false;
 	}
 	memcpy(search->frames[0].mask, search->matches, search->words * sizeof(*search->matches));
-	if (search_root(search)->kind != QUERY_OR && !search->lists)
+	if (search->lists)
+		prune_list(search, search->frames[0].mask);
+	else if (search_root(search)->kind != QUERY_OR)
 		prune_window(search, search->frames[0].mask);
 	frame_begin(search);
 	return true;

@@ -9,9 +9,11 @@
 
 enum { FEW_BITS = 6 };
 
-static void prune_offer(struct dense_prune *prune, const struct cursor *cursor)
+static void prune_offer(const struct search *search, struct dense_prune *prune,
+    const struct cursor *cursor)
 {
-	if (cursor->term->list.bits == NULL)
+	bool drives = search->lists && cursor == search->driver;
+	if (cursor->term->list.bits == NULL && !drives)
 		return;
 	uint32_t at = prune->count < PRUNE_WORDS ? prune->count++ : PRUNE_WORDS - 1;
 	if (prune->cursors[at] != NULL && prune->cursors[at]->bound >= cursor->bound)
@@ -28,12 +30,12 @@ static void prune_make(const struct search *search, struct dense_prune *prune)
 	*prune = (struct dense_prune){.is_made = true, .others = root->bound * search->slack,
 	    .threshold = -1};
 	for (uint32_t i = 0; root->kind == QUERY_PHRASE && i < root->cursor_count; i++)
-		prune_offer(prune, &root->cursors[i]);
+		prune_offer(search, prune, &root->cursors[i]);
 	for (uint32_t i = 0; root->kind == QUERY_AND && i < root->child_count; i++) {
 		const struct node *child = &search->nodes[search->order[root->first_child + i]];
 		if (child->kind == QUERY_TERM && child->mask == FIELD_ANY && child->scores &&
 		    child->cursor_count == 1)
-			prune_offer(prune, &child->cursors[0]);
+			prune_offer(search, prune, &child->cursors[0]);
 	}
 	for (uint32_t i = 0; i < prune->count; i++)
 		prune->others -= prune->cursors[i]->bound;
@@ -81,6 +83,60 @@ static uint64_t short_enough(const uint8_t lengths[64], int length_max, uint64_t
 	return kept;
 }
 
+/* For the threshold of now. */
+static void prune_ready(struct search *search, struct dense_prune *prune)
+{
+	if (!prune->is_made)
+		prune_make(search, prune);
+	for (uint32_t i = 0; i < PRUNE_CLASSES && prune->threshold != search->threshold; i++)
+		prune->length_max[i] = class_length(search, prune, i);
+	prune->threshold = search->threshold;
+}
+
+/* The class of a document in a batch, or less than 0: that is not known. */
+static int list_class(const struct search *search, const struct dense_prune *prune, uint32_t slot)
+{
+	uint32_t docid = search->docids[slot], class = 0;
+	for (uint32_t i = 0; i < prune->count; i++) {
+		const struct cursor *cursor = prune->cursors[i];
+		const struct posting_run *run = &cursor->run;
+		bool has = cursor == search->driver;
+		uint32_t tf;
+		if (has && (run->part < PART_TFS || slot >= run->count || run->docids[slot] != docid))
+			return -1;
+		if (!has && cursor->term->list.bits == NULL)
+			return -1;        /* no longer dense */
+		tf = has ? run->tfs[slot] : dense_tf(&cursor->term->list, docid);
+		class |= (uint32_t)(tf > 1) << i;
+	}
+	return (int)class;
+}
+
+void prune_list(struct search *search, uint64_t *mask)
+{
+	struct dense_prune *prune = &search->prune;
+	const struct docs *docs = &search->index->docs;
+	ASSERT(search->prunes && search->lists);
+	prune_ready(search, prune);
+	if (prune->count == 0)
+		return;
+	if (search->driver->run_at == search->driver_run &&
+	    search->driver->version == search->driver->term->list.version)
+		cursor_load(search->driver, search->driver_run, PART_TFS);
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			int class = list_class(search, prune, slot);
+			uint32_t length = docs_length(docs, search->docids[slot]);
+			length = length < LENGTH_LONG ? length : LENGTH_LONG;
+			if (class < 0 || (int)length <= prune->length_max[class])
+				continue;
+			mask[word] &= ~(bits & -bits);
+			search_skip(search);
+		}
+	}
+}
+
 void prune_window(struct search *search, uint64_t *mask)
 {
 	struct dense_prune *prune = &search->prune;
@@ -88,13 +144,9 @@ void prune_window(struct search *search, uint64_t *mask)
 	uint64_t more[PRUNE_WORDS][WINDOW_WORDS];
 	uint64_t lost = 0;
 	ASSERT(search->prunes && !search->lists);
-	if (!prune->is_made)
-		prune_make(search, prune);
+	prune_ready(search, prune);
 	if (prune->count == 0 || docs == NULL)
 		return;
-	for (uint32_t i = 0; i < PRUNE_CLASSES && prune->threshold != search->threshold; i++)
-		prune->length_max[i] = class_length(search, prune, i);
-	prune->threshold = search->threshold;
 	for (uint32_t i = 0; i < prune->count; i++) {
 		if (prune->cursors[i]->term->list.bits == NULL)
 			return;           /* no longer dense */

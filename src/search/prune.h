@@ -20,6 +20,8 @@ struct dense_prune {
 struct search;
 struct node;
 void prune_window(struct search *search, uint64_t *mask);
+/* The same in a batch, where the driver takes part as dense words do. */
+void prune_list(struct search *search, uint64_t *mask);
 
 /* The same by one dense word, which all in the mask have. */
 void prune_word(struct search *search, const struct node *node, uint64_t *mask);
