@@ -39,6 +39,20 @@ __attribute__((target("bmi2"))) static uint64_t deposit_bmi2(uint64_t bits, uint
 }
 #endif
 
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vpopcntdq"))) static uint32_t count_both_avx512(
+    const uint64_t *a, const uint64_t *b)
+{
+	__m512i sum = _mm512_setzero_si512();
+	for (int i = 0; i < 8; i++) {
+		__m512i both = _mm512_and_si512(
+		    _mm512_loadu_si512(a + 8 * i), _mm512_loadu_si512(b + 8 * i));
+		sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(both));
+	}
+	return (uint32_t)_mm512_reduce_add_epi64(sum);
+}
+#endif
+
 static uint64_t within_plain(const uint32_t *values, uint32_t from, uint32_t until)
 {
 	uint64_t bits = 0;
@@ -111,4 +125,16 @@ uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
 		above |= (uint64_t)(values[i] > low) << i;
 #endif
 	return above;
+}
+
+uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64])
+{
+	uint32_t count = 0;
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512vpopcntdq"))
+		return count_both_avx512(a, b);
+#endif
+	for (int i = 0; i < 64; i++)
+		count += (uint32_t)__builtin_popcountll(a[i] & b[i]);
+	return count;
 }
