@@ -288,6 +288,7 @@ static void bind_roles(struct search *search)
 		for (uint32_t j = 0; j < node->child_count; j++)
 			any = any || search->nodes[search->order[node->first_child + j]].scores;
 		node->scores = node->scores && any;
+		search->scorers += node->scores && node->child_count == 0;
 	}
 	search->scoring = root->scores;
 	search->slack = root->bound < SCORE_EXACT ? 1 : 1.0001f;

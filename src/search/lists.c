@@ -569,6 +569,15 @@ static bool union_has(struct search *search, struct node *node, uint32_t docid)
 		    window < node->wide->page_count ? node->wide->pages[window] : NULL;
 		return page != NULL && (page[slot / 64] >> (slot % 64) & 1) != 0;
 	}
+	uint32_t dense = 0;
+	for (uint32_t i = 0; i < node->cursor_count && probe.mask == FIELD_ANY; i++) {
+		const struct postings *list = &node->cursors[i].term->list;
+		dense += list->bits != NULL;
+		if (list->bits != NULL && dense_has(list, docid))
+			return true;
+	}
+	if (node->cursor_count > 0 && dense == node->cursor_count)
+		return false;
 	if (node->kind == QUERY_TAG && node->cursor_count > 0) {
 		bool has = tags_have(node, docid, &known);
 		if (known)
@@ -650,6 +659,11 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 	}
 	if (node->kind == QUERY_TERM) {
 		term_match_list(search, node, scores, mask);
+		return;
+	}
+	if (node->kind == QUERY_TAG && node->cursor_count == 1 &&
+	    node->cursors[0].term->list.bits != NULL) {
+		dense_intersect(search, &node->cursors[0].term->list, mask);
 		return;
 	}
 	if (node->kind == QUERY_PHRASE && search->lists)

@@ -160,7 +160,8 @@ bool search_prunes(struct search *search)
 bool search_is_quiet_first(const struct search *search)
 {
 	enum query_kind kind = search_root(search)->kind;
-	return search->scoring && search->top.sort == SORT_SCORE && (search->lists || !search->prunes) &&
+	bool worth = !search->prunes || (search->lists && search->scorers > 1);
+	return worth && search->scoring && search->top.sort == SORT_SCORE &&
 	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
 	    !search->shows_all && (search->prunes || !search->total_is_known) &&
 	    (kind == QUERY_AND || (kind == QUERY_PHRASE && !search->prunes) ||

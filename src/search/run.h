@@ -91,6 +91,7 @@ struct search {
 	bool            lists;            /* batches are runs of the driver, not windows */
 	struct cursor  *driver;
 	struct node    *driver_node;
+	uint32_t        scorers;          /* leaves that add to scores */
 	uint32_t        below;            /* lists: ids from here on are done */
 	uint32_t        window;           /* windows: at work on */
 	uint32_t        low, high;        /* ids of this window or batch lie between */
