@@ -55,7 +55,6 @@ static float cursor_bound(const struct search *search, struct cursor *cursor)
 	struct posting_best best;
 	if (!best_between(cursor, search->low, search->high, &best))
 		best = cursor->term->list.best;
-	cursor->tf_max = best.tf_max;
 	float bound = best_bound(search, cursor->weight, &best);
 	return bound < cursor->bound ? bound : cursor->bound;
 }
@@ -75,8 +74,6 @@ void bounds_copy(struct search *search)
 	for (uint32_t i = 0; i < search->node_count; i++) {
 		struct node *node = &search->nodes[i];
 		node->here = (struct bounds){node->bound, node->rest, node->after};
-		for (uint32_t j = 0; j < node->cursor_count; j++)
-			node->cursors[j].tf_max = node->cursors[j].term->list.best.tf_max;
 	}
 }
 

@@ -15,8 +15,7 @@ void cursor_init(struct cursor *cursor, struct term *term)
 	cursor->run_at = CURSOR_NO_RUN;
 	cursor->run.part = PART_NONE;
 	cursor->near = CURSOR_NO_RUN;
-	cursor->tf_max = term->list.best.tf_max;
-	cursor->has_ones = false;
+	cursor->has_ones = cursor->limits.is_made = false;
 	term->pins++;
 }
 

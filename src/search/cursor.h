@@ -10,6 +10,13 @@
 
 enum { CURSOR_NO_RUN = 0xffffffff };
 
+/* The longest documents that can enter the results, by tf; of prune.c. */
+struct length_limits {
+	bool    is_made;
+	float   threshold, others;
+	int16_t length_max[DENSE_TF_MAX + 1];     /* -1: none */
+};
+
 struct cursor {
 	struct term *term;
 	float        weight;              /* idf * (k1 + 1) */
@@ -19,7 +26,7 @@ struct cursor {
 	uint32_t     run_at;              /* CURSOR_NO_RUN: nothing decoded */
 	uint32_t     run_first, run_last; /* its bounds */
 	uint32_t     near;                /* a run that was asked for bounds */
-	uint8_t      tf_max;              /* where it was asked */
+	struct length_limits limits;
 	bool         has_ones;
 	float        ones[UINT8_MAX + 1]; /* scores of tf 1 by length; of dense lists (lists.c) */
 	struct posting_run run;

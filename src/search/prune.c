@@ -172,44 +172,68 @@ void prune_window(struct search *search, uint64_t *mask)
 		search_skip(search);
 }
 
-/* How long a document may be; see class_length. */
-static int word_length(const struct search *search, const struct cursor *cursor, uint8_t tf,
-    float others)
+static bool length_is_hopeless(const struct search *search, const struct cursor *cursor, uint32_t tf,
+    int length, float others)
 {
-	int low = -1, high = LENGTH_LONG;
-	while (low < high) {
-		int middle = (low + high + 1) / 2;
-		float score = term_score(search, cursor->weight, tf, (uint32_t)middle);
-		if (is_hopeless(search, score + others))
-			high = middle - 1;
-		else
-			low = middle;
-	}
-	return low;
+	float score = term_score(search, cursor->weight, (uint8_t)tf, (uint32_t)length);
+	return is_hopeless(search, score + others);
 }
 
-void prune_word(struct search *search, const struct node *node, uint64_t *mask)
+/* How long a document may be; see class_length. Solved for the length, then made exact. */
+static int word_length(const struct search *search, const struct cursor *cursor, uint32_t tf,
+    float others)
 {
-	const struct cursor *cursor = &node->cursors[0];
+	float most = search->threshold / search->slack - others, solved = LENGTH_LONG;
+	if (most > 0 && search->norm_slope > 0)
+		solved = ((cursor->weight / most - 1) * (float)tf - search->norm_base) /
+		    search->norm_slope;
+	int length = solved < -1 ? -1 : solved > LENGTH_LONG ? LENGTH_LONG : (int)solved;
+	while (length >= 0 && length_is_hopeless(search, cursor, tf, length, others))
+		length--;
+	while (length < LENGTH_LONG && !length_is_hopeless(search, cursor, tf, length + 1, others))
+		length++;
+	return length;
+}
+
+static void limits_make(const struct search *search, struct cursor *cursor, float others)
+{
+	struct length_limits *limits = &cursor->limits;
+	uint32_t most = cursor->term->list.best.tf_max;
+	if (limits->is_made && limits->threshold == search->threshold && limits->others == others)
+		return;
+	*limits = (struct length_limits){.is_made = true, .threshold = search->threshold,
+	    .others = others};
+	for (uint32_t tf = 1; tf < DENSE_TF_MAX; tf++)
+		limits->length_max[tf] = tf > most ? limits->length_max[most]
+		    : (int16_t)word_length(search, cursor, tf, others);
+	limits->length_max[DENSE_TF_MAX] = LENGTH_LONG;
+}
+
+/* Those that have the word once go by their length, 64 at a time; the others one by one. */
+void prune_word(struct search *search, struct node *node, uint64_t *mask)
+{
+	struct cursor *cursor = &node->cursors[0];
 	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
-	uint64_t more[WINDOW_WORDS], lost = 0;
+	const struct dense_more *more = cursor->term->list.bits->more[search->window];
+	uint64_t kept[WINDOW_WORDS], lost = 0;
 	/* Of documents that have a score already, more is known than this. */
 	float others = node->in_order ? node->here.after : others_here(search, node);
-	int once_max = word_length(search, cursor, 1, others);
-	int more_max = word_length(search, cursor, cursor->tf_max, others);
-	if (docs == NULL || (once_max == LENGTH_LONG && more_max == LENGTH_LONG))
+	limits_make(search, cursor, others);
+	const int16_t *length_max = cursor->limits.length_max;
+	if (docs == NULL || length_max[1] == LENGTH_LONG)
 		return;
-	dense_more_bits(&cursor->term->list, search->window, more);
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		const uint8_t *lengths = docs->lengths + word * 64;
 		uint64_t seen = node->in_order ? search->touched[word] & mask[word] : 0;
-		uint64_t bits = mask[word] & ~seen, kept = 0;
-		if (bits == 0)
-			continue;
-		kept = short_enough(lengths, once_max, bits & ~more[word]) |
-		    short_enough(lengths, more_max, bits & more[word]);
-		lost |= bits & ~kept;
-		mask[word] = kept | seen;
+		kept[word] = seen | (mask[word] == seen ? 0 : short_enough(docs->lengths + word * 64,
+		    length_max[1], mask[word] & ~seen));
+	}
+	for (uint32_t i = 0; more != NULL && i < more->count; i++) {
+		uint32_t slot = more->at[i] >> DENSE_TF_BITS, tf = more->at[i] & DENSE_TF_MAX;
+		kept[slot / 64] |= (uint64_t)(docs->lengths[slot] <= length_max[tf]) << (slot % 64);
+	}
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		lost |= mask[word] & ~kept[word];
+		mask[word] &= kept[word];
 	}
 	if (lost != 0)
 		search_skip(search);

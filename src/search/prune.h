@@ -24,4 +24,4 @@ void prune_window(struct search *search, uint64_t *mask);
 void prune_list(struct search *search, uint64_t *mask);
 
 /* The same by one dense word, which all in the mask have. */
-void prune_word(struct search *search, const struct node *node, uint64_t *mask);
+void prune_word(struct search *search, struct node *node, uint64_t *mask);
