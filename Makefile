@@ -187,13 +187,15 @@ $(BUILD)/bench-thumbnail: bench/vips/thumbnail.c
 	@echo "  LD $@"
 	@$(CC) -std=gnu17 -O2 -Wall -Wextra $< $$(pkg-config --cflags --libs vips) -o $@
 
-.PHONY: bench
+.PHONY: bench benches
 bench:                                                   ## every bench against its peer
 	utils/setup.sh build bench
-	$(MAKE) all $(BENCHES) $(BUILD)/bench-thumbnail
+	$(MAKE) benches
 	BUILD=$(BUILD) bench/run all
 
-bench-%: all $(BENCHES) $(BUILD)/bench-thumbnail                                  ## one of them
+benches: all $(BENCHES) $(BUILD)/bench-thumbnail         ## builds them
+
+bench-%: benches                                         ## one of them
 	BUILD=$(BUILD) bench/run $*
 
 .PHONY: clean help

@@ -120,8 +120,13 @@ static void bench_closed(void *ctx)
 }
 
 static const struct store_events bench_events = {
-	bench_recovered, bench_opened, bench_durable, bench_relocated, bench_corrupt, bench_state,
-	bench_is_live,
+	.recovered = bench_recovered,
+	.opened = bench_opened,
+	.durable = bench_durable,
+	.relocated = bench_relocated,
+	.corrupt = bench_corrupt,
+	.state = bench_state,
+	.is_live = bench_is_live,
 };
 
 /* A standard normal number (Box and Muller). */
@@ -145,15 +150,15 @@ static void bench_make_bodies(struct bench *bench)
 	}
 }
 
-/* Bytes of such records that fit: of `len` bytes, a sector goes to the head, part of one is lost at
- * the end of each, and part of one record at the end of each segment. */
+/* Bytes of such records that fit: the end of a body and the next head share a sector mostly, and
+ * what is left of that counts to the record; part of one is lost at the end of each segment. */
 static uint64_t bench_room(const struct bench *bench, const struct options *options)
 {
-	enum { KEPT_SEGMENTS = 8 };
+	enum { KEPT_SEGMENTS = 8, HEAD = 128 };
 	double bytes = 0, sectors = 0;
 	for (int i = 0; i < SIZES; i++) {
-		bytes += (double)bench->bodies[i]->len + 4096;
-		sectors += (double)((bench->bodies[i]->len + 4095) / 4096 * 4096 + 4096);
+		bytes += (double)bench->bodies[i]->len + 2048;
+		sectors += (double)((bench->bodies[i]->len + HEAD) / 4096 * 4096 + 4096);
 	}
 	double tail = sectors / SIZES / options->segment_bytes / 2 + 0.01;
 	double kept = (double)options->segment_bytes * KEPT_SEGMENTS;

@@ -1,6 +1,7 @@
 /* commands/image_verify.c: IMG.VERIFY: reads images from the disk and proves them. */
 #include "commands/image.h"
 
+#include "engine/repair.h"
 #include "engine/verify.h"
 
 enum verdict { VERDICT_OK, VERDICT_CORRUPT, VERDICT_ABSENT, VERDICT_WRONG_TYPE, VERDICT_UNKNOWN };
@@ -95,9 +96,10 @@ static void verify_checked(struct record_check *check, enum err err)
 	if (engine->closing)
 		err = ERR_CANCELLED;
 	/* It died meanwhile: the next step sees what the key is by now. */
-	if (err == ERR_CORRUPT)
+	if (err == ERR_CORRUPT) {
 		key->verdict = VERDICT_CORRUPT;
-	else if (err != OK && err != ERR_NOTFOUND)
+		repair_note_key(engine, job->db, key->key, check->read.place, check->read.lsn);
+	} else if (err != OK && err != ERR_NOTFOUND)
 		key->verdict = VERDICT_UNKNOWN;
 	for (uint32_t i = job->at; err == ERR_CANCELLED && i < job->count; i++)
 		job->keys[i].verdict = VERDICT_UNKNOWN;

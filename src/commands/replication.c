@@ -4,6 +4,9 @@
 
 #include "base/number.h"
 #include "engine/quarantine.h"
+#include "engine/rejoin.h"
+#include "engine/renew.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 static bool copy_text(struct span text, char *out, size_t bytes)
@@ -213,6 +216,68 @@ static bool replconf_word(struct call *call, struct span word, struct span value
 	return true;
 }
 
+/* FETCH lsn database type key | FETCHED payload. False: it is neither. */
+static bool replconf_repairs(struct call *call)
+{
+	struct replica_link *link = call->session->replica;
+	struct repair_ask ask = {0};
+	int64_t db, type;
+	bool good = false;
+	if (call->argc == 6 && span_is(call->argv[1], "FETCH")) {
+		good = parse_lsn(call->argv[2], &ask.lsn) &&
+		    number_parse_range(call->argv[3], 0, DATABASE_COUNT - 1, &db) &&
+		    number_parse_range(call->argv[4], 1, RECORD_TYPE_COUNT - 1, &type);
+		if (good) {
+			ask.db = (uint8_t)db;
+			ask.type = (uint8_t)type;
+			ask.key = call->argv[5];
+			good = repair_asked(call->engine, link, &ask);
+		}
+	} else if (call->argc == 3 && span_is(call->argv[1], "FETCHED")) {
+		good = repair_fetched(call->engine, link, call->argv[2]) == OK;
+	} else {
+		return false;
+	}
+	if (!good)
+		call_error(call, "ERR that cannot be repaired");
+	return true;
+}
+
+/* What engine/compare.h says a follower asks. False: it is none of that. */
+static bool replconf_compares(struct call *call)
+{
+	struct replica_link *link = call->session->replica;
+	struct renew_request request = {0};
+	int64_t bits = 0, db, have;
+	uint64_t number;
+	bool good = false;
+	if (call->argc == 3 && span_is(call->argv[1], "COMPARE")) {
+		good = number_parse_range(call->argv[2], 4, COMPARE_BITS_MAX, &bits) &&
+		    renew_sums(link, (unsigned)bits);
+	} else if (call->argc == 4 && span_is(call->argv[1], "LIST")) {
+		good = number_parse_range(call->argv[2], 4, COMPARE_BITS_MAX, &bits) &&
+		    renew_list(link, (unsigned)bits, call->argv[3]);
+	} else if (call->argc == 7 && span_is(call->argv[1], "RENEW")) {
+		good = number_parse_range(call->argv[2], 0, DATABASE_COUNT - 1, &db) &&
+		    number_parse_range(call->argv[3], 0, RENEW_BODY_ELSEWHERE, &have) &&
+		    parse_lsn(call->argv[4], &request.version) &&
+		    parse_lsn(call->argv[5], &request.body_lsn) && call->argv[6].len <= KEY_BYTES_MAX;
+		if (good) {
+			request.db = (uint8_t)db;
+			request.have = (enum renew_have)have;
+			request.key = call->argv[6];
+			good = renew_key(link, &request);
+		}
+	} else if (call->argc == 3 && span_is(call->argv[1], "RENEWED")) {
+		good = parse_lsn(call->argv[2], &number) && renew_until(link, number);
+	} else {
+		return false;
+	}
+	if (!good)                            /* which is no frame: the link ends */
+		call_error(call, "ERR that cannot be compared");
+	return true;
+}
+
 void cmd_replconf(struct call *call)
 {
 	if (call->argc >= 3 && span_is(call->argv[1], "ACK")) {
@@ -226,6 +291,9 @@ void cmd_replconf(struct call *call)
 			replication_deposed(call->engine, (uint32_t)epoch);
 		return;
 	}
+	bool streams = call->session->replica != NULL && call->session->replica->streaming;
+	if (streams && (replconf_compares(call) || replconf_repairs(call)))
+		return;
 	if (span_is(call->argv[1], "GETACK"))
 		return;                       /* a leader's word; followers acknowledge all the time */
 	if (call->argc % 2 == 0) {
@@ -247,7 +315,9 @@ void cmd_psync(struct call *call)
 void cmd_img_sync(struct call *call)
 {
 	struct sync_request request = {.lineage = call->argv[1]};
+	request.compares = call->argc == 8 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
+	    call->argc > 8 || (call->argc == 8 && !request.compares) ||
 	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
@@ -369,9 +439,16 @@ void info_replication(struct engine *engine, struct buf *out)
 	    failover[replication->failover], lineage, (ull)offset, replication->tail.is_on,
 	    (ull)TAIL_BYTES_MAX, (ull)(replication->tail.is_on ? replication->tail.before + 1 : 0),
 	    (ull)replication->tail.bytes);
+	repairs_info(engine, out);
+	buf_printf(out, "repl_marks_from:%lld\r\n",
+	    replication->marks_from == UINT64_MAX ? -1LL : (long long)replication->marks_from);
 	buf_printf(out,
 	    "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n"
-	    "quarantined_stores:%u\r\n",
+	    "quarantined_stores:%u\r\nreplication_rejoining:%d\r\nreplication_rejoins:%llu\r\n"
+	    "replication_keys_differed:%llu\r\nreplication_renewed_keys:%llu\r\n"
+	    "replication_renewed_bodies:%llu\r\n",
 	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links,
-	    engine->quarantine->count);
+	    engine->quarantine->count, engine->rejoin->pending, (ull)engine->rejoin->rejoins,
+	    (ull)engine->rejoin->keys_renewed, (ull)replication->renewed_keys,
+	    (ull)replication->renewed_bodies);
 }

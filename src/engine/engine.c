@@ -5,10 +5,13 @@
 #include "engine/block.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
+#include "engine/databases.h"
 #include "engine/fields.h"
 #include "engine/flush.h"
 #include "engine/kept_index.h"
 #include "engine/quarantine.h"
+#include "engine/rejoin.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 #include "engine/tier.h"
 #include "engine/users.h"
@@ -151,7 +154,7 @@ static enum err engine_new_store(struct engine *engine)
 		.batch_delay_ms = (uint32_t)settings->batch_delay_ms,
 		.read_only = settings->readonly,
 		.load_bytes_first = settings->load_first_bytes,
-		.from_log = settings->rewind_to[0] != 0,
+		.from_log = settings->rewind_to[0] != 0 || engine->rejoin->cut,
 		.pool = engine->pool, .memory = &engine->memory.store, .log = engine->log,
 	};
 	return store_new(engine->io, &options, &events, engine, &engine->store);
@@ -195,6 +198,8 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 		directory_init(
 		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
 	kept_index_new(engine);
+	rejoin_new(engine);
+	repairs_new(engine);
 	enum err err = checkpoints_new(engine);
 	if (err == OK)
 		err = engine_new_store(engine);
@@ -205,6 +210,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	collections_new(engine);
 	users_new(engine);
 	replication_new(engine);
+	databases_init(engine);
 	quarantine_new(engine);
 	if (err == OK)
 		err = past_new(engine);
@@ -230,10 +236,10 @@ enum err engine_open(struct engine *engine)
 static bool engine_work(struct engine *engine)
 {
 	bool more = past_step(engine);
+	more |= scrub_step(engine);
 	if (engine_follows(engine))           /* the leader does the rest, and its log tells of it */
 		return collections_step(engine) || more;
 	more |= tiers_step(engine);
-	more |= scrub_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
 	more |= flushed_is_due(engine) && flushed_step(engine);
@@ -268,6 +274,8 @@ bool engine_pass(struct engine *engine)
 	engine->is_pressed = store_is_pressed(engine->store);
 	sessions_unpress(engine);
 	more |= replication_step(engine);
+	if (!engine->closing)
+		more |= repairs_step(engine);
 	waits_step(engine);
 	if (engine->flush_sessions)
 		flush_waiting_sessions(engine);
@@ -360,6 +368,8 @@ void engine_free(struct engine *engine)
 	ASSERT(list_is_empty(&engine->sessions));
 	tracking_free(engine);
 	replication_free(engine);
+	rejoin_free(engine);
+	repairs_free(engine);
 	quarantine_free(engine);
 	checks_cancel(engine);
 	proofs_cancel(engine);

@@ -137,6 +137,18 @@ struct engine_events {
 	uint16_t (*port)(void *ctx);
 	/* What is in the data directory is kept aside, and the server starts anew, as a follower. */
 	void (*put_aside)(void *ctx);
+	/* The server starts anew, with what is there (rejoin.h). */
+	void (*restart)(void *ctx);
+};
+
+/* What a client's number of a database stands for: engine/databases.h. */
+struct database_map {
+	uint8_t of[DATABASE_COUNT];       /* a permutation */
+};
+
+struct databases {
+	struct database_map map;
+	struct place        place;        /* of its record; nowhere: never swapped */
 };
 
 struct engine {
@@ -151,6 +163,7 @@ struct engine {
 	struct body_cache     *hot;       /* bodies by LSN */
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
+	struct databases       databases; /* whom clients mean by a number */
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
@@ -160,6 +173,8 @@ struct engine {
 	struct refill         *refill;    /* engine/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
 	struct replication    *replication;           /* engine/replica.h */
+	struct repairs        *repairs;   /* engine/repair.h */
+	struct rejoin         *rejoin;    /* engine/rejoin.h */
 	struct quarantine     *quarantine;
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
 	struct collections    *collections;           /* engine/collection_log.c */

@@ -21,7 +21,7 @@ struct past {
 	uint64_t          first_lsn;      /* first that is within the window; 0: none yet */
 	int64_t           opened_ms;
 	/* a clone of the past */
-	bool              has_moment, behind, in_group, rewinds;
+	bool              has_moment, behind, in_group, rewinds, rejoins;
 	struct moment     moment;
 	uint64_t          clone_lsn;      /* last that was applied */
 	/* a full disk */

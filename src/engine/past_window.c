@@ -8,6 +8,7 @@
  */
 #include "engine/past_load.h"
 #include "engine/past_state.h"
+#include "engine/rejoin.h"
 #include "engine/replica.h"
 
 #include "base/arith.h"
@@ -29,6 +30,12 @@ enum err past_parse_moment(struct past *past)
 	struct engine *engine = past->engine;
 	const struct settings *settings = engine->settings;
 	past->rewinds = settings->rewind_to[0] != 0;
+	past->rejoins = !past->rewinds && engine->rejoin->cut;
+	if (past->rejoins) {
+		past->has_moment = past->rewinds = true;
+		past->moment = (struct moment){.by_lsn = true, .lsn = engine->rejoin->base};
+		return OK;
+	}
 	struct span text = span_text(past->rewinds ? settings->rewind_to : settings->open_at);
 	int64_t lsn, last_ms;
 	if (text.len == 0)
@@ -188,13 +195,14 @@ static void past_drop_strings(struct engine *engine)
 static enum err past_rewind(struct past *past)
 {
 	struct engine *engine = past->engine;
+	uint64_t lsn = past->rejoins ? past->moment.lsn : past->clone_lsn;
 	engine->settings->rewind_to[0] = 0;
-	log_notice(engine->log, "rewound to LSN %llu; what came later is cut off",
-	    (unsigned long long)past->clone_lsn);
+	log_notice(engine->log, "rewound to LSN %llu; what came later is cut off", (unsigned long long)lsn);
 	if (!past->behind)
 		return OK;
-	past->logged_window_s = -1;
-	return store_rewind(engine->store, past->clone_lsn);
+	if (!past->rejoins)                   /* else the leader's log says it */
+		past->logged_window_s = -1;
+	return store_rewind(engine->store, lsn);
 }
 
 enum err past_opened(struct engine *engine)
@@ -205,11 +213,11 @@ enum err past_opened(struct engine *engine)
 	past_find_floor(past);
 	if (!past->has_moment)
 		return OK;
-	if (!history_covers(&past->history, &past->moment)) {
+	if (!past->rejoins && !history_covers(&past->history, &past->moment)) {
 		log_warning(engine->log, "the moment asked for lies before what history-window keeps");
 		return ERR_NOTFOUND;
 	}
-	if (past->behind)
+	if (past->behind && !past->rejoins)
 		past_drop_strings(engine);
 	if (past->rewinds)
 		return past_rewind(past);

@@ -10,8 +10,8 @@
  * follower asks, and at each promotion, right behind the VOID that leaves out EPOCH_LSNS numbers
  * (store_skip). A follower's log belongs to that of a leader if it has the same lineage and its last
  * LSN lies before the end, as the leader knows it, of the follower's epoch. Otherwise it has
- * something that nobody else has (DIVERGED), or is another log (UNRELATED): it is put aside as a
- * whole (engine_events.put_aside) and the leader's comes in its place.
+ * something that nobody else has (DIVERGED): see rejoin.h; or is another log (UNRELATED): it is put
+ * aside as a whole (engine_events.put_aside) and the leader's comes in its place.
  *
  * A group (EXEC, MSET, ...) is applied when its last record is here.
  */
@@ -44,6 +44,7 @@ struct replica_link {
 	uint16_t        port;
 	uint64_t        applied, durable, received;
 	uint64_t        heard_us, told_us;        /* last acknowledgement; last position sent */
+	struct renewer *renewer;          /* renew.h; NULL: it has not compared */
 	uint64_t        allowed;          /* bytes that repl-max-bandwidth lets go now */
 };
 
@@ -88,11 +89,13 @@ struct replication {
 	struct io_timer retry;
 	char            leader_lineage[41];
 	uint64_t        received, applied, position, leader_lsn, take_over_lsn, sync_lsn;
+	uint64_t        agreed_lsn;       /* the leader's last when the link began */
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
 	uint64_t        pending_bytes, pending_first;
 	uint64_t        records, syncs, refusals, lost_links;
+	uint64_t        renewed_keys, renewed_bodies;         /* written again for a follower */
 	char            refusal[160];
 	/* FAILOVER. */
 	uint8_t         failover;
@@ -162,6 +165,7 @@ void replication_leader_init(struct engine *engine);
 struct sync_request {
 	struct span lineage;              /* "?": none */
 	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
+	bool        compares;
 };
 /* The link of this session, made if it has none. */
 struct replica_link *replication_link_of(struct session *session);
@@ -169,7 +173,8 @@ struct replica_link *replication_link_of(struct session *session);
 void replication_sync(struct call *call, const struct sync_request *request);
 /* A follower was promoted by who watches us: nothing is acknowledged until it is settled who leads. */
 void replication_deposed(struct engine *engine, uint32_t epoch);
-void replication_links_step(struct engine *engine);
+/* True: there is more to do at once. */
+bool replication_links_step(struct engine *engine);
 void replication_links_close(struct engine *engine);
 /* How many followers have everything up to `lsn`; good: were heard of lately. */
 uint32_t replication_count(const struct engine *engine, uint64_t lsn, bool durable);
@@ -200,7 +205,7 @@ void replication_follower_init(struct engine *engine);
 /* After a CONFIG SET: a link that shall now be in TLS, or no longer, is begun anew. */
 void replication_configure(struct engine *engine);
 void replication_follower_start(struct engine *engine);
-void replication_follower_step(struct engine *engine);
+bool replication_follower_step(struct engine *engine);
 /* What is here of a group that will not be completed is dropped; its first LSN, or 0. */
 uint64_t replication_drop_pending(struct engine *engine);
 

@@ -1,7 +1,10 @@
 /* engine/replica_follower.c: what a leader sends enters the log and memory here. See replica.h. */
+#include "engine/rejoin.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 #include "base/arith.h"
+#include "base/endian.h"
 #include "store/follow.h"
 
 /* A record of a group whose end has not come. */
@@ -129,7 +132,12 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 		memcpy(own->lineage, replication->partial.lineage, sizeof(own->lineage));
 		own->epoch = replication->partial.epoch;
 	}
-	own->lsn = store_last_lsn(engine->store);
+	if (own->lineage[0] == 0 && rejoin_is_pending(engine)) {
+		memcpy(own->lineage, engine->rejoin->lineage, sizeof(own->lineage));
+		own->epoch = engine->rejoin->epoch;
+	}
+	own->lsn = rejoin_from(engine);
+	own->compares = rejoin_is_pending(engine);
 	replication->received = max_u64(replication->received, own->lsn);
 }
 
@@ -140,15 +148,24 @@ static void begin_anew(struct engine *engine)
 		engine->events->put_aside(engine->events_ctx);
 }
 
+/* What is missing behind `base` is found by comparing. */
+static void rejoin_or_begin_anew(struct engine *engine, uint64_t base)
+{
+	if (!rejoin_begin(engine, base, false))
+		begin_anew(engine);
+}
+
 static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
-	if (replication_partial_is_lost(engine, leader->epoch)) {
+	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, leader->epoch)) {
 		log_warning(engine->log, "replication: the leader changed before this follower was whole");
-		begin_anew(engine);
+		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
 	}
+	rejoin_reset(engine);
+	replication->agreed_lsn = leader->lsn;
 	replication->leader_epoch = leader->epoch;
 	replication->gap_whole = 0;
 	memcpy(replication->leader_lineage, leader->lineage, sizeof(leader->lineage));
@@ -183,9 +200,9 @@ static enum err on_record(void *ctx, struct record *record)
 		return err;
 	replication->records++;
 	record_apply(engine, record);
-	if (replication_is_partial(engine) && replication_epoch(engine) > replication->partial.epoch) {
+	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, replication_epoch(engine))) {
 		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
-		begin_anew(engine);
+		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
 	}
 	return OK;
@@ -226,9 +243,26 @@ static void on_changed(void *ctx, enum follower_state state)
 	struct replication *replication = engine->replication;
 	if (state == FOLLOWER_WAITING && !list_is_empty(&replication->pending))
 		log_verbose(engine->log, "replication: the link broke within a group");
-	if (state != FOLLOWER_STREAMING)
+	if (state != FOLLOWER_STREAMING) {
+		repair_forget(engine, NULL);
 		return;
+	}
 	replication->acked_us = 0;
+}
+
+static enum err on_special(void *ctx, enum frame_type type, struct span payload)
+{
+	enum { ASK = 10 };
+	struct engine *engine = ctx;
+	if (type == FRAME_FETCHED)
+		return repair_fetched(engine, NULL, payload);
+	if (type != FRAME_FETCH)
+		return rejoin_frame(engine, type, payload);
+	if (payload.len < ASK)
+		return ERR_CORRUPT;
+	const struct repair_ask ask = {.lsn = load_le64(payload.ptr), .db = payload.ptr[8],
+	    .type = payload.ptr[9], .key = span_slice(payload, ASK, payload.len)};
+	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;
 }
 
 static bool line_begins(struct span line, const char *word)
@@ -249,10 +283,16 @@ static void on_refused(void *ctx, struct span line)
 		log_warning(engine->log, "replication: %s:%u refuses: %s", replication->host,
 		    replication->port, text);
 	memcpy(replication->refusal, text, sizeof(text));
-	bool unlike = line_begins(line, "-DIVERGED") || line_begins(line, "-UNRELATED") ||
-	    line_begins(line, "-TOOLATE");
-	if (unlike)
+	unsigned long long common, last;
+	if (sscanf(text, "-DIVERGED %llu is the last LSN in common, %llu", &common, &last) == 2) {
+		if (!rejoin_diverged(engine, common, last))
+			begin_anew(engine);
+	} else if (line_begins(line, "-TOOLATE")) {
+		rejoin_or_begin_anew(engine, rejoin_from(engine));
+	} else if (line_begins(line, "-DIVERGED") || line_begins(line, "-UNRELATED") ||
+	    line_begins(line, "-NOTLEADER")) {
 		begin_anew(engine);
+	}
 }
 
 static const struct follower_events follower_events = {
@@ -261,6 +301,7 @@ static const struct follower_events follower_events = {
     .record = on_record,
     .whole = on_whole,
     .position = on_position,
+    .special = on_special,
     .passed = on_passed,
     .changed = on_changed,
     .refused = on_refused,
@@ -336,7 +377,7 @@ static void follower_sync(struct engine *engine)
 	store_sync(engine->store);
 }
 
-void replication_follower_step(struct engine *engine)
+bool replication_follower_step(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
 	uint64_t now_us = io_now_us(engine->io);
@@ -346,27 +387,29 @@ void replication_follower_step(struct engine *engine)
 		log_notice(engine->log, "replication: the leader hands over");
 		if (replication_lead(engine, false) != OK)
 			log_warning(engine->log, "replication: taking over failed");
-		return;
+		return false;
 	}
 	if (replication->follower.state != FOLLOWER_STREAMING)
-		return;
+		return false;
 	uint64_t durable = store_durable_lsn(engine->store), last = store_last_lsn(engine->store);
 	uint64_t applied = replication->applied, received = replication->received;
 	/* What lies between the last record and the position has died before it was sent. */
 	if (durable >= last && replication->position > durable && list_is_empty(&replication->pending))
 		durable = applied = received = replication->position;
 	replication_reached(engine, applied);
+	bool more = rejoin_step(engine, durable);
 	if (replication_is_partial(engine)) {
 		applied = min_u64(applied, replication->partial.base);
 		durable = min_u64(durable, replication->partial.base);
 	}
 	bool news = applied != replication->acked_applied || durable != replication->acked_durable;
 	if (!news && now_us - replication->acked_us < REPLICA_ACK_US)
-		return;
+		return more;
 	replication->acked_applied = applied;
 	replication->acked_durable = durable;
 	replication->acked_us = now_us;
 	follower_ack(&replication->follower, applied, durable, received);
+	return more;
 }
 
 bool replication_step(struct engine *engine)
@@ -374,10 +417,10 @@ bool replication_step(struct engine *engine)
 	struct replication *replication = engine->replication;
 	if (replication == NULL || replication->closed)
 		return false;
-	replication_links_step(engine);
+	bool more = replication_links_step(engine);
 	if (replication->failover != FAILOVER_NONE)
 		replication_failover_step(engine);
 	if (replication->is_follower)
-		replication_follower_step(engine);
-	return false;
+		more |= replication_follower_step(engine);
+	return more;
 }

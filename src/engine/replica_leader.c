@@ -1,4 +1,7 @@
 /* engine/replica_leader.c: followers of this server, as sessions. See replica.h. */
+#include "engine/rejoin.h"
+#include "engine/renew.h"
+#include "engine/repair.h"
 #include "engine/replica.h"
 
 #include "base/arith.h"
@@ -82,6 +85,8 @@ void replication_forget(struct session *session)
 		if (replication->last_link_ms == 0 || link->durable < replication->last_link_lsn)
 			replication->last_link_lsn = link->durable;
 		replication->last_link_ms = io_wall_ms(engine->io);
+		repair_forget(engine, link);
+		renew_free(engine, link);
 		leader_fini(&link->leader);
 		ASSERT(replication->link_count > 0);
 		replication->link_count--;
@@ -164,15 +169,20 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		call_error(call, "DIVERGED epoch %u is the latest here", replication_epoch(engine));
 		return false;
 	}
-	if (!fresh && request->lsn < replication->marks_from) {
+	if (!fresh && !request->compares && request->lsn < replication->marks_from) {
 		call_error(call, "TOOLATE marks of what was deleted behind LSN %llu are gone",
 		    (unsigned long long)request->lsn);
 		return false;
 	}
-	uint64_t end = min_u64(replication_epoch_end(replication, (uint32_t)request->epoch),
-	    store_last_lsn(engine->store));
-	if (!fresh && request->lsn > end) {
-		call_error(call, "DIVERGED %llu is the last LSN in common", (unsigned long long)end);
+	uint64_t end = replication_epoch_end(replication, (uint32_t)request->epoch);
+	uint64_t last = store_last_lsn(engine->store);
+	if (!fresh && request->lsn > last && request->lsn <= end && replication->is_follower) {
+		call_error(call, "NOMASTERLINK Can't SYNC: the follower is ahead of this one");
+		return false;
+	}
+	if (!fresh && request->lsn > min_u64(end, last)) {
+		call_error(call, "DIVERGED %llu is the last LSN in common, %llu the latest",
+		    (unsigned long long)min_u64(end, last), (unsigned long long)last);
 		return false;
 	}
 	return true;
@@ -186,8 +196,12 @@ void replication_sync(struct call *call, const struct sync_request *request)
 		call_error(call, "ERR this connection follows already");
 		return;
 	}
-	if (replication->is_follower &&
-	    (replication->lineage[0] == 0 || !replication_link_is_up(engine))) {
+	if (request->compares && replication->is_follower) {
+		call_error(call, "NOTLEADER a follower cannot bring another one to its leader's state");
+		return;
+	}
+	if (replication->is_follower && (replication->lineage[0] == 0 ||
+	    !replication_link_is_up(engine) || rejoin_is_pending(engine))) {
 		call_error(call, "NOMASTERLINK Can't SYNC while not connected with my master");
 		return;
 	}
@@ -247,6 +261,11 @@ static void link_pump(struct engine *engine, struct replica_link *link)
 	if (budget > 0)
 		leader_pump(&link->leader, out, budget);
 	uint64_t sent = link->leader.bytes_sent - before;
+	struct buf *frames = renew_frames(link);
+	if (frames != NULL) {
+		buf_append(&out->bytes, buf_span(frames));
+		buf_clear(frames);
+	}
 	link->allowed = paced && sent < link->allowed ? link->allowed - sent : 0;
 	uint64_t ping_us = (uint64_t)engine->settings->repl_ping_period_s * 1000000;
 	uint64_t silent_us = now_us - link->told_us;
@@ -356,13 +375,14 @@ static void links_time_out(struct engine *engine)
 	}
 }
 
-void replication_links_step(struct engine *engine)
+bool replication_links_step(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
+	bool more = false;
 	if (replication->link_count == 0) {
 		if (replication->last_link_ms != 0)
 			keep_marks(engine);
-		return;
+		return false;
 	}
 	links_pace(engine);
 	/* What was appended before anybody followed, and asked for no sync, is sent in the end, too. */
@@ -373,10 +393,12 @@ void replication_links_step(struct engine *engine)
 	while (at != &replication->links) {
 		struct replica_link *link = link_at(at);
 		at = at->next;
+		more |= renew_step(engine, link);
 		link_pump(engine, link);
 	}
 	links_time_out(engine);
 	keep_marks(engine);
+	return more;
 }
 
 /* ---- Who has what ---- */

@@ -1,4 +1,5 @@
 /* engine/replica_state.c: lineage, epochs, and which part this server plays. See replica.h. */
+#include "engine/rejoin.h"
 #include "engine/replica.h"
 
 #include "base/varint.h"
@@ -201,6 +202,7 @@ static enum err promote(struct engine *engine)
 		    (unsigned long long)replication->partial.base);
 		first = replication->partial.base + 1;
 		replication->partial.whole = replication->whole_least = 0;
+		rejoin_forget(engine);
 	}
 	uint32_t number = replication_epoch(engine);
 	number = (number > replication->epoch_seen ? number : replication->epoch_seen) + 1;
@@ -220,6 +222,7 @@ enum err replication_lead(struct engine *engine, bool by_watch)
 		return OK;
 	if (by_watch)
 		follower_say_deposed(&replication->follower, replication_epoch(engine) + 1);
+	rejoin_export_close(engine);
 	follower_stop(&replication->follower, true);
 	io_timer_cancel(engine->io, &replication->retry);
 	replication->is_follower = false;
@@ -275,6 +278,7 @@ void replication_opened(struct engine *engine)
 	uint16_t port;
 	store_set_epoch(engine->store, replication_epoch(engine));
 	replication_reached(engine, store_last_lsn(engine->store));
+	rejoin_opened(engine);
 	if (replication->lineage[0] != 0) {   /* who follows, and how far, is not known yet */
 		replication->last_link_ms = io_wall_ms(engine->io);
 		replication->last_link_lsn = replication->marks_from;
@@ -286,6 +290,10 @@ void replication_opened(struct engine *engine)
 		    engine->settings->replicaof);
 		return;
 	}
+	/* A value that recovery could not read is gone: the leader has it. */
+	if (engine->corrupt_seen && replication->lineage[0] != 0 && !rejoin_is_pending(engine) &&
+	    !rejoin_begin(engine, 1, false))
+		log_warning(engine->log, "replication: what could not be read may be missing");
 	store_follow(engine->store);
 	replication->received = replication->applied = store_last_lsn(engine->store);
 	if (replication_follow(engine, host, port) != OK)
@@ -319,6 +327,7 @@ void replication_close(struct engine *engine, void (*freed)(struct engine *engin
 	io_timer_cancel(engine->io, &replication->deposed_timer);
 	io_timer_cancel(engine->io, &replication->failover_timer);
 	replication_links_close(engine);
+	rejoin_export_close(engine);
 	replication->freed = freed;
 	replication->freeing = true;
 	replication->closed = true;

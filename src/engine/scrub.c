@@ -5,6 +5,8 @@
  * meanwhile was just written, and may be missed.
  */
 #include "engine/collection_log.h"
+#include "engine/repair.h"
+#include "engine/replica.h"
 #include "engine/verify.h"
 
 #include "store/record.h"
@@ -110,7 +112,12 @@ static void scrub_checked(struct record_check *check, enum err err)
 	if (err != ERR_CORRUPT)
 		return;
 	scrub->corrupt++;
-	bool repaired = scrub->is_value && repair_value(scrub);
+	bool repaired = scrub->is_value && !engine_follows(engine) && repair_value(scrub);
+	if (!scrub->is_value && !list_is_empty(&scrub->keys)) {
+		const struct scrub_key *key = LIST_OF(scrub->keys.next, struct scrub_key, link);
+		repair_note_key(engine, key->db, span_of(key->key, key->len), check->read.place,
+		    check->read.lsn);
+	}
 	scrub->repaired += repaired;
 	log_warning(engine->log, "scrub: record %llu in segment %u at %llu is corrupt%s",
 	    (unsigned long long)check->read.lsn, check->read.place.segment,

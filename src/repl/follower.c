@@ -161,6 +161,20 @@ void follower_say_deposed(struct follower *follower, uint32_t epoch)
 	follower_send(follower);
 }
 
+void follower_command(struct follower *follower, const struct span *words, uint32_t count)
+{
+	CHECK_OBJ(follower, FOLLOWER_MAGIC);
+	if (follower->state != FOLLOWER_STREAMING)
+		return;
+	buf_printf(&follower->out, "*%u\r\n", count);
+	for (uint32_t i = 0; i < count; i++) {
+		buf_printf(&follower->out, "$%zu\r\n", words[i].len);
+		buf_append(&follower->out, words[i]);
+		buf_append_text(&follower->out, "\r\n");
+	}
+	follower_send(follower);
+}
+
 static void say_sync(struct follower *follower)
 {
 	char epoch[24], lsn[24], segment[24], partial[24], bytes[24];
@@ -173,8 +187,11 @@ static void say_sync(struct follower *follower)
 	snprintf(partial, sizeof(partial), "%llu",
 	    body == NULL ? 0ULL : (unsigned long long)follower->record.lsn);
 	snprintf(bytes, sizeof(bytes), "%zu", body == NULL ? 0 : body->filled);
-	SAY(follower, "IMG.SYNC", own.lineage[0] == 0 ? "?" : own.lineage, epoch, lsn, segment, partial,
-	    bytes);
+	const char *lineage = own.lineage[0] == 0 ? "?" : own.lineage;
+	if (own.compares)
+		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes, "COMPARE");
+	else
+		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes);
 }
 
 static void follower_greet(struct follower *follower)

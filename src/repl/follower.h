@@ -3,7 +3,7 @@
  *
  * The link is an ordinary client connection: PING, AUTH, REPLCONF as a Redis replica sends them, then
  *
- *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes>
+ *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes> [COMPARE]
  *
  * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> and sends frames (frame.h) from then on.
  * What goes back are commands: REPLCONF ACK <applied> <durable> <received>. Another first line is a
@@ -36,6 +36,7 @@ struct follower_greeting {
 	char     lineage[41], run_id[41];
 	uint32_t epoch;
 	uint64_t lsn;
+	bool     compares;                /* ask: it may lack something, or have too much, before that LSN */
 };
 
 struct follower_events {
@@ -49,6 +50,8 @@ struct follower_events {
 	/* What is left out of the records that follow is superseded by others up to this LSN. */
 	void (*whole)(void *ctx, uint64_t lsn);
 	enum err (*position)(void *ctx, const struct frame_position *position);
+	/* SUMS, LISTED, RENEWED (engine/compare.h), FETCH, FETCHED (engine/repair.h). */
+	enum err (*special)(void *ctx, enum frame_type type, struct span payload);
 	/* Something came: what was received may be acknowledged. */
 	void (*passed)(void *ctx);
 	void (*changed)(void *ctx, enum follower_state state);
@@ -111,5 +114,7 @@ void follower_resume(struct follower *follower);
 void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable, uint64_t received);
 /* REPLCONF DEPOSED: as the last word on this link. */
 void follower_say_deposed(struct follower *follower, uint32_t epoch);
+/* A command that gets no reply; nothing is said unless it streams. */
+void follower_command(struct follower *follower, const struct span *words, uint32_t count);
 /* Frees its memory, once its stream is closed; `freed` is called then, or at once. */
 void follower_fini(struct follower *follower, void (*freed)(void *ctx));

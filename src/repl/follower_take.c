@@ -144,6 +144,13 @@ static enum err take_frame(struct follower *follower, const struct frame *frame)
 		err = frame_read_position(payload, &position);
 		return err != OK ? err
 		                 : follower->options.events->position(follower->options.ctx, &position);
+	case FRAME_SUMS:
+	case FRAME_LISTED:
+	case FRAME_RENEWED:
+	case FRAME_FETCH:
+	case FRAME_FETCHED:
+		return follower->options.events->special(
+		    follower->options.ctx, (enum frame_type)frame->type, payload);
 	default:
 		return ERR_CORRUPT;
 	}

@@ -126,6 +126,41 @@ void frame_record_write(struct buf *out, const struct record *record)
 	buf_append(out, record->value);
 }
 
+void frame_write_compared(
+    struct buf *out, enum frame_type type, uint64_t lsn, uint32_t word, struct span payload)
+{
+	uint8_t head[FRAME_LISTED_HEAD];
+	struct buf all;
+	ASSERT(type == FRAME_SUMS || type == FRAME_LISTED);
+	buf_init(&all, out->memory);
+	store_le64(head, lsn);
+	store_le32(head + 8, word);
+	buf_append(&all, span_of(head, sizeof(head)));
+	buf_append(&all, payload);
+	frame_write(out, type, buf_span(&all), true);
+	buf_fini(&all);
+}
+
+void frame_listed_write(struct buf *payload, const struct frame_listed *listed)
+{
+	uint8_t head[FRAME_LISTED_KEY];
+	store_le64(head, listed->version);
+	store_le64(head + 8, listed->lsn);
+	store_le64(head + 16, listed->body_lsn);
+	head[24] = listed->db;
+	store_le32(head + 25, (uint32_t)listed->key.len);
+	buf_append(payload, span_of(head, sizeof(head)));
+	buf_append(payload, listed->key);
+}
+
+void frame_write_renewed(struct buf *out, uint64_t number, uint64_t lsn)
+{
+	uint8_t payload[16];
+	store_le64(payload, number);
+	store_le64(payload + 8, lsn);
+	frame_write(out, FRAME_RENEWED, span_of(payload, sizeof(payload)), false);
+}
+
 /* ---- Reading ---- */
 
 enum err frame_parse(struct span bytes, struct frame *out)
@@ -253,4 +288,44 @@ enum err frame_read_position(struct span payload, struct frame_position *out)
 	    .flags = load_le32(payload.ptr + 28),
 	};
 	return out->lsn <= STORE_LSN_MAX && out->leader_lsn <= STORE_LSN_MAX ? OK : ERR_CORRUPT;
+}
+
+enum err frame_read_compared(struct span *payload, uint64_t *lsn, uint32_t *word)
+{
+	if (payload->len < FRAME_LISTED_HEAD)
+		return ERR_CORRUPT;
+	*lsn = load_le64(payload->ptr);
+	*word = load_le32(payload->ptr + 8);
+	*payload = span_slice(*payload, FRAME_LISTED_HEAD, payload->len);
+	return *lsn <= STORE_LSN_MAX ? OK : ERR_CORRUPT;
+}
+
+enum err frame_listed_take(struct span *payload, struct frame_listed *out)
+{
+	const uint8_t *head = payload->ptr;
+	if (payload->len == 0)
+		return ERR_NOTFOUND;
+	if (payload->len < FRAME_LISTED_KEY)
+		return ERR_CORRUPT;
+	uint64_t len = load_le32(head + 25);
+	if (len > KEY_BYTES_MAX || len > payload->len - FRAME_LISTED_KEY)
+		return ERR_CORRUPT;
+	*out = (struct frame_listed){
+	    .version = load_le64(head),
+	    .lsn = load_le64(head + 8),
+	    .body_lsn = load_le64(head + 16),
+	    .db = head[24],
+	    .key = span_slice(*payload, FRAME_LISTED_KEY, (size_t)len),
+	};
+	*payload = span_slice(*payload, FRAME_LISTED_KEY + (size_t)len, payload->len);
+	return out->db < DATABASE_COUNT && out->version != 0 ? OK : ERR_CORRUPT;
+}
+
+enum err frame_read_renewed(struct span payload, uint64_t *number, uint64_t *lsn)
+{
+	if (payload.len != 16)
+		return ERR_CORRUPT;
+	*number = load_le64(payload.ptr);
+	*lsn = load_le64(payload.ptr + 8);
+	return *lsn <= STORE_LSN_MAX ? OK : ERR_CORRUPT;
 }

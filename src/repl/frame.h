@@ -13,6 +13,13 @@
  * WHOLE     u64 LSN: what is left out of the records that follow is superseded up to there
  * POSITION  u64 LSN up to which all that survives was sent, u64 the leader's durable LSN,
  *           i64 its wall clock (ms), u32 its epoch, u32 flags
+ * SUMS      u64 LSN up to which all that survives was sent, u32 bits; of each of 2^bits buckets:
+ *           u64 sum, u32 keys
+ * LISTED    u64 LSN as above, u32 flags; keys: u64 version, u64 LSN, u64 LSN of its body, u8 database,
+ *           u32 length, bytes
+ * RENEWED   u64 number, u64 LSN
+ *           (what these three are for: engine/compare.h)
+ * FETCH, FETCHED: see engine/repair.h
  *
  * A record is 60 bytes of numbers, key, metadata, value. Every field of what comes in is checked:
  * the peer may lie.
@@ -24,7 +31,7 @@
 
 enum {
 	FRAME_MAGIC = 0x31525254,         /* "TRR1" */
-	FRAME_VERSION = 1,
+	FRAME_VERSION = 2,
 	FRAME_HEADER = 20,
 	FRAME_BYTES_MAX = 1 << 20,        /* behind the header, and once inflated */
 	FRAME_RECORD = 60,
@@ -32,6 +39,9 @@ enum {
 	FRAME_POSITION = 32,
 	FRAME_ACK = 1,                    /* POSITION: answer at once */
 	FRAME_PAUSED = 2,                 /* POSITION: the leader is handing over; nothing follows */
+	FRAME_LAST = 1,                   /* LISTED: these were the last */
+	FRAME_LISTED_KEY = 29,            /* before its name */
+	FRAME_LISTED_HEAD = 12,
 };
 
 enum frame_type {
@@ -41,6 +51,11 @@ enum frame_type {
 	FRAME_CANCEL,
 	FRAME_POSITIONED,
 	FRAME_WHOLE,
+	FRAME_SUMS,
+	FRAME_LISTED,
+	FRAME_RENEWED,
+	FRAME_FETCH,
+	FRAME_FETCHED,
 	FRAME_TYPE_COUNT
 };
 
@@ -57,6 +72,12 @@ struct frame_position {
 	uint32_t epoch, flags;
 };
 
+struct frame_listed {
+	uint64_t    version, lsn, body_lsn;
+	uint8_t     db;
+	struct span key;                  /* borrowed */
+};
+
 /* ---- Writing ---- */
 void frame_write(struct buf *out, enum frame_type type, struct span payload, bool compress);
 /* The head of a BYTES frame whose bytes follow from elsewhere: FRAME_HEADER + FRAME_BYTES_PREFIX. */
@@ -65,6 +86,11 @@ void frame_write_position(struct buf *out, const struct frame_position *position
 void frame_write_whole(struct buf *out, uint64_t lsn);
 void frame_write_cancel(struct buf *out, uint64_t lsn);
 void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from);
+/* `payload`: what follows the two numbers of a SUMS or LISTED frame. */
+void frame_write_compared(
+    struct buf *out, enum frame_type type, uint64_t lsn, uint32_t word, struct span payload);
+void frame_listed_write(struct buf *payload, const struct frame_listed *listed);
+void frame_write_renewed(struct buf *out, uint64_t number, uint64_t lsn);
 /* Appends a record, value and all, to what becomes the payload of RECORDS. */
 void frame_record_write(struct buf *out, const struct record *record);
 static inline size_t frame_record_bytes(const struct record *record)
@@ -86,3 +112,8 @@ MUST_CHECK enum err frame_read_bytes(
 /* CANCEL and WHOLE. */
 MUST_CHECK enum err frame_read_lsn(struct span payload, uint64_t *lsn);
 MUST_CHECK enum err frame_read_position(struct span payload, struct frame_position *out);
+/* SUMS and LISTED: what follows is left in *payload. */
+MUST_CHECK enum err frame_read_compared(struct span *payload, uint64_t *lsn, uint32_t *word);
+/* The next key of LISTED. ERR_NOTFOUND: none is left. ERR_CORRUPT. */
+MUST_CHECK enum err frame_listed_take(struct span *payload, struct frame_listed *out);
+MUST_CHECK enum err frame_read_renewed(struct span payload, uint64_t *number, uint64_t *lsn);

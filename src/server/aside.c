@@ -22,7 +22,7 @@ static void aside_name(void *ctx, const char *name, uint64_t bytes)
 {
 	struct aside *aside = ctx;
 	UNUSED(bytes);
-	bool ours = strcmp(name, "lock") == 0 ||
+	bool ours = strcmp(name, "lock") == 0 || strcmp(name, "rejoin") == 0 ||
 	    strncmp(name, "checkpoint-", 11) == 0 || strncmp(name, "manifest-", 9) == 0 ||
 	    name_ends(name, ".seg");
 	if (!ours || aside->names.len > ASIDE_NAMES_MAX)

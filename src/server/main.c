@@ -175,7 +175,7 @@ static void remove_pidfile(struct program *program)
 }
 
 /* A server from its start to its end. */
-static int serve(struct program *program, bool *puts_aside)
+static int serve(struct program *program, bool *again, bool *puts_aside)
 {
 	struct server *server;
 	struct server_options options = {
@@ -196,7 +196,8 @@ static int serve(struct program *program, bool *puts_aside)
 		;
 	int code = server->exit_code;
 	*puts_aside = server->puts_aside;
-	if (!*puts_aside)
+	*again = server->puts_aside || server->restarts;
+	if (!*again)
 		remove_pidfile(program);
 	if (code != 0)
 		return code;              /* what failed is in no state to be taken apart */
@@ -205,7 +206,7 @@ static int serve(struct program *program, bool *puts_aside)
 }
 
 /* With a back end of its own, since the locks of the old one last as long as it does. */
-static bool begin_anew(struct program *program)
+static bool begin_anew(struct program *program, bool puts_aside)
 {
 	static const enum io_backend backends[] = {
 	    [IO_BACKEND_AUTO] = IO_AUTO,
@@ -221,7 +222,7 @@ static bool begin_anew(struct program *program)
 	program->logfile.io = program->boot_io;
 	io_free(program->io);
 	program->io = NULL;
-	enum err err = store_put_aside(program->boot_io, &program->settings, log);
+	enum err err = puts_aside ? store_put_aside(program->boot_io, &program->settings, log) : OK;
 	if (err == OK)
 		err = io_new(&program->io, &options);
 	if (err != OK)
@@ -234,12 +235,11 @@ static bool begin_anew(struct program *program)
 
 static int run(struct program *program)
 {
-	bool again = false;
+	bool again = false, puts_aside = false;
 	int code;
-	do {
-		again = false;
-		code = serve(program, &again);
-	} while (code == 0 && again && begin_anew(program));
+	do
+		code = serve(program, &again, &puts_aside);
+	while (code == 0 && again && begin_anew(program, puts_aside));
 	if (code != 0 || again)
 		return 1;
 	log_notice(&program->logfile.log, "Tintype is now ready to exit, bye bye...");

@@ -261,10 +261,20 @@ static void on_put_aside(void *ctx)
 	server_stop(server, 0);
 }
 
+/* What it alone has is copied; its log is cut where the leader's parts from it (engine/rejoin.h). */
+static void on_restart(void *ctx)
+{
+	struct server *server = ctx;
+	if (server->stopping)
+		return;
+	server->restarts = true;
+	server_stop(server, 0);
+}
+
 static const struct engine_events engine_events = {
 	.opened = on_opened, .shutdown = on_shutdown, .rewrite = on_rewrite,
 	.setting_changed = on_setting_changed, .port = on_port,
-	.put_aside = on_put_aside, .try_settings = on_try_settings,
+	.put_aside = on_put_aside, .restart = on_restart, .try_settings = on_try_settings,
 };
 
 /* ---- Life ---- */

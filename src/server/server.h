@@ -29,7 +29,7 @@ struct server {
 	struct io_timer  cron;
 	uint64_t         cron_ticks, last_commands, last_input, last_output;
 	const char      *config_file;     /* "" without one */
-	bool             started, stopping, stopped, puts_aside;
+	bool             started, stopping, stopped, puts_aside, restarts;
 	bool             engine_closed, busy;
 	int              exit_code;
 	/* scratch of the pass */

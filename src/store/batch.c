@@ -66,10 +66,8 @@ static struct batch_spot batch_spot(const struct batch *batch, const struct reco
 	spot.by_reference = body_bytes > BODY_INLINE_MAX;
 	spot.end = spot.at + spot.layout.bytes;
 	spot.buffered = spot.layout.bytes;
-	if (spot.by_reference) {
-		spot.end = round_up(spot.end, SECTOR);
-		spot.buffered = spot.layout.body_at;
-	}
+	if (spot.by_reference)
+		spot.buffered = spot.layout.body_at + body_bytes % SECTOR;
 	return spot;
 }
 
@@ -139,10 +137,12 @@ static void batch_add_body(struct batch *batch, const struct payload *payload, b
 	ASSERT(batch->body_count < BATCH_BODIES);
 	batch_pad(batch, SECTOR);
 	batch_cut_piece(batch);
-	size_t len = (size_t)round_up(payload->len, SECTOR);
+	size_t rest = payload->len % SECTOR, len = payload->len - rest;
 	batch_push_piece(batch, payload->body->ptr + payload->from, len);
 	batch->bodies[batch->body_count++] = body_ref(payload->body);
-	batch->bytes += len;
+	memcpy(batch->buf + batch->buf_len, bytes + len, rest);
+	batch->buf_len += rest;
+	batch->bytes += payload->len;
 }
 
 static void batch_note(struct batch *batch, const struct record *record, bool is_move)
@@ -253,7 +253,7 @@ void batch_close(struct batch *batch, const struct stamp *stamp, const struct co
 	batch->commit = *commit;
 	batch->recorded_lsn = commit->durable_lsn;
 	batch_pad(batch, RECORD_ALIGN);
-	size_t at = batch->buf_len;
+	size_t at = batch->commit_at = batch->buf_len;
 	batch->buf_len += COMMIT_BYTES;
 	batch->bytes += COMMIT_BYTES;
 	batch_pad(batch, SECTOR);
@@ -261,18 +261,6 @@ void batch_close(struct batch *batch, const struct stamp *stamp, const struct co
 	batch_write_commit(batch, at, stamp);
 	batch->state = BATCH_WAITING;
 	ASSERT(batch->bytes % SECTOR == 0);
-}
-
-/* The commit block's place in the buffer: right behind the last record's buffered bytes. */
-static size_t batch_commit_at(const struct batch *batch)
-{
-	ASSERT(batch->state != BATCH_OPEN);
-	if (batch->count == 0)
-		return 0;
-	const struct batch_entry *last = &batch->entries[batch->count - 1];
-	if (last->body_bytes > BODY_INLINE_MAX)
-		return batch->buf_len - SECTOR;
-	return (size_t)round_up(last->head_at + last->place.bytes, RECORD_ALIGN);
 }
 
 void batch_move(struct batch *batch, const struct stamp *stamp)
@@ -290,5 +278,5 @@ void batch_move(struct batch *batch, const struct stamp *stamp)
 		    &(struct stamp){stamp->segment, stamp->nonce, offset});
 	}
 	if (batch->state != BATCH_OPEN)
-		batch_write_commit(batch, batch_commit_at(batch), stamp);
+		batch_write_commit(batch, batch->commit_at, stamp);
 }

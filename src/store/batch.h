@@ -1,8 +1,9 @@
 /* store/batch.h: records on their way to the disk together, in one write.
  *
  * Heads and small bodies are copied into the batch's buffer; a body over BODY_INLINE_MAX is
- * written from where it lies, by reference, and starts on a sector. The write is therefore
- * a list of whole-sector pieces, as O_DIRECT demands. A batch knows its place in a segment
+ * written from where it lies, by reference, and starts on a sector. Its whole sectors are, that
+ * is: the rest is copied too, so that the next head shares a sector with it. The write is
+ * therefore a list of whole-sector pieces, as O_DIRECT demands. A batch knows its place in a segment
  * from its first record on, because an append answers with a place; batch_move gives it
  * another one after a failed write.
  */
@@ -60,6 +61,7 @@ struct batch {
 	struct batch_entry *entries;
 	uint8_t            *buf;
 	size_t              buf_len, piece_from;
+	size_t              commit_at;        /* once closed: the commit block, in the buffer */
 	struct iovec        pieces[BATCH_PIECES];
 	uint32_t            piece_count, body_count;
 	struct body        *bodies[BATCH_BODIES];

@@ -27,7 +27,7 @@ enum {
 	COMMIT_SEAL = 1,                  /* nothing follows in this segment */
 	COMMIT_ENDED = 6,
 
-	SEGMENT_VERSION = 1,
+	SEGMENT_VERSION = 2,              /* 1: the head after a long body began on a sector */
 	STORE_VERSION = 1,
 	STORE_FILE_BYTES = 64,
 };

@@ -12,7 +12,7 @@ static double clean_waste(const struct clean_view *view)
 	if (view->dense || view->records == 0)
 		return 0;
 	bool bodies = view->record_bytes / view->records > BODY_INLINE_MAX;
-	uint64_t least = view->record_bytes + view->live_records * (bodies ? 2 * SECTOR : RECORD_ALIGN);
+	uint64_t least = view->record_bytes + view->live_records * (bodies ? SECTOR : RECORD_ALIGN);
 	if (view->used <= least || view->used - least < view->used / 4)
 		return 0;
 	return (double)(view->used - least);

@@ -4,42 +4,71 @@
 #include <emmintrin.h>
 
 enum {
-	BUCKET_SLOTS = 7,
-	BUCKET_CHAINED = 0x80,            /* the last slot points to another bucket */
-	BUCKET_USED_MASK = 0x7f,
+	BUCKET_SLOTS = 9,
+	BUCKET_MASK = (1 << BUCKET_SLOTS) - 1,
+	POINTER_BYTES = 6,
+	TAGS_AT = BUCKET_SLOTS * POINTER_BYTES,
+	TAG_FREE = 0,
+	TAG_CHAIN = 1,                    /* of the last slot: it points to another bucket */
+	TAGS = 2,                         /* the tags of entries begin here */
 	BUCKETS_MIN = 4,
-	BUCKET_FILL = 5,                  /* entries on average at which the table grows */
+	BUCKET_FILL = 7,                  /* entries on average at which the table grows */
 	RANDOM_TRIES = 256,
 };
 
+/* Addresses of a process have 47 bits here; memory_alloc's are never higher. */
 struct bucket {
-	uint8_t used;                     /* bit i: slots[i] is taken; BUCKET_CHAINED */
+	uint8_t pointers[TAGS_AT];        /* little-endian */
 	uint8_t tags[BUCKET_SLOTS];
-	void   *slots[BUCKET_SLOTS];
+	uint8_t spare;
 };
 _Static_assert(sizeof(struct bucket) == 64, "one cache line");
 
 #define NOT_GROWING UINT64_MAX
 
-static uint8_t hash_tag(uint64_t hash) { return (uint8_t)(hash >> 56); }
+static uint8_t hash_tag(uint64_t hash)
+{
+	uint8_t tag = (uint8_t)(hash >> 56);
+	return tag < TAGS ? tag + TAGS : tag;
+}
+
+/* The last pointer is followed by ten bytes of this bucket, so that eight can be loaded. */
+static void *slot_get(const struct bucket *bucket, unsigned slot)
+{
+	uint64_t bits;
+	ASSERT(slot < BUCKET_SLOTS);
+	memcpy(&bits, bucket->pointers + (size_t)slot * POINTER_BYTES, sizeof(bits));
+	return (void *)(uintptr_t)(bits & ((UINT64_C(1) << POINTER_BYTES * 8) - 1));
+}
+
+static void slot_set(struct bucket *bucket, unsigned slot, const void *pointer, uint8_t tag)
+{
+	uint64_t bits = (uintptr_t)pointer;
+	ASSERT(slot < BUCKET_SLOTS);
+	ASSERT(bits >> POINTER_BYTES * 8 == 0);
+	memcpy(bucket->pointers + (size_t)slot * POINTER_BYTES, &bits, POINTER_BYTES);
+	bucket->tags[slot] = tag;
+}
 
 static struct bucket *bucket_next(const struct bucket *bucket)
 {
-	return (bucket->used & BUCKET_CHAINED) ? bucket->slots[BUCKET_SLOTS - 1] : NULL;
+	return bucket->tags[BUCKET_SLOTS - 1] == TAG_CHAIN ? slot_get(bucket, BUCKET_SLOTS - 1) : NULL;
 }
 
-static unsigned bucket_slots(const struct bucket *bucket)
-{
-	return (bucket->used & BUCKET_CHAINED) ? BUCKET_SLOTS - 1 : BUCKET_SLOTS;
-}
-
-/* Bit i is set if slots[i] holds an entry with this tag. */
+/* Bit i is set if tags[i] is this one. */
 static unsigned bucket_matches(const struct bucket *bucket, uint8_t tag)
 {
-	const __m128i line = _mm_loadl_epi64((const void *)bucket);
+	enum { FROM = sizeof(struct bucket) - sizeof(__m128i) };
+	const __m128i line = _mm_loadu_si128((const void *)((const uint8_t *)bucket + FROM));
 	const __m128i equal = _mm_cmpeq_epi8(line, _mm_set1_epi8((char)tag));
-	unsigned slots = bucket->used & BUCKET_CHAINED ? BUCKET_USED_MASK >> 1 : BUCKET_USED_MASK;
-	return (unsigned)_mm_movemask_epi8(equal) >> 1 & bucket->used & slots;
+	return (unsigned)_mm_movemask_epi8(equal) >> (TAGS_AT - FROM) & BUCKET_MASK;
+}
+
+/* Bit i is set if an entry stands in slot i. */
+static unsigned bucket_used(const struct bucket *bucket)
+{
+	unsigned used = ~bucket_matches(bucket, TAG_FREE) & BUCKET_MASK;
+	return bucket_next(bucket) != NULL ? used & (BUCKET_MASK >> 1) : used;
 }
 
 static struct bucket *buckets_new(struct directory *directory, uint64_t count)
@@ -120,17 +149,15 @@ static uint32_t bucket_drain(
 	bool first = true;
 	while (bucket != NULL) {
 		struct bucket *next = bucket_next(bucket);
-		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
-			if (!(bucket->used >> i & 1))
-				continue;
-			struct entry *entry = bucket->slots[i];
+		for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1) {
+			struct entry *entry = slot_get(bucket, (unsigned)__builtin_ctz(used));
 			each(ctx, entry);
 			directory->entry_bytes -= entry_bytes(entry);
 			free_one(directory, entry);
 			count++;
 		}
 		if (first)
-			bucket->used = 0;
+			memset(bucket->tags, TAG_FREE, sizeof(bucket->tags));
 		else
 			memory_free(&directory->overhead, bucket, sizeof(*bucket));
 		first = false;
@@ -148,9 +175,8 @@ static void drain_prefetch(const struct directory_table *table, uint64_t at)
 	if (at + AHEAD > table->mask)
 		return;
 	const struct bucket *bucket = &table->buckets[at + AHEAD];
-	for (unsigned i = 0; i < BUCKET_SLOTS; i++)
-		if (bucket->used >> i & 1)
-			prefetch(bucket->slots[i]);
+	for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1)
+		prefetch(slot_get(bucket, (unsigned)__builtin_ctz(used)));
 }
 
 bool directory_drain(
@@ -221,7 +247,7 @@ void directory_prefetch_entry(const struct directory *directory, uint64_t hash)
 		return;
 	unsigned matches = bucket_matches(bucket, hash_tag(hash));
 	for (; matches != 0; matches &= matches - 1)
-		prefetch(bucket->slots[__builtin_ctz(matches)]);
+		prefetch(slot_get(bucket, (unsigned)__builtin_ctz(matches)));
 }
 
 /* Where an entry stands. */
@@ -236,7 +262,7 @@ static bool bucket_find(struct bucket *bucket, struct span key, uint8_t tag, str
 		unsigned matches = bucket_matches(bucket, tag);
 		for (; matches != 0; matches &= matches - 1) {
 			unsigned slot = (unsigned)__builtin_ctz(matches);
-			if (span_equal(entry_key(bucket->slots[slot]), key)) {
+			if (span_equal(entry_key(slot_get(bucket, slot)), key)) {
 				*out = (struct position){bucket, slot};
 				return true;
 			}
@@ -250,7 +276,7 @@ struct entry *directory_find(const struct directory *directory, struct span key,
 	struct position at;
 	if (!bucket_find(directory_home(directory, hash), key, hash_tag(hash), &at))
 		return NULL;
-	return at.bucket->slots[at.slot];
+	return slot_get(at.bucket, at.slot);
 }
 
 static struct position directory_position(const struct directory *directory,
@@ -260,31 +286,24 @@ static struct position directory_position(const struct directory *directory,
 	bool found =
 	    bucket_find(directory_home(directory, hash), entry_key(entry), hash_tag(hash), &at);
 	ASSERT(found);
-	ASSERT(at.bucket->slots[at.slot] == entry);
+	ASSERT(slot_get(at.bucket, at.slot) == entry);
 	return at;
 }
 
 static void bucket_add(struct directory *directory, struct bucket *bucket, struct entry *entry,
     uint8_t tag)
 {
+	enum { LAST = BUCKET_SLOTS - 1 };
 	for (;;) {
-		unsigned slots = bucket_slots(bucket);
-		for (unsigned i = 0; i < slots; i++) {
-			if (bucket->used >> i & 1)
-				continue;
-			bucket->used |= (uint8_t)(1U << i);
-			bucket->tags[i] = tag;
-			bucket->slots[i] = entry;
+		unsigned free = bucket_matches(bucket, TAG_FREE);
+		if (free != 0) {
+			slot_set(bucket, (unsigned)__builtin_ctz(free), entry, tag);
 			return;
 		}
-		if (!(bucket->used & BUCKET_CHAINED)) {
+		if (bucket->tags[LAST] != TAG_CHAIN) {
 			struct bucket *child = buckets_new(directory, 1);
-			child->used = 1;
-			child->tags[0] = bucket->tags[BUCKET_SLOTS - 1];
-			child->slots[0] = bucket->slots[BUCKET_SLOTS - 1];
-			bucket->slots[BUCKET_SLOTS - 1] = child;
-			bucket->used = BUCKET_CHAINED |
-			    (uint8_t)(bucket->used & ((1U << (BUCKET_SLOTS - 1)) - 1));
+			slot_set(child, 0, slot_get(bucket, LAST), bucket->tags[LAST]);
+			slot_set(bucket, LAST, child, TAG_CHAIN);
 		}
 		bucket = bucket_next(bucket);
 	}
@@ -298,17 +317,15 @@ static void directory_move(struct directory *directory, uint64_t at)
 	bool first = true;
 	while (bucket != NULL) {
 		struct bucket *next = bucket_next(bucket);
-		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++) {
-			if (!(bucket->used >> i & 1))
-				continue;
-			struct entry *entry = bucket->slots[i];
+		for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1) {
+			struct entry *entry = slot_get(bucket, (unsigned)__builtin_ctz(used));
 			uint64_t hash = directory_hash(directory, entry_key(entry));
 			bucket_add(directory, &to->buckets[hash & to->mask], entry, hash_tag(hash));
 			from->count--;
 			to->count++;
 		}
 		if (first)
-			bucket->used = 0;
+			memset(bucket->tags, TAG_FREE, sizeof(bucket->tags));
 		else
 			memory_free(&directory->overhead, bucket, sizeof(*bucket));
 		first = false;
@@ -332,7 +349,7 @@ void directory_step(struct directory *directory, unsigned buckets)
 	directory->moved = NOT_GROWING;
 }
 
-/* Before an insertion: begins to grow when five of seven slots are taken on average. */
+/* Before an insertion: begins to grow when seven of nine slots are taken on average. */
 static void directory_grow(struct directory *directory)
 {
 	struct directory_table *table = &directory->tables[0];
@@ -380,7 +397,7 @@ void directory_replace(
 {
 	struct position at = directory_position(directory, old, hash);
 	expiry_leave(directory, old);
-	at.bucket->slots[at.slot] = new;
+	slot_set(at.bucket, at.slot, new, hash_tag(hash));
 	struct entry_expiry *expiry = entry_expiry(new);
 	if (expiry != NULL && expiry->at_ms != 0)
 		heap_set(&directory->expiry, &expiry->node, expiry->at_ms);
@@ -395,7 +412,7 @@ void directory_remove(struct directory *directory, struct entry *entry, uint64_t
 	struct directory_table *table = &directory->tables[0];
 	if (directory->moved != NOT_GROWING && (hash & table->mask) < directory->moved)
 		table = &directory->tables[1];
-	at.bucket->used &= (uint8_t)~(1U << at.slot);
+	at.bucket->tags[at.slot] = TAG_FREE;
 	ASSERT(table->count > 0);
 	table->count--;
 	expiry_leave(directory, entry);
@@ -492,9 +509,8 @@ static void bucket_each(const struct bucket *bucket, directory_each *each, void 
 {
 	while (bucket != NULL) {
 		const struct bucket *next = bucket_next(bucket);
-		for (unsigned i = 0, slots = bucket_slots(bucket); i < slots; i++)
-			if (bucket->used >> i & 1)
-				each(ctx, bucket->slots[i]);
+		for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1)
+			each(ctx, slot_get(bucket, (unsigned)__builtin_ctz(used)));
 		bucket = next;
 	}
 }
@@ -560,7 +576,7 @@ struct entry *directory_random(const struct directory *directory, struct random 
 		uint64_t count = 0;
 		const struct bucket *bucket = &table->buckets[at];
 		/* A nearly empty table: the next taken bucket will do. */
-		for (uint64_t i = 0; tries >= RANDOM_TRIES && bucket->used == 0 && i < table->mask;
+		for (uint64_t i = 0; tries >= RANDOM_TRIES && bucket_used(bucket) == 0 && i < table->mask;
 		     i++)
 			bucket = &table->buckets[++at & table->mask];
 		bucket_each(bucket, count_one, &count);

@@ -1,7 +1,7 @@
 /* store/directory.h: key -> entry, for one database. Images and cache keys alike.
  *
- * A table of 64-byte buckets (one cache line a probe): seven one-byte tags and seven entry
- * pointers. A bucket that overflows chains to another; linear probing was not taken because
+ * A table of 64-byte buckets (one cache line a probe): nine one-byte tags and nine entry
+ * pointers of six bytes. A bucket that overflows chains to another; linear probing was not taken because
  * SCAN promises, while the table grows, to show every key that stayed, and a chain keeps a
  * key inside its home bucket. Growth moves a few buckets with every insertion. Scanning
  * counts the cursor in reversed bits, as P. Noordhuis's dictScan does, so that it survives

@@ -42,6 +42,8 @@ void move_run_deferred(struct store *store)
 		list_remove(&move->link);
 		if (move->read.state != NULL)
 			store_read_fini(&move->read);
+		else if (move->is_given)
+			body_unref(move->read.record.body);
 		if (move->parts != NULL)
 			memory_free(
 			    store->memory, move->parts, move->part_count * sizeof(*move->parts));
@@ -119,7 +121,7 @@ static enum err move_append(struct stream *stream, struct store_move *move)
 	record.flags = (uint8_t)((record.flags & RECORD_CONTINUES) |
 	    ((moves + 1) & RECORD_MOVES) << RECORD_MOVES_SHIFT);
 	struct place place;
-	if (read_is_chained(&move->read, &table)) {
+	if (move->read.state != NULL && read_is_chained(&move->read, &table)) {
 		if (move->parts_done > 0 && move->failures != stream->failures)
 			return ERR_IO;
 		enum err err = move_append_parts(stream, move, table);
@@ -242,6 +244,35 @@ void store_move_start(struct store *store, struct store_move *move, struct place
 		store->tier_used[move->tier] = true;
 		maker_pump(store);
 		store_read_start(store, &move->read);
+	}
+}
+
+void store_move_given(
+    struct store *store, struct store_move *move, struct place place, const struct record *record)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(move->tier < TIER_COUNT && move->done != NULL && record->value.len == 0);
+	uint64_t bytes = record->body == NULL ? 0 : record->body->len;
+	move->magic = MOVE_MAGIC;
+	move->from = place;
+	move->is_given = true;
+	move->step = MOVE_WAITING;
+	move->read = (struct store_read){.record = *record};
+	if (record->body != NULL)
+		(void)body_ref(record->body);
+	list_init(&move->link);
+	list_init(&move->batch_link);
+	list_append(&store->moves, &move->link);
+	store->moves_active++;
+	if (store->closing || store->dir[move->tier] == NULL || segment_find(store, place.segment) == NULL) {
+		move_end(store, move, store->closing ? ERR_CLOSED : ERR_NOTFOUND);
+	} else if (bytes > store->options.segment_bytes / 2) {
+		move_end(store, move, ERR_TOOLARGE);
+	} else {
+		store->tier_used[move->tier] = true;
+		maker_pump(store);
+		list_append(&store->streams[move->tier].moves_waiting, &move->batch_link);
+		move_pump(store);
 	}
 }
 

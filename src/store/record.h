@@ -8,7 +8,8 @@
  *                      14  u8  db          40 i64 time_ms      60 u32 epoch
  *                      15  u8  version
  *   64 key, metadata, one u32 CRC-32C per CHUNK_BYTES of body: together the head
- *      body: right behind the head, or, over BODY_INLINE_MAX bytes, on the next SECTOR
+ *      body: right behind the head, or, over BODY_INLINE_MAX bytes, on the next SECTOR;
+ *      the next record follows at the next RECORD_ALIGN boundary
  *
  * `crc` covers where the record lies (segment, nonce, offset), the header from byte 8, key,
  * metadata and the chunk CRCs. So a record is valid at its own place only: a stale one in

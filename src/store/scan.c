@@ -31,13 +31,11 @@ static enum scan_step scan_record(struct scan *scan)
 	uint64_t end = scan->at + scan->view.layout.bytes;
 	if (end > scan->end)
 		return SCAN_BAD;
-	uint64_t unit =
-	    scan->view.header.body_bytes > BODY_INLINE_MAX ? (uint64_t)SECTOR : RECORD_ALIGN;
 	ASSERT(end > scan->at);
 	scan->headers_crc = crc32c(scan->headers_crc, span_of(&scan->view.header.crc, 4));
 	scan->count++;
 	scan->record_at = scan->at;
-	scan->at = round_up(end, unit);
+	scan->at = round_up(end, RECORD_ALIGN);
 	return SCAN_RECORD;
 }
 

@@ -262,9 +262,14 @@ struct store_move {
 	struct place *parts;                /* of a chain: the copies made so far */
 	uint32_t      part_count, parts_done;
 	uint64_t      parts_bytes;
+	bool          is_given;
 };
 void store_move_start(struct store *store, struct store_move *move, struct place place,
     uint64_t lsn);
+/* The record at `place` cannot be read; this is what it should be, with its LSN, and in `flags` how often
+ * that copy had been moved. A copy is written to move->tier as above. ERR_TOOLARGE: it lies in parts. */
+void store_move_given(
+    struct store *store, struct store_move *move, struct place place, const struct record *record);
 
 /* ---- Observation ---- */
 

@@ -30,6 +30,21 @@ static void fuzz_records(struct span payload)
 	}
 }
 
+static void fuzz_compared(uint8_t type, struct span payload)
+{
+	struct frame_listed listed;
+	uint64_t lsn;
+	uint32_t word;
+	if (frame_read_compared(&payload, &lsn, &word) != OK || type == FRAME_SUMS)
+		return;
+	size_t before = payload.len;
+	while (frame_listed_take(&payload, &listed) == OK) {
+		if (payload.len >= before || listed.version == 0 || listed.db >= DATABASE_COUNT)
+			abort();
+		before = payload.len;
+	}
+}
+
 static void fuzz_payload(uint8_t type, struct span payload)
 {
 	struct record record;
@@ -46,6 +61,10 @@ static void fuzz_payload(uint8_t type, struct span payload)
 		(void)!frame_read_lsn(payload, &a);
 	else if (type == FRAME_POSITIONED)
 		(void)!frame_read_position(payload, &position);
+	else if (type == FRAME_RENEWED)
+		(void)!frame_read_renewed(payload, &a, &b);
+	else if (type == FRAME_LISTED || type == FRAME_SUMS)
+		fuzz_compared(type, payload);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

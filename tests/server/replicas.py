@@ -80,7 +80,7 @@ def assert_same(leader, follower, databases=(0,)):
     a, b = content(leader, databases), content(follower, databases)
     assert a.keys() == b.keys(), (sorted(a.keys() - b.keys())[:5], sorted(b.keys() - a.keys())[:5])
     for key, what in a.items():
-        assert b[key] == what, key
+        assert b[key] == what, (key, b[key][1][1:], what[1][1:])
     return len(a)
 
 

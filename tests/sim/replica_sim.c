@@ -66,7 +66,7 @@ struct world {
 	struct node   nodes[NODES];
 	uint32_t      leader, failovers;
 	bool          quorum, verbose, plant;     /* plant: the servers wait for no quorum */
-	uint64_t      acked[KEYS], acked_pair[PAIRS], acks, refused, asides;
+	uint64_t      acked[KEYS], acked_pair[PAIRS], acks, refused, asides, cuts;
 	char          schedule[STEPS_MAX + 1];
 };
 
@@ -211,15 +211,16 @@ static void node_off(struct node *node)
 /* What it has alone was put aside: it begins anew, empty. */
 static void node_anew(struct node *node)
 {
-	ASSERT(node->server->puts_aside);
+	bool aside = node->server->puts_aside;
+	ASSERT(aside || node->server->restarts);
 	peers_free(node);
 	server_free(node->server);
 	io_free(node->io);
 	node->io = NULL;
 	node_boot(node);
-	enum err err = store_put_aside(node->io, &node->settings, &node->log);
+	enum err err = aside ? store_put_aside(node->io, &node->settings, &node->log) : OK;
 	ASSERT(err == OK);
-	node->world->asides++;
+	*(aside ? &node->world->asides : &node->world->cuts) += 1;
 	node_start(node);
 }
 
@@ -644,9 +645,9 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose, bool plan
 	}
 	good = good && world_end(&world);
 	if (verbose)
-		fprintf(stderr, "%llu acknowledged, %llu refused, %u failovers, %llu put aside\n",
+		fprintf(stderr, "%llu acknowledged, %llu refused, %u failovers, %llu put aside, %llu cut\n",
 		    (unsigned long long)world.acks, (unsigned long long)world.refused, world.failovers,
-		    (unsigned long long)world.asides);
+		    (unsigned long long)world.asides, (unsigned long long)world.cuts);
 	return good && world.acks > 0 ? 0 : 1;
 }
 

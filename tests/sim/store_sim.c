@@ -245,8 +245,11 @@ static void life_group(struct life *life)
 
 static void life_append(struct life *life)
 {
+	enum { GROUP_MOST = 8 };
 	struct op op;
 	bool grouped = random_below(&life->random, 6) == 0;
+	if (life->group == 0 && life->owner.op_count + GROUP_MOST > OWNER_OPS)
+		return;                       /* it remembers no more */
 	/* With plenty of room, groups may take their time, and cross batches and segments. */
 	if (grouped && life->disk_bytes_max != 0) {
 		life_group(life);

@@ -122,3 +122,44 @@ Test(frame, what_makes_no_sense_is_refused)
 	}
 	buf_fini(&payload);
 }
+
+Test(frame, keys_that_are_compared_come_back)
+{
+	struct buf payload = {.memory = &memory}, frame = {.memory = &memory}, inflated = {.memory = &memory};
+	struct frame parsed;
+	struct span rest;
+	struct frame_listed back;
+	uint64_t lsn, number;
+	uint32_t word;
+	const struct frame_listed listed = {
+	    .version = 7, .lsn = 9, .body_lsn = 5, .db = 3, .key = SPAN_LIT("a key")};
+	for (int i = 0; i < 50; i++)
+		frame_listed_write(&payload, &listed);
+	frame_write_compared(&frame, FRAME_LISTED, 77, FRAME_LAST, buf_span(&payload));
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_inflate(&parsed, &inflated, &rest), OK);
+	cr_assert_eq(frame_read_compared(&rest, &lsn, &word), OK);
+	cr_assert_eq(lsn, 77);
+	cr_assert_eq(word, FRAME_LAST);
+	int count = 0;
+	while (frame_listed_take(&rest, &back) == OK) {
+		cr_assert_eq(back.version, 7);
+		cr_assert_eq(back.body_lsn, 5);
+		cr_assert_eq(back.db, 3);
+		cr_assert(span_equal(back.key, listed.key));
+		count++;
+	}
+	cr_assert_eq(count, 50);
+	payload.ptr[28] = 0xff;               /* a key that is longer than what is there */
+	rest = buf_span(&payload);
+	cr_assert_eq(frame_listed_take(&rest, &back), ERR_CORRUPT);
+	buf_clear(&frame);
+	frame_write_renewed(&frame, 4, 5);
+	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_read_renewed(parsed.payload, &number, &lsn), OK);
+	cr_assert_eq(number, 4);
+	cr_assert_eq(lsn, 5);
+	buf_fini(&payload);
+	buf_fini(&frame);
+	buf_fini(&inflated);
+}

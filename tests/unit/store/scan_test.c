@@ -151,3 +151,29 @@ Test(scan, single_records_are_found_behind_a_bad_place)
 	batch_free(batch);
 	memory_free(&memory, file, SEGMENT);
 }
+
+Test(scan, head_shares_a_sector_with_the_end_of_the_body_before)
+{
+	enum { LEN = 20000 };             /* 4 sectors and most of a fifth */
+	struct memory memory = {0};
+	struct batch *batch = batch_new(&memory);
+	struct body *body;
+	const struct stamp stamp = {5, 77, SECTOR};
+	const struct commit_block commit = {0};
+	cr_assert_eq(body_new_heap(&memory, LEN, &body), OK);
+	memset(body->ptr, 'x', LEN);
+	body_advance(body, LEN);
+	const struct payload payload = {.body = body, .len = LEN, .crcs = body->chunk_crcs};
+	batch_begin(batch, &stamp);
+	for (uint64_t lsn = 1; lsn <= 2; lsn++) {
+		const struct record record = {.type = RECORD_VALUE, .lsn = lsn, .key = SPAN_LIT("k")};
+		struct batch_spot spot;
+		cr_assert_gt(batch_bytes_with(batch, &record, &payload, &spot), 0);
+		(void)batch_add(batch, &stamp, &record, &payload, &spot);
+	}
+	batch_close(batch, &stamp, &commit);
+	cr_assert_eq(batch->bytes, 11 * SECTOR, "a head, 5 sectors, 5 sectors with a head and a commit");
+	body_unref(body);
+	batch_free(batch);
+	cr_assert_eq(memory.bytes, 0);
+}
