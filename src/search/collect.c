@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { COLLECT_UNIT = 256 };
+enum { COLLECT_UNIT = 128 };
 
 static void scores_clear(struct search *search)
 {
