@@ -151,7 +151,7 @@ static void begin_anew(struct engine *engine)
 /* What is missing behind `base` is found by comparing. */
 static void rejoin_or_begin_anew(struct engine *engine, uint64_t base)
 {
-	if (!rejoin_begin(engine, base, false))
+	if (!rejoin_begin(engine, base))
 		begin_anew(engine);
 }
 
@@ -200,7 +200,8 @@ static enum err on_record(void *ctx, struct record *record)
 		return err;
 	replication->records++;
 	record_apply(engine, record);
-	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, replication_epoch(engine))) {
+	if (replication_is_partial(engine) && !rejoin_is_pending(engine) &&
+	    replication_epoch(engine) > replication->partial.epoch) {
 		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;

@@ -292,7 +292,7 @@ void replication_opened(struct engine *engine)
 	}
 	/* A value that recovery could not read is gone: the leader has it. */
 	if (engine->corrupt_seen && replication->lineage[0] != 0 && !rejoin_is_pending(engine) &&
-	    !rejoin_begin(engine, 1, false))
+	    !rejoin_begin(engine, 1))
 		log_warning(engine->log, "replication: what could not be read may be missing");
 	store_follow(engine->store);
 	replication->received = replication->applied = store_last_lsn(engine->store);
