@@ -17,8 +17,9 @@
  *
  * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is
  * there at the end, so no two leaders have both acknowledged. Two keys of one MSET are never seen apart,
- * but by a follower that says of itself that it lacks something. In two lives of three there are images, too; in two of five the servers' clocks
- * jump by up to an hour, each for itself. When all is healed, all three hold the same, by IMG.DIGEST.
+ * but by a follower that says of itself that it lacks something. In two lives of three there are images,
+ * too; in two of five the servers' clocks jump by up to an hour, each for itself. When all is healed, all
+ * three hold the same, by IMG.DIGEST.
  */
 #include "base/arith.h"
 #include "engine/internal.h"
@@ -59,7 +60,7 @@ struct node {
 	struct op        pending[PENDING];
 	uint32_t         count, told;     /* told: whom the operator told it to follow, or itself */
 	bool             cut, frozen, asked;
-	uint64_t         partial_us;      /* when it last lacked something: it may show half of what is to come */
+	uint64_t         partial_us;      /* when it last lacked something, and might show half of an MSET */
 	uint64_t         late_us;         /* its clock began then */
 };
 
