@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/clients.h"
+#include "engine/databases.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -53,8 +54,8 @@ void client_line(const struct session *session, struct buf *out)
 	    " db=%u sub=%u psub=%u ssub=%u multi=%lld watch=%u qbuf=%llu qbuf-free=0 argv-mem=0 multi-mem=%llu"
 	    " rbs=0 rbp=0 obl=%zu oll=%u omem=%zu tot-mem=%llu events=r cmd=%s%s%s"
 	    " user=%.*s redir=%lld resp=%u lib-name=%s lib-ver=%s",
-	    session->db, pubsub_count(session, CHANNEL_PLAIN), pubsub_count(session, CHANNEL_PATTERN),
-	    pubsub_count(session, CHANNEL_SHARD),
+	    database_number(engine, session->db), pubsub_count(session, CHANNEL_PLAIN),
+	    pubsub_count(session, CHANNEL_PATTERN), pubsub_count(session, CHANNEL_SHARD),
 	    transaction != NULL && transaction->is_open ? (long long)transaction->count : -1LL,
 	    transaction != NULL ? transaction->watched_count : 0, (unsigned long long)session->input_bytes,
 	    (unsigned long long)(transaction != NULL ? transaction->bytes : 0), session->out.bytes.len,

@@ -1,6 +1,7 @@
 /* commands/connection.c: the commands that a client begins with. */
 #include "commands/acl.h"
 #include "commands/handlers.h"
+#include "engine/databases.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
@@ -154,7 +155,7 @@ void cmd_select(struct call *call)
 		call_error(call, "ERR DB index is out of range");
 		return;
 	}
-	call->session->db = (uint8_t)db;
+	call->session->db = database_of(call->engine, db);
 	reply_ok(call->reply);
 }
 
@@ -171,7 +172,7 @@ void cmd_reset(struct call *call)
 	pubsub_drop(session);
 	tracking_stop(session);
 	list_remove(&session->monitor_link);
-	session->db = 0;
+	session->db = database_of(call->engine, 0);
 	session->resp = call->reply->resp = 2;
 	struct user *first = user_ref(call->engine->users->first);
 	user_unref(call->engine, session->user);

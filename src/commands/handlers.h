@@ -251,6 +251,7 @@ void cmd_tier_policy(struct call *call);
 void cmd_tier_run(struct call *call);
 void cmd_tier_set(struct call *call);
 void cmd_tier_stats(struct call *call);
+void cmd_swapdb(struct call *call);
 void cmd_time(struct call *call);
 void cmd_touch(struct call *call);
 void cmd_ttl(struct call *call);

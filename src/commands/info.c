@@ -8,6 +8,7 @@
 
 #include "engine/analysis.h"
 #include "engine/checkpoint.h"
+#include "engine/databases.h"
 #include "engine/fields.h"
 #include "engine/flush.h"
 #include "engine/image.h"
@@ -306,7 +307,7 @@ static void info_cluster(struct engine *engine, struct buf *out)
 static void info_keyspace(struct engine *engine, struct buf *out)
 {
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
-		const struct directory *directory = &engine->directories[i];
+		const struct directory *directory = &engine->directories[database_of(engine, i)];
 		if (directory_count(directory) > 0)
 			buf_printf(out, "db%u:keys=%llu,expires=%u,avg_ttl=0\r\n", i,
 			    (ull)directory_count(directory), directory->expiry.count);

@@ -5,6 +5,7 @@
 #include "base/glob.h"
 #include "base/number.h"
 #include "engine/collection.h"
+#include "engine/databases.h"
 #include "engine/evict.h"
 #include "engine/internal.h"
 #include "engine/pubsub.h"
@@ -125,7 +126,7 @@ static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
 				call_error(call, "ERR DB index is out of range");
 				return false;
 			}
-			*db = (uint8_t)number;
+			*db = database_of(call->engine, number);
 		} else {
 			reply_syntax_error(call);
 			return false;
@@ -160,25 +161,26 @@ void cmd_move(struct call *call)
 		call_error(call, "ERR DB index is out of range");
 		return;
 	}
-	if (number == own) {
+	uint8_t db = database_of(call->engine, number);
+	if (db == own) {
 		call_error(call, "ERR source and destination objects are the same");
 		return;
 	}
 	struct entry *from = call_lookup_write(call, key);
-	if (from == NULL || key_is_in(call, key, (uint8_t)number)) {
+	if (from == NULL || key_is_in(call, key, db)) {
 		reply_int(call->reply, 0);
 		return;
 	}
-	enum err err = call_rename(call, from, key, (uint8_t)number);
+	enum err err = call_rename(call, from, key, db);
 	if (err == ERR_AGAIN && call->parked)
 		return;
 	if (err != OK) {
 		call_fail(call, err, key);
 		return;
 	}
-	notify(call->engine, NOTIFY_NEW, "new", (uint8_t)number, key);
+	notify(call->engine, NOTIFY_NEW, "new", db, key);
 	notify(call->engine, NOTIFY_GENERIC, "move_from", own, key);
-	notify(call->engine, NOTIFY_GENERIC, "move_to", (uint8_t)number, key);
+	notify(call->engine, NOTIFY_GENERIC, "move_to", db, key);
 	reply_int(call->reply, 1);
 }
 
@@ -378,6 +380,40 @@ void cmd_flushdb(struct call *call)
 void cmd_flushall(struct call *call)
 {
 	flush_generic(call, RECORD_ALL_DBS);
+}
+
+/* False: an error was replied. */
+static bool parse_database(struct call *call, struct span word, const char *which, uint8_t *number)
+{
+	int64_t value;
+	if (!number_parse_i64(word, &value) || value < INT32_MIN || value > INT32_MAX) {
+		call_error(call, "ERR invalid %s DB index", which);
+		return false;
+	}
+	*number = value >= 0 && value < DATABASE_COUNT ? (uint8_t)value : DATABASE_COUNT;
+	return true;
+}
+
+void cmd_swapdb(struct call *call)
+{
+	uint8_t first, second;
+	uint64_t lsn;
+	if (!parse_database(call, call->argv[1], "first", &first) ||
+	    !parse_database(call, call->argv[2], "second", &second))
+		return;
+	if (first == DATABASE_COUNT || second == DATABASE_COUNT) {
+		call_error(call, "ERR DB index is out of range");
+		return;
+	}
+	if (first != second) {
+		enum err err = databases_swap(call->engine, first, second, &lsn);
+		if (err != OK) {
+			call_fail(call, err, (struct span){0});
+			return;
+		}
+		call->gate = lsn;
+	}
+	reply_ok(call->reply);
 }
 
 static struct entry *object_entry(struct call *call)

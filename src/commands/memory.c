@@ -1,6 +1,7 @@
 /* commands/memory.c: MEMORY STATS, DOCTOR, MALLOC-STATS and PURGE. USAGE is in keys.c. */
 #include "commands/handlers.h"
 
+#include "engine/databases.h"
 #include "io/io.h"
 
 #include <stdio.h>
@@ -35,7 +36,7 @@ static void reply_databases(struct call *call)
 {
 	char name[24];
 	for (unsigned i = 0; i < DATABASE_COUNT; i++) {
-		const struct directory *directory = &call->engine->directories[i];
+		const struct directory *directory = &call->engine->directories[database_of(call->engine, i)];
 		if (directory_count(directory) == 0)
 			continue;
 		snprintf(name, sizeof(name), "db.%u", i);

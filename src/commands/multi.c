@@ -11,6 +11,7 @@
 
 #include "base/arith.h"
 #include "base/number.h"
+#include "engine/databases.h"
 #include "engine/internal.h"
 
 static struct transaction *open_transaction(const struct call *call)
@@ -93,6 +94,7 @@ struct bounds {
 	uint64_t     bytes;
 	enum err     err;
 	uint8_t      db;                  /* selected when the command at hand runs */
+	struct database_map map;          /* as it is then */
 };
 
 static struct entry *bounds_entry(struct bounds *bounds, struct span key)
@@ -134,6 +136,20 @@ static void bounds_key(void *ctx, uint32_t at)
 		bounds_image(bounds, entry);
 }
 
+static void bounds_swap(struct bounds *bounds, const struct request *request)
+{
+	int64_t first, second;
+	struct database_map *map = &bounds->map;
+	if (!number_parse_range(request->argv[1], 0, DATABASE_COUNT - 1, &first) ||
+	    !number_parse_range(request->argv[2], 0, DATABASE_COUNT - 1, &second))
+		return;
+	if (bounds->db == map->of[first])
+		bounds->db = map->of[second];
+	else if (bounds->db == map->of[second])
+		bounds->db = map->of[first];
+	database_map_swap(map, (uint8_t)first, (uint8_t)second);
+}
+
 static const struct command *bounds_next(
     struct bounds *bounds, uint32_t at, struct request *request)
 {
@@ -142,9 +158,11 @@ static const struct command *bounds_next(
 	parked_request(bounds->transaction->queue[at], request);
 	const struct command *command = command_find(engine, request->argv, request->argc);
 	ASSERT(command != NULL);
-	if (command->run == cmd_select && number_parse_i64(request->argv[1], &number) &&
-	    number >= 0 && number < DATABASE_COUNT)
-		bounds->db = (uint8_t)number;
+	if (command->run == cmd_select &&
+	    number_parse_range(request->argv[1], 0, DATABASE_COUNT - 1, &number))
+		bounds->db = bounds->map.of[number];
+	if (command->run == cmd_swapdb)
+		bounds_swap(bounds, request);
 	return command;
 }
 
@@ -252,7 +270,9 @@ static unsigned exec_flags(const struct transaction *transaction, const struct e
 /* OK, or why nothing may run; ERR_AGAIN: the call was parked. */
 static enum err exec_begin(struct call *call, struct transaction *transaction)
 {
-	struct bounds bounds = {.call = call, .transaction = transaction, .db = call->session->db};
+	const struct database_map *map = &call->engine->databases.map;
+	struct bounds bounds = {
+	    .call = call, .transaction = transaction, .db = call->session->db, .map = *map};
 	unsigned flags = exec_flags(transaction, call->engine);
 	if ((flags & CMD_DENYOOM) && !engine_make_room(call->engine))
 		return ERR_MEMORY;
@@ -265,6 +285,7 @@ static enum err exec_begin(struct call *call, struct transaction *transaction)
 	if (err != OK)
 		return err;
 	bounds.db = call->session->db;
+	bounds.map = *map;
 	bounds_add(&bounds);
 	err = store_begin_transaction(
 	    call->engine->store, bounds.records, bounds.bodies, bounds.bytes);

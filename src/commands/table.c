@@ -109,6 +109,7 @@ const struct command commands_table[] = {
 	{"dbsize", NULL, cmd_dbsize, 1, R | F, KEY_R, 0, 0, 0, "server", "1.0.0", "", "Returns the number of keys in the database."},
 	{"time", NULL, cmd_time, 1, F | L, 0, 0, 0, 0, "server", "2.6.0", "", "Returns the server time."},
 	{"flushdb", NULL, cmd_flushdb, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from the current database."},
+	{"swapdb", NULL, cmd_swapdb, 3, W | F, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "4.0.0", "index1 index2", "Swaps two databases: clients of one see the other's keys at once."},
 	{"flushall", NULL, cmd_flushall, -1, W, KEY_W | ACL_DANGEROUS, 0, 0, 0, "server", "1.0.0", "[ASYNC|SYNC]", "Removes all keys from all databases."},
 	{"save", NULL, cmd_save, 1, A | NS | NM, ADM, 0, 0, 0, "server", "1.0.0", "", "Writes a checkpoint and replies when it is durable; other clients are served meanwhile."},
 	{"bgsave", NULL, cmd_bgsave, -1, A | NS, ADM, 0, 0, 0, "server", "1.0.0", "[SCHEDULE]", "Starts to write a checkpoint in the background."},

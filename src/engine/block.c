@@ -183,6 +183,33 @@ void blocked_key_has_more(
 		list_append(&all->ready, &found->ready_link);
 }
 
+/* All are taken out first: one must not meet another that has not moved yet. */
+void blocked_renumbered(struct engine *engine, const uint8_t *now)
+{
+	struct blockers *all = engine->blockers;
+	struct list moved;
+	if (all == NULL)
+		return;
+	list_init(&moved);
+	for (unsigned i = 0; i < BLOCKER_SLOTS; i++) {
+		while (!list_is_empty(&all->slots[i])) {
+			struct list *link = all->slots[i].next;
+			list_remove(link);
+			list_append(&moved, link);
+		}
+	}
+	while (!list_is_empty(&moved)) {
+		struct blocked_key *key = LIST_OF(moved.next, struct blocked_key, link);
+		list_remove(&key->link);
+		key->db = now[key->db];
+		struct directory *directory = &engine->directories[key->db];
+		key->hash = directory_hash(directory, span_of(key->key, key->key_bytes));
+		list_append(&all->slots[key->hash % BLOCKER_SLOTS], &key->link);
+		if (list_is_empty(&key->ready_link))
+			list_append(&all->ready, &key->ready_link);
+	}
+}
+
 static struct entry *key_entry(struct engine *engine, const struct blocked_key *key)
 {
 	return directory_find(

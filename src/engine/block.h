@@ -23,6 +23,8 @@ static inline bool call_was_blocked(const struct call *call) { return call->sess
 /* Elements were added to this key, or it is this type from now on. */
 void blocked_key_has_more(
     struct engine *engine, uint8_t db, struct span key, uint64_t hash, enum entry_type type);
+/* What was database i is now[i] from now on, for those who wait: keys may have appeared. */
+void blocked_renumbered(struct engine *engine, const uint8_t *now);
 /* Runs those that wait for keys that have more; `run`: command_execute. */
 void blocked_serve(
     struct engine *engine, bool (*run)(struct session *session, const struct request *request));

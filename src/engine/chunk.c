@@ -15,6 +15,7 @@
 
 #include "engine/chunk.h"
 #include "engine/collection_log.h"
+#include "engine/databases.h"
 #include "engine/fields.h"
 #include "engine/kept_index.h"
 #include "engine/past_load.h"
@@ -308,6 +309,7 @@ void engine_load_reset(void *ctx)
 	fields_clear(engine);
 	users_clear(engine);
 	replication_clear(engine);
+	databases_clear(engine);
 	tiers_set_default(engine);
 }
 
@@ -317,6 +319,7 @@ void chunk_write_settings(struct engine *engine, struct buf *out)
 {
 	past_dump_settings(engine, out);
 	replication_dump(engine, out);
+	databases_dump(engine, out);
 	fields_dump(engine, out);
 	users_dump(engine, out);
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
@@ -346,6 +349,7 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 	fields_clear(engine);
 	users_clear(engine);
 	replication_clear(engine);
+	databases_clear(engine);
 	while (bytes.len > 0) {
 		struct span name, text;
 		struct place place;
@@ -354,6 +358,7 @@ enum err engine_load_settings(void *ctx, struct span bytes)
 			return ERR_CORRUPT;
 		(void)store_adopt(engine->store, &place, 0);
 		if (replication_load(engine, name, text, place) ||
+		    databases_load(engine, name, text, place) ||
 		    users_load(engine, name, text, place) || fields_load(engine, name, text, place))
 			continue;
 		if (text.len > POLICY_TEXT_MAX)

@@ -5,6 +5,7 @@
 #include "engine/block.h"
 #include "engine/checkpoint.h"
 #include "engine/collection_log.h"
+#include "engine/databases.h"
 #include "engine/fields.h"
 #include "engine/flush.h"
 #include "engine/kept_index.h"
@@ -209,6 +210,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	collections_new(engine);
 	users_new(engine);
 	replication_new(engine);
+	databases_init(engine);
 	quarantine_new(engine);
 	if (err == OK)
 		err = past_new(engine);

@@ -141,6 +141,16 @@ struct engine_events {
 	void (*restart)(void *ctx);
 };
 
+/* What a client's number of a database stands for: engine/databases.h. */
+struct database_map {
+	uint8_t of[DATABASE_COUNT];       /* a permutation */
+};
+
+struct databases {
+	struct database_map map;
+	struct place        place;        /* of its record; nowhere: never swapped */
+};
+
 struct engine {
 	uint32_t               magic;
 	struct io             *io;
@@ -153,6 +163,7 @@ struct engine {
 	struct body_cache     *hot;       /* bodies by LSN */
 	struct body_cache     *metas;     /* metadata by LSN */
 	struct directory       directories[DATABASE_COUNT];
+	struct databases       databases; /* whom clients mean by a number */
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */

@@ -1,6 +1,7 @@
 /* engine/monitor.c: MONITOR: every command, as a line of text, to those who asked for it. What is
  * said of users and secrets is left out (CMD_ADMIN, AUTH, HELLO), long arguments are cut. */
 #include "engine/internal.h"
+#include "engine/databases.h"
 
 enum { ARG_SHOWN = 1024 };
 
@@ -35,7 +36,7 @@ void monitors_tell(const struct call *call)
 	struct buf line;
 	buf_init(&line, &engine->memory.replies);
 	buf_printf(&line, "+%llu.%03llu000 [%u %s]", (unsigned long long)(now_ms / 1000),
-	    (unsigned long long)(now_ms % 1000), from->db,
+	    (unsigned long long)(now_ms % 1000), database_number(engine, from->db),
 	    from->unix_socket ? "unix" : from->address);
 	for (uint32_t i = 0; i < call->argc; i++) {
 		buf_append_u8(&line, ' ');

@@ -7,6 +7,7 @@
 #include "engine/pubsub.h"
 
 #include "base/glob.h"
+#include "engine/databases.h"
 #include "engine/internal.h"
 
 enum {
@@ -373,14 +374,15 @@ void notify(struct engine *engine, unsigned class, const char *event, uint8_t db
 	    engine->pubsub == NULL)
 		return;
 	buf_init(&name, &engine->memory.engine);
+	unsigned number = database_number(engine, db);
 	if (events & NOTIFY_KEYSPACE) {
-		buf_printf(&name, "__keyspace@%u__:", db);
+		buf_printf(&name, "__keyspace@%u__:", number);
 		buf_append(&name, key);
 		pubsub_publish(engine, CHANNEL_PLAIN, buf_span(&name), span_text(event), NULL);
 	}
 	buf_clear(&name);
 	if (events & NOTIFY_KEYEVENT) {
-		buf_printf(&name, "__keyevent@%u__:%s", db, event);
+		buf_printf(&name, "__keyevent@%u__:%s", number, event);
 		pubsub_publish(engine, CHANNEL_PLAIN, buf_span(&name), key, NULL);
 	}
 	buf_fini(&name);

@@ -2,6 +2,7 @@
 #include "base/arith.h"
 #include "engine/apply.h"
 #include "engine/collection_log.h"
+#include "engine/databases.h"
 #include "engine/fields.h"
 #include "engine/past_load.h"
 #include "engine/users.h"
@@ -245,7 +246,7 @@ static enum err recover_record(struct engine *engine, const struct record *recor
 	if (record->type == RECORD_SETTING) {
 		enum err err = recover_known_setting(engine, record);
 		if (err == ERR_AGAIN && !past_setting(engine, record) &&
-		    !replication_setting(engine, record) &&
+		    !replication_setting(engine, record) && !databases_setting(engine, record) &&
 		    !fields_setting(engine, record) && !users_setting(engine, record))
 			tiers_setting(engine, record);
 		return err == ERR_AGAIN ? OK : err;
@@ -369,6 +370,7 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 	if (record->type == RECORD_SETTING)
 		return past_setting_relocated(engine, record, from, to) ||
 		    replication_setting_relocated(engine, record, from, to) ||
+		    databases_setting_relocated(engine, record, from, to) ||
 		    tiers_setting_relocated(engine, record, from, to) ||
 		    fields_setting_relocated(engine, from, to) ||
 		    users_setting_relocated(engine, from, to);
@@ -403,6 +405,7 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 	if (record->type == RECORD_SETTING)
 		return past_setting_is_live(engine, record) ||
 		        replication_setting_is_live(engine, record) ||
+		        databases_setting_is_live(engine, record) ||
 		        tiers_setting_is_live(engine, record) || fields_setting_is_live(engine, record) ||
 		        users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;

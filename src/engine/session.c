@@ -8,6 +8,7 @@
 #include "engine/users.h"
 
 #include "engine/block.h"
+#include "engine/databases.h"
 #include "engine/replica.h"
 
 enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
@@ -22,6 +23,7 @@ struct parked {
 void session_init(struct session *session, struct engine *engine, const struct session_ops *ops)
 {
 	*session = (struct session){.magic = SESSION_MAGIC, .engine = engine, .ops = ops, .resp = 2};
+	session->db = database_of(engine, 0);
 	session->id = ++engine->session_next_id;
 	session->created_us = session->active_us = io_now_us(engine->io);
 	session->user = user_ref(engine->users->first);

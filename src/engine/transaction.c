@@ -190,3 +190,40 @@ void watch_flushed(struct engine *engine, uint8_t db)
 		}
 	}
 }
+
+/* True: the key is not what it was. */
+static bool watched_moves(struct engine *engine, struct watched *watched, uint8_t db)
+{
+	struct directory *to = &engine->directories[db];
+	uint64_t hash = directory_hash(to, watched->key);
+	const struct entry *before =
+	    directory_find(&engine->directories[watched->db], watched->key, watched->hash);
+	const struct entry *after = directory_find(to, watched->key, hash);
+	bool expired = after != NULL && engine_is_expired(engine, after);
+	engine->watch_filter->counts[watched->hash % WATCH_SLOTS]--;
+	engine->watch_filter->counts[hash % WATCH_SLOTS]++;
+	watched->db = db;
+	watched->hash = hash;
+	if (before == NULL && after == NULL)
+		return false;
+	if (watched->was_expired || before == NULL) {
+		bool was_expired = watched->was_expired;
+		watched->was_expired = expired;
+		return was_expired ? after != NULL && !expired : !expired;
+	}
+	return true;
+}
+
+void watch_renumbered(struct engine *engine, const uint8_t *now)
+{
+	struct list *head = &engine->watchers;
+	for (struct list *at = head->next; at != head; at = at->next) {
+		struct transaction *transaction = LIST_OF(at, struct transaction, link);
+		for (uint32_t i = 0; i < transaction->watched_count; i++) {
+			struct watched *watched = &transaction->watched[i];
+			uint8_t db = now[watched->db];
+			if (db != watched->db && watched_moves(engine, watched, db))
+				transaction->is_stale = true;
+		}
+	}
+}

@@ -52,5 +52,7 @@ bool transaction_is_stale(struct session *session);
 
 /* An entry of this hash changed. */
 void watch_touched(struct engine *engine, uint8_t db, uint64_t hash);
+/* What was database i is now[i] from now on, for those who watch. */
+void watch_renumbered(struct engine *engine, const uint8_t *now);
 /* Every key of this database is about to go. */
 void watch_flushed(struct engine *engine, uint8_t db);

@@ -162,7 +162,9 @@ def test_redis_answers_the_same(server, peer):
               lambda k: ("MULTI",), lambda k: ("EXEC",), lambda k: ("EXEC",), lambda k: ("DISCARD",),
               lambda k: ("WATCH", k), lambda k: ("UNWATCH",), lambda k: ("SET", k), lambda k: ("SELECT", rng.choice([0, 1])),
               lambda k: ("RENAME", k, rng.choice(keys)), lambda k: ("MSET", k, 1, "b", 2), lambda k: ("SETRANGE", k, 3, "y"),
-              lambda k: ("FLUSHDB",), lambda k: ("PERSIST", k), lambda k: ("GETDEL", k), lambda k: ("COPY", k, "c", "REPLACE")]
+              lambda k: ("FLUSHDB",), lambda k: ("PERSIST", k), lambda k: ("GETDEL", k), lambda k: ("COPY", k, "c", "REPLACE"),
+              lambda k: ("SWAPDB", 0, rng.choice([0, 1, 2])), lambda k: ("MOVE", k, rng.choice([0, 1, 2])),
+              lambda k: ("SWAPDB", rng.choice([1, 16, -1, "x"]), rng.choice([2, 99, "y"]))]
     ours = [Wire(server.port), Wire(server.port)]
     theirs = [Wire(peer), Wire(peer)]
     for n in range(6000):
