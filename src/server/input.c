@@ -41,9 +41,12 @@ bool connection_is_held(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
 	const struct settings *settings = connection->server->settings;
-	return session->parked != NULL || connection->yielded || session->slot_count > HELD_SLOTS ||
-	    session->pending_bytes > HELD_BODY_BYTES ||
-	    session->out.bytes.len + connection->sending.bytes.len >
+	if (session->parked != NULL || connection->yielded || session->slot_count > HELD_SLOTS ||
+	    session->pending_bytes > HELD_BODY_BYTES)
+		return true;
+	if (session->streams)                 /* what a follower says makes no output, and is urgent */
+		return false;
+	return session->out.bytes.len + connection->sending.bytes.len >
 	    settings->client_output_limit ||
 	    session->out.ref_bytes + connection->sending.ref_bytes > HELD_BODY_BYTES;
 }

@@ -128,6 +128,7 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 		.flags = flags,
 		.stream = stream->number,
 		.life = store->life,
+		.epoch = store->epoch,
 		.durable_lsn = store->durable_lsn,
 		.durable_segment = stream->durable_segment,
 		.durable_sector = stream->durable_sector,
