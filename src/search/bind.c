@@ -288,6 +288,7 @@ static void bind_roles(struct search *search)
 		for (uint32_t j = 0; j < node->child_count; j++)
 			any = any || search->nodes[search->order[node->first_child + j]].scores;
 		node->scores = node->scores && any;
+		search->scorers += node->scores && node->child_count == 0;
 	}
 	search->scoring = root->scores;
 	search->slack = root->bound < SCORE_EXACT ? 1 : 1.0001f;
@@ -335,7 +336,7 @@ static void bind_total(struct search *search)
  * partly dropped by their scores before. */
 static bool list_is_cheaper(const struct search *search, uint64_t candidates, bool prunes)
 {
-	enum { PROBE = 20, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
+	enum { PROBE = 20, PROBE_BIT = 2, CHECK = 15, POSTING_16 = 24, WINDOW = 400, COLUMN = 700 };
 	uint64_t list = 0, windows = docs_window_count(&search->index->docs), all = 0;
 	uint64_t each = WINDOW;
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -345,7 +346,8 @@ static bool list_is_cheaper(const struct search *search, uint64_t candidates, bo
 		list += words ? 0 : node->child_count > 0 ? 2 : CHECK;
 		for (uint32_t j = 0; j < node->cursor_count; j++) {
 			all += node->cursors[j].term->list.count;
-			list += words && &node->cursors[j] != search->driver ? PROBE : 0;
+			if (words && &node->cursors[j] != search->driver)
+				list += node->cursors[j].term->list.bits != NULL ? PROBE_BIT : PROBE;
 		}
 	}
 	list = prunes ? candidates * list / 2 : candidates * list;
@@ -367,7 +369,7 @@ static void bind_driver(struct search *search)
 {
 	uint64_t least = UINT64_MAX;
 	for (uint32_t i = 0; i < search->node_count; i++) {
-		const struct node *node = &search->nodes[i];
+		struct node *node = &search->nodes[i];
 		bool list = node->kind == QUERY_TERM || node->kind == QUERY_PHRASE ||
 		    (node->kind == QUERY_TAG && node->cursor_count == 1);
 		for (uint32_t j = 0; j < node->cursor_count && node->must && list; j++) {
@@ -376,6 +378,7 @@ static void bind_driver(struct search *search)
 				continue;
 			least = count;
 			search->driver = &node->cursors[j];
+			search->driver_node = node;
 		}
 	}
 	/* Bitmaps count and sort what is frequent faster than lists do. */
@@ -384,7 +387,7 @@ static void bind_driver(struct search *search)
 	bool alone = search->node_count == 1 && search->nodes[0].cursor_count == 1;
 	search->lists = search->driver != NULL &&
 	    (alone ? prunes || least * DRIVER_RARITY <= search->index->docs.live_count
-	           : list_is_cheaper(search, least, prunes));
+	           : search->driver->term->list.bits == NULL && list_is_cheaper(search, least, prunes));
 	search->driver_run = CURSOR_NO_RUN;
 	for (uint32_t i = 0; i < search->node_count && search->lists; i++) {
 		const struct node *node = &search->nodes[i];
@@ -416,6 +419,7 @@ enum err search_bind(struct search *search, const struct query *query)
 	search->frame_cap = search_root(search)->depth;
 	search->frames = memory_alloc(search->memory, search->frame_cap * sizeof(*search->frames));
 	bind_roles(search);
+	bounds_copy(search);
 	bind_total(search);
 	bind_driver(search);
 	if (search_can_prime(search)) {

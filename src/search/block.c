@@ -1,6 +1,7 @@
 /* search/block.c: writing sealed blocks, and re-packing a list without its dead; see
  * postings.h for the layout. */
 #include "search/block.h"
+#include "search/dense.h"
 
 #include "search/varint.h"
 
@@ -116,6 +117,17 @@ struct list_sweep {
 	uint32_t           dead;
 };
 
+/* The dead of a run leave the list. */
+static void sweep_drop(struct list_sweep *sweep, const struct posting_run *run, uint32_t dead)
+{
+	sweep->list->count -= dead;
+	if (sweep->list->bits == NULL)
+		return;
+	for (uint32_t i = 0; i < run->count; i++)
+		if (!docs_is_live(sweep->docs, run->docids[i]))
+			dense_remove(sweep->list, run->docids[i]);
+}
+
 static uint32_t run_dead(const struct posting_run *run, const struct docs *docs)
 {
 	uint32_t dead = 0;
@@ -136,7 +148,7 @@ static bool sweep_merge(struct list_sweep *sweep, struct posting_batch *batch, u
 	postings_load(sweep->list, sweep->write - 1, PART_POSITIONS, &before);
 	uint32_t dead = run_dead(&before, sweep->docs);
 	sweep->dead -= dead < sweep->dead ? dead : sweep->dead;
-	sweep->list->count -= dead;
+	sweep_drop(sweep, &before, dead);
 	posting_batch_add(batch, &before, sweep->docs);
 	return true;
 }
@@ -164,7 +176,7 @@ static void sweep_block(struct list_sweep *sweep)
 		sweep->dead += dead;
 		return;
 	}
-	list->count -= dead;
+	sweep_drop(sweep, &run, dead);
 	list->version++;
 	if (live > 0) {
 		postings_load(list, sweep->read - 1, PART_POSITIONS, &run);
@@ -230,7 +242,7 @@ static void sweep_tail(struct list_sweep *sweep)
 	list->tail_first = packed.tail_first;
 	list->tail_last = packed.tail_last;
 	list->tail_count = packed.tail_count;
-	list->count -= dead;
+	sweep_drop(sweep, &run, dead);
 	list->version++;
 }
 
@@ -288,5 +300,6 @@ bool postings_sweep(struct postings *list, struct memory *memory, const struct d
 	if (list->tail_count > 0)
 		sweep_tail(&sweep);
 	skips_shrink(list, memory);
+	dense_decide(list, memory, docs->next);
 	return false;
 }

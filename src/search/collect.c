@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { COLLECT_UNIT = 256 };
+enum { COLLECT_UNIT = 128 };
 
 static void scores_clear(struct search *search)
 {
@@ -83,7 +83,7 @@ static void document_offer(struct search *search, uint32_t slot)
 
 static void match_take(struct search *search, uint32_t slot)
 {
-	if (!search->total_is_known)
+	if (!search->total_is_known && !search->counted)
 		search->total++;
 	document_offer(search, slot);
 }
@@ -194,11 +194,26 @@ void matches_narrow(struct search *search)
 		narrow_by_number(search, &top->entries[0]);
 	for (uint32_t word = 0; word < search->words; word++)
 		after += (uint32_t)__builtin_popcountll(search->matches[word]);
-	if (!search->total_is_known)
+	if (!search->total_is_known && !search->counted)
 		search->total += before - after;
 }
 
 /* ---- The results ------------------------------------------------------------------------ */
+
+void matches_drop_dead(struct search *search, uint64_t *mask)
+{
+	const struct docs *docs = &search->index->docs;
+	ASSERT(search->lists);
+	if (docs->live_count == docs->next)
+		return;
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (!docs_is_live(docs, search->docids[slot]))
+				mask[word] &= ~(1ULL << (slot % 64));
+		}
+	}
+}
 
 /* Drops matches that were removed since the last slice. */
 void matches_check(struct search *search)
@@ -214,13 +229,7 @@ void matches_check(struct search *search)
 			search->matches[word] &= window->live[word];
 		return;
 	}
-	for (uint32_t word = 0; word < search->words; word++) {
-		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1) {
-			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			if (!docs_is_live(docs, search->docids[slot]))
-				search->matches[word] &= ~(1ULL << (slot % 64));
-		}
-	}
+	matches_drop_dead(search, search->matches);
 }
 
 bool window_collect(struct search *search)

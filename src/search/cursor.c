@@ -1,6 +1,8 @@
 /* search/cursor.c: see cursor.h. */
 #include "search/cursor.h"
 
+#include "search/block.h"
+
 enum { PLACE_STEPS = 16 };
 
 void cursor_init(struct cursor *cursor, struct term *term)
@@ -12,6 +14,8 @@ void cursor_init(struct cursor *cursor, struct term *term)
 	cursor->version = term->list.version;
 	cursor->run_at = CURSOR_NO_RUN;
 	cursor->run.part = PART_NONE;
+	cursor->near = CURSOR_NO_RUN;
+	cursor->has_ones = cursor->limits.is_made = false;
 	term->pins++;
 }
 
@@ -42,16 +46,24 @@ static void prefetch_block(const struct postings *list, uint32_t at)
 	__builtin_prefetch(block + 192);
 }
 
+void cursor_move(struct cursor *cursor, uint32_t at)
+{
+	cursor_check(cursor);
+	if (cursor->run_at == at)
+		return;
+	cursor->run.part = PART_NONE;
+	cursor->run_at = at;
+	cursor->place = 0;
+	postings_bounds(&cursor->term->list, at, &cursor->run_first, &cursor->run_last);
+}
+
 void cursor_load(struct cursor *cursor, uint32_t at, enum posting_part part)
 {
 	cursor_check(cursor);
 	if (cursor->run_at == at && cursor->run.part >= part)
 		return;
 	if (cursor->run_at != at) {
-		cursor->run.part = PART_NONE;
-		cursor->run_at = at;
-		cursor->place = 0;
-		postings_bounds(&cursor->term->list, at, &cursor->run_first, &cursor->run_last);
+		cursor_move(cursor, at);
 		prefetch_block(&cursor->term->list, at + 1);
 		prefetch_block(&cursor->term->list, at - 1);
 	}
@@ -148,4 +160,62 @@ bool cursor_at(
 	cursor_load(cursor, at, part);
 	*place = cursor_place(cursor, docid);
 	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
+}
+
+/* Goes to the document's run. False: it is not there; else its place there is known. */
+static bool cursor_reach(struct cursor *cursor, uint32_t docid, uint32_t *place)
+{
+	const struct postings *list = &cursor->term->list;
+	if (list->bits != NULL && !dense_has(list, docid))
+		return false;
+	uint32_t at = cursor_find(cursor, docid);
+	if (at == postings_run_count(list))
+		return false;
+	cursor_move(cursor, at);
+	if (list->bits != NULL && at < list->block_count && cursor->run.part == PART_NONE) {
+		*place = dense_place(list, at, docid);
+		return true;
+	}
+	cursor_load(cursor, at, PART_DOCIDS);
+	*place = cursor_place(cursor, docid);
+	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
+}
+
+static uint32_t tf_at(const struct cursor *cursor, uint32_t place)
+{
+	const struct postings *list = &cursor->term->list;
+	if (cursor->run.part >= PART_TFS)
+		return cursor->run.tfs[place];
+	return posting_tf(list, cursor->run_at, place);
+}
+
+uint32_t cursor_tf(struct cursor *cursor, uint32_t docid)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t place;
+	if (list->bits != NULL) {
+		uint32_t tf = dense_has(list, docid) ? dense_tf(list, docid) : 0;
+		if (tf < DENSE_TF_MAX)
+			return tf;
+	}
+	return cursor_reach(cursor, docid, &place) ? tf_at(cursor, place) : 0;
+}
+
+uint32_t cursor_positions(struct cursor *cursor, uint32_t docid, uint32_t out[POSTING_TF_MAX])
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t place, before = 0;
+	if (!cursor_reach(cursor, docid, &place))
+		return 0;
+	if (cursor->run_at == list->block_count) {
+		cursor_load(cursor, cursor->run_at, PART_POSITIONS);
+		return posting_run_positions(&cursor->run, place, out);
+	}
+	uint32_t tf = tf_at(cursor, place);
+	if (tf > 1) {
+		cursor_load(cursor, cursor->run_at, PART_TFS);
+		for (uint32_t i = 0; i < place; i++)
+			before += cursor->run.tfs[i] - 1u;
+	}
+	return posting_positions(list, cursor->run_at, place, tf, before, out);
 }

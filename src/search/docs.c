@@ -186,6 +186,20 @@ uint64_t docs_title(const struct docs *docs, uint32_t docid)
 	    ? 0 : window->titles[docid % WINDOW_DOCS];
 }
 
+/* No length is long: bytes first, so that the rest is done side by side. */
+static void window_lengths(const struct doc_window *window, const uint32_t *docids, uint32_t count,
+    float *lengths)
+{
+	uint8_t bytes[64];
+	for (uint32_t from = 0; from < count; from += sizeof(bytes)) {
+		uint32_t some = count - from < sizeof(bytes) ? count - from : sizeof(bytes);
+		for (uint32_t i = 0; i < some; i++)
+			bytes[i] = window->lengths[docids[from + i] % WINDOW_DOCS];
+		for (uint32_t i = 0; i < some; i++)
+			lengths[from + i] = (float)bytes[i];
+	}
+}
+
 void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths)
 {
 	for (uint32_t i = 0; i < count;) {
@@ -195,8 +209,11 @@ void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t coun
 		uint32_t end = docids[count - 1] >> WINDOW_SHIFT == at ? count : i + 1;
 		while (end < count && docids[end] >> WINDOW_SHIFT == at)
 			end++;
-		for (; i < end; i++)
-			lengths[i] = window == NULL
-			    ? 0 : (float)window_length(window, docids[i] % WINDOW_DOCS);
+		if (window != NULL && window->long_lengths == NULL)
+			window_lengths(window, docids + i, end - i, lengths + i);
+		for (uint32_t j = i; j < end && (window == NULL || window->long_lengths != NULL); j++)
+			lengths[j] = window == NULL
+			    ? 0 : (float)window_length(window, docids[j] % WINDOW_DOCS);
+		i = end;
 	}
 }

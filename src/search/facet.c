@@ -1,7 +1,8 @@
 /* search/facet.c: counting the values of fields over all matches; see search.h. */
 #include "search/run.h"
+#include "search/simd.h"
 
-enum { FACET_UNIT = 2048, FACET_CELLS_MIN = 64 };
+enum { FACET_UNIT = 2048, FACET_CELLS_MIN = 64, DENSE_FACET = 32, DENSE_DOCS = 12 };
 
 static enum err facet_bind(struct search *search, struct facet *facet, struct span name)
 {
@@ -109,6 +110,29 @@ static enum err number_add(struct search *search, struct facet *facet, uint32_t 
 	return OK;
 }
 
+/* Few tags, each of a large part of the documents: their bits are counted, not the documents. False:
+ * that is not so, or not worth it. */
+static bool dense_add_window(struct search *search, struct facet *facet)
+{
+	const struct postings *lists[DENSE_FACET];
+	uint32_t matches = simd_count_both(search->matches, search->matches);
+	if (facet->end > DENSE_FACET || matches < DENSE_DOCS * facet->end)
+		return false;
+	for (uint32_t i = 0; i < facet->end; i++) {
+		const struct term *term = index_tag_term(search->index, facet->field, i);
+		lists[i] = term == NULL ? NULL : &term->list;
+		if (term != NULL && term->list.bits == NULL)
+			return false;
+	}
+	for (uint32_t i = 0; i < facet->end; i++) {
+		const uint64_t *bits =
+		    lists[i] == NULL ? NULL : dense_window(lists[i], search->window);
+		if (bits != NULL)
+			facet->counts[i] += simd_count_both(search->matches, bits);
+	}
+	return true;
+}
+
 /* ---- Counting --------------------------------------------------------------------------- */
 
 enum err facet_add_window(struct search *search, struct facet *facet)
@@ -116,7 +140,7 @@ enum err facet_add_window(struct search *search, struct facet *facet)
 	if (facet->field == NULL)
 		return OK;
 	if (facet->column == NULL && !search->lists) {
-		if (facet->end > 0)
+		if (facet->end > 0 && !dense_add_window(search, facet))
 			tags_count(&facet->field->tags, search->window, search->matches,
 			    facet->counts);
 		return OK;

@@ -152,6 +152,15 @@ static struct run_range window_range(const struct search *search, const struct n
 	return (struct run_range){.low = search->low, .high = search->high, .mask = node->mask};
 }
 
+/* Of a dense list, those of `mask` that it has. */
+static void dense_match(const struct search *search, const struct postings *list,
+    const uint64_t *mask, uint64_t *out)
+{
+	const uint64_t *bits = dense_window(list, search->window);
+	for (uint32_t i = 0; i < WINDOW_WORDS && bits != NULL; i++)
+		out[i] |= bits[i] & mask[i];
+}
+
 /* Adds to `out` what the cursor's term matches of `mask`. */
 static void cursor_match(struct search *search, struct cursor *cursor,
     const struct run_range *range, const uint64_t *mask, uint64_t *out)
@@ -160,6 +169,10 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 	uint32_t count = postings_run_count(list), first, last;
 	enum posting_part part = range->mask != FIELD_ANY ? PART_POSITIONS
 	    : range->scores ? PART_TFS : PART_DOCIDS;
+	if (list->bits != NULL && range->mask == FIELD_ANY && !range->scores) {
+		dense_match(search, list, mask, out);
+		return;
+	}
 	for (uint32_t at = cursor_find(cursor, range->low); at < count; at++) {
 		postings_bounds(list, at, &first, &last);
 		if (first > range->high)
@@ -170,7 +183,7 @@ static void cursor_match(struct search *search, struct cursor *cursor,
 			continue;
 		if (range->prunes &&
 		    is_hopeless(search, run_bound(search, cursor, at) + range->others)) {
-			search->skipped = true;
+			search_skip(search);
 			search->blocks_skipped++;
 			continue;
 		}
@@ -186,9 +199,13 @@ static void term_match(struct search *search, struct node *node, bool scores, ui
 {
 	uint64_t out[WINDOW_WORDS] = {0};
 	struct run_range range = window_range(search, node);
+	if (node->cursor_count > 0 && node->mask == FIELD_ANY && node->cursors[0].term->list.bits != NULL) {
+		dense_match_window(search, node, scores, mask);
+		return;
+	}
 	range.scores = scores;
 	range.prunes = search->prunes && (scores || (node->scores && node->must));
-	range.others = bound_of_others(search, node->bound);
+	range.others = others_here(search, node);
 	if (node->cursor_count > 0)
 		cursor_match(search, &node->cursors[0], &range, mask, out);
 	memcpy(mask, out, sizeof(out));
@@ -208,6 +225,8 @@ static void phrase_match(struct search *search, struct node *node, bool scores, 
 		cursor_match(search, &node->cursors[i], &range, mask, out);
 		memcpy(mask, out, sizeof(out));
 	}
+	if (scores && search->prunes && node == search_root(search))
+		prune_window(search, mask);
 	leaf_match_list(search, node, scores, mask);
 }
 
@@ -397,7 +416,9 @@ static uint32_t cursors_before(struct node *node, uint32_t window)
 	uint64_t end = (uint64_t)window << WINDOW_SHIFT;
 	uint32_t limit = end < DOCID_NONE ? (uint32_t)end : DOCID_NONE;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
-		uint32_t docid = cursor_before(&node->cursors[i], limit);
+		/* A dense list has something in nearly every window. */
+		bool dense = node->cursors[i].term->list.bits != NULL && limit > 0;
+		uint32_t docid = dense ? limit - 1 : cursor_before(&node->cursors[i], limit);
 		if (docid == DOCID_NONE && every)
 			return DOCID_NONE;
 		if (docid == DOCID_NONE)

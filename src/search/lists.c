@@ -4,6 +4,7 @@
  * leaves ask for each candidate on its own; cursors gallop, since candidates ascend.
  */
 #include "search/bound.h"
+#include "search/simd.h"
 
 #include <math.h>
 
@@ -11,45 +12,93 @@ enum { LIST_PASSES = 128, TAGS_FEW = 32 };
 
 /* ---- The next batch ---------------------------------------------------------------------- */
 
-/* Candidates of the decoded run: live, below what is done, and not hopeless. */
+/* Slots from there on are no candidates. */
+static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
+{
+	if (mask[1] != 0)
+		return 128 - (uint32_t)__builtin_clzll(mask[1]);
+	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
+}
+
+/* If no document of the run that has the word once can enter, only those that have it more often are
+ * left: without a look at their lengths, which lie far apart. */
+static void list_drop_once(struct search *search, const struct posting_run *run, uint64_t *mask)
+{
+	const struct cursor *cursor = search->driver;
+	const struct postings *list = &cursor->term->list;
+	uint32_t shortest = list->best.length_single;
+	if (search->driver_run < list->block_count)
+		shortest = list->skips[search->driver_run].best.length_single;
+	float once = term_score(search, cursor->weight, 1, shortest);
+	if (!is_hopeless(search, once + others_here(search, search->driver_node)))
+		return;
+	mask[0] &= simd_bytes_above_64(run->tfs, 1);
+	mask[1] &= simd_bytes_above_64(run->tfs + 64, 1);
+	search_skip(search);
+}
+
+/* Scores of a few. */
+static void list_gather_few(struct search *search, const struct posting_run *run,
+    const uint64_t *mask, float scores[PACK_COUNT])
+{
+	memset(scores, 0, PACK_COUNT * sizeof(*scores));
+	for (uint32_t word = 0; word < PACK_COUNT / 64; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t i = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			scores[i] = term_score(search, search->driver->weight, run->tfs[i],
+			    docs_length(&search->index->docs, run->docids[i]));
+		}
+	}
+}
+
+/* Scores of all, and which are too low. */
+static void list_gather_scores(struct search *search, const struct posting_run *run, uint64_t *mask)
+{
+	enum { SCORES_FEW = 40 };
+	float need = search->threshold - others_here(search, search->driver_node);
+	uint64_t above[PACK_COUNT / 64];
+	float scores[PACK_COUNT];
+	if (__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]) < SCORES_FEW)
+		list_gather_few(search, run, mask, scores);
+	else
+		run_scores(search, run, search->driver->weight, scores);
+	if (search->prunes) {
+		if (search->slack > 1)
+			need -= need > 0 ? need * (search->slack - 1) : 0;
+		simd_above(scores, need, above);
+		if ((mask[0] & ~above[0]) != 0 || (mask[1] & ~above[1]) != 0)
+			search_skip(search);
+		mask[0] &= above[0];
+		mask[1] &= above[1];
+	}
+	if ((mask[0] | mask[1]) == 0)
+		return;
+	memcpy(search->scores, scores, sizeof(scores));
+	search->touched[0] = search->touched[1] = ~0ULL;
+}
+
+/* Of the decoded run, slot i being posting i: those that are not done, live, and not hopeless. */
 static void list_gather(struct search *search, const struct posting_run *run)
 {
-	struct frame *frame = &search->frames[0];
-	const struct cursor *cursor = search->driver;
-	const struct docs *docs = &search->index->docs;
-	float scores[PACK_COUNT], need = -1;
-	uint8_t kept[PACK_COUNT];
-	uint32_t count = 0, left = 0;
-	bool scored = search->driver_scores && !search->driver_is_late;
-	if (scored) {
-		run_scores(search, run, cursor->weight, scores);
-		if (search->prunes)
-			need = search->threshold - bound_of_others(search, cursor->bound);
-	} else {
-		memset(scores, 0, sizeof(scores));
-	}
-	if (search->slack > 1)
-		need -= need > 0 ? need * (search->slack - 1) : 0;
-	for (uint32_t i = 0; i < run->count; i++) {
-		kept[left] = (uint8_t)i;
-		left += scores[i] > need && run->docids[i] < search->below;
-	}
-	search->skipped |= search->prunes && left < run->count;
-	frame->mask[0] = frame->mask[1] = 0;
-	bool all_live = docs->live_count == docs->next;
-	for (uint32_t i = 0; i < left; i++) {
-		uint32_t docid = run->docids[kept[i]];
-		if (!search->driver_is_late && !all_live && !docs_is_live(docs, docid))
-			continue;
-		if (scored)
-			add_score(search, count, scores[kept[i]]);
-		frame->mask[count / 64] |= 1ULL << (count % 64);
-		search->docids[count++] = docid;
-	}
-	if (count == 0)
+	uint64_t *mask = search->frames[0].mask;
+	uint32_t end = run->count;
+	if (search->below <= run->docids[end - 1])
+		end = cursor_run_find(run, search->below);
+	mask[0] = end == 0 ? 0 : end >= 64 ? ~0ULL : ~0ULL >> (64 - end);
+	mask[1] = end <= 64 ? 0 : ~0ULL >> (128 - end);
+	memcpy(search->docids, run->docids, end * sizeof(*run->docids));
+	if (search->driver_scores && search->prunes)
+		list_drop_once(search, run, mask);
+	if (search->driver_scores && !search->driver_is_late)
+		list_gather_scores(search, run, mask);
+	if (!search->driver_is_late)
+		matches_drop_dead(search, mask);
+	if ((mask[0] | mask[1]) == 0)
 		return;
-	search->low = search->docids[0];
-	search->high = search->docids[count - 1];
+	uint32_t first = mask[0] != 0 ? (uint32_t)__builtin_ctzll(mask[0])
+	                              : 64 + (uint32_t)__builtin_ctzll(mask[1]);
+	search->low = search->docids[first];
+	search->high = search->docids[slots_end(mask) - 1];
 }
 
 /* From run `at` down, the first whose best score could enter the results; that of no run, 0,
@@ -66,7 +115,8 @@ static uint32_t list_skip(struct search *search, uint32_t at, float others)
 	while (at > 0 && bound_test_fails(search, &test, &list->skips[at].best))
 		at--;
 	search->blocks_skipped += from - at;
-	search->skipped |= from > at;
+	if (from > at)
+		search_skip(search);
 	return at;
 }
 
@@ -92,7 +142,7 @@ enum window_state list_next(struct search *search)
 	bool prunes = search_prunes(search);
 	float others = bound_of_others(search, cursor->bound);
 	if (prunes && is_hopeless(search, search_root(search)->bound)) {
-		search->skipped = true;
+		search_skip(search);
 		return WINDOW_END;
 	}
 	for (int passes = LIST_PASSES; passes > 0; passes--) {
@@ -110,17 +160,28 @@ enum window_state list_next(struct search *search)
 		search->high = last < search->below ? last : search->below - 1;
 		search->driver_run = at;
 		search->driver_version = list->version;
+		if (first >= search->below)
+			continue;         /* the tail; what is wanted lies before it */
 		if (search->prunes && is_hopeless(search, run_bound(search, cursor, at) + others)) {
-			search->skipped = true;
+			search_skip(search);
 			search->blocks_skipped++;
 			search->below = first;
 			continue;
 		}
+		if (prunes && search->node_count > 1)
+			bounds_narrow(search);
+		if (prunes && is_hopeless(search, search_root(search)->here.bound)) {
+			search_skip(search);
+			search->below = first;
+			continue;
+		}
 		/* Where no score can spare a question, those that remain at the end are scored. */
-		search->driver_is_late =
-		    search->driver_scores && !search->prunes && search->node_count > 1;
+		search->quietly = search_is_quiet_first(search);
+		search->driver_is_late = search->driver_scores && search->node_count > 1 &&
+		    (search->quietly || !search->prunes);
 		cursor_load(cursor, at,
-		    search->driver_scores && !search->driver_is_late ? PART_TFS : PART_DOCIDS);
+		    search->driver_scores && (search->prunes || !search->driver_is_late)
+		        ? PART_TFS : PART_DOCIDS);
 		list_gather(search, &cursor->run);
 		search->blocks_read++;
 		search->below = first;
@@ -136,11 +197,18 @@ enum window_state list_next(struct search *search)
 static void list_add_scores(struct search *search, struct cursor *cursor, const uint64_t *mask)
 {
 	uint32_t place;
+	if (cursor->run_at != CURSOR_NO_RUN && cursor->version == cursor->term->list.version)
+		cursor_load(cursor, cursor->run_at, PART_TFS);
+	else
+		cursor->run.count = 0;
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search->docids[slot];
-			if (cursor_at(cursor, docid, PART_TFS, &place))
+			/* Slots are places of the run, if that is still as it was. */
+			bool here = slot < cursor->run.count && cursor->run.docids[slot] == docid;
+			place = slot;
+			if (here || cursor_at(cursor, docid, PART_TFS, &place))
 				add_score(search, slot, term_score(search, cursor->weight,
 				    cursor->run.tfs[place], docs_length(&search->index->docs, docid)));
 		}
@@ -149,13 +217,9 @@ static void list_add_scores(struct search *search, struct cursor *cursor, const 
 
 void list_score_late(struct search *search)
 {
-	if (!search->lists || !search->driver_is_late)
+	if (!search->lists || !search->driver_is_late || search->known)
 		return;
-	for (uint32_t word = 0; word < search->words; word++)
-		for (uint64_t bits = search->matches[word]; bits != 0; bits &= bits - 1)
-			if (!docs_is_live(&search->index->docs,
-			    search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)]))
-				search->matches[word] &= ~(bits & -bits);
+	matches_drop_dead(search, search->matches);
 	list_add_scores(search, search->driver, search->matches);
 }
 
@@ -173,6 +237,12 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
     const struct term_probe *probe, uint32_t *place)
 {
 	const struct postings *list = &cursor->term->list;
+	if (list->bits != NULL && !dense_has(list, docid))
+		return false;
+	if (list->bits != NULL && probe->part == PART_DOCIDS && probe->mask == FIELD_ANY) {
+		*place = 0;               /* nobody asks */
+		return true;
+	}
 	uint32_t at = cursor_find(cursor, docid), first, last;
 	if (at == postings_run_count(list))
 		return false;
@@ -180,7 +250,7 @@ static bool cursor_has(struct search *search, struct cursor *cursor, uint32_t do
 	if (docid < first)
 		return false;
 	if (probe->prunes && is_hopeless(search, run_bound(search, cursor, at) + probe->others)) {
-		search->skipped = true;
+		search_skip(search);
 		search->blocks_skipped++;
 		return false;
 	}
@@ -247,16 +317,16 @@ static bool run_is_hopeless(struct search *search, const struct node *node, uint
 	if (!search->prunes)
 		return false;
 	if (!node->in_order) {
-		best = bound_of_others(search, node->bound);
+		best = others_here(search, node);
 	} else {
 		for (uint32_t slot = slots.from; slot < slots.to; slot++)
 			if ((mask[slot / 64] >> (slot % 64) & 1) != 0 && search->scores[slot] > best)
 				best = search->scores[slot];
-		best += node->after;
+		best += node->here.after;
 	}
 	if (!is_hopeless(search, run_bound(search, cursor, at) + best))
 		return false;
-	search->skipped = true;
+	search_skip(search);
 	search->blocks_skipped++;
 	return true;
 }
@@ -267,47 +337,99 @@ static void slots_drop(uint64_t *mask, struct slots slots)
 		mask[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
-/* Slots from there on are no candidates. */
-static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
+/* ---- Dense lists: their bits tell, and where to find what scores need ------------------------- */
+
+static void cursor_make_ones(const struct search *search, struct cursor *cursor)
 {
-	if (mask[1] != 0)
-		return 128 - (uint32_t)__builtin_clzll(mask[1]);
-	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
+	for (uint32_t length = 0; length <= UINT8_MAX; length++)
+		cursor->ones[length] = term_score(search, cursor->weight, 1, length);
+	cursor->has_ones = true;
 }
 
-/* Candidates without the word go; the others get its score. One cursor of the node. */
-static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
-    bool scores, uint64_t *mask)
+/* Score of a document that is there; less than 0 if that, and `others`, is too little. */
+static float dense_score_one(struct search *search, struct cursor *cursor, uint32_t docid,
+    float others)
 {
-	const struct postings *list = &cursor->term->list;
-	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
-	struct slots slots = {0, 0};
-	for (; slots.from < end; slots.from = slots.to) {
-		slots.to = slots.from + 1;
-		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
-			continue;
-		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
-		if (at == count) {
-			slots.to = end;
-			slots_drop(mask, slots);
-			return;
+	const struct docs *docs = &search->index->docs;
+	float score;
+	uint32_t tf = dense_tf(&cursor->term->list, docid), length = docs_length(docs, docid);
+	if (tf == DENSE_TF_MAX)
+		tf = cursor_tf(cursor, docid);
+	if (tf == 1 && length < LENGTH_LONG)
+		score = cursor->ones[length];
+	else
+		score = term_score(search, cursor->weight, (uint8_t)tf, length);
+	return search->prunes && is_hopeless(search, score + others) ? -1 : score;
+}
+
+/* Of documents that are all there. */
+static void dense_score(struct search *search, const struct node *node, struct cursor *cursor,
+    uint64_t *mask)
+{
+	float others = others_here(search, node);
+	if (!cursor->has_ones)
+		cursor_make_ones(search, cursor);
+	for (uint32_t word = 0; word < search->words; word++) {
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (node->in_order)
+				others = search->scores[slot] + node->here.after;
+			float score =
+			    dense_score_one(search, cursor, search_docid(search, slot), others);
+			if (score >= 0) {
+				add_score(search, slot, score);
+				continue;
+			}
+			mask[word] &= ~(bits & -bits);
+			search_skip(search);
 		}
-		postings_bounds(list, at, &first, &last);
-		while (slots.to < end && search->docids[slots.to] <= last)
-			slots.to++;
-		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
-			slots_drop(mask, slots);
-			continue;
-		}
-		search->blocks_read += cursor->run_at != at;
-		cursor_load(cursor, at, PART_DOCIDS);
-		run_keep(search, cursor, slots, scores, mask);
 	}
 }
 
-static enum posting_part part_for(const struct node *node, bool scores)
+/* In a window: those of the mask that it has, and of these, if nothing else can do, those that
+ * have the word more than once. */
+void dense_match_window(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
-	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
+	struct cursor *cursor = &node->cursors[0];
+	const struct postings *list = &cursor->term->list;
+	const uint64_t *bits = dense_window(list, search->window);
+	if (bits == NULL) {
+		memset(mask, 0, WINDOW_WORDS * sizeof(*mask));
+		return;
+	}
+	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
+		mask[i] &= bits[i];
+	if (!scores)
+		return;
+	if (search->prunes)
+		prune_word(search, node, mask);
+	dense_score(search, node, cursor, mask);
+}
+
+/* All 64 at once: no branch that cannot be foreseen. */
+static uint64_t dense_has_64(const struct posting_bits *bits, const uint32_t docids[64])
+{
+	uint64_t kept = 0;
+	for (uint32_t i = 0; i < 64; i++)
+		kept |= (bits->at[docids[i] / 64] >> (docids[i] % 64) & 1) << i;
+	return kept;
+}
+
+static void dense_intersect(const struct search *search, const struct postings *list, uint64_t *mask)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		uint64_t kept = 0;
+		if (search->lists && mask[word] == ~0ULL &&
+		    search->docids[word * 64 + 63] / 64 < list->bits->words) {
+			mask[word] = dense_has_64(list->bits, search->docids + word * 64);
+			continue;
+		}
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+			kept |= (uint64_t)dense_has(list, search_docid(search, word * 64 + bit)) << bit;
+		}
+		mask[word] = kept;
+	}
 }
 
 /* Blocks lie anywhere in memory: those that a batch's candidates need are all asked for
@@ -339,6 +461,48 @@ static void list_prefetch(const struct search *search, const struct cursor *curs
 	}
 }
 
+/* Candidates without the word go; the others get its score. One cursor of the node. */
+static void list_intersect(struct search *search, const struct node *node, struct cursor *cursor,
+    bool scores, uint64_t *mask)
+{
+	const struct postings *list = &cursor->term->list;
+	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
+	struct slots slots = {0, 0};
+	if (list->bits != NULL) {
+		dense_intersect(search, list, mask);
+		if (scores)
+			dense_score(search, node, cursor, mask);
+		return;
+	}
+	list_prefetch(search, cursor, mask);
+	for (; slots.from < end; slots.from = slots.to) {
+		slots.to = slots.from + 1;
+		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
+			continue;
+		uint32_t at = cursor_find(cursor, search->docids[slots.from]);
+		if (at == count) {
+			slots.to = end;
+			slots_drop(mask, slots);
+			return;
+		}
+		postings_bounds(list, at, &first, &last);
+		while (slots.to < end && search->docids[slots.to] <= last)
+			slots.to++;
+		if (scores && run_is_hopeless(search, node, at, slots, mask)) {
+			slots_drop(mask, slots);
+			continue;
+		}
+		search->blocks_read += cursor->run_at != at;
+		cursor_load(cursor, at, PART_DOCIDS);
+		run_keep(search, cursor, slots, scores, mask);
+	}
+}
+
+static enum posting_part part_for(const struct node *node, bool scores)
+{
+	return node->mask != FIELD_ANY ? PART_POSITIONS : scores ? PART_TFS : PART_DOCIDS;
+}
+
 /* Word by word: which candidates have all of them? */
 static void phrase_narrow_list(struct search *search, struct node *node, uint64_t *mask)
 {
@@ -346,7 +510,6 @@ static void phrase_narrow_list(struct search *search, struct node *node, uint64_
 		struct cursor *cursor = &node->cursors[i];
 		if (cursor == search->driver)
 			continue;
-		list_prefetch(search, cursor, mask);
 		list_intersect(search, node, cursor, false, mask);
 	}
 }
@@ -355,11 +518,10 @@ static void term_match_list(struct search *search, struct node *node, bool score
 {
 	struct cursor *cursor = &node->cursors[0];
 	struct term_probe probe = {.mask = node->mask, .part = part_for(node, scores),
-	    .prunes = search->prunes && scores, .others = bound_of_others(search, node->bound)};
+	    .prunes = search->prunes && scores, .others = others_here(search, node)};
 	bool in_order = node->must && probe.prunes;
 	uint32_t place;
-	list_prefetch(search, cursor, mask);
-	if (search->lists && node->mask == FIELD_ANY) {
+	if (node->mask == FIELD_ANY && (search->lists || cursor->term->list.bits != NULL)) {
 		list_intersect(search, node, cursor, scores, mask);
 		return;
 	}
@@ -368,7 +530,7 @@ static void term_match_list(struct search *search, struct node *node, bool score
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
 			uint32_t docid = search_docid(search, slot);
 			if (in_order)
-				probe.others = search->scores[slot] + node->after;
+				probe.others = search->scores[slot] + node->here.after;
 			if (!cursor_has(search, cursor, docid, &probe, &place))
 				mask[word] &= ~(1ULL << (slot % 64));
 			else if (scores)
@@ -407,6 +569,15 @@ static bool union_has(struct search *search, struct node *node, uint32_t docid)
 		    window < node->wide->page_count ? node->wide->pages[window] : NULL;
 		return page != NULL && (page[slot / 64] >> (slot % 64) & 1) != 0;
 	}
+	uint32_t dense = 0;
+	for (uint32_t i = 0; i < node->cursor_count && probe.mask == FIELD_ANY; i++) {
+		const struct postings *list = &node->cursors[i].term->list;
+		dense += list->bits != NULL;
+		if (list->bits != NULL && dense_has(list, docid))
+			return true;
+	}
+	if (node->cursor_count > 0 && dense == node->cursor_count)
+		return false;
 	if (node->kind == QUERY_TAG && node->cursor_count > 0) {
 		bool has = tags_have(node, docid, &known);
 		if (known)
@@ -482,11 +653,17 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		return;
 	}
 	if (is_driver(search, node)) {
-		ASSERT(scores == search->driver_scores);
+		if (scores && search->driver_is_late && search->known)
+			list_add_scores(search, search->driver, mask);
 		return;
 	}
 	if (node->kind == QUERY_TERM) {
 		term_match_list(search, node, scores, mask);
+		return;
+	}
+	if (node->kind == QUERY_TAG && node->cursor_count == 1 &&
+	    node->cursors[0].term->list.bits != NULL) {
+		dense_intersect(search, &node->cursors[0].term->list, mask);
 		return;
 	}
 	if (node->kind == QUERY_PHRASE && search->lists)

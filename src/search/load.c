@@ -1,5 +1,6 @@
 /* search/load.c: see persist.h. Bytes are proven by the checksums of who kept them; here it is
  * made sure that whatever they say stays within its bounds. */
+#include "search/dense.h"
 #include "search/index.h"
 #include "search/persist_piece.h"
 
@@ -158,6 +159,23 @@ static bool block_is_sane(const struct posting_block *block, size_t bytes, uint3
 	return block->bytes == bytes && sizeof(*block) + 4 * words <= bytes;
 }
 
+/* Of the run that came last: ids must ascend to what they are said to end in. */
+static bool load_ids(struct index_load *load, struct postings *list, uint32_t at, uint32_t last)
+{
+	struct posting_run run;
+	run.part = PART_NONE;
+	postings_load(list, at, list->bits != NULL ? PART_TFS : PART_DOCIDS, &run);
+	for (uint32_t i = 1; i < run.count; i++)
+		if (run.docids[i] <= run.docids[i - 1])
+			return false;
+	if (run.docids[run.count - 1] != last)
+		return false;
+	if (list->bits != NULL)
+		dense_add(list, &load->index->postings_memory, run.docids, run.tfs,
+		    run.count);
+	return true;
+}
+
 static bool load_block(struct index_load *load, struct postings *list, struct span *in)
 {
 	struct posting_skip skip = {0};
@@ -177,7 +195,7 @@ static bool load_block(struct index_load *load, struct postings *list, struct sp
 	memcpy(skip.block, bytes.ptr, bytes.len);
 	postings_push(list, &load->index->postings_memory, skip);
 	load->index->postings += head.count;
-	return true;
+	return load_ids(load, list, list->block_count - 1, skip.last);
 }
 
 static bool load_tail(struct index_load *load, struct postings *list, struct span *in)
@@ -216,9 +234,11 @@ static enum err load_blocks(struct index_load *load, struct span in)
 			return ERR_CORRUPT;
 	if (!take_u8(&in, &last))
 		return ERR_CORRUPT;
+	dense_decide(list, &load->index->postings_memory, load->index->docs.next);
 	if (last == 0)
 		return OK;
-	bool good = load_tail(load, list, &in);
+	bool good = load_tail(load, list, &in) &&
+	    (list->tail_count == 0 || load_ids(load, list, list->block_count, list->tail_last));
 	load->term = NULL;
 	return good && in.len == 0 ? OK : ERR_CORRUPT;
 }

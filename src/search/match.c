@@ -46,13 +46,22 @@ static bool child_is_weak(const struct search *search, const struct node *node,
 	    is_hopeless(search, child->rest + bound_of_others(search, node->bound));
 }
 
+/* The same in this window. */
+static bool child_is_weak_here(const struct search *search, const struct node *node,
+    const struct node *child)
+{
+	return search->prunes && node->must &&
+	    is_hopeless(search, child->here.rest + others_here(search, node));
+}
+
 /* Which words of an OR that every result has need not be sought any more? */
 static void or_rest(struct search *search, const struct node *node)
 {
 	for (uint32_t i = 0; i < node->child_count; i++) {
 		struct node *child = &search->nodes[search->order[node->first_child + i]];
 		child->sleeps = child_is_weak(search, node, child);
-		search->skipped |= child->sleeps;
+		if (child->sleeps)
+			search_skip(search);
 	}
 }
 
@@ -70,6 +79,7 @@ static bool or_becomes_list(struct search *search)
 	uint64_t below = (uint64_t)search->window << WINDOW_SHIFT;
 	search->lists = true;
 	search->driver = &first->cursors[0];
+	search->driver_node = first;
 	search->driver_scores = first->scores;
 	search->driver_run = CURSOR_NO_RUN;
 	search->below = below < search->limit ? (uint32_t)below : search->limit;
@@ -126,17 +136,36 @@ static bool key_is_hopeless(const struct search *search)
 	return top->descending ? high <= worst->number : low >= worst->number;
 }
 
-bool search_prunes(struct search *search)
+static void threshold_set(struct search *search)
 {
 	const struct top *top = &search->top;
-	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
-	    search_may_skip(search);
-	if (!search->prunes)
-		return false;
 	search->threshold = top->cap == 0 ? 3e38f : top_is_full(top) ? top->entries[0].score : 0;
 	if (search->floor - SCORE_STEP > search->threshold)
 		search->threshold = search->floor - SCORE_STEP;
-	return true;
+}
+
+bool search_prunes(struct search *search)
+{
+	const struct top *top = &search->top;
+	search->counted = search->known = search->quietly = false;
+	search->prunes = top->sort == SORT_SCORE && (top_is_full(top) || search->floor > 0) &&
+	    search_may_skip(search);
+	if (search->prunes)
+		threshold_set(search);
+	return search->prunes;
+}
+
+/* Where many match, of which few can enter the results, matches are found first, quietly; a
+ * second pass scores those that can. In windows only where all must be counted. */
+bool search_is_quiet_first(const struct search *search)
+{
+	enum query_kind kind = search_root(search)->kind;
+	bool worth = !search->prunes || (search->lists && search->scorers > 1);
+	return worth && search->scoring && search->top.sort == SORT_SCORE &&
+	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
+	    !search->shows_all && (search->prunes || !search->total_is_known) &&
+	    (kind == QUERY_AND || (kind == QUERY_PHRASE && !search->prunes) ||
+	        (kind == QUERY_OR && !search->lists));
 }
 
 /* The root's frame; its mask holds the candidates. */
@@ -145,8 +174,8 @@ void frame_begin(struct search *search)
 	struct frame *frame = &search->frames[0];
 	frame->node = search->root;
 	frame->child = 0;
-	frame->quiet = !search->scoring;
-	frame->again = false;
+	frame->quiet = !search->scoring || search->quietly;
+	frame->again = search->known;
 	memset(frame->found, 0, search->words * sizeof(*frame->found));
 	search->frame_count = 1;
 }
@@ -169,7 +198,7 @@ enum window_state window_next(struct search *search)
 {
 	uint32_t passes = search->node_count < PASS_NODES ? PASS_NODES / search->node_count : 1;
 	if (search_prunes(search) && is_hopeless(search, search_root(search)->bound)) {
-		search->skipped = true;
+		search_skip(search);
 		return WINDOW_END;
 	}
 	for (; passes > 0; passes--) {
@@ -191,9 +220,16 @@ enum window_state window_next(struct search *search)
 			continue;
 		if (search->top.sort != SORT_SCORE && top_is_full(&search->top) &&
 		    search_may_skip(search) && key_is_hopeless(search)) {
-			search->skipped = true;
+			search_skip(search);
 			continue;
 		}
+		if (search->prunes)
+			bounds_narrow(search);
+		if (search->prunes && is_hopeless(search, search_root(search)->here.bound)) {
+			search_skip(search);
+			continue;
+		}
+		search->quietly = search_is_quiet_first(search);
 		window_begin(search, docs);
 		search->windows++;
 		return WINDOW_FOUND;
@@ -239,7 +275,7 @@ static void frame_take(struct search *search, struct frame *frame)
 }
 
 /* Is there nothing more to ask the children of this frame? */
-static bool frame_is_done(const struct search *search, struct frame *frame,
+static bool frame_is_done(struct search *search, struct frame *frame,
     const struct node *node)
 {
 	if (node->kind == QUERY_OPTIONAL && (frame->quiet || !node->scores))
@@ -251,6 +287,8 @@ static bool frame_is_done(const struct search *search, struct frame *frame,
 			return true;
 		frame->again = true;
 		frame->child = 0;
+		if (search->prunes && frame->node == search->root && !search->lists)
+			prune_window(search, frame->mask);
 	}
 	while (
 	    frame->again && frame->child < node->child_count && !frame_child(search, frame)->scores)
@@ -269,7 +307,8 @@ static void mask_prune(struct search *search, uint64_t *mask, float rest)
 				dropped |= bits & -bits;
 		}
 		mask[word] &= ~dropped;
-		search->skipped |= dropped != 0;
+		if (dropped != 0)
+			search_skip(search);
 	}
 }
 
@@ -278,18 +317,19 @@ static void mask_prune(struct search *search, uint64_t *mask, float rest)
 static bool frame_prune(struct search *search, struct frame *frame, const struct node *node)
 {
 	const struct node *child = frame_child(search, frame);
-	float rest = child->rest + bound_of_others(search, node->bound);
+	float rest = child->here.rest + others_here(search, node);
 	if (!search->prunes || !node->must || frame->child == 0 || frame->quiet)
 		return false;
 	if (node->guarded && !frame->again)
 		return false;             /* no scores yet */
 	if (node->kind == QUERY_AND)
 		mask_prune(search, frame->mask, rest);
-	else if (node->kind == QUERY_OR && child_is_weak(search, node, child))
+	else if (node->kind == QUERY_OR && child_is_weak_here(search, node, child))
 		mask_prune(search, frame->found, rest);
 	else
 		return false;
-	search->skipped |= node->kind == QUERY_OR;
+	if (node->kind == QUERY_OR)
+		search_skip(search);
 	return node->kind == QUERY_OR;
 }
 
@@ -310,6 +350,39 @@ static void frame_push(struct search *search, struct frame *frame, const struct 
 			above->mask[i] &= ~frame->found[i];
 	if (search->nodes[above->node].kind == QUERY_OR)
 		memset(above->found, 0, search->words * sizeof(*above->found));
+}
+
+/* The first pass of two is through. Is there need of the second? */
+static bool window_count(struct search *search)
+{
+	uint64_t count = 0;
+	if (search->lists)
+		matches_drop_dead(search, search->matches);
+	else
+		matches_check(search);
+	for (uint32_t word = 0; word < search->words; word++)
+		count += (uint32_t)__builtin_popcountll(search->matches[word]);
+	search->quietly = false;
+	search->known = true;
+	if (!search->prunes) {
+		search->total += count;
+		search->counted = search->prunes = true;
+		threshold_set(search);
+	}
+	if (count == 0)
+		return false;
+	bounds_narrow(search);
+	if (is_hopeless(search, search_root(search)->here.bound)) {
+		memset(search->matches, 0, search->words * sizeof(*search->matches));
+		return false;
+	}
+	memcpy(search->frames[0].mask, search->matches, search->words * sizeof(*search->matches));
+	if (search->lists)
+		prune_list(search, search->frames[0].mask);
+	else if (search_root(search)->kind != QUERY_OR)
+		prune_window(search, search->frames[0].mask);
+	frame_begin(search);
+	return true;
 }
 
 bool window_match(struct search *search)
@@ -338,5 +411,5 @@ bool window_match(struct search *search)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}
 	memcpy(search->matches, search->frames[0].mask, search->words * sizeof(*search->matches));
-	return true;
+	return !search->quietly || !window_count(search);
 }

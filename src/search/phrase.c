@@ -23,12 +23,10 @@ static uint32_t phrase_follow(uint32_t *at, uint32_t count, const uint32_t *next
 /* Do the words, all of which are in the document, stand side by side? */
 static bool phrase_is_exact(struct node *node, uint32_t docid)
 {
-	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0, place;
+	uint32_t at[POSTING_TF_MAX], next[POSTING_TF_MAX], count = 0;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
-		if (!cursor_at(cursor, docid, PART_POSITIONS, &place))
-			return false;
-		uint32_t found = posting_run_positions(&cursor->run, place, next);
+		uint32_t found = cursor_positions(cursor, docid, next);
 		if (i > 0) {
 			count = phrase_follow(at, count, next, found);
 		} else {
@@ -98,15 +96,14 @@ static bool phrase_is_near(const struct node *node, const struct word_positions 
 static bool phrase_at(struct node *node, uint32_t docid)
 {
 	struct word_positions words;
-	uint32_t place;
 	if (node->slop == 0 && !node->any_order)
 		return phrase_is_exact(node, docid);
 	ASSERT(node->cursor_count <= PHRASE_WORDS_MAX);
 	words.count = node->cursor_count;
 	for (uint32_t i = 0; i < words.count; i++) {
-		if (!cursor_at(&node->cursors[i], docid, PART_POSITIONS, &place))
+		words.counts[i] = cursor_positions(&node->cursors[i], docid, words.at[i]);
+		if (words.counts[i] == 0)
 			return false;
-		words.counts[i] = posting_run_positions(&node->cursors[i].run, place, words.at[i]);
 	}
 	return node->any_order ? phrase_is_near(node, &words) : phrase_is_ordered(node, &words);
 }
@@ -114,12 +111,13 @@ static bool phrase_at(struct node *node, uint32_t docid)
 /* Of a document that has all words. */
 static float phrase_score(struct search *search, struct node *node, uint32_t docid)
 {
-	uint32_t length = docs_length(&search->index->docs, docid), place;
+	uint32_t length = docs_length(&search->index->docs, docid);
 	float score = 0;
 	for (uint32_t i = 0; i < node->cursor_count; i++) {
 		struct cursor *cursor = &node->cursors[i];
-		if (cursor_at(cursor, docid, PART_TFS, &place))
-			score += term_score(search, cursor->weight, cursor->run.tfs[place], length);
+		uint32_t tf = cursor_tf(cursor, docid);
+		if (tf > 0)
+			score += term_score(search, cursor->weight, (uint8_t)tf, length);
 	}
 	return score;
 }
@@ -127,23 +125,20 @@ static float phrase_score(struct search *search, struct node *node, uint32_t doc
 /* Positions are looked at last: they cost most. */
 bool phrase_has(struct search *search, struct node *node, uint32_t slot, bool scores)
 {
-	uint32_t docid = search_docid(search, slot), place;
+	uint32_t docid = search_docid(search, slot);
 	float score = 0;
-	/* In batches all candidates are known to have all words. */
-	for (uint32_t i = 0; i < node->cursor_count && !search->lists; i++)
-		if (!cursor_at(&node->cursors[i], docid, PART_DOCIDS, &place))
-			return false;
 	if (node->cursor_count == 0)
 		return false;
 	if (scores) {
 		score = phrase_score(search, node, docid);
 		if (search->prunes &&
-		    is_hopeless(search, score + bound_of_others(search, node->bound))) {
-			search->skipped = true;
+		    is_hopeless(search, score + others_here(search, node))) {
+			search_skip(search);
 			return false;
 		}
 	}
-	if (!phrase_at(node, docid))
+	bool known = search->known && node->must;
+	if (!known && !phrase_at(node, docid))
 		return false;
 	if (scores)
 		add_score(search, slot, score);

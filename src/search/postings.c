@@ -2,6 +2,7 @@
 #include "search/postings.h"
 
 #include "search/block.h"
+#include "search/dense.h"
 #include "search/varint.h"
 
 void postings_init(struct postings *list, bool plain)
@@ -40,6 +41,7 @@ void postings_fini(struct postings *list, struct memory *memory)
 		memory_free(memory, list->skips, list->skip_cap * sizeof(*list->skips));
 	if (list->tail != NULL)
 		memory_free(memory, list->tail, list->tail_cap);
+	dense_free(list, memory);
 	postings_init(list, list->plain);
 }
 
@@ -134,6 +136,7 @@ static void tail_seal(struct postings *list, struct memory *memory, const struct
 	list->tail = NULL;
 	list->tail_len = list->tail_cap = 0;
 	list->tail_count = 0;
+	dense_decide(list, memory, docs->next);
 }
 
 void postings_append(struct postings *list, struct memory *memory, const struct docs *docs,
@@ -144,6 +147,8 @@ void postings_append(struct postings *list, struct memory *memory, const struct 
 	ASSERT(list->tail_count == 0 || posting->docid > list->tail_last);
 	tail_append(list, memory, posting);
 	posting_best_add(&list->best, posting->tf, docs_length(docs, posting->docid));
+	if (list->bits != NULL)
+		dense_add(list, memory, &posting->docid, &posting->tf, 1);
 	if (list->tail_count == PACK_COUNT)
 		tail_seal(list, memory, docs);
 	list->count++;
@@ -314,4 +319,29 @@ uint32_t posting_run_positions(
 		out[at] = position;
 	}
 	return run->tfs[i];
+}
+
+uint32_t posting_positions(const struct postings *list, uint32_t at, uint32_t place, uint32_t tf,
+    uint32_t before, uint32_t out[POSTING_TF_MAX])
+{
+	const struct posting_block *block = list->skips[at].block;
+	const uint32_t *words = block->words + 4 * ((size_t)block->delta_bits + block_tf_bits(block));
+	uint32_t field = block_field(block), gap;
+	ASSERT(!list->plain && place < block->count);
+	if (field == BLOCK_FIELDS) {
+		field = pack_get(words, BLOCK_FIELD_BITS, place);
+		words += 4 * BLOCK_FIELD_BITS;
+	}
+	uint32_t position = position_base(field) + pack_get(words, block->position_bits, place);
+	out[0] = position;
+	if (tf == 1)
+		return 1;
+	const uint8_t *in = (const uint8_t *)(words + 4 * block->position_bits);
+	in = varint_skip(in, before);
+	for (uint32_t i = 1; i < tf; i++) {
+		in = varint_get(in, &gap);
+		position += gap;
+		out[i] = position;
+	}
+	return tf;
 }

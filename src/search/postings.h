@@ -57,8 +57,11 @@ struct posting_skip {
 };
 _Static_assert(sizeof(struct posting_skip) == 16, "skip entry");
 
+struct posting_bits;
+
 struct postings {
 	struct posting_skip *skips;
+	struct posting_bits *bits;        /* NULL, or see dense.h */
 	uint8_t *tail;
 	uint32_t block_count, skip_cap;
 	uint32_t tail_len, tail_cap;
@@ -119,6 +122,11 @@ void postings_load(const struct postings *list, uint32_t at, enum posting_part p
 /* Positions of posting i, at most POSTING_TF_MAX; returns how many. */
 uint32_t posting_run_positions(const struct posting_run *run, uint32_t i,
     uint32_t out[POSTING_TF_MAX]);
+
+/* The same of posting `place` of sealed block `at` of a list that is not plain, alone, where `before`
+ * others with a tf above 1 have so many positions besides their first; returns `tf`. */
+uint32_t posting_positions(const struct postings *list, uint32_t at, uint32_t place, uint32_t tf,
+    uint32_t before, uint32_t out[POSTING_TF_MAX]);
 
 /* None yet; one more. */
 void posting_best_init(struct posting_best *best);

@@ -21,9 +21,17 @@
  */
 #pragma once
 #include "search/facet.h"
+#include "search/prune.h"
+#include "search/top.h"
 #include "search/wide.h"
 
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
+
+/* Of scores: what a node and those below it can add; that with what siblings after it can; and
+ * what can at most come after it. */
+struct bounds {
+	float bound, rest, after;
+};
 
 struct node {
 	enum query_kind kind;
@@ -45,6 +53,7 @@ struct node {
 	bool           in_order;          /* what was asked before it is in a document's score, and */
 	float          after;             /* ... this, at most, comes after it */
 	bool           sleeps;            /* an OR's word that no longer drives */
+	struct bounds  here;              /* in this window, if the search prunes; bounds.c */
 	uint16_t       space;             /* of its terms */
 	struct field  *field;
 	struct cursor *cursors;
@@ -65,26 +74,6 @@ struct frame {
 	uint64_t found[WINDOW_WORDS];     /* OR: united so far */
 };
 
-enum sort_kind { SORT_SCORE, SORT_NUMBER, SORT_TAG, SORT_TITLE };
-
-struct entry {
-	double   number;
-	float    score;
-	uint32_t docid;
-	bool     missing;
-	uint8_t  text_len;
-	uint8_t  text[SEARCH_SORT_BYTES_MAX];
-};
-
-/* The best `cap` entries seen, worst first (a heap); sorted at the end. */
-struct top {
-	struct entry *entries;
-	uint32_t      count, cap;
-	uint32_t      sorted;             /* entries at the end that are in place already */
-	enum sort_kind sort;
-	bool          descending;
-};
-
 enum window_state { WINDOW_FOUND, WINDOW_PASSED, WINDOW_LACKS, WINDOW_END };
 
 enum search_phase {
@@ -101,6 +90,8 @@ struct search {
 	uint32_t        limit;            /* ids from here on came later */
 	bool            lists;            /* batches are runs of the driver, not windows */
 	struct cursor  *driver;
+	struct node    *driver_node;
+	uint32_t        scorers;          /* leaves that add to scores */
 	uint32_t        below;            /* lists: ids from here on are done */
 	uint32_t        window;           /* windows: at work on */
 	uint32_t        low, high;        /* ids of this window or batch lie between */
@@ -124,6 +115,7 @@ struct search {
 	float           floor;            /* enough documents have that score, or more; see prime.c */
 	uint32_t        primed;           /* children of the root that were asked for it */
 	bool            prunes;           /* now */
+	struct dense_prune prune;
 	float           slack;            /* 1, or more where sums are not exact */
 	struct facet   *facets;
 	uint32_t        facet_count, facet_at;       /* at work on */
@@ -138,6 +130,8 @@ struct search {
 	bool            total_is_known;   /* from the start */
 	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
 	uint64_t        removed;          /* index->removed when matches were checked */
+	bool            quietly, known;   /* in the first, or second, of two passes; see match.c */
+	bool            counted;          /* ... and the total has the matches of this window */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	uint64_t        matches[WINDOW_WORDS];
@@ -184,6 +178,12 @@ static inline bool is_hopeless(const struct search *search, float bound)
 	return bound * search->slack <= search->threshold;
 }
 
+/* Something was passed over: the total is not known, unless this window was counted before. */
+static inline void search_skip(struct search *search)
+{
+	search->skipped |= !search->counted;
+}
+
 static inline const struct node *search_root(const struct search *search)
 {
 	return &search->nodes[search->root];
@@ -194,6 +194,19 @@ static inline float bound_of_others(const struct search *search, float bound)
 {
 	return search_root(search)->bound * search->slack - bound;
 }
+
+/* The same in this window or batch. */
+static inline float others_here(const struct search *search, const struct node *node)
+{
+	return search_root(search)->here.bound * search->slack - node->here.bound;
+}
+
+/* ---- bounds.c -------------------------------------------------------------------------- */
+
+/* Bounds of all nodes for ids between low and high. */
+void bounds_narrow(struct search *search);
+/* For all ids. */
+void bounds_copy(struct search *search);
 
 /* ---- leaf.c ---------------------------------------------------------------------------- */
 
@@ -226,6 +239,8 @@ bool search_can_prime(const struct search *search);
 /* As leaf_match, each candidate on its own, in batches and windows; window_next for batches. */
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 MUST_CHECK enum window_state list_next(struct search *search);
+/* A dense word in a window. */
+void dense_match_window(struct search *search, struct node *node, bool scores, uint64_t *mask);
 /* The driver's scores of all matches of a batch, if they were not needed before. */
 void list_score_late(struct search *search);
 
@@ -234,15 +249,6 @@ void list_score_late(struct search *search);
 /* Is the phrase in this document? Adds its score. */
 MUST_CHECK bool phrase_has(
     struct search *search, struct node *node, uint32_t slot, bool scores);
-
-/* ---- top.c ----------------------------------------------------------------------------- */
-
-void top_offer(struct top *top, const struct entry *entry);
-static inline bool top_is_full(const struct top *top) { return top->count == top->cap; }
-/* Moves some entries to their place; true when all are. */
-MUST_CHECK bool top_sort(struct top *top);
-/* a comes before b in the results. */
-bool entry_is_better(const struct top *top, const struct entry *a, const struct entry *b);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
 
@@ -261,6 +267,7 @@ MUST_CHECK enum err search_bind_sort(struct search *search);
 MUST_CHECK enum window_state window_next(struct search *search);
 
 void frame_begin(struct search *search);
+bool search_is_quiet_first(const struct search *search);
 
 /* Evaluates up to and including one leaf; true when the window's matches are known. */
 MUST_CHECK bool window_match(struct search *search);
@@ -273,6 +280,8 @@ MUST_CHECK bool window_accept(struct search *search);
 MUST_CHECK bool window_visit(struct search *search);
 
 void matches_check(struct search *search);
+/* Drops what is not live: the candidates of lists are taken as they come. */
+void matches_drop_dead(struct search *search, uint64_t *mask);
 /* Counts, and drops, matches that come after the worst result by the sort key. */
 void matches_narrow(struct search *search);
 

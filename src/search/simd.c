@@ -39,6 +39,20 @@ __attribute__((target("bmi2"))) static uint64_t deposit_bmi2(uint64_t bits, uint
 }
 #endif
 
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vpopcntdq"))) static uint32_t count_both_avx512(
+    const uint64_t *a, const uint64_t *b)
+{
+	__m512i sum = _mm512_setzero_si512();
+	for (int i = 0; i < 8; i++) {
+		__m512i both = _mm512_and_si512(
+		    _mm512_loadu_si512(a + 8 * i), _mm512_loadu_si512(b + 8 * i));
+		sum = _mm512_add_epi64(sum, _mm512_popcnt_epi64(both));
+	}
+	return (uint32_t)_mm512_reduce_add_epi64(sum);
+}
+#endif
+
 static uint64_t within_plain(const uint32_t *values, uint32_t from, uint32_t until)
 {
 	uint64_t bits = 0;
@@ -75,4 +89,52 @@ uint64_t simd_deposit(uint64_t bits, uint64_t places)
 		return deposit_bmi2(bits, places);
 #endif
 	return deposit_plain(bits, places);
+}
+
+void simd_above(const float values[128], float low, uint64_t bits[2])
+{
+	for (int half = 0; half < 2; half++) {
+		const float *from = values + 64 * half;
+		uint64_t above = 0;
+#if defined(__x86_64__)
+		__m128 limit = _mm_set1_ps(low);
+		for (int i = 0; i < 16; i++) {
+			__m128 is = _mm_cmpgt_ps(_mm_loadu_ps(from + 4 * i), limit);
+			above |= (uint64_t)(unsigned)_mm_movemask_ps(is) << (4 * i);
+		}
+#else
+		for (int i = 0; i < 64; i++)
+			above |= (uint64_t)(from[i] > low) << i;
+#endif
+		bits[half] = above;
+	}
+}
+
+uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
+{
+	uint64_t above = 0;
+#if defined(__x86_64__)
+	__m128i limit = _mm_set1_epi8((char)low);
+	for (int i = 0; i < 4; i++) {
+		__m128i value = _mm_loadu_si128((const __m128i *)(const void *)(values + 16 * i));
+		__m128i is_low = _mm_cmpeq_epi8(_mm_subs_epu8(value, limit), _mm_setzero_si128());
+		above |= (uint64_t)(~(unsigned)_mm_movemask_epi8(is_low) & 0xffff) << (16 * i);
+	}
+#else
+	for (int i = 0; i < 64; i++)
+		above |= (uint64_t)(values[i] > low) << i;
+#endif
+	return above;
+}
+
+uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64])
+{
+	uint32_t count = 0;
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512vpopcntdq"))
+		return count_both_avx512(a, b);
+#endif
+	for (int i = 0; i < 64; i++)
+		count += (uint32_t)__builtin_popcountll(a[i] & b[i]);
+	return count;
 }

@@ -8,3 +8,10 @@ uint64_t simd_within(const uint32_t values[64], uint32_t from, uint32_t until);
 
 /* The lowest bits of `bits`, in order, at the places of the bits of `places`. */
 uint64_t simd_deposit(uint64_t bits, uint64_t places);
+
+/* Bits of those numbers that are above `low`. */
+void simd_above(const float values[128], float low, uint64_t bits[2]);
+uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low);
+
+/* How many bits 64 words have in common. */
+uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64]);

@@ -2,6 +2,7 @@
  * bit packing, posting lists and their sweep, the dictionary, columns. */
 #include "base/random.h"
 #include "search/column.h"
+#include "search/dense.h"
 #include "search/dict.h"
 
 #include <criterion/criterion.h>
@@ -97,6 +98,33 @@ static void list_fini(struct list_fixture *f)
 	free(f->naive);
 }
 
+/* What the bits of a dense list say about posting `j` of run `at`, which is in hand. */
+static void dense_check(const struct postings *list, uint32_t at, const struct posting_run *run,
+    uint32_t j, const struct naive_posting *naive)
+{
+	uint32_t positions[POSTING_TF_MAX], before = 0;
+	uint32_t tf = naive->tf < DENSE_TF_MAX ? naive->tf : DENSE_TF_MAX;
+	cr_assert(dense_has(list, naive->docid));
+	cr_assert_eq(dense_tf(list, naive->docid), tf);
+	if (at == list->block_count)
+		return;
+	for (uint32_t i = 0; i < j; i++)
+		before += run->tfs[i] - 1u;
+	cr_assert_eq(dense_place(list, at, naive->docid), j);
+	cr_assert_eq(posting_tf(list, at, j), naive->tf);
+	cr_assert_eq(posting_positions(list, at, j, naive->tf, before, positions), naive->tf);
+	cr_assert_arr_eq(positions, naive->positions, naive->tf * sizeof(*positions));
+}
+
+/* No other bits are set. */
+static void dense_check_count(const struct postings *list)
+{
+	uint64_t count = 0;
+	for (uint32_t i = 0; list->bits != NULL && i < list->bits->words; i++)
+		count += (uint32_t)__builtin_popcountll(list->bits->at[i]);
+	cr_assert(list->bits == NULL || count == list->count);
+}
+
 /* All live postings are there, in order and whole; so many dead ones may be left. */
 static void list_check(struct list_fixture *f, bool may_hold_dead)
 {
@@ -123,6 +151,8 @@ static void list_check(struct list_fixture *f, bool may_hold_dead)
 			cr_assert_eq(posting_run_positions(&run, j, positions), naive->tf);
 			cr_assert_arr_eq(
 			    positions, naive->positions, naive->tf * sizeof(*positions));
+			if (f->list.bits != NULL)
+				dense_check(&f->list, i, &run, j, naive);
 			cr_assert_eq(
 			    postings_find(&f->list, naive->docid, 0, postings_run_count(&f->list)),
 			    i);
@@ -131,6 +161,7 @@ static void list_check(struct list_fixture *f, bool may_hold_dead)
 	for (; at < f->count; at++)
 		cr_assert_not(docs_is_live(&f->docs, f->naive[at].docid));
 	cr_assert_eq(seen, f->list.count);
+	dense_check_count(&f->list);
 }
 
 /* Takes away each document with a chance of `percent`. */
@@ -157,6 +188,7 @@ Test(search_postings, come_back_as_they_were_appended)
 		list_init(&f, i, counts[i]);
 		list_check(&f, false);
 		cr_assert_eq(f.list.count, counts[i]);
+		cr_assert_eq(f.list.bits != NULL, counts[i] == 1000, "dense from so many blocks on");
 		list_fini(&f);
 	}
 }
@@ -228,6 +260,20 @@ Test(search_postings, the_last_block_and_the_tail_are_swept_too)
 		cr_assert_leq(f.list.tail_cap, 0);
 		list_fini(&f);
 	}
+}
+
+Test(search_postings, a_word_that_becomes_rare_gives_its_bits_back)
+{
+	struct list_fixture f;
+	list_init(&f, 9, 1000);
+	cr_assert_not_null(f.list.bits);
+	for (uint32_t i = 0; i < 1000 * 2 * DENSE_SHARE; i++)
+		(void)docs_add(&f.docs, NULL, 5, 0);
+	for (int i = 0; i < 2 * PACK_COUNT; i++)
+		list_add(&f);
+	cr_assert_null(f.list.bits);
+	list_check(&f, false);
+	list_fini(&f);
 }
 
 Test(search_postings, small_blocks_are_merged)
