@@ -72,7 +72,7 @@ $(WORKERS): $(BUILD)/tintype-%: $$(call WORKER_OBJECTS,$$*) $(BUILD)/worker/libw
 	@$(CC) $(WORKER_CFLAGS) $(WORKER_LDFLAGS) $^ $(call module_flags,--libs,modules/$*/) -lseccomp -lm -ljemalloc -o $@
 
 # ---- running --------------------------------------------------------------------------------
-.PHONY: run demo demo-dr install
+.PHONY: run demo demo-dr soak install
 run: all                                                 ## the server in the foreground
 	$(BUILD)/tintype-server conf/tintype.conf
 
@@ -85,6 +85,10 @@ demo-dr:                                                 ## two regions, a line 
 	utils/setup.sh build demo
 	$(MAKE) all
 	utils/demo-dr
+
+SECONDS ?= 3600
+soak: all                                                ## SECONDS=n: overwriting, cutting and killing, all the while
+	cd tests/server && BUILD=$(abspath $(BUILD)) SOAK_SECONDS=$(SECONDS) $(PYTHON) -m pytest -q test_soak.py
 
 install: all                                             ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/tintype/,importer backup)

@@ -258,7 +258,8 @@ static bool replconf_compares(struct call *call)
 		good = number_parse_range(call->argv[2], 4, COMPARE_BITS_MAX, &bits) &&
 		    renew_list(link, (unsigned)bits, call->argv[3]);
 	} else if (call->argc == 7 && span_is(call->argv[1], "RENEW")) {
-		good = number_parse_range(call->argv[2], 0, DATABASE_COUNT - 1, &db) &&
+		good = number_parse_range(call->argv[2], 0, RECORD_ALL_DBS, &db) &&
+		    (db < DATABASE_COUNT || db == RECORD_ALL_DBS) &&
 		    number_parse_range(call->argv[3], 0, RENEW_BODY_ELSEWHERE, &have) &&
 		    parse_lsn(call->argv[4], &request.version) &&
 		    parse_lsn(call->argv[5], &request.body_lsn) && call->argv[6].len <= KEY_BYTES_MAX;

@@ -334,6 +334,14 @@ static void on_own_key(void *ctx, uint8_t db, struct span key, const struct comp
 		note_wrong(rejoin, db, key, version, 0);
 }
 
+static void on_own_setting(void *ctx, struct span key)
+{
+	struct rejoin *rejoin = ctx;
+	const struct compare_version own = {.hash = 1};
+	note_wrong(rejoin, RECORD_ALL_DBS, key, &own, 0);
+	rejoin->keys_wrong--;                 /* the leader sees whether it is */
+}
+
 /* The next buckets, up to a number of keys; none left: what is wrong is asked for. */
 static void next_round(struct rejoin *rejoin)
 {
@@ -356,6 +364,7 @@ static void next_round(struct rejoin *rejoin)
 		chosen++;
 	}
 	if (chosen == 0) {
+		settings_each_key(rejoin->engine, on_own_setting, rejoin);
 		rejoin->state = REJOIN_RENEWING;
 		rejoin->number_got = rejoin->number;
 		return;
@@ -446,9 +455,11 @@ static void ask_for_one(struct rejoin *rejoin)
 	struct compare_version now;
 	char db[24], have[24], known[24], body[24];
 	rejoin->wrong_at += WRONG_HEAD + key.len;
-	compare_find(rejoin->engine, head[1], key, &now);
-	if (now.hash != version)
-		return;
+	if (head[1] != RECORD_ALL_DBS) {
+		compare_find(rejoin->engine, head[1], key, &now);
+		if (now.hash != version)
+			return;
+	}
 	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"), word_of(db, head[1]),
 	    word_of(have, head[0]), word_of(known, version), word_of(body, load_le64(head + 10)), key};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));

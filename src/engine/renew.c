@@ -143,6 +143,7 @@ bool renew_sums(struct replica_link *link, unsigned bits)
 	renewer->walk.sums =
 	    memory_zalloc(&renewer->engine->memory.engine, buckets * sizeof(*renewer->walk.sums));
 	renewer->walking = true;
+	renew_settings(renewer->engine);
 	return true;
 }
 
@@ -347,6 +348,8 @@ static enum err renew_one(struct renewer *renewer, struct renew_item *item)
 {
 	struct engine *engine = renewer->engine;
 	const struct renew_request *request = &item->request;
+	if (request->db == RECORD_ALL_DBS)
+		return renew_setting_absent(engine, request->key);
 	struct directory *directory = &engine->directories[request->db];
 	struct target target = {.db = request->db, .key = request->key};
 	struct compare_version version;

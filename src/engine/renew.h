@@ -32,4 +32,12 @@ bool renew_step(struct engine *engine, struct replica_link *link);
 struct buf *renew_frames_for(struct replica_link *link);
 /* What is to be sent, or NULL. */
 struct buf *renew_frames(struct replica_link *link);
+
+/* ---- renew_settings.c ---- */
+/* Users and policies, all of them. */
+void renew_settings(struct engine *engine);
+/* The follower has a user or policy with this key: a mark, if there is none here. */
+MUST_CHECK enum err renew_setting_absent(struct engine *engine, struct span key);
+/* The keys of those that are here. */
+void settings_each_key(struct engine *engine, void (*each)(void *ctx, struct span key), void *ctx);
 void renew_free(struct engine *engine, struct replica_link *link);

@@ -156,6 +156,23 @@ enum err users_set(struct engine *engine, struct span name, struct span text, ui
 	return OK;
 }
 
+enum err users_log_again(struct engine *engine)
+{
+	const struct list *all = &engine->users->all;
+	for (struct list *at = all->next; at != all; at = at->next) {
+		struct user *user = LIST_OF(at, struct user, link);
+		struct record record;
+		if (user->place.segment == 0)
+			continue;             /* as it is without a record: the default one */
+		enum err err = log_user(engine, user->name, user->text, &record);
+		if (err != OK)
+			return err;
+		store_release(engine->store, user->place);
+		user->place = record.place;
+	}
+	return OK;
+}
+
 enum err users_delete(struct engine *engine, struct user *user, uint64_t *lsn)
 {
 	struct record record;

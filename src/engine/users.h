@@ -42,6 +42,8 @@ void user_unref(struct engine *engine, struct user *user);
 
 /* Logs it and makes it so; the session's reply must wait for *lsn. ERR_FULL: too many users. */
 MUST_CHECK enum err users_set(struct engine *engine, struct span name, struct span text, uint64_t *lsn);
+/* Logs all of them once more, as they are: for a follower that may lack some. */
+MUST_CHECK enum err users_log_again(struct engine *engine);
 /* Never of "default". */
 MUST_CHECK enum err users_delete(struct engine *engine, struct user *user, uint64_t *lsn);
 /* requirepass was set, or the server starts. */

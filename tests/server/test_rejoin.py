@@ -98,31 +98,46 @@ def test_what_is_gone_here_comes_from_the_leader(pair):  # noqa: F811
 
 def test_a_follower_older_than_the_marks_is_sent_no_body_again(pair):  # noqa: F811
     leader, follower = pair("--analysis", "no", "--history-window", "0", "--segment-bytes", "1mb",
-                            "--follower-max-absence", "1")
+                            "--follower-max-absence", "3")
     client = leader.client()
     for i in range(60):
         client.execute_command("IMG.PUT", f"i{i}", picture(i))
-    for i in range(2000):
-        client.set(f"s{i}", "v" * 500)
-    client.select(1)
-    client.set("flushed", 1)
-    client.select(0)
+    churn(client, "c", 300)
+    for i in range(250):                  # in segments of their own, which go with them
+        client.set(f"s{i}", "v" * 10000)
+    for name in "gone", "stays":
+        client.execute_command("ACL", "SETUSER", name, "on", ">word", "~*", "+@all")
+    client.execute_command("IMG.TIER", "POLICY", "SET", "old", "WARM", "5d")
+    leader.client(db=1).set("flushed", 1)
+    churn(client, "c", 300)
     in_sync(leader, follower)
     follower.stop()
-    client.delete(*[f"i{i}" for i in range(0, 60, 3)], *[f"s{i}" for i in range(0, 2000, 2)])
-    leader.client(db=1).flushdb()
     client.expire("i1", 5000)
     client.execute_command("IMG.EDIT", "i2", "TITLE", "edited")
+    churn(client, "c", 300)
+    client.delete(*[f"s{i}" for i in range(250)])
+    leader.client(db=1).flushdb()
+    client.execute_command("ACL", "DELUSER", "gone")
+    client.execute_command("IMG.TIER", "POLICY", "DEL", "old")
+    churn(client, "c", 300)
     until(lambda: marks_are_given_up(leader))
-    for turn in range(8):                 # and so the segments with the marks are used again
-        for i in range(1, 2000, 2):
-            client.set(f"s{i}", "w" * 600 + str(turn))
+    churn(client, "c", 1000)              # and so the segments with the marks are used again
     follower.start()
     until(lambda: rejoined(follower))
-    assert assert_same(leader, follower, (0, 1)) == 1040
-    assert info(follower)["replication_rejoins"] == 1 and "TOOLATE" in follower.log()
-    assert info(follower)["replication_received_bytes"] < 2_500_000
+    assert assert_same(leader, follower, (0, 1)) == 110
+    found = info(follower)
+    assert found["replication_rejoins"] == 1 and "TOOLATE" in follower.log()
+    assert found["replication_received_bytes"] < 1_500_000
     assert info(leader)["replication_renewed_bodies"] == 0
+    assert client.acl_list() == follower.client().acl_list() and len(client.acl_list()) == 2
+    follower.client().execute_command("REPLICAOF", "NO", "ONE")
+    listed = follower.client().execute_command("IMG.TIER", "POLICY", "LIST")
+    assert listed == client.execute_command("IMG.TIER", "POLICY", "LIST") and b"old" not in str(listed).encode()
+
+
+def churn(client, prefix, count):
+    for i in range(count):
+        client.set(f"{prefix}{i % 50}", random.Random(i).randbytes(10000))
 
 
 def marks_are_given_up(leader):
@@ -168,3 +183,25 @@ def test_a_shutdown_while_a_quarantined_store_is_removed(folder):
         assert server.client().execute_command("IMG.QUARANTINE", "DISCARD", "1700000000000") == 1
     assert os.listdir(kept) == []
     server.stop()
+
+
+def test_the_leader_writes_down_what_it_has_not(pair):  # noqa: F811
+    """As a follower would ask that has keys, users and versions of which the leader knows nothing."""
+    leader, follower = pair("--analysis", "no")
+    client = leader.client()
+    client.set("here", 1)
+    client.execute_command("IMG.PUT", "image", picture(1))
+    client.execute_command("ACL", "SETUSER", "known", "on", ">word")
+    in_sync(leader, follower)
+    last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
+    link = leader.client().connection_pool.get_connection("PING")
+    link.send_command("IMG.SYNC", lineage, 1, last, 1 << 26, 0, 0, "COMPARE", last)
+    assert link.read_response().startswith(b"SYNC")
+    for db, key in (0, "absent"), (0, "here"), (0, "image"), (255, "user:unknown"), (255, "user:known"):
+        link.send_command("REPLCONF", "RENEW", db, 0, 1, 0, key)
+    link.send_command("REPLCONF", "RENEWED", 1)
+    until(lambda: info(leader)["replication_renewed_keys"] == 5)
+    assert info(leader)["replication_renewed_bodies"] == 1
+    assert info(leader)["master_repl_offset"] == last + 4      # the user that is known takes none
+    link.disconnect()
+    assert assert_same(leader, follower) == 2
