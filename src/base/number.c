@@ -87,16 +87,31 @@ bool number_parse_bytes(struct span text, uint64_t *out)
 	return false;
 }
 
+static size_t decimal_digits(uint64_t value)
+{
+	size_t count = 1;
+	for (; value >= 10000; value /= 10000)
+		count += 4;
+	return count + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* Two digits at a time, from the end. */
 size_t number_format_u64(uint64_t value, char *out)
 {
-	char digits[20];
-	size_t count = 0;
-	do {
-		digits[count++] = (char)('0' + value % 10);
-		value /= 10;
-	} while (value > 0);
-	for (size_t i = 0; i < count; i++)
-		out[i] = digits[count - 1 - i];
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+	                            "25262728293031323334353637383940414243444546474849"
+	                            "50515253545556575859606162636465666768697071727374"
+	                            "75767778798081828384858687888990919293949596979899";
+	size_t count = decimal_digits(value), at = count;
+	while (value >= 100) {
+		at -= 2;
+		memcpy(out + at, pairs + 2 * (value % 100), 2);
+		value /= 100;
+	}
+	if (value >= 10)
+		memcpy(out, pairs + 2 * value, 2);
+	else
+		out[0] = (char)('0' + value);
 	return count;
 }
 

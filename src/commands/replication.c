@@ -315,9 +315,10 @@ void cmd_psync(struct call *call)
 void cmd_img_sync(struct call *call)
 {
 	struct sync_request request = {.lineage = call->argv[1]};
-	request.compares = call->argc == 8 && span_is(call->argv[7], "COMPARE");
+	request.compares = call->argc == 9 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
-	    call->argc > 8 || (call->argc == 8 && !request.compares) ||
+	    (call->argc != 7 && !request.compares) ||
+	    (request.compares && !parse_lsn(call->argv[8], &request.from)) ||
 	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
@@ -409,9 +410,11 @@ static void info_follower(struct engine *engine, struct buf *out)
 		buf_printf(out, "master_link_down_since_seconds:%llu\r\n",
 		    (ull)((now_us - follower->down_since_us) / 1000000));
 	buf_printf(out,
-	    "slave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
+	    "slave_stopped_by:%s\r\nslave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
 	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
 	    "replication_received_bytes:%llu\r\n",
+	    replication->stopped_by == OK ? "no" : replication->stopped_by == ERR_DISKFULL
+	        ? "disk-full" : "read-only",
 	    (long long)engine->settings->replica_priority, engine->settings->replica_announced,
 	    (ull)(replication->leader_lsn > replication->applied
 	        ? replication->leader_lsn - replication->applied : 0),

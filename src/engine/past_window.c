@@ -33,7 +33,7 @@ enum err past_parse_moment(struct past *past)
 	past->rejoins = !past->rewinds && engine->rejoin->cut;
 	if (past->rejoins) {
 		past->has_moment = past->rewinds = true;
-		past->moment = (struct moment){.by_lsn = true, .lsn = engine->rejoin->base};
+		past->moment = (struct moment){.by_lsn = true, .lsn = engine->rejoin->common};
 		return OK;
 	}
 	struct span text = span_text(past->rewinds ? settings->rewind_to : settings->open_at);

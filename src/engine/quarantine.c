@@ -58,6 +58,14 @@ void quarantine_free(struct engine *engine)
 {
 	if (engine->quarantine == NULL)
 		return;
+	struct list *head = &engine->quarantine->folders;
+	for (struct list *at = head->next; at != head;) {     /* what is being removed ends first */
+		struct quarantine_folder *folder = LIST_OF(at, struct quarantine_folder, link);
+		bool waits = folder->slot != NULL;
+		if (waits)
+			io_wait(engine->io, IO_FOREVER);
+		at = waits ? head->next : at->next;
+	}
 	while (engine->quarantine->count > 0)
 		folder_free(engine,
 		    LIST_OF(engine->quarantine->folders.next, struct quarantine_folder, link));
@@ -93,7 +101,7 @@ static void discard_next(struct quarantine_folder *folder)
 {
 	struct engine *engine = folder->engine;
 	struct slot *slot = folder->slot;
-	if (folder->at < folder->names.len) {
+	if (folder->at < folder->names.len && !engine->closing) {
 		snprintf(folder->path, sizeof(folder->path), "%s/quarantine/%s/%s", engine->settings->dir,
 		    folder->name, (const char *)folder->names.ptr + folder->at);
 		io_op_init(&folder->op, discard_done, folder);

@@ -21,41 +21,81 @@ static struct target recover_target(struct engine *engine, const struct record *
 	return target;
 }
 
-/* On a follower: where the body of this LSN lies. */
-struct body_search {
-	uint64_t      lsn;
-	struct entry *found;
-};
+/* Of a LINK: its body is shared already, or known by its digest. */
+static bool body_is_known(struct engine *engine, const struct record *record, struct place *place)
+{
+	struct image_meta meta;
+	if (past_held_place(engine, record->refers, place))
+		return true;
+	return image_meta_decode(record->meta, &meta) == OK &&
+	    dedupe_find(engine, &meta.etag, record->refers & LSN_MASK, place);
+}
+
+static bool entry_has_body(struct entry *entry, uint64_t lsn)
+{
+	return entry != NULL && entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED) &&
+	    entry_image(entry)->body_lsn == lsn;
+}
 
 static void body_search_each(void *ctx, struct entry *entry)
 {
 	struct body_search *search = ctx;
-	if (entry->type == ENTRY_IMAGE && !(entry->flags & ENTRY_SHARED) &&
-	    entry_image(entry)->body_lsn == search->lsn)
-		search->found = entry;
+	if (search->found || !entry_has_body(entry, search->lsn))
+		return;
+	search->found = true;
+	search->found_db = search->db;
+	buf_clear(&search->key);
+	buf_append(&search->key, entry_key(entry));
 }
 
-/* Either it is shared already, or one key has it; that is looked for, as only COPY, RENAME and
- * twins make such a record. */
+/* On a follower. Too small to be known by its digest, or not to be found twice: one of all keys has it. */
+bool engine_find_body(struct engine *engine, const struct record *record)
+{
+	struct body_search *search = &engine->replication->search;
+	uint64_t lsn = record->refers & LSN_MASK;
+	struct place place;
+	if (record->type != RECORD_LINK || body_is_known(engine, record, &place))
+		return true;
+	if (search->lsn != lsn) {
+		search->lsn = lsn;
+		search->db = 0;
+		search->cursor = 0;
+		search->found = false;
+	}
+	uint64_t end_us = io_clock_us(engine->io) + (uint64_t)engine->settings->search_slice_us;
+	while (!search->found && search->db < DATABASE_COUNT) {
+		if (io_clock_us(engine->io) >= end_us)
+			return false;
+		search->cursor = directory_scan(
+		    &engine->directories[search->db], search->cursor, body_search_each, search);
+		search->db += search->cursor == 0;
+	}
+	return true;
+}
+
 static enum err body_place(struct engine *engine, const struct record *record, struct place *place)
 {
-	struct body_search search = {.lsn = record->refers & LSN_MASK};
-	struct image_meta meta;
-	if (past_held_place(engine, record->refers, place))
+	struct body_search *search = &engine->replication->search;
+	uint64_t lsn = record->refers & LSN_MASK;
+	if (body_is_known(engine, record, place))
 		return OK;
-	if (image_meta_decode(record->meta, &meta) == OK &&
-	    dedupe_find(engine, &meta.etag, search.lsn, place))
-		return OK;
-	/* Too small for that, or not to be found twice: one of all keys has it. */
-	for (unsigned db = 0; db < DATABASE_COUNT && search.found == NULL; db++) {
-		uint64_t cursor = 0;
-		do
-			cursor = directory_scan(&engine->directories[db], cursor, body_search_each, &search);
-		while (cursor != 0 && search.found == NULL);
+	/* Not there yet when it was looked for: it may have come since, in the same group. */
+	search->lsn = search->found ? search->lsn : lsn;
+	search->db = search->found ? search->db : 0;
+	for (search->cursor = 0; !search->found && search->db < DATABASE_COUNT;) {
+		search->cursor = directory_scan(
+		    &engine->directories[search->db], search->cursor, body_search_each, search);
+		search->db += search->cursor == 0;
 	}
-	if (search.found == NULL)
+	if (search->lsn != lsn || !search->found)
 		return ERR_NOTFOUND;
-	*place = entry_image(search.found)->body;
+	struct directory *directory = &engine->directories[search->found_db];
+	struct span key = buf_span(&search->key);
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	search->lsn = 0;
+	if (!entry_has_body(entry, lsn))
+		return ERR_NOTFOUND;
+	*place = entry_image(entry)->body;
 	return OK;
 }
 

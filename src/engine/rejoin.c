@@ -17,16 +17,17 @@ enum {
 static void rejoin_parse(struct rejoin *rejoin, const char *text)
 {
 	unsigned cut, epoch;
-	unsigned long long base, cut_lsn;
+	unsigned long long base, common, cut_lsn;
 	char lineage[41];
-	if (sscanf(text, "tintype-rejoin 1 %u %llu %llu %u %40s", &cut, &base, &cut_lsn, &epoch, lineage) !=
-	    5) {
+	if (sscanf(text, "tintype-rejoin 1 %u %llu %llu %llu %u %40s", &cut, &base, &common, &cut_lsn, &epoch,
+	        lineage) != 6) {
 		log_warning(rejoin->engine->log, "%s cannot be read", rejoin->path);
 		return;
 	}
 	rejoin->pending = true;
 	rejoin->cut = cut != 0;
 	rejoin->base = base;
+	rejoin->common = common;
 	rejoin->cut_lsn = cut_lsn;
 	rejoin->epoch = epoch;
 	memcpy(rejoin->lineage, lineage, sizeof(lineage));
@@ -55,9 +56,9 @@ void rejoin_new(struct engine *engine)
 static enum err rejoin_save(struct rejoin *rejoin)
 {
 	char text[256];
-	int len = snprintf(text, sizeof(text), "tintype-rejoin 1 %d %llu %llu %u %s\n", rejoin->cut,
-	    (unsigned long long)rejoin->base, (unsigned long long)rejoin->cut_lsn, rejoin->epoch,
-	    rejoin->lineage);
+	int len = snprintf(text, sizeof(text), "tintype-rejoin 1 %d %llu %llu %llu %u %s\n", rejoin->cut,
+	    (unsigned long long)rejoin->base, (unsigned long long)rejoin->common,
+	    (unsigned long long)rejoin->cut_lsn, rejoin->epoch, rejoin->lineage);
 	ASSERT(len > 0 && (size_t)len < sizeof(text));
 	enum err err = io_save_file(rejoin->engine->io, rejoin->path, span_of(text, (size_t)len));
 	if (err != OK)
@@ -128,7 +129,7 @@ void rejoin_opened(struct engine *engine)
 	rejoin_be_partial(rejoin);
 }
 
-bool rejoin_begin(struct engine *engine, uint64_t base, bool cut)
+static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at)
 {
 	struct rejoin *rejoin = engine->rejoin;
 	struct replication *replication = engine->replication;
@@ -139,7 +140,7 @@ bool rejoin_begin(struct engine *engine, uint64_t base, bool cut)
 	if (!rejoin->pending || base < rejoin->base)
 		rejoin->base = base;
 	if (!rejoin->pending) {
-		rejoin->cut_lsn = 0;
+		rejoin->cut_lsn = rejoin->common = 0;
 		rejoin->epoch = replication->lineage[0] != 0 ? replication_epoch(engine)
 		    : replication->leader_lineage[0] != 0 ? replication->leader_epoch
 		                                          : replication->partial.epoch;
@@ -147,7 +148,8 @@ bool rejoin_begin(struct engine *engine, uint64_t base, bool cut)
 	}
 	if (rejoin->lineage[0] == 0)
 		return false;
-	rejoin->cut = cut;
+	rejoin->cut = cut_at != 0;
+	rejoin->common = cut_at != 0 ? cut_at : rejoin->common;
 	rejoin->pending = true;
 	if (rejoin_save(rejoin) != OK) {
 		*rejoin = before;
@@ -156,6 +158,17 @@ bool rejoin_begin(struct engine *engine, uint64_t base, bool cut)
 	rejoin->rejoins++;
 	rejoin_be_partial(rejoin);
 	return true;
+}
+
+bool rejoin_begin(struct engine *engine, uint64_t base)
+{
+	return begin(engine, base, 0);
+}
+
+bool rejoin_begin_cut(struct engine *engine, uint64_t common)
+{
+	ASSERT(common > 0);
+	return begin(engine, common, common);
 }
 
 bool rejoin_diverged(struct engine *engine, uint64_t common, uint64_t last)
@@ -180,7 +193,7 @@ uint64_t rejoin_from(const struct engine *engine)
 	const struct rejoin *rejoin = engine->rejoin;
 	uint64_t last = store_last_lsn(engine->store);
 	bool nothing_came = rejoin->pending && rejoin->cut_lsn == last;
-	return nothing_came ? rejoin->base : last;
+	return nothing_came ? rejoin->common : last;
 }
 
 /* ---- The comparison ---- */

@@ -15,7 +15,7 @@
  *
  * The file dir/rejoin says how far this has come, so that a crash begins again at 2 or 3:
  *
- *   tintype-rejoin 1 <cut: 0|1> <base> <LSN of the cut, or 0> <epoch> <lineage>
+ *   tintype-rejoin 1 <cut: 0|1> <base> <common> <LSN of the cut, or 0> <epoch> <lineage>
  *
  * It goes when all is durable. A log of another lineage, or one with LSNs that the leader gave to
  * something else, is put aside as a whole.
@@ -36,8 +36,9 @@ enum rejoin_state {
 struct rejoin_export;
 struct rejoin {
 	struct engine *engine;
-	bool        pending, cut;         /* cut: at the next start, behind base */
-	uint64_t    base, cut_lsn;        /* cut_lsn: of the VOID behind base; it follows from base on */
+	bool        pending, cut;         /* cut: at the next start, behind `common` */
+	uint64_t    base;                 /* nothing is missing up to there */
+	uint64_t    common, cut_lsn;      /* cut_lsn: of the VOID behind `common`; it follows from there on */
 	uint32_t    epoch;
 	char        lineage[41];
 	struct rejoin_export *exporting;
@@ -67,9 +68,10 @@ void rejoin_new(struct engine *engine);
 void rejoin_free(struct engine *engine);
 /* Inside opened(). */
 void rejoin_opened(struct engine *engine);
-/* Something may be missing behind `base`; first it is written down. `cut`: at the next start. False: it
- * cannot be. */
-MUST_CHECK bool rejoin_begin(struct engine *engine, uint64_t base, bool cut);
+/* Something may be missing behind `base`; first it is written down. False: it cannot be. */
+MUST_CHECK bool rejoin_begin(struct engine *engine, uint64_t base);
+/* The same, and everything behind `common` is to be cut off at the next start. */
+MUST_CHECK bool rejoin_begin_cut(struct engine *engine, uint64_t common);
 /* The leader says that `common` is the last LSN in common, and `last` its latest. True: it is seen to; the
  * server will begin anew. */
 MUST_CHECK bool rejoin_diverged(struct engine *engine, uint64_t common, uint64_t last);

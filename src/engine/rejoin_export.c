@@ -162,7 +162,7 @@ static void export_end(struct rejoin_export *export)
 	export_free(export);
 	if (given_up)
 		return;
-	if (good && rejoin_begin(engine, base, true))
+	if (good && rejoin_begin_cut(engine, base))
 		engine->events->restart(engine->events_ctx);
 	else
 		engine->events->put_aside(engine->events_ctx);

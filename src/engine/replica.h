@@ -56,6 +56,14 @@ struct partial {
 	struct place place;               /* of the SETTING that says so */
 };
 
+/* For a LINK: whose body that is. */
+struct body_search {
+	uint64_t   lsn, cursor;           /* lsn 0: of none */
+	unsigned   db, found_db;
+	bool       found;
+	struct buf key;
+};
+
 enum failover_state { FAILOVER_NONE, FAILOVER_WAITING, FAILOVER_HANDING };
 
 struct replication {
@@ -94,6 +102,8 @@ struct replication {
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
 	uint64_t        pending_bytes, pending_first;
+	struct body_search search;
+	enum err        stopped_by;       /* why nothing more is taken; OK: it is */
 	uint64_t        records, syncs, refusals, lost_links;
 	uint64_t        renewed_keys, renewed_bodies;         /* written again for a follower */
 	char            refusal[160];
@@ -166,6 +176,7 @@ struct sync_request {
 	struct span lineage;              /* "?": none */
 	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
 	bool        compares;
+	uint64_t    from;                 /* with compares: it has no use for what lies before */
 };
 /* The link of this session, made if it has none. */
 struct replica_link *replication_link_of(struct session *session);
@@ -210,5 +221,7 @@ bool replication_follower_step(struct engine *engine);
 uint64_t replication_drop_pending(struct engine *engine);
 
 /* ---- recover.c ---- */
+/* Before the LINK of a leader's is appended. False: it is still being looked for. */
+MUST_CHECK bool engine_find_body(struct engine *engine, const struct record *record);
 /* The effect of a record of the leader's, which was appended here. */
 void engine_follow_record(struct engine *engine, const struct record *record);

@@ -138,6 +138,7 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 	}
 	own->lsn = rejoin_from(engine);
 	own->compares = rejoin_is_pending(engine);
+	own->from = store_last_lsn(engine->store);
 	replication->received = max_u64(replication->received, own->lsn);
 }
 
@@ -151,7 +152,7 @@ static void begin_anew(struct engine *engine)
 /* What is missing behind `base` is found by comparing. */
 static void rejoin_or_begin_anew(struct engine *engine, uint64_t base)
 {
-	if (!rejoin_begin(engine, base, false))
+	if (!rejoin_begin(engine, base))
 		begin_anew(engine);
 }
 
@@ -177,6 +178,20 @@ static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 	return OK;
 }
 
+/* It stands still while the disk is full, and says so; the record waits, and is tried again. */
+static void follower_note_stop(struct engine *engine, enum err err)
+{
+	struct replication *replication = engine->replication;
+	enum err why = err == ERR_DISKFULL || err == ERR_READONLY ? err : OK;
+	if (why == replication->stopped_by)
+		return;
+	if (why != OK)
+		log_warning(engine->log, "replication: nothing more is taken: %s", err_name(why));
+	else
+		log_notice(engine->log, "replication: it goes on");
+	replication->stopped_by = why;
+}
+
 static enum err on_record(void *ctx, struct record *record)
 {
 	struct engine *engine = ctx;
@@ -188,10 +203,15 @@ static enum err on_record(void *ctx, struct record *record)
 		retry_soon(engine, RETRY_US);
 		return ERR_AGAIN;
 	}
+	if (!engine_find_body(engine, record)) {
+		retry_soon(engine, 1);
+		return ERR_AGAIN;
+	}
 	record->sync = SYNC_EVERYSEC;         /* or when the sync before has ended: follower_sync */
 	enum err err = replication_note_gap(engine, record);
 	if (err == OK || err == ERR_NOTFOUND)
 		err = store_append_given(engine->store, record);
+	follower_note_stop(engine, err);
 	if (err == ERR_OVERLOADED || err == ERR_DISKFULL || err == ERR_READONLY) {
 		retry_soon(engine, err == ERR_OVERLOADED ? RETRY_US : RETRY_FULL_US);
 		return ERR_AGAIN;
@@ -199,8 +219,16 @@ static enum err on_record(void *ctx, struct record *record)
 	if (err != OK)
 		return err;
 	replication->records++;
+	uint64_t lost = replication->lost_links;
 	record_apply(engine, record);
-	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, replication_epoch(engine))) {
+	if (replication->lost_links != lost && !rejoin_is_pending(engine)) {
+		log_warning(engine->log, "replication: a body that is not here is named: what else is missing?");
+		rejoin_or_begin_anew(engine, replication_is_partial(engine) ? replication->partial.base
+		                                                           : record->lsn - 1);
+		return ERR_INVALID;
+	}
+	if (replication_is_partial(engine) && !rejoin_is_pending(engine) &&
+	    replication_epoch(engine) > replication->partial.epoch) {
 		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
@@ -321,6 +349,7 @@ void replication_follower_init(struct engine *engine)
 	    .ctx = engine,
 	};
 	follower_init(&replication->follower, &options);
+	buf_init(&replication->search.key, &engine->memory.engine);
 	io_timer_init(&replication->retry, retry_fired, engine);
 }
 

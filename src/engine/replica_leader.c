@@ -125,7 +125,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	    .memory = &engine->memory.replies,
 	    .ready = link_ready,
 	    .ctx = link,
-	    .after = request->lsn,
+	    .after = max_u64(request->lsn, request->from),
 	    .whole_least = &replication->whole_least,
 	    .partial_lsn = request->partial_lsn,
 	    .partial_bytes = request->partial_bytes,
@@ -133,7 +133,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	ASSERT(!link->streaming);
 	tail_start(&replication->tail, store_last_lsn(engine->store));
 	leader_init(&link->leader, &options);
-	link->streaming = true;
+	link->streaming = call->session->streams = true;
 	link->applied = link->durable = link->received = request->lsn;
 	link->heard_us = io_now_us(engine->io);
 	list_append(&replication->links, &link->link);

@@ -277,6 +277,9 @@ void replication_opened(struct engine *engine)
 	char host[128];
 	uint16_t port;
 	store_set_epoch(engine->store, replication_epoch(engine));
+	/* More than the lineage says, if its record was lost: whoever leads next takes a later one. */
+	if (store_epoch_seen(engine->store) > replication->epoch_seen)
+		replication->epoch_seen = store_epoch_seen(engine->store);
 	replication_reached(engine, store_last_lsn(engine->store));
 	rejoin_opened(engine);
 	if (replication->lineage[0] != 0) {   /* who follows, and how far, is not known yet */
@@ -292,7 +295,7 @@ void replication_opened(struct engine *engine)
 	}
 	/* A value that recovery could not read is gone: the leader has it. */
 	if (engine->corrupt_seen && replication->lineage[0] != 0 && !rejoin_is_pending(engine) &&
-	    !rejoin_begin(engine, 1, false))
+	    !rejoin_begin(engine, 1))
 		log_warning(engine->log, "replication: what could not be read may be missing");
 	store_follow(engine->store);
 	replication->received = replication->applied = store_last_lsn(engine->store);
@@ -342,6 +345,7 @@ void replication_free(struct engine *engine)
 	ASSERT(!replication->freeing && list_is_empty(&replication->links));
 	(void)replication_drop_pending(engine);
 	tail_fini(&replication->tail);
+	buf_fini(&replication->search.key);
 	memory_free(&engine->memory.engine, replication, sizeof(*replication));
 	engine->replication = NULL;
 }

@@ -53,6 +53,7 @@ struct session {
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
 	struct replica_link *replica;     /* engine/replica.h: it follows this server; mostly NULL */
+	bool           streams;           /* the log is being sent to it */
 	bool           sending;           /* bytes of it are with the kernel */
 	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */
 	uint64_t       pressed_us;        /* ... since then; 0: it is not */

@@ -50,7 +50,7 @@ const struct setting settings_table[] = {
 	BYTES("client-query-buffer-limit", client_query_buffer_limit, "256mb", MIB, 4 * GIB - 1, 0),
 	BYTES("client-output-limit", client_output_limit, "64kb", 16 << 10, GIB, 0),
 
-	INT("tls-port", tls_port, "0", 0, 65535, SETTING_IMMUTABLE),
+	INT("tls-port", tls_port, "0", 0, 65535, SETTING_TLS),
 	TEXT("tls-cert-file", tls_cert_file, "", SETTING_TLS),
 	TEXT("tls-key-file", tls_key_file, "", SETTING_TLS),
 	TEXT("tls-key-file-pass", tls_key_file_pass, "", SETTING_TLS | SETTING_SECRET),

@@ -105,6 +105,13 @@ struct io {
 	struct heap     timers;
 	uint64_t        now_us;
 	int64_t         wall_ms;
+	struct {
+		uint64_t ticks, us;           /* of this pass's begin */
+		uint64_t first_ticks, first_us;         /* of the measurement under way */
+		uint64_t us_per_tick;         /* in 2^-32; 0: not known, or the ticks are not steady */
+		uint64_t last_us;             /* the clock never runs back */
+		bool     steady;
+	} clock;                              /* host_time.c */
 	struct io_stats stats;
 	void          (*caught)(void *ctx, int signal);
 	void           *caught_ctx;

@@ -74,6 +74,14 @@ void host_memory_release(struct io *io, const struct io_memory *memory, size_t o
 		memset(at, 0, bytes);
 }
 
+void io_memory_huge(void *ptr, size_t bytes)
+{
+	uintptr_t from = ((uintptr_t)ptr + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE;
+	uintptr_t to = ((uintptr_t)ptr + bytes) / HOST_PAGE * HOST_PAGE;
+	if (from < to)                        /* refused, the pages are small ones */
+		(void)madvise((uint8_t *)ptr + (from - (uintptr_t)ptr), to - from, MADV_HUGEPAGE);
+}
+
 void io_memory_discard(void *ptr, size_t bytes)
 {
 	uintptr_t from = ((uintptr_t)ptr + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE;

@@ -279,8 +279,9 @@ MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_fo
 void io_memory_free(struct io *io, struct io_memory *memory);
 /* Gives whole pages back to the machine; they read as zero afterwards. */
 void io_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
-/* Any memory: whole pages among these bytes go back to the machine. They stay, and say anything. */
+/* Any memory: its whole pages go back to the machine (they stay, and say anything); large ones serve it. */
 void io_memory_discard(void *ptr, size_t bytes);
+void io_memory_huge(void *ptr, size_t bytes);
 /* Delivers SIGTERM, SIGINT, SIGHUP, SIGUSR1 as callbacks instead. */
 void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void *ctx);
 
@@ -289,8 +290,7 @@ void io_write_line(struct io *io, int fd, struct span line);
 /* For start-up, on the real machine: a file for io_write_line; where this program lies. */
 MUST_CHECK enum err io_open_log(struct io *io, const char *path, int *fd);
 MUST_CHECK enum err io_executable_path(struct io *io, char *out, size_t bytes);
-/* What INFO and MEMORY print. */
-struct io_usage {
+struct io_usage {                         /* what INFO and MEMORY print */
 	uint64_t resident_bytes, resident_bytes_peak, total_system_bytes;
 	double   cpu_user_s, cpu_system_s, cpu_user_children_s, cpu_system_children_s;
 	int64_t  pid;

@@ -16,12 +16,12 @@
 
 /* ---- Submission --------------------------------------------------------------------- */
 
-static void uring_prepare(struct io_op *op, struct io_uring_sqe *sqe)
+static void uring_prepare(struct uring *uring, struct io_op *op, struct io_uring_sqe *sqe)
 {
 	if (op->kind <= IO_KIND_FILE_SIZE)
 		uring_file_prepare(op, sqe);
 	else if (op->kind <= IO_KIND_STREAM_CLOSE)
-		uring_stream_prepare(op, sqe);
+		uring_stream_prepare(uring, op, sqe);
 	else
 		uring_watch_prepare(op, sqe);
 	io_uring_sqe_set_data(sqe, op);
@@ -35,7 +35,7 @@ void uring_start(struct uring *uring, struct io_op *op)
 	if (list_is_empty(&uring->backlog))
 		sqe = io_uring_get_sqe(&uring->ring);
 	if (sqe != NULL)
-		uring_prepare(op, sqe);
+		uring_prepare(uring, op, sqe);
 	else
 		list_append(&uring->backlog, &op->link);
 }
@@ -54,7 +54,7 @@ static void uring_backlog_prepare(struct uring *uring)
 			return;
 		struct io_op *op = LIST_OF(uring->backlog.next, struct io_op, link);
 		list_remove(&op->link);
-		uring_prepare(op, sqe);
+		uring_prepare(uring, op, sqe);
 	}
 }
 
@@ -69,9 +69,18 @@ static unsigned uring_flush(struct uring *uring)
 	return sq->sqe_tail - *sq->khead;
 }
 
+/* A short reply fits into its socket: its send ends as soon as it is submitted, and that alone is nothing to
+ * wake up for. An entry therefore sleeps until something else has happened too, or for so long, should one be
+ * stuck. */
+enum { SENDS_WAIT_US = 50 };
+
 /* One entry: submits all, and with `wait` sleeps until a completion or the timeout. */
 static void uring_enter(struct uring *uring, bool wait, uint64_t wait_us)
 {
+	unsigned sends = uring->short_sends;
+	uring->short_sends = 0;
+	if (sends > 0 && wait_us > SENDS_WAIT_US)
+		wait_us = SENDS_WAIT_US;
 	unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
 	if (uring->ring_fd_registered)
 		flags |= IORING_ENTER_REGISTERED_RING;
@@ -85,7 +94,7 @@ static void uring_enter(struct uring *uring, bool wait, uint64_t wait_us)
 	if (wait && wait_us != IO_FOREVER)
 		arg.ts = (uint64_t)(uintptr_t)&timeout;
 	unsigned submit = uring_flush(uring);
-	int rc = io_uring_enter2((unsigned)uring->ring.enter_ring_fd, submit, wait ? 1 : 0, flags,
+	int rc = io_uring_enter2((unsigned)uring->ring.enter_ring_fd, submit, wait ? sends + 1 : 0, flags,
 	    (void *)&arg, sizeof(arg));
 	uring->io.stats.enters++;
 	/* EBUSY, EAGAIN: the kernel wants completions reaped first; what it did not take stays

@@ -39,6 +39,7 @@ struct uring {
 	struct list       starving;       /* io_stream.link: receives that met an empty ring */
 	unsigned          internal;       /* accepts of closed listeners still in the kernel */
 	unsigned          ran;            /* callbacks of this pass */
+	unsigned          short_sends;    /* put into the ring since the last entry; see uring_enter */
 };
 
 static inline struct uring *uring_of(struct io *io)
@@ -68,7 +69,7 @@ void uring_stream_pause(struct io *io, struct io_stream *stream);
 void uring_stream_resume(struct io *io, struct io_stream *stream);
 void uring_stream_fill(struct io *io, struct io_stream *stream);
 void uring_stream_close(struct io *io, struct io_stream *stream);
-void uring_stream_prepare(struct io_op *op, struct io_uring_sqe *sqe);
+void uring_stream_prepare(struct uring *uring, struct io_op *op, struct io_uring_sqe *sqe);
 void uring_stream_complete(struct uring *uring, struct io_op *op, int32_t result, uint32_t flags);
 /* Every buffer is back: those that found none start again. */
 void uring_streams_feed(struct uring *uring);

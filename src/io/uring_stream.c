@@ -101,13 +101,15 @@ void uring_stream_close(struct io *io, struct io_stream *stream)
 
 /* ---- Filling entries ------------------------------------------------------------------ */
 
-static void send_prepare(struct io_stream *stream, struct io_uring_sqe *sqe)
+static void send_prepare(struct uring *uring, struct io_stream *stream, struct io_uring_sqe *sqe)
 {
+	enum { SHORT_BYTES = 16 << 10 };
 	ASSERT(stream->send_iov_count > 0);
 	const int flags = MSG_WAITALL | MSG_NOSIGNAL;
 	if (stream->send_iov_count == 1) {
 		struct iovec *iov = stream->send_iov;
 		size_t len = iov->iov_len < FILL_STEP_MAX ? iov->iov_len : FILL_STEP_MAX;
+		uring->short_sends += len <= SHORT_BYTES;
 		io_uring_prep_send(sqe, stream->fd, iov->iov_base, len, flags);
 		return;
 	}
@@ -125,7 +127,7 @@ static void fill_prepare(struct io_stream *stream, struct io_uring_sqe *sqe)
 	    stream->fill_min == stream->fill.iov_len ? MSG_WAITALL : 0);
 }
 
-void uring_stream_prepare(struct io_op *op, struct io_uring_sqe *sqe)
+void uring_stream_prepare(struct uring *uring, struct io_op *op, struct io_uring_sqe *sqe)
 {
 	switch ((enum io_kind)op->kind) {
 	case IO_KIND_RECEIVE:
@@ -137,7 +139,7 @@ void uring_stream_prepare(struct io_op *op, struct io_uring_sqe *sqe)
 		fill_prepare(CONTAINER_OF(op, struct io_stream, receive_op), sqe);
 		break;
 	case IO_KIND_SEND:
-		send_prepare(CONTAINER_OF(op, struct io_stream, send_op), sqe);
+		send_prepare(uring, CONTAINER_OF(op, struct io_stream, send_op), sqe);
 		break;
 	case IO_KIND_CANCEL: {
 		struct io_stream *stream = CONTAINER_OF(op, struct io_stream, cancel_op);

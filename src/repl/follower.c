@@ -177,7 +177,7 @@ void follower_command(struct follower *follower, const struct span *words, uint3
 
 static void say_sync(struct follower *follower)
 {
-	char epoch[24], lsn[24], segment[24], partial[24], bytes[24];
+	char epoch[24], lsn[24], segment[24], partial[24], bytes[24], from[24];
 	struct follower_greeting own = {0};
 	follower->options.events->ask(follower->options.ctx, &own);
 	const struct body *body = follower->body;
@@ -188,8 +188,9 @@ static void say_sync(struct follower *follower)
 	    body == NULL ? 0ULL : (unsigned long long)follower->record.lsn);
 	snprintf(bytes, sizeof(bytes), "%zu", body == NULL ? 0 : body->filled);
 	const char *lineage = own.lineage[0] == 0 ? "?" : own.lineage;
+	snprintf(from, sizeof(from), "%llu", (unsigned long long)own.from);
 	if (own.compares)
-		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes, "COMPARE");
+		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes, "COMPARE", from);
 	else
 		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes);
 }

@@ -3,7 +3,8 @@
  *
  * The link is an ordinary client connection: PING, AUTH, REPLCONF as a Redis replica sends them, then
  *
- *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes> [COMPARE]
+ *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes>
+ *            [COMPARE <LSN>]
  *
  * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> and sends frames (frame.h) from then on.
  * What goes back are commands: REPLCONF ACK <applied> <durable> <received>. Another first line is a
@@ -37,6 +38,7 @@ struct follower_greeting {
 	uint32_t epoch;
 	uint64_t lsn;
 	bool     compares;                /* ask: it may lack something, or have too much, before that LSN */
+	uint64_t from;                    /* ask: and takes only what has a larger LSN than this */
 };
 
 struct follower_events {

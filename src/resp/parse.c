@@ -188,6 +188,51 @@ enum resp_status resp_parse(struct resp_parser *parser, const struct resp_limits
 	return RESP_REQUEST;
 }
 
+/* The number between a type byte and CRLF at `at`, without a sign or a needless zero; returns what follows,
+ * NULL if it is not all there or of another form. */
+static inline const uint8_t *whole_number(
+    const uint8_t *at, const uint8_t *end, uint8_t type, uint32_t *out)
+{
+	enum { HEAD_MIN = 4, DIGITS_MAX = 7 };
+	if (end - at < HEAD_MIN || at[0] != type)
+		return NULL;
+	uint32_t value = (uint32_t)(at[1] - '0');
+	if (value > 9)
+		return NULL;
+	at += 2;
+	for (unsigned digits = 1; *at != '\r'; digits++) {
+		uint32_t digit = (uint32_t)(*at - '0');
+		if (digit > 9 || value == 0 || digits == DIGITS_MAX || end - at < 3)
+			return NULL;
+		value = value * 10 + digit;
+		at++;
+	}
+	*out = value;
+	return at[1] == '\n' ? at + 2 : NULL;
+}
+
+uint32_t resp_parse_whole(
+    struct span input, struct span *argv, uint32_t cap, uint32_t bulk_max, size_t *bytes)
+{
+	const uint8_t *at = input.ptr, *end = input.ptr + input.len;
+	uint32_t count, len;
+	at = whole_number(at, end, '*', &count);
+	if (at == NULL || count > cap)
+		return 0;
+	for (uint32_t i = 0; i < count; i++) {
+		at = whole_number(at, end, '$', &len);
+		if (at == NULL || len > bulk_max || (size_t)(end - at) < (size_t)len + 2)
+			return 0;
+		argv[i] = span_of(at, len);
+		at += len;
+		if (at[0] != '\r' || at[1] != '\n')
+			return 0;
+		at += 2;
+	}
+	*bytes = (size_t)(at - input.ptr);
+	return count;
+}
+
 void resp_body_done(struct resp_parser *parser)
 {
 	ASSERT(parser->bulk_len >= 0);

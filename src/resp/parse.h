@@ -58,6 +58,12 @@ void resp_parser_reset(struct resp_parser *parser);
 enum resp_status resp_parse(
     struct resp_parser *parser, const struct resp_limits *limits, struct span input);
 
+/* A request in the usual form, which is complete, in one go: its arguments become spans into `input`, which
+ * begins at its first byte, and *bytes its length. Returns how many; 0: it is not complete, has more
+ * than `cap` of them, one over bulk_max, or another form, and resp_parse has to look at it. */
+uint32_t resp_parse_whole(
+    struct span input, struct span *argv, uint32_t cap, uint32_t bulk_max, size_t *bytes);
+
 /* The body that RESP_BODY announced has arrived. */
 void resp_body_done(struct resp_parser *parser);
 

@@ -36,9 +36,12 @@ bool connection_is_held(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
 	const struct settings *settings = connection->server->settings;
-	return session->parked != NULL || session->slot_count > HELD_SLOTS ||
-	    session->pending_bytes > HELD_BODY_BYTES ||
-	    session->out.bytes.len + connection->sending.bytes.len >
+	if (session->parked != NULL || session->slot_count > HELD_SLOTS ||
+	    session->pending_bytes > HELD_BODY_BYTES)
+		return true;
+	if (session->streams)                 /* what a follower says makes no output, and is urgent */
+		return false;
+	return session->out.bytes.len + connection->sending.bytes.len >
 	    settings->client_output_limit ||
 	    session->out.ref_bytes + connection->sending.ref_bytes > HELD_BODY_BYTES;
 }
@@ -285,6 +288,39 @@ static enum taken take_request(
 	return TAKEN_BATCH;
 }
 
+/* The parser stands before a request of which it has seen nothing. */
+static bool parser_is_fresh(const struct connection *connection)
+{
+	const struct resp_parser *parser = &connection->parser;
+	return !parser->in_array && parser->at == 0 && parser->scanned == 0 &&
+	    connection->refused == OK && connection->session.authenticated;
+}
+
+/* Requests in the usual form, from input[*at] on, as many as are complete and fit. */
+static void parse_whole(
+    struct connection *connection, struct batch *batch, struct span input, size_t *at)
+{
+	struct span *argv = connection->server->argv + batch->args;
+	size_t bytes;
+	uint32_t bulk_max =
+	    (uint32_t)min_u64(RESP_BULK_DIRECT, (uint64_t)connection->server->settings->proto_max_bulk_len);
+	while (batch->count < BATCH_REQUESTS) {
+		uint32_t argc = resp_parse_whole(span_of(input.ptr + *at, input.len - *at), argv,
+		    BATCH_ARGS - batch->args, bulk_max, &bytes);
+		if (argc == 0)
+			return;
+		struct request *request = &batch->request[batch->count];
+		request->argc = argc;
+		request->argv = argv;
+		request->bodies = NULL;
+		request->has_hash = false;
+		argv += argc;
+		batch->args += argc;
+		*at += bytes;
+		batch->end[batch->count++] = *at;
+	}
+}
+
 /* What ended a run over the input. */
 enum run_end { RUN_MORE, RUN_BODY, RUN_HELD, RUN_CLOSE };
 
@@ -295,8 +331,10 @@ static enum resp_status parse_batch(
 	struct server *server = connection->server;
 	struct resp_parser *parser = &connection->parser;
 	enum resp_status status = RESP_MORE;
-	struct resp_limits limits = connection_limits(connection);
+	const struct resp_limits limits = connection_limits(connection);
 	batch->count = batch->args = 0;
+	if (parser_is_fresh(connection))
+		parse_whole(connection, batch, input, at);
 	while (batch->count < BATCH_REQUESTS && *go_on) {
 		struct span rest = span_slice(input, *at, input.len);
 		if (connection->own_args == NULL && parser->argc == 0) {

@@ -1,4 +1,4 @@
-/* server/server.c: the loop's pass, listeners, the tick, and the end. */
+/* server/server.c: the loop's pass, the tick, and the end. */
 #include "server/connection.h"
 
 #include "commands/acl.h"
@@ -8,121 +8,6 @@
 
 enum { SERVER_MAGIC = 0x53455256, TICK_US = 100000, TICKS_PER_SECOND = 10 };
 enum { BUSY_US_MAX = 2000000, BUSY_PAUSE_US = 10000, SERVER_SIGNAL_RELOAD = 1 /* SIGHUP */ };
-
-/* A handshake is work: one client too many is not told why, as it is without TLS. */
-static void accept_secure(struct server *server, int fd)
-{
-	if (server->connection_count < server->settings->maxclients) {
-		connection_new(server, fd, ARRIVAL_TLS);
-		return;
-	}
-	server->engine->counters.connections_rejected++;
-	io_close_now(server->io, fd);
-}
-
-static void on_accepted(struct io_listener *listener, int fd)
-{
-	struct server *server = listener->ctx;
-	CHECK_OBJ(server, SERVER_MAGIC);
-	if (server->stopping)
-		io_close_now(server->io, fd);
-	else if (server->secure[listener - server->listeners])
-		accept_secure(server, fd);
-	else
-		connection_new(server, fd, listener->unix_socket ? ARRIVAL_UNIX : ARRIVAL_TCP);
-}
-
-static void close_listeners(struct server *server)
-{
-	while (server->listener_count > 0)
-		io_listener_close(server->io, &server->listeners[--server->listener_count]);
-}
-
-static enum err server_listen(
-    struct server *server, const struct io_listen_options *options, bool required)
-{
-	struct io_listener *listener = &server->listeners[server->listener_count];
-	listener->accepted = on_accepted;
-	listener->ctx = server;
-	server->secure[server->listener_count] =
-	    options->address != NULL && options->port != 0 && options->port == server->settings->tls_port;
-	enum err err = io_listen(server->io, listener, options);
-	if (err == OK) {
-		server->listener_count++;
-		return OK;
-	}
-	const char *where = options->unix_path != NULL ? options->unix_path : options->address;
-	if (required && err != ERR_BUSY)
-		log_warning(server->log, "cannot listen on %s port %u: %s", where, options->port,
-		    err_name(err));
-	return required ? err : OK;
-}
-
-/* Each address of `bind`; one with a leading '-' may be missing on this machine. Port 0 is
- * one that is free, the same for all. */
-static enum err server_listen_port(struct server *server, int64_t port)
-{
-	const struct settings *settings = server->settings;
-	char copy[SETTING_TEXT_MAX];
-	struct io_listen_options options = {
-		.port = (uint16_t)port, .backlog = (int)settings->tcp_backlog,
-		.keepalive_s = (uint32_t)settings->tcp_keepalive,
-	};
-	memcpy(copy, settings->bind, sizeof(copy));
-	char *rest = copy, *address;
-	while ((address = strsep(&rest, " ")) != NULL) {
-		bool optional = address[0] == '-';
-		if (address[0] == 0)
-			continue;
-		if (server->listener_count + 1 >= LISTENERS_MAX)
-			return ERR_TOOLARGE;
-		if (server->listener_count > 0 && options.port == 0)
-			options.port = server_port(server);
-		options.address = address + optional;
-		enum err err = server_listen(server, &options, !optional);
-		if (err != OK)
-			return err;
-	}
-	return OK;
-}
-
-static enum err server_listen_unix(struct server *server)
-{
-	const struct settings *settings = server->settings;
-	struct io_listen_options options = {
-		.unix_path = settings->unixsocket, .unix_mode = (uint32_t)settings->unixsocketperm,
-		.backlog = (int)settings->tcp_backlog,
-	};
-	return server_listen(server, &options, true);
-}
-
-/* Port 0 is none, but where nothing else is asked for. */
-static enum err server_listen_all(struct server *server)
-{
-	const struct settings *settings = server->settings;
-	bool has_unix = settings->unixsocket[0] != 0;
-	enum err err = OK;
-	if (settings->tls_port != 0 && settings->tls_port == settings->port) {
-		log_warning(server->log, "port and tls-port are the same");
-		return ERR_INVALID;
-	}
-	if (settings->port != 0 || (settings->tls_port == 0 && !has_unix))
-		err = server_listen_port(server, settings->port);
-	if (err == OK && settings->tls_port != 0)
-		err = server_listen_port(server, settings->tls_port);
-	if (err == OK && has_unix)
-		err = server_listen_unix(server);
-	if (err != OK)
-		close_listeners(server);
-	return err == OK && server->listener_count == 0 ? ERR_INVALID : err;
-}
-
-uint16_t server_port(const struct server *server)
-{
-	CHECK_OBJ(server, SERVER_MAGIC);
-	return server->listener_count == 0 ? 0
-	                                   : io_listener_port(server->io, &server->listeners[0]);
-}
 
 static void close_idle(struct server *server)
 {
@@ -176,7 +61,7 @@ static void on_engine_closed(void *ctx)
 static void give_up(struct server *server)
 {
 	server->stopping = true;
-	close_listeners(server);
+	server_close_listeners(server);
 	io_timer_cancel(server->io, &server->cron);
 	image_service_close(server->engine, on_engine_closed, server);
 }
@@ -242,7 +127,11 @@ static void on_setting_changed(void *ctx, const struct setting *setting)
 static enum err on_try_settings(
     void *ctx, const struct settings *trial, char *why, size_t why_bytes)
 {
-	return server_secure(ctx, trial, why, why_bytes);
+	struct server *server = ctx;
+	enum err err = server_secure(server, trial, why, why_bytes);
+	if (err == OK && trial->tls_port != server->settings->tls_port)
+		err = server_move_tls(server, trial, why, why_bytes);
+	return err;
 }
 
 static uint16_t on_port(void *ctx)
@@ -352,7 +241,7 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	server->tls = tls_new(io, options->log);
 	enum err err = secure_at_start(server);
 	if (err == OK)
-		err = patiently(server, server_listen_all);
+		err = patiently(server, server_listen);
 	if (err == OK)
 		err = engine_new(
 		    io, options->settings, options->log, &engine_events, server, &server->engine);
@@ -389,7 +278,7 @@ void server_stop(struct server *server, int exit_code)
 		return;
 	server->stopping = true;
 	server->exit_code = exit_code;
-	close_listeners(server);
+	server_close_listeners(server);
 	io_timer_cancel(server->io, &server->cron);
 	if (!server->engine->loading)
 		engine_close(server->engine, on_engine_closed, server);
@@ -451,7 +340,7 @@ void server_free(struct server *server)
 			    &server->engine->memory.engine, server->engine->commands);
 		engine_free(server->engine);
 	}
-	close_listeners(server);
+	server_close_listeners(server);
 	tls_free(server->tls);
 	struct memory boot = server->memory;
 	DROP_OBJ(server, SERVER_MAGIC);

@@ -20,9 +20,11 @@ struct server {
 	struct log      *log;
 	struct settings *settings;
 	struct engine   *engine;
-	struct io_listener listeners[LISTENERS_MAX];
-	bool             secure[LISTENERS_MAX];      /* listeners[i] speaks TLS */
-	uint32_t         listener_count;
+	struct listeners {
+		struct io_listener at[LISTENERS_MAX];
+		uint32_t count;
+	} plain, secure[2];               /* secure: with TLS; the other one is used when tls-port changes */
+	uint32_t         secure_at;
 	struct tls      *tls;             /* what streams with TLS share; never NULL */
 	struct list      connections, dirty;
 	uint32_t         connection_count;
@@ -57,6 +59,13 @@ void server_stop(struct server *server, int exit_code);
 void server_free(struct server *server);
 /* The port for clients: without TLS if there is one. */
 uint16_t server_port(const struct server *server);
+
+/* listen.c: all that the settings ask for. ERR_INVALID, ERR_BUSY; the log says why. */
+MUST_CHECK enum err server_listen(struct server *server);
+void server_close_listeners(struct server *server);
+/* tls-port becomes that of `settings`, at once; not OK: it stays, and `why` says why. Connections live on. */
+MUST_CHECK enum err server_move_tls(
+    struct server *server, const struct settings *settings, char *why, size_t why_bytes);
 
 /* secure.c: reads certificates as `settings` (the server's own, or a trial) say, if TLS is used at
  * all. Not OK: what was in use stays; `why` says why. */

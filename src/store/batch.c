@@ -53,22 +53,26 @@ void batch_begin(struct batch *batch, const struct stamp *stamp)
 	batch->first_lsn = batch->last_lsn = batch->new_lsn = 0;
 	batch->always_lsn = batch->recorded_lsn = 0;
 	batch->count = batch->piece_count = 0;
+	batch->summed = batch->heads_crc = 0;
 	batch->buf_len = batch->piece_from = 0;
 }
 
-static struct batch_spot batch_spot(const struct batch *batch, const struct record *record,
-    uint32_t body_bytes)
+/* Field by field: a whole that was just written in parts is slow to copy. */
+static inline void batch_spot(const struct batch *batch, const struct record *record,
+    uint32_t body_bytes, struct batch_spot *out)
 {
-	struct batch_spot spot = {.at = round_up(batch->bytes, RECORD_ALIGN)};
+	uint64_t at = round_up(batch->bytes, RECORD_ALIGN);
 	uint32_t head = record_head_bytes(record->key.len, record->meta.len, body_bytes);
 	ASSERT(batch->offset % SECTOR == 0);
-	spot.layout = record_layout(batch->offset + spot.at, head, body_bytes);
-	spot.by_reference = body_bytes > BODY_INLINE_MAX;
-	spot.end = spot.at + spot.layout.bytes;
-	spot.buffered = spot.layout.bytes;
-	if (spot.by_reference)
-		spot.buffered = spot.layout.body_at + body_bytes % SECTOR;
-	return spot;
+	struct record_layout layout = record_layout(batch->offset + at, head, body_bytes);
+	bool by_reference = body_bytes > BODY_INLINE_MAX;
+	out->at = at;
+	out->end = at + layout.bytes;
+	out->buffered = by_reference ? layout.body_at + body_bytes % SECTOR : layout.bytes;
+	out->layout.head_bytes = layout.head_bytes;
+	out->layout.body_at = layout.body_at;
+	out->layout.bytes = layout.bytes;
+	out->by_reference = by_reference;
 }
 
 uint64_t batch_bytes_with(const struct batch *batch, const struct record *record,
@@ -76,7 +80,7 @@ uint64_t batch_bytes_with(const struct batch *batch, const struct record *record
 {
 	CHECK_OBJ(batch, BATCH_MAGIC);
 	ASSERT(batch->state == BATCH_OPEN);
-	*spot = batch_spot(batch, record, payload->len);
+	batch_spot(batch, record, payload->len, spot);
 	if (batch->count == BATCH_RECORDS || batch->body_count == BATCH_BODIES)
 		return 0;
 	if (batch->count > 0 && spot->end > BATCH_BYTES_SOFT)
@@ -164,6 +168,17 @@ static void batch_note(struct batch *batch, const struct record *record, bool is
 		batch->everysec = true;
 }
 
+/* The checksums of the first `count` heads go into one. The last record may still grow: its head is summed
+ * when the next one comes, as long as it is in the cache. */
+static void batch_sum_heads(struct batch *batch, uint32_t count)
+{
+	ASSERT(batch->summed <= count && count <= batch->count);
+	for (; batch->summed < count; batch->summed++) {
+		const uint8_t *head = batch->buf + batch->entries[batch->summed].head_at;
+		batch->heads_crc = crc32c(batch->heads_crc, span_of(head + 4, 4));
+	}
+}
+
 struct place batch_add(struct batch *batch, const struct stamp *stamp, const struct record *record,
     const struct payload *payload, const struct batch_spot *spot)
 {
@@ -176,32 +191,34 @@ struct place batch_add(struct batch *batch, const struct stamp *stamp, const str
 		crc = crc32c(0, payload->value);
 		crcs = &crc;
 	}
+	batch_sum_heads(batch, batch->count);
 	batch_pad(batch, RECORD_ALIGN);
 	struct batch_entry *entry = &batch->entries[batch->count++];
-	*entry = (struct batch_entry){
-		.lsn = record->lsn,
-		.head_at = (uint32_t)batch->buf_len,
-		.from_start = (uint32_t)spot->at,
-		.body_bytes = payload->len,
-		.type = record->type,
-		.flags = record->flags,
-		.db = record->db,
-		.place.segment = stamp->segment,
-		.place.offset = (uint32_t)((batch->offset + spot->at) / RECORD_ALIGN),
-		.place.bytes = spot->layout.bytes,
+	struct place place = {
+	    .segment = stamp->segment,
+	    .offset = (uint32_t)((batch->offset + spot->at) / RECORD_ALIGN),
+	    .bytes = spot->layout.bytes,
 	};
-	uint8_t *head = batch->buf + batch->buf_len;
-	record_write_head(head, record, payload->len, crcs);
-	record_stamp(head, spot->layout.head_bytes,
+	entry->lsn = record->lsn;
+	entry->place = place;
+	entry->old = (struct place){0};
+	entry->head_at = (uint32_t)batch->buf_len;
+	entry->head_bytes = spot->layout.head_bytes;
+	entry->from_start = (uint32_t)spot->at;
+	entry->body_bytes = payload->len;
+	entry->type = record->type;
+	entry->flags = record->flags;
+	entry->db = record->db;
+	entry->is_move = record->place.segment != 0;
+	entry->is_cleaned = false;
+	record_write_stamped(batch->buf + batch->buf_len, record, payload->len, crcs,
 	    &(struct stamp){stamp->segment, stamp->nonce, batch->offset + spot->at});
 	batch->buf_len += spot->layout.head_bytes;
 	batch->bytes += spot->layout.head_bytes;
 	batch_add_body(batch, payload, spot->by_reference);
 	ASSERT(batch->bytes == spot->end);
-	entry->head_bytes = spot->layout.head_bytes;
-	entry->is_move = record->place.segment != 0;
 	batch_note(batch, record, entry->is_move);
-	return entry->place;
+	return place;
 }
 
 struct place batch_extend(struct batch *batch, const struct stamp *stamp, struct span more)
@@ -232,10 +249,8 @@ struct place batch_extend(struct batch *batch, const struct stamp *stamp, struct
 static void batch_write_commit(struct batch *batch, size_t at, const struct stamp *stamp)
 {
 	struct commit_block *commit = &batch->commit;
-	uint32_t crc = 0;
-	for (uint32_t i = 0; i < batch->count; i++)
-		crc = crc32c(crc, span_of(batch->buf + batch->entries[i].head_at + 4, 4));
-	commit->headers_crc = crc;
+	batch_sum_heads(batch, batch->count);
+	commit->headers_crc = batch->heads_crc;
 	commit->count = batch->count;
 	commit->first_lsn = batch->first_lsn;
 	commit->last_lsn = batch->last_lsn;
@@ -268,6 +283,7 @@ void batch_move(struct batch *batch, const struct stamp *stamp)
 	CHECK_OBJ(batch, BATCH_MAGIC);
 	ASSERT(stamp->offset % SECTOR == 0);
 	batch->offset = stamp->offset;
+	batch->summed = batch->heads_crc = 0;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		struct batch_entry *entry = &batch->entries[i];
 		uint64_t offset = batch->offset + entry->from_start;

@@ -58,6 +58,7 @@ struct batch {
 	uint64_t            always_lsn;       /* first that waits for the disk; 0: none */
 	uint64_t            recorded_lsn;     /* the durable LSN in its commit block */
 	uint32_t            count;
+	uint32_t            summed, heads_crc;        /* of so many records: see commit_block.headers_crc */
 	struct batch_entry *entries;
 	uint8_t            *buf;
 	size_t              buf_len, piece_from;

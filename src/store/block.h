@@ -23,11 +23,11 @@
 
 enum {
 	COMMIT_MAGIC = 0x31435454,        /* "TTC1" */
-	COMMIT_BYTES = 128,
+	COMMIT_BYTES = 136,
 	COMMIT_SEAL = 1,                  /* nothing follows in this segment */
 	COMMIT_ENDED = 6,
 
-	SEGMENT_VERSION = 2,              /* 1: the head after a long body began on a sector */
+	SEGMENT_VERSION = 3,              /* 2: commit blocks without an epoch */
 	STORE_VERSION = 1,
 	STORE_FILE_BYTES = 64,
 };
@@ -59,10 +59,13 @@ struct commit_block {
 	struct position ended[COMMIT_ENDED];          /* latest first; segment 0: none */
 	uint32_t stream;                      /* enum log_stream */
 	uint32_t life;                        /* counts the starts of the store */
+	uint32_t epoch;                       /* in which the batch was written: that of the leader of then */
+	uint32_t reserved;
 };
 _Static_assert(sizeof(struct commit_block) == COMMIT_BYTES, "format");
 _Static_assert(offsetof(struct commit_block, first_lsn) == 32, "format");
 _Static_assert(offsetof(struct commit_block, ended) == 72, "format");
+_Static_assert(offsetof(struct commit_block, epoch) == 128, "format");
 
 void commit_write(uint8_t *out, const struct commit_block *commit, const struct stamp *stamp);
 /* ERR_NOTFOUND: none begins here. ERR_CORRUPT. */

@@ -73,7 +73,13 @@ static unsigned bucket_used(const struct bucket *bucket)
 
 static struct bucket *buckets_new(struct directory *directory, uint64_t count)
 {
-	return memory_zalloc(&directory->overhead, count * sizeof(struct bucket));
+	enum { HUGE_MIN = 4 << 20 };
+	size_t bytes = count * sizeof(struct bucket);
+	void *buckets = memory_zalloc(&directory->overhead, bytes);
+	/* Every lookup goes to another page of a large table. */
+	if (bytes >= HUGE_MIN)
+		io_memory_huge(buckets, bytes);
+	return buckets;
 }
 
 static void table_fini(struct directory *directory, struct directory_table *table)

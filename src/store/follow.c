@@ -106,6 +106,12 @@ void store_set_epoch(struct store *store, uint32_t epoch)
 	store->epoch = epoch;
 }
 
+uint32_t store_epoch_seen(const struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	return store->epoch_seen;
+}
+
 void store_keep_marks(struct store *store, uint64_t lsn)
 {
 	CHECK_OBJ(store, STORE_MAGIC);

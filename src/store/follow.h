@@ -33,6 +33,8 @@ MUST_CHECK enum err store_skip(struct store *store, uint64_t first, uint64_t lsn
 void store_set_following(struct store *store, bool follows);
 /* Of what is appended from now on. */
 void store_set_epoch(struct store *store, uint32_t epoch);
+/* The latest in any commit block that recovery has read. */
+uint32_t store_epoch_seen(const struct store *store);
 /* Marks with a larger LSN are kept, whoever else needs them. UINT64_MAX: that asks for none. */
 void store_keep_marks(struct store *store, uint64_t lsn);
 

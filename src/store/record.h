@@ -87,6 +87,9 @@ static inline struct record_layout record_layout(
  * of the body, chunk_count(body_bytes) of them. */
 void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
     const uint32_t *crcs);
+/* The same, and stamped: with nonce and crc for where it lies, or will lie. */
+void record_write_stamped(uint8_t *out, const struct record *record, uint32_t body_bytes,
+    const uint32_t *crcs, const struct stamp *stamp);
 /* Of a record whose body, which is not empty and has one chunk, gets longer by `more`: body bytes and the
  * chunk's CRC in its head. It must be stamped anew. */
 void record_extend_head(uint8_t *head, struct span more);

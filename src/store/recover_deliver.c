@@ -27,6 +27,7 @@ static void seal_write(struct recovery *recovery, struct scanned *scanned)
 		.flags = COMMIT_SEAL,
 		.stream = stream,
 		.life = store->life,
+		.epoch = store->epoch_seen,
 		.batch_sector = (uint32_t)(scanned->stop / SECTOR),
 		.durable_lsn = recovery->durable_lsn,
 		.durable_segment = durable->segment,

@@ -108,6 +108,8 @@ void recover_learn(struct recovery *recovery, struct scanned *scanned,
 		return;
 	}
 	scan_note_life(scanned, commit->life);
+	if (commit->epoch > recovery->store->epoch_seen)
+		recovery->store->epoch_seen = commit->epoch;
 	struct position *durable = &recovery->durable[commit->stream];
 	scanned->segment->stream = (uint8_t)commit->stream;
 	if (commit->durable_lsn >= recovery->durable_lsn) {

@@ -162,7 +162,7 @@ struct store {
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
 	bool                 in_group, in_transaction;    /* in_group: the last record continues */
 	bool                 is_given, is_following;      /* is_given: the record at hand has its LSN */
-	uint32_t             epoch, void_count, void_cap;
+	uint32_t             epoch, epoch_seen, void_count, void_cap;
 	uint64_t             keep_marks_lsn, void_from;   /* void_from: a VOID is owed; 0: none */
 	uint64_t             sync_lsn, appended_seen;     /* asked of store_sync; as of the last tick */
 	bool                 is_heavy;            /* much was appended since the one before */

@@ -54,7 +54,8 @@ struct batch *stream_batch_new(struct stream *stream)
 	if (list_is_empty(&stream->idle)) {
 		batch = batch_new(stream->store->memory);
 	} else {
-		batch = LIST_OF(stream->idle.next, struct batch, link);
+		/* The one used last: its buffer is still in the processor's cache. */
+		batch = LIST_OF(stream->idle.prev, struct batch, link);
 		list_remove(&batch->link);
 	}
 	batch->stream = stream;
@@ -127,6 +128,7 @@ static void stream_close(struct stream *stream, struct batch *batch, uint32_t fl
 		.flags = flags,
 		.stream = stream->number,
 		.life = store->life,
+		.epoch = store->epoch,
 		.durable_lsn = store->durable_lsn,
 		.durable_segment = stream->durable_segment,
 		.durable_sector = stream->durable_sector,

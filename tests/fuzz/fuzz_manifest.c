@@ -19,7 +19,7 @@ static void fuzz_use(const struct manifest *manifest)
 	}
 	for (uint32_t i = 0; i < manifest->header.chunk_count; i++) {
 		struct manifest_chunk chunk = manifest_chunk_at(manifest, i);
-		if (chunk.db >= DATABASE_COUNT ||
+		if (chunk.db >= CHUNK_SETS ||
 		    chunk.offset + chunk.bytes > manifest->header.file_bytes)
 			abort();
 	}

@@ -52,6 +52,24 @@ static void parse_all(struct span input, size_t first)
 	}
 }
 
+/* What is taken in one go must be what the parser takes step by step. */
+static void parse_whole(struct span input)
+{
+	struct resp_arg args[ARGS];
+	struct resp_parser parser = {.args = args, .args_cap = ARGS};
+	struct span whole[ARGS];
+	size_t bytes;
+	uint32_t argc = resp_parse_whole(input, whole, ARGS, limits.direct_bytes, &bytes);
+	if (argc == 0)
+		return;
+	resp_parser_reset(&parser);
+	if (resp_parse(&parser, &limits, input) != RESP_REQUEST || parser.argc != argc || parser.at != bytes)
+		abort();
+	for (uint32_t i = 0; i < argc; i++)
+		if (whole[i].ptr != input.ptr + args[i].offset || whole[i].len != args[i].len)
+			abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 2)
@@ -63,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(copy, data + 1, size - 1);
 	parse_all(span_of(copy, size - 1), size - 1);
 	parse_all(span_of(copy, size - 1), data[0]);
+	parse_whole(span_of(copy, size - 1));
 	free(copy);
 	return 0;
 }

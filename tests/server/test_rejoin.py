@@ -149,3 +149,22 @@ def test_a_kill_on_the_way_back_does_no_harm(pair, who):  # noqa: F811
     assert assert_same(new, old) > 50
     assert os.path.exists(os.path.join(old.folder, "data", "quarantine"))
     assert not os.path.exists(os.path.join(old.folder, "data", "rejoin"))
+
+
+def test_a_shutdown_while_a_quarantined_store_is_removed(folder):
+    kept = os.path.join(make(folder, "one"), "data", "quarantine", "1700000000000")
+    os.makedirs(kept)
+    for i in range(3000):
+        open(os.path.join(kept, f"file{i}"), "wb").close()
+    server = Server(os.path.join(folder, "one")).start()
+    connection = server.client().connection_pool.get_connection("PING")
+    connection.send_command("IMG.QUARANTINE", "DISCARD", "1700000000000")
+    connection.send_command("SHUTDOWN", "NOSAVE")
+    server.process.wait(timeout=20)
+    assert server.process.returncode == 0 and len(os.listdir(kept)) < 3000
+    assert "TINTYPE BUG" not in server.log()
+    server.start()
+    if os.listdir(kept):
+        assert server.client().execute_command("IMG.QUARANTINE", "DISCARD", "1700000000000") == 1
+    assert os.listdir(kept) == []
+    server.stop()

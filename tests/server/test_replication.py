@@ -1,6 +1,7 @@
 """A follower has what its leader has: streaming, broken links, restarts, kills, promotion."""
 import os
 import random
+import subprocess
 import threading
 
 import pytest
@@ -398,3 +399,46 @@ def test_failover_can_be_aborted_and_times_out(pair):
     client.set("a", 2)
     wire.stalled.set()
     assert assert_same(leader, follower) == 1
+
+
+def test_copies_of_small_images_find_their_bodies(pair):
+    leader, follower = pair("--analysis", "no", "--dedupe", "no")
+    client = leader.client()
+    for i in range(40):
+        client.execute_command("IMG.PUT", f"i{i}", png(3 + i % 5, 3), "TITLE", f"title {i}")
+    for i in range(40):
+        client.copy(f"i{i}", f"c{i}")
+        client.rename(f"i{i}", f"r{i}")
+        with client.pipeline(transaction=True) as pipe:
+            pipe.execute_command("IMG.PUT", f"p{i}", png(4, 4))
+            pipe.copy(f"p{i}", f"q{i}")
+            pipe.execute()
+    assert assert_same(leader, follower) == 160
+    assert info(follower)["replication_lost_links"] == info(follower)["replication_rejoins"] == 0
+
+
+@pytest.fixture
+def small_disk(folder):
+    """The follower's data lie on a disk of their own, of 40 MB."""
+    data = os.path.join(make(folder, "follower"), "data")
+    os.makedirs(data)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", data], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    yield data
+    subprocess.run(["umount", "-l", data], check=True)
+
+
+def test_a_follower_with_a_full_disk_stops_and_goes_on_by_itself(pair, small_disk):
+    leader, follower = pair("--analysis", "no")
+    client = leader.client()
+    for i in range(60):
+        client.set(f"k{i}", random.Random(i).randbytes(1_000_000))
+    until(lambda: info(follower)["slave_stopped_by"] == "disk-full")
+    assert link_is_up(follower) and offset(follower) < offset(leader)
+    assert follower.client().get("k0") == random.Random(0).randbytes(1_000_000)
+    received = info(follower)["replication_received_bytes"]
+    subprocess.run(["mount", "-o", "remount,size=300m", small_disk], check=True)
+    until(lambda: info(follower)["slave_stopped_by"] == "no")
+    assert assert_same(leader, follower) == 60
+    assert info(follower)["replication_received_bytes"] - received < 50_000_000

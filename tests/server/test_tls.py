@@ -348,3 +348,34 @@ def test_settings_are_kept_by_rewrite(make_server, authority, folder):
 def test_start_without_what_is_needed_fails(folder, words, why):
     done = run(BINARY, "--port", str(free_port()), "--dir", os.path.join(folder, "data"), *words)
     assert done.returncode == 1 and why in done.stderr
+
+
+def test_the_port_changes_while_connections_live_on(secure, authority):
+    server = secure()
+    plain, before = server.client(), tls_client(server, authority)
+    before.ping()
+    kept = before.connection_pool.get_connection("PING")
+    old, server.tls_port = server.tls_port, free_port()
+    plain.config_set("tls-port", server.tls_port)
+    assert tls_client(server, authority).ping()
+    kept.send_command("PING")
+    assert kept.read_response() == b"PONG"
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", old), timeout=5)
+    with pytest.raises(redis.ResponseError, match="cannot listen"):
+        plain.config_set("tls-port", server.port)
+    assert int(plain.config_get("tls-port")["tls-port"]) == server.tls_port
+    plain.config_set("tls-port", 0)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", server.tls_port), timeout=5)
+
+
+def test_tls_begins_while_the_server_runs(make_server, authority):
+    server = make_server()
+    cert, key = authority.server
+    with pytest.raises(redis.ResponseError, match="takes tls-cert-file"):
+        server.client().config_set("tls-port", free_port())
+    server.tls_port = free_port()
+    server.client().execute_command("CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key, "tls-ca-cert-file",
+                                    authority.file, "tls-auth-clients", "no", "tls-port", server.tls_port)
+    assert tls_client(server, authority).ping()

@@ -104,3 +104,28 @@ static void random_bytes_differ(struct rig *rig)
 	cr_assert_neq(memcmp(a, b, sizeof(a)), 0);
 }
 BACKENDS(random_bytes_differ)
+
+static void bell_ends(struct io_timer *timer)
+{
+	*(bool *)timer->ctx = true;
+}
+
+static void the_clock_within_a_pass_goes_with_that_of_the_passes(struct rig *rig)
+{
+	enum { LONG_ENOUGH_US = 60000, SPAN_US = 2000, SLACK_US = 500000 };
+	bool rang = false;
+	struct io_timer timer;
+	io_timer_init(&timer, bell_ends, &rang);
+	io_timer_set(rig->io, &timer, LONG_ENOUGH_US);    /* so that what a tick takes is known */
+	rig_until(rig, &rang);
+	uint64_t begin = io_now_us(rig->io), last = begin, rounds = 0;
+	while (last < begin + SPAN_US && rounds++ < 100000000) {
+		uint64_t now = io_clock_us(rig->io);
+		cr_assert_geq(now, last);
+		last = now;
+	}
+	io_wait(rig->io, 0);
+	cr_assert_geq(io_now_us(rig->io), last);
+	cr_assert_lt(io_now_us(rig->io), last + SLACK_US);
+}
+HOSTS(the_clock_within_a_pass_goes_with_that_of_the_passes)

@@ -54,6 +54,36 @@ Test(parse, every_cut_gives_the_same_request)
 	}
 }
 
+Test(parse, a_request_in_the_usual_form_is_taken_in_one_go)
+{
+	struct span argv[4];
+	size_t bytes = 0;
+	const char *text = "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$12\r\nhello world!\r\nrest";
+	cr_assert_eq(resp_parse_whole(span_text(text), argv, 4, 512, &bytes), 3);
+	cr_assert_eq(bytes, strlen(text) - 4);
+	cr_assert(span_is(argv[0], "SET"));
+	cr_assert_eq(argv[1].len, 0);
+	cr_assert(span_is(argv[2], "hello world!"));
+	cr_assert_eq(resp_parse_whole(span_text(text), argv, 2, 512, &bytes), 0, "more arguments than fit");
+	cr_assert_eq(resp_parse_whole(span_text(text), argv, 4, 11, &bytes), 0, "an argument that is too long");
+}
+
+Test(parse, other_forms_are_left_to_the_parser)
+{
+	static const char *const texts[] = {
+	    "PING\r\n", "*0\r\n", "*-1\r\n", "*01\r\n$1\r\na\r\n", "*1\r\n$01\r\na\r\n", "*1\r\n$-1\r\n",
+	    "*1\n$1\na\n", "*1\r\n$1\r\nab\r\n", "*1\r\n+a\r\n", "*99999999\r\n$1\r\na\r\n",
+	};
+	struct span argv[4];
+	size_t bytes;
+	for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
+		cr_assert_eq(resp_parse_whole(span_text(texts[i]), argv, 4, 512, &bytes), 0, "%s", texts[i]);
+	const char *whole = "*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\n";
+	for (size_t cut = 0; cut < strlen(whole); cut++)
+		cr_assert_eq(resp_parse_whole(span_of(whole, cut), argv, 4, 512, &bytes), 0, "cut at %zu", cut);
+	cr_assert_eq(resp_parse_whole(span_text(whole), argv, 4, 512, &bytes), 2);
+}
+
 Test(parse, a_long_argument_is_announced)
 {
 	struct fixture fixture;
