@@ -168,7 +168,8 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		if (prunes && search->node_count > 1)
+		/* Of a single word there is no more to know. */
+		if (prunes && search_root(search)->kind != QUERY_TERM)
 			bounds_narrow(search);
 		if (prunes && is_hopeless(search, search_root(search)->here.bound)) {
 			search_skip(search);
