@@ -17,6 +17,11 @@ static inline void list_append(struct list *head, struct list *node)
 	head->prev = node;
 }
 
+static inline void list_prepend(struct list *head, struct list *node)
+{
+	list_append(head->next, node);
+}
+
 /* Safe on an unlinked node. */
 static inline void list_remove(struct list *node)
 {

@@ -121,7 +121,7 @@ static void send_rest(struct connection *connection)
 static bool connection_is_drained(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
-	return !connection->send_busy && reply_is_empty(&session->out) &&
+	return !connection->send_busy && !connection->yielded && reply_is_empty(&session->out) &&
 	    list_is_empty(&session->slots) && (session->parked == NULL || session->blocked != NULL);
 }
 
@@ -240,6 +240,7 @@ void connection_close(struct connection *connection)
 		return;
 	io_timer_cancel(server->io, &connection->deadline);
 	connection->session.closing = true;
+	list_remove(&connection->turn);
 	if (connection->is_dirty)
 		list_remove(&connection->dirty);
 	connection->is_dirty = false;
@@ -306,6 +307,7 @@ void connection_new(struct server *server, int fd, enum arrival arrival)
 	connection->iov_cap = sizeof(connection->iov_few) / sizeof(connection->iov_few[0]);
 	connection->reading = true;
 	list_init(&connection->dirty);
+	list_init(&connection->turn);
 	list_append(&server->connections, &connection->link);
 	server->connection_count++;
 	buf_init(&connection->in, &server->memory);

@@ -16,7 +16,8 @@ struct connection {
 	struct session   session;
 	enum connection_state state;
 	/* input */
-	struct buf       in;              /* begins with the first byte of a request */
+	struct buf       in;              /* what was kept; from in_done on, where a request begins */
+	size_t           in_done;         /* executed, and not yet cut off; below in.len, or both are 0 */
 	struct resp_parser parser;
 	struct resp_arg *own_args;        /* of a request that is not complete */
 	uint32_t         own_args_cap;
@@ -32,6 +33,10 @@ struct connection {
 	uint8_t         *head;            /* HEAD_BYTES; NULL unless large bodies come, see input.c */
 	uint8_t          small_heads;     /* that brought no body, in a row */
 	bool             was_held;        /* `in` holds requests that could run now */
+	bool             yielded;         /* its turn is over: it is in server->turns */
+	struct list      turn;
+	uint64_t         turn_pass, turn_used_us;   /* how long its commands have run in that pass */
+	uint64_t         turn_end_us;
 	/* output */
 	struct reply     sending;
 	size_t           sent_bytes;      /* of sending.bytes, by earlier sends */
@@ -64,5 +69,7 @@ void connection_paused(struct connection *connection);
 void connection_filled(struct connection *connection, size_t bytes, enum err err);
 void connection_input_fini(struct connection *connection);
 void connection_head_free(struct connection *connection);     /* the kernel has let go of it */
-/* May not execute now: parked, or too much output waits. */
+/* It was its turn in an earlier pass, and is again. */
+void connection_take_turn(struct connection *connection);
+/* May not execute now: parked, its turn is over, or too much output waits. */
 bool connection_is_held(const struct connection *connection);

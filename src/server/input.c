@@ -2,7 +2,8 @@
  *
  * Requests are parsed where they lie, up to BATCH_REQUESTS at a time: all keys of a batch
  * are hashed and their buckets and entries prefetched before the first one is executed.
- * Only the tail of an incomplete request is copied into `in`. An argument over
+ * Only the tail of an incomplete request is copied into `in`, or what comes when the connection has had its
+ * turn: so long its commands may run in one pass, and then others come first. An argument over
  * RESP_BULK_DIRECT goes into a body: first what has arrived, then, when much is missing,
  * straight from the socket. A client that sends one such argument will send more: from then
  * on the connection reads a few bytes of its own at a time, the head of the next request, so
@@ -24,6 +25,10 @@ enum {
 	HELD_BODY_BYTES = 64 << 20,
 	HELLO_ARGS = 7,
 	BLOCKED_BYTES_MAX = 64 << 10,
+	YIELDED_BYTES_MAX = 1 << 20,
+	TURN_US = 1000,          /* at least one command */
+	TURN_ALONE_US = 4000,    /* where nobody else was heard for ALONE_US */
+	ALONE_US = 1000000,
 };
 
 struct batch {
@@ -36,7 +41,7 @@ bool connection_is_held(const struct connection *connection)
 {
 	const struct session *session = &connection->session;
 	const struct settings *settings = connection->server->settings;
-	if (session->parked != NULL || session->slot_count > HELD_SLOTS ||
+	if (session->parked != NULL || connection->yielded || session->slot_count > HELD_SLOTS ||
 	    session->pending_bytes > HELD_BODY_BYTES)
 		return true;
 	if (session->streams)                 /* what a follower says makes no output, and is urgent */
@@ -90,6 +95,47 @@ static void execute_refused(struct connection *connection)
 	session_error(&connection->session, text);
 }
 
+/* ---- Turns ---- */
+
+static void turn_begin(struct connection *connection)
+{
+	const struct server *server = connection->server;
+	const struct engine *engine = server->engine;
+	bool alone = io_now_us(server->io) - server->heard_another_us > ALONE_US;
+	uint64_t limit_us = alone ? TURN_ALONE_US : TURN_US;
+	if (connection->turn_pass != engine->counters.passes)
+		connection->turn_used_us = 0;
+	connection->turn_pass = engine->counters.passes;
+	connection->turn_end_us =
+	    engine->clock_us + limit_us - min_u64(limit_us, connection->turn_used_us);
+	connection->turn_used_us -= engine->clock_us;     /* turn_end adds the clock again */
+}
+
+static void turn_end(struct connection *connection)
+{
+	connection->turn_used_us += connection->server->engine->clock_us;
+}
+
+static inline void turn_check(struct connection *connection)
+{
+	struct server *server = connection->server;
+	if (LIKELY(server->engine->clock_us <= connection->turn_end_us) || connection->yielded ||
+	    connection->session.closing)
+		return;
+	connection->yielded = true;
+	list_append(&server->turns, &connection->turn);
+}
+
+/* Somebody else's input, but of the one that was heard last. */
+static void turn_note(struct connection *connection, uint64_t now_us)
+{
+	struct server *server = connection->server;
+	if (server->heard_id == connection->session.id)
+		return;
+	server->heard_id = connection->session.id;
+	server->heard_another_us = now_us;
+}
+
 /* False: what follows must wait (or the connection ends). */
 static bool execute_one(struct connection *connection, const struct request *request)
 {
@@ -104,6 +150,7 @@ static bool execute_one(struct connection *connection, const struct request *req
 		execute_refused(connection);
 	else
 		(void)command_execute(session, request);
+	turn_check(connection);
 	return !session->close_after_reply && !session->closing && !connection_is_held(connection);
 }
 
@@ -466,22 +513,41 @@ static void fill_more(struct connection *connection)
 	    connection->body->ptr + connection->body->filled, (size_t)step, (size_t)step);
 }
 
+/* Of what was kept, so much is done. The rest moves to the front only when it is the smaller half. */
+static void kept_consume(struct connection *connection, size_t bytes)
+{
+	struct buf *in = &connection->in;
+	if (connection->session.closing)
+		return;                       /* it is gone already */
+	connection->in_done += bytes;
+	ASSERT(connection->in_done <= in->len);
+	if (connection->in_done < in->len - connection->in_done)
+		return;
+	buf_consume(in, connection->in_done);
+	connection->in_done = 0;
+}
+
+static struct span kept_span(const struct connection *connection)
+{
+	return span_slice(buf_span(&connection->in), connection->in_done, connection->in.len);
+}
+
 /* Executes what `in` holds; a body whose bytes stand in it is fed from there. True: held. */
 static bool run_kept(struct connection *connection)
 {
-	struct buf *in = &connection->in;
-	while (in->len > 0 && connection->state == CONNECTION_PARSE) {
+	while (connection->in.len > 0 && connection->state == CONNECTION_PARSE) {
 		size_t used;
-		enum run_end end = run_input(connection, buf_span(in), &used);
+		enum run_end end = run_input(connection, kept_span(connection), &used);
 		if (end != RUN_BODY) {
-			buf_consume(in, used);
+			kept_consume(connection, used);
 			return end == RUN_HELD;
 		}
-		size_t head = used + connection->parser.at;
-		size_t fed = feed_body(connection, span_slice(buf_span(in), head, in->len));
-		memmove(in->ptr + head, in->ptr + head + fed, in->len - head - fed);
-		in->len -= fed;
-		buf_consume(in, used);
+		/* The head of the request, which is short, moves over the bytes that were its body. */
+		uint8_t *request = connection->in.ptr + connection->in_done + used;
+		size_t head = connection->parser.at;
+		size_t fed = feed_body(connection, span_slice(kept_span(connection), used + head, SIZE_MAX));
+		memmove(request + fed, request, head);
+		kept_consume(connection, used + fed);
 		if (connection->state != CONNECTION_PARSE)
 			return false;
 	}
@@ -535,11 +601,13 @@ static void after_bytes(struct connection *connection, bool held)
 	const struct settings *settings = connection->server->settings;
 	if (session->close_after_reply || session->closing) {
 		buf_clear(&connection->in);
+		connection->in_done = 0;
 		return;
 	}
-	session->input_bytes = connection->in.len;
+	size_t waiting = connection->in.len - connection->in_done;
+	session->input_bytes = waiting;
 	connection->was_held = held;
-	if (connection->in.len > settings->client_query_buffer_limit) {
+	if (waiting > settings->client_query_buffer_limit) {
 		log_warning(connection->server->log,
 		    "client id=%llu closed: client-query-buffer-limit",
 		    (unsigned long long)session->id);
@@ -547,7 +615,9 @@ static void after_bytes(struct connection *connection, bool held)
 		return;
 	}
 	/* Who waits for a key may wait for ever: it is heard, to notice when it leaves. */
-	bool listens = session->blocked != NULL && connection->in.len <= BLOCKED_BYTES_MAX;
+	bool listens = session->blocked != NULL && waiting <= BLOCKED_BYTES_MAX;
+	/* Who has had its turn goes on soon. */
+	listens |= connection->yielded && waiting <= YIELDED_BYTES_MAX;
 	if ((held && !listens) || connection->head != NULL)
 		stop_reading(connection);
 	if (connection->in.len == 0 && connection->in.cap > 1024)
@@ -561,7 +631,10 @@ void connection_received(struct connection *connection, struct span bytes)
 	connection->session.active_us = now_us;
 	/* The first command after a wait does not answer for the time in which nobody asked for anything. */
 	engine->clock_us = max_u64(engine->clock_us, now_us);
+	turn_note(connection, now_us);
+	turn_begin(connection);
 	bool held = handle_bytes(connection, bytes);
+	turn_end(connection);
 	after_bytes(connection, held);
 	connection_mark_dirty(connection);
 }
@@ -574,7 +647,9 @@ void connection_continue(struct connection *connection)
 		return;
 	if (connection->was_held && connection->state == CONNECTION_PARSE &&
 	    connection->in.len > 0) {
+		turn_begin(connection);
 		held = run_kept(connection);
+		turn_end(connection);
 		after_bytes(connection, held);
 		connection_mark_dirty(connection);
 	}
@@ -585,6 +660,14 @@ void connection_continue(struct connection *connection)
 		fill_more(connection);
 	else
 		start_reading(connection);
+}
+
+void connection_take_turn(struct connection *connection)
+{
+	ASSERT(connection->yielded);
+	connection->yielded = false;
+	connection_continue(connection);
+	connection_mark_dirty(connection);
 }
 
 void connection_paused(struct connection *connection)
@@ -660,4 +743,5 @@ void connection_input_fini(struct connection *connection)
 	connection->body_cap = 0;
 	drop_args(connection);
 	buf_fini(&connection->in);
+	connection->in_done = 0;
 }

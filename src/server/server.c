@@ -237,6 +237,7 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	server->config_file = options->config_file;
 	list_init(&server->connections);
 	list_init(&server->dirty);
+	list_init(&server->turns);
 	io_timer_init(&server->cron, on_tick, server);
 	server->tls = tls_new(io, options->log);
 	enum err err = secure_at_start(server);
@@ -300,6 +301,31 @@ static void serve_dirty(struct server *server)
 	}
 }
 
+/* Those whose turn was over go on, when everybody else was heard; not all in one pass if they are many. */
+static void serve_turns(struct server *server)
+{
+	enum { TURNS_US = 2000 };
+	struct engine *engine = server->engine;
+	uint64_t until_us = engine->clock_us + TURNS_US;
+	struct list waiting;
+	list_init(&waiting);
+	while (!list_is_empty(&server->turns)) {
+		struct list *link = server->turns.next;
+		list_remove(link);
+		list_append(&waiting, link);
+	}
+	while (!list_is_empty(&waiting) && engine->clock_us <= until_us) {
+		struct connection *connection = LIST_OF(waiting.next, struct connection, turn);
+		list_remove(&connection->turn);
+		connection_take_turn(connection);
+	}
+	while (!list_is_empty(&waiting)) {        /* before those that have just had theirs */
+		struct list *link = waiting.prev;
+		list_remove(link);
+		list_prepend(&server->turns, link);
+	}
+}
+
 static void close_all(struct server *server)
 {
 	struct list *at = server->connections.next;
@@ -319,7 +345,10 @@ bool server_pass(struct server *server)
 	engine->clock_us = io_now_us(server->io);
 	server->busy = engine_pass(engine);
 	engine->clock_us = io_clock_us(server->io);
+	if (!list_is_empty(&server->turns))
+		serve_turns(server);
 	serve_dirty(server);
+	server->busy = server->busy || !list_is_empty(&server->turns);
 	store_flush(engine->store);
 	if (server->engine_closed) {
 		/* The log is safe and its last replies were handed out: nothing keeps them. */

@@ -27,6 +27,9 @@ struct server {
 	uint32_t         secure_at;
 	struct tls      *tls;             /* what streams with TLS share; never NULL */
 	struct list      connections, dirty;
+	struct list      turns;           /* connections that have more to execute, in turn */
+	uint64_t         heard_id;        /* whose input came last, */
+	uint64_t         heard_another_us;          /* and when somebody else's than before came */
 	uint32_t         connection_count;
 	struct io_timer  cron;
 	uint64_t         cron_ticks, last_commands, last_input, last_output;
