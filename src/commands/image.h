@@ -56,6 +56,9 @@ struct image_scan {
 	/* the command's: */
 	search_visit      *visit;         /* its ctx is the scan; sets task.err to end it */
 	enum err         (*work)(struct image_scan *scan, const struct search_budget *budget);
+	/* NULL, or what is left to do before the reply, when the search has ended: OK, an error, or
+	 * ERR_AGAIN: image_scan_finish will be called. */
+	enum err         (*after)(struct image_scan *scan);
 	void             (*reply)(struct image_scan *scan, struct reply *reply);
 	/* An error that the command knows better; NULL: the usual text. */
 	const char      *(*explain)(struct image_scan *scan, enum err err);
@@ -74,6 +77,10 @@ struct image_scan_words {
  * runs at the end, whatever happens. */
 void image_scan_run(
     struct call *call, struct image_scan *scan, const struct image_scan_words *words);
+/* Replies; the scan is over. */
+void image_scan_finish(struct image_scan *scan, enum err err);
+/* The reply comes later. */
+void image_scan_defer(struct image_scan *scan);
 /* IMG.SUGGEST with the prefix at argv[at] and options behind it; FT.SUGGET has more of them. */
 void image_suggest_run(struct call *call, uint32_t at, bool ft);
 enum { IMAGE_PARAMS_MAX = 64 };

@@ -2,6 +2,7 @@
  *
  * The matches of the query are added one by one to the stages (search/aggregate.h); when the
  * last has come, groups and sorted rows flow on in slices. */
+#include "commands/aggregate_texts.h"
 #include "commands/cursor.h"
 #include "commands/image.h"
 
@@ -16,6 +17,7 @@ struct aggregate_job {
 	struct aggregate *aggregate;
 	bool              has_cursor;
 	struct cursor_options cursor;
+	struct aggregate_texts texts;
 };
 
 struct aggregate_options {
@@ -163,9 +165,17 @@ static enum err job_work(struct image_scan *scan, const struct search_budget *bu
 	return aggregate_step(((struct aggregate_job *)scan)->aggregate, budget);
 }
 
+static enum err job_after(struct image_scan *scan)
+{
+	struct aggregate_job *job = (struct aggregate_job *)scan;
+	return aggregate_texts_load(&job->texts, scan, job->aggregate);
+}
+
 static const char *job_explain(struct image_scan *scan, enum err err)
 {
 	UNUSED(scan);
+	if (err == ERR_TOOLARGE)
+		return "TOOLARGE titles, captions and other texts can be loaded for 10000 rows: use LIMIT";
 	return err == ERR_OVERLOADED
 	    ? "OVERLOADED the rows and groups of this aggregation need more than 64 MiB" : NULL;
 }
@@ -279,6 +289,7 @@ void image_aggregate_run(struct call *call, uint32_t query, bool ft)
 	job->scan = (struct image_scan){
 	    .visit = job_visit,
 	    .work = job_work,
+	    .after = job_after,
 	    .reply = job_reply,
 	    .explain = job_explain,
 	    .free = job_free,

@@ -24,7 +24,7 @@ const char *search_error_text(enum err err)
 	}
 }
 
-static void scan_end(struct image_scan *scan, enum err err)
+void image_scan_finish(struct image_scan *scan, enum err err)
 {
 	struct reply *reply = scan->slot != NULL ? &scan->slot->reply : scan->call->reply;
 	const char *text = NULL;
@@ -42,6 +42,21 @@ static void scan_end(struct image_scan *scan, enum err err)
 		slot_finish(scan->slot);
 	search_task_fini(&scan->task);
 	scan->free(scan);
+}
+
+void image_scan_defer(struct image_scan *scan)
+{
+	if (scan->slot == NULL)
+		scan->slot = call_defer(scan->call, 0);
+	scan->call = NULL;
+}
+
+static void scan_end(struct image_scan *scan, enum err err)
+{
+	if (err == OK && scan->after != NULL)
+		err = scan->after(scan);
+	if (err != ERR_AGAIN)
+		image_scan_finish(scan, err);
 }
 
 static void scan_done(struct search_task *task, enum err err)

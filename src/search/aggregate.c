@@ -26,27 +26,66 @@ void aggregate_free(struct aggregate *aggregate)
 
 /* ---- The values of a document ---- */
 
+/* Of these the index keeps words, not values. */
+static bool is_text(const struct agg_column *column)
+{
+	return span_equal(column->source, SPAN_LIT("title")) ||
+	    span_equal(column->source, SPAN_LIT("caption")) ||
+	    (column->field != NULL && column->field->kinds == KIND_TEXT);
+}
+
+static enum err bind_text(
+    struct aggregate *aggregate, struct agg_column *column, char why[AGGREGATE_WHY_BYTES])
+{
+	if (aggregate->grouped || column->is_used) {
+		snprintf(why, AGGREGATE_WHY_BYTES,
+		    "@%.*s can be loaded, but not aggregated: the index keeps its words, not its text",
+		    (int)column->source.len, (const char *)column->source.ptr);
+		return ERR_INVALID;
+	}
+	column->is_text = true;
+	aggregate->text_count++;
+	aggregate->key_column = aggregate_field_column(aggregate, SPAN_LIT("__key"));
+	if (aggregate->key_column < AGGREGATE_COLUMNS_MAX)
+		return OK;
+	snprintf(why, AGGREGATE_WHY_BYTES, "at most %d columns", AGGREGATE_COLUMNS_MAX);
+	return ERR_TOOLARGE;
+}
+
+/* LOAD *: all fields that any document has; behind a GROUPBY nothing is left of them. */
+static enum err bind_all(struct aggregate *aggregate, char why[AGGREGATE_WHY_BYTES])
+{
+	const struct index *index = aggregate->index;
+	for (uint32_t i = 0; i < index->field_count && !aggregate->grouped; i++) {
+		struct span name = term_text(dict_term(&index->names, i));
+		uint32_t column = aggregate_field_column(aggregate, name);
+		if (column == AGGREGATE_COLUMNS_MAX) {
+			snprintf(why, AGGREGATE_WHY_BYTES,
+			    "LOAD * of more than %d fields: name them", AGGREGATE_COLUMNS_MAX);
+			return ERR_TOOLARGE;
+		}
+		aggregate_show(aggregate, column);
+	}
+	return OK;
+}
+
 enum err aggregate_bind(struct aggregate *aggregate, const struct index *index,
     aggregate_value *value, void *ctx, char why[AGGREGATE_WHY_BYTES])
 {
 	aggregate->index = index;
 	aggregate->value = value;
 	aggregate->value_ctx = ctx;
-	for (uint32_t i = 0; i < aggregate->column_count; i++) {
+	enum err err = aggregate->loads_all ? bind_all(aggregate, why) : OK;
+	for (uint32_t i = 0; i < aggregate->column_count && err == OK; i++) {
 		struct agg_column *column = &aggregate->columns[i];
 		if (!column->is_field)
 			continue;
-		if (span_equal(column->name, SPAN_LIT("title")) ||
-		    span_equal(column->name, SPAN_LIT("caption"))) {
-			snprintf(why, AGGREGATE_WHY_BYTES,
-			    "@%.*s cannot be aggregated: the index keeps its words, not its text",
-			    (int)column->name.len, (const char *)column->name.ptr);
-			return ERR_INVALID;
-		}
 		column->field =
-		    index_find_field((struct index *)(uintptr_t)index, column->name);
+		    index_find_field((struct index *)(uintptr_t)index, column->source);
+		if (is_text(column))
+			err = bind_text(aggregate, column, why);
 	}
-	return OK;
+	return err;
 }
 
 /* Its tags: one as text, several as a list. */
@@ -110,7 +149,7 @@ enum err aggregate_add(struct aggregate *aggregate, uint32_t docid)
 	arena_clear(&aggregate->scratch);
 	for (uint32_t i = 0; i < aggregate->column_count; i++) {
 		const struct agg_column *column = &aggregate->columns[i];
-		row[i] = column->is_field ? field_value(aggregate, column, docid)
+		row[i] = column->is_field && !column->is_text ? field_value(aggregate, column, docid)
 		                          : (struct value){.kind = VALUE_NIL};
 	}
 	return aggregate_emit(aggregate, 0, row);
@@ -282,4 +321,35 @@ const struct value *aggregate_cell(const struct aggregate *aggregate, size_t row
 {
 	ASSERT(row < aggregate->result_count && column < aggregate->shown_count);
 	return &aggregate->results[row][aggregate->shown[column]];
+}
+
+/* ---- Texts of documents ---- */
+
+uint32_t aggregate_text_count(const struct aggregate *aggregate)
+{
+	return aggregate->text_count;
+}
+
+struct span aggregate_row_key(const struct aggregate *aggregate, size_t row)
+{
+	ASSERT(aggregate->text_count > 0 && row < aggregate->result_count);
+	return aggregate->results[row][aggregate->key_column].text;
+}
+
+struct span aggregate_text_name(const struct aggregate *aggregate, uint32_t at)
+{
+	for (uint32_t i = 0; i < aggregate->column_count; i++)
+		if (aggregate->columns[i].is_text && at-- == 0)
+			return aggregate->columns[i].source;
+	return (struct span){0};
+}
+
+bool aggregate_set_text(struct aggregate *aggregate, size_t row, uint32_t at, struct span text)
+{
+	struct value value = value_text(text);
+	ASSERT(row < aggregate->result_count && at < aggregate->text_count);
+	for (uint32_t i = 0; i < aggregate->column_count; i++)
+		if (aggregate->columns[i].is_text && at-- == 0)
+			return value_keep(&aggregate->rows, &value, &aggregate->results[row][i]);
+	return false;
 }

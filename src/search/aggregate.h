@@ -1,7 +1,7 @@
 /* search/aggregate.h: what IMG.AGGREGATE makes of the matches of a query: rows that flow
  * through stages.
  *
- *   LOAD n @field [AS name] ...        values of the document as columns
+ *   LOAD n @field [AS name] ... | *    values of the document as columns
  *   APPLY expression AS name           a new column
  *   FILTER expression                  drops rows of which it is not true
  *   GROUPBY n @column ... [REDUCE function n argument ... [AS name]] ...
@@ -10,7 +10,9 @@
  *
  * in any order and number. Fields of the document may be used without LOAD up to the first
  * GROUPBY; behind it there is only what it made. @__key is the document's key. A column with
- * several values (tags) counts in GROUPBY once for each of them.
+ * several values (tags) counts in GROUPBY once for each of them. Texts (title, caption, attributes
+ * declared as such), of which the index has no values, can be loaded where no GROUPBY follows,
+ * and no stage may use them: the caller fills them in, in the rows that are left at the end.
  *
  * Reducers: COUNT 0; COUNT_DISTINCT, COUNT_DISTINCTISH, SUM, MIN, MAX, AVG, STDDEV, TOLIST 1 @c;
  * QUANTILE 2 @c q; FIRST_VALUE 1 @c, or 4 @c BY @other ASC|DESC. COUNT_DISTINCT goes by 64-bit
@@ -29,6 +31,7 @@ enum {
 	AGGREGATE_MEMORY_MAX = 64 << 20, AGGREGATE_COLUMNS_MAX = 64, AGGREGATE_STAGES_MAX = 32,
 	AGGREGATE_REDUCERS_MAX = 32, AGGREGATE_PROPERTIES_MAX = 16, AGGREGATE_WHY_BYTES = 200,
 	AGGREGATE_ROWS_MAX = 1000000, QUANTILE_EXACT = 1024,
+	AGGREGATE_TEXT_ROWS_MAX = 10000,  /* of which texts can be loaded */
 };
 
 struct aggregate;
@@ -60,6 +63,16 @@ MUST_CHECK enum err aggregate_bind(struct aggregate *aggregate, const struct ind
 MUST_CHECK enum err aggregate_add(struct aggregate *aggregate, uint32_t docid);
 /* Behind the last match: OK when all rows are there. ERR_AGAIN: the budget ended. */
 MUST_CHECK enum err aggregate_step(struct aggregate *aggregate, const struct search_budget *budget);
+
+/* ---- Texts that the caller fills in, once aggregate_step has returned OK; 0: none is wanted ---- */
+
+uint32_t aggregate_text_count(const struct aggregate *aggregate);
+struct span aggregate_text_name(const struct aggregate *aggregate, uint32_t at);
+/* The document of a row. */
+struct span aggregate_row_key(const struct aggregate *aggregate, size_t row);
+/* Copies the text. False: no memory. */
+MUST_CHECK bool aggregate_set_text(
+    struct aggregate *aggregate, size_t row, uint32_t at, struct span text);
 
 /* ---- The result, once aggregate_step has returned OK ---- */
 

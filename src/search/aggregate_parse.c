@@ -67,8 +67,15 @@ static uint32_t column_add(struct aggregate *aggregate, struct span name, bool i
 		return AGGREGATE_COLUMNS_MAX;
 	memcpy(text, name.ptr, name.len);
 	aggregate->columns[aggregate->column_count++] = (struct agg_column){
-	    .name = span_of(text, name.len), .is_field = is_field, .is_known = true};
+	    .name = span_of(text, name.len), .source = span_of(text, name.len),
+	    .is_field = is_field, .is_known = true};
 	return at;
+}
+
+uint32_t aggregate_field_column(struct aggregate *aggregate, struct span name)
+{
+	uint32_t at = column_find(aggregate, name);
+	return at < aggregate->column_count ? at : column_add(aggregate, name, true);
 }
 
 static enum err too_many(struct words *words)
@@ -99,7 +106,11 @@ static bool column_use(
 static bool expression_name(
     void *ctx, struct span name, uint32_t *slot, char why[EXPR_WHY_BYTES])
 {
-	return column_use(ctx, name, slot, why, EXPR_WHY_BYTES);
+	struct aggregate *aggregate = ctx;
+	bool good = column_use(aggregate, name, slot, why, EXPR_WHY_BYTES);
+	if (good)
+		aggregate->columns[*slot].is_used = true;
+	return good;
 }
 
 /* A column of this name that a stage makes; what had the name before is overwritten. */
@@ -118,7 +129,7 @@ static enum err column_make(struct words *words, struct span name, uint32_t *out
 	return OK;
 }
 
-static void column_show(struct aggregate *aggregate, uint32_t column)
+void aggregate_show(struct aggregate *aggregate, uint32_t column)
 {
 	for (uint32_t i = 0; i < aggregate->shown_count; i++)
 		if (aggregate->shown[i] == column)
@@ -131,8 +142,10 @@ static enum err take_column(struct words *words, uint32_t *out)
 	struct span word;
 	if (!next_word(words, &word) || word.len < 2 || word.ptr[0] != '@')
 		return fail(words, "a property begins with @");
-	return column_use(words->aggregate, bare_name(word), out, words->why, AGGREGATE_WHY_BYTES)
-	    ? OK : ERR_INVALID;
+	if (!column_use(words->aggregate, bare_name(word), out, words->why, AGGREGATE_WHY_BYTES))
+		return ERR_INVALID;
+	words->aggregate->columns[*out].is_used = true;
+	return OK;
 }
 
 static struct stage *stage_add(struct words *words, enum stage_kind kind)
@@ -149,6 +162,35 @@ static struct stage *stage_add(struct words *words, enum stage_kind kind)
 
 /* ---- Stages ---- */
 
+/* LOAD ... AS name: a stage that copies. Of a text, of which the index has no values, a column of
+ * its own that is filled in at the end. */
+static enum err load_as(struct words *words, uint32_t *column)
+{
+	struct aggregate *aggregate = words->aggregate;
+	struct span word, name = aggregate->columns[*column].source;
+	uint32_t copy;
+	if (!next_word(words, &word))
+		return fail(words, "AS needs a name");
+	enum err err = column_make(words, word, &copy);
+	if (err != OK)
+		return err;
+	if (span_equal(name, SPAN_LIT("title")) || span_equal(name, SPAN_LIT("caption"))) {
+		aggregate->columns[copy].is_field = true;
+		aggregate->columns[copy].source = name;
+		*column = copy;
+		return OK;
+	}
+	struct stage *stage = stage_add(words, STAGE_APPLY);
+	if (stage == NULL)
+		return ERR_TOOLARGE;
+	stage->to = copy;
+	char text[ATTR_NAME_MAX + 2];
+	int len = snprintf(text, sizeof(text), "@%.*s", (int)name.len, (const char *)name.ptr);
+	*column = copy;
+	return expr_parse(&stage->expr, aggregate->memory, span_of(text, (size_t)len),
+	    expression_name, aggregate, words->why);
+}
+
 /* LOAD is no stage: it makes columns known and shown; with AS, a copy under another name. */
 static enum err take_load(struct words *words)
 {
@@ -157,33 +199,23 @@ static enum err take_load(struct words *words)
 	struct span word;
 	if (aggregate->grouped)
 		return fail(words, "LOAD comes before GROUPBY");
-	if (next_is(words, "*"))
-		return fail(words, "LOAD * is not available: name the fields");
+	if (next_is(words, "*")) {
+		aggregate->loads_all = true;
+		return OK;
+	}
 	if (!next_number(words, 0, AGGREGATE_COLUMNS_MAX * 3, &count))
 		return fail(words, "Bad arguments for LOAD: Expected a number of fields");
 	for (uint32_t end = words->at + (uint32_t)count; words->at < end;) {
-		uint32_t column, copy;
+		uint32_t column;
+		enum err err = OK;
 		if (!next_word(words, &word) ||
 		    !column_use(aggregate, bare_name(word), &column, words->why, AGGREGATE_WHY_BYTES))
 			return words->why[0] != 0 ? ERR_INVALID : fail(words, "LOAD ends too early");
-		if (words->at < end && next_is(words, "AS")) {
-			struct stage *stage = stage_add(words, STAGE_APPLY);
-			if (!next_word(words, &word) || stage == NULL)
-				return words->why[0] != 0 ? ERR_TOOLARGE : fail(words, "AS needs a name");
-			enum err err = column_make(words, word, &copy);
-			if (err != OK)
-				return err;
-			stage->to = copy;
-			char text[ATTR_NAME_MAX + 2];
-			struct span name = aggregate->columns[column].name;
-			int len = snprintf(text, sizeof(text), "@%.*s", (int)name.len, (const char *)name.ptr);
-			err = expr_parse(&stage->expr, aggregate->memory, span_of(text, (size_t)len),
-			    expression_name, aggregate, words->why);
-			if (err != OK)
-				return err;
-			column = copy;
-		}
-		column_show(aggregate, column);
+		if (words->at < end && next_is(words, "AS"))
+			err = load_as(words, &column);
+		if (err != OK)
+			return err;
+		aggregate_show(aggregate, column);
 	}
 	return OK;
 }
@@ -205,7 +237,7 @@ static enum err take_expression(struct words *words, enum stage_kind kind)
 		return fail(words, "APPLY needs AS and a name");
 	err = column_make(words, name, &stage->to);
 	if (err == OK)
-		column_show(aggregate, stage->to);
+		aggregate_show(aggregate, stage->to);
 	return err;
 }
 
@@ -372,13 +404,13 @@ static enum err close_group(struct words *words, struct stage *stage, const stru
 		aggregate->columns[i].is_known = false;
 	for (uint32_t i = 0; i < stage->column_count; i++) {
 		aggregate->columns[stage->columns[i]].is_known = true;
-		column_show(aggregate, stage->columns[i]);
+		aggregate_show(aggregate, stage->columns[i]);
 	}
 	for (uint32_t i = 0; i < stage->reducer_count; i++) {
 		enum err err = column_make(words, names[i], &stage->reducers[i].to);
 		if (err != OK)
 			return err;
-		column_show(aggregate, stage->reducers[i].to);
+		aggregate_show(aggregate, stage->reducers[i].to);
 	}
 	return OK;
 }

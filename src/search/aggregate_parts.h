@@ -72,7 +72,10 @@ struct aggregate {
 	struct arena  texts, kept, scratch, rows;    /* words; groups and rows; one row; results */
 	struct agg_column {
 		struct span name;
+		struct span source;       /* the field's name */
 		bool        is_field;     /* of the document */
+		bool        is_used;      /* by a stage */
+		bool        is_text;      /* filled in at the end; aggregate_set_text */
 		bool        is_known;     /* to the stages that follow */
 		struct field *field;      /* NULL: the caller's, or none */
 	} columns[AGGREGATE_COLUMNS_MAX];
@@ -80,6 +83,8 @@ struct aggregate {
 	struct stage  stages[AGGREGATE_STAGES_MAX];
 	uint32_t      stage_count;
 	bool          grouped;            /* while parsing: a GROUPBY came */
+	bool          loads_all;          /* LOAD * */
+	uint32_t      key_column, text_count;     /* of documents whose texts are wanted */
 	uint32_t      shown[AGGREGATE_COLUMNS_MAX];
 	uint32_t      shown_count;
 	const struct index *index;
@@ -93,6 +98,10 @@ struct aggregate {
 	struct value **results;
 	uint64_t      result_count, result_cap, total;
 };
+
+/* aggregate_parse.c: AGGREGATE_COLUMNS_MAX: no room. The column that is there, or one more. */
+uint32_t aggregate_field_column(struct aggregate *aggregate, struct span name);
+void aggregate_show(struct aggregate *aggregate, uint32_t column);
 
 /* aggregate.c: a row goes on at this stage. */
 MUST_CHECK enum err aggregate_emit(struct aggregate *aggregate, uint32_t stage, struct value *row);

@@ -308,6 +308,35 @@ static void bind_norms(struct search *search)
 	search->inverse_tf = index->inverse_tf;
 }
 
+/* So many documents have the word at least: less than the list says by those that went since. */
+static uint64_t least_of(const struct index *index, const struct node *node)
+{
+	bool single = (node->kind == QUERY_TERM && node->mask == FIELD_ANY) || node->kind == QUERY_TAG;
+	if (!single || node->wide != NULL || node->cursor_count != 1)
+		return 0;
+	const struct postings *list = &node->cursors[0].term->list;
+	uint64_t gone = index->removed - index->removed_swept + list->dead;
+	return list->count > gone ? list->count - gone : 0;
+}
+
+/* One word of an OR may have so many documents that COUNT FAST need not count. */
+static void bind_least(struct search *search)
+{
+	const struct node *root = &search->nodes[search->root];
+	uint64_t least = 0;
+	for (uint32_t i = 0; root->kind == QUERY_OR && i < root->child_count; i++) {
+		uint64_t of = least_of(
+		    search->index, &search->nodes[search->order[root->first_child + i]]);
+		least = of > least ? of : least;
+	}
+	if (root->child_count == 0)
+		least = least_of(search->index, root);
+	if (least < SEARCH_COUNT_FAST || search->options.count != SEARCH_FAST || search->shows_all)
+		return;
+	search->total = least;
+	search->total_is_known = search->total_is_least = true;
+}
+
 /* A total that needs no counting. */
 static void bind_total(struct search *search)
 {
@@ -323,10 +352,11 @@ static void bind_total(struct search *search)
 	}
 	bool single = (root->kind == QUERY_TERM && root->mask == FIELD_ANY) ||
 	    (root->kind == QUERY_TAG && root->wide == NULL);
-	if (!single || root->cursor_count > 1 || !clean)
+	if (!single || root->cursor_count > 1 || !clean ||
+	    (root->cursor_count == 1 && root->cursors[0].term->list.dead > 0)) {
+		bind_least(search);
 		return;
-	if (root->cursor_count == 1 && root->cursors[0].term->list.dead > 0)
-		return;
+	}
 	search->total = root->cursor_count == 0 ? 0 : root->cursors[0].term->list.count;
 	search->total_is_known = true;
 }

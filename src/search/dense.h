@@ -12,7 +12,7 @@
 #pragma once
 #include "search/postings.h"
 
-enum { DENSE_SHARE = 32, DENSE_BLOCKS_MIN = 4, DENSE_TF_BITS = 4, DENSE_TF_MAX = 15 };
+enum { DENSE_SHARE = 16, DENSE_BLOCKS_MIN = 4, DENSE_TF_BITS = 4, DENSE_TF_MAX = 15 };
 
 /* Of the documents of a window that have the word more than once: slot << 4 | tf, ascending; tf is
  * DENSE_TF_MAX where it is that or more. */

@@ -72,6 +72,13 @@ static inline uint32_t window_length(const struct doc_window *window, uint32_t s
 	return LIKELY(length != LENGTH_LONG) ? length : window->long_lengths[slot];
 }
 
+static inline void docs_prefetch_length(const struct docs *docs, uint32_t docid)
+{
+	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
+	if (window != NULL)
+		__builtin_prefetch(&window->lengths[docid % WINDOW_DOCS]);
+}
+
 static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
 {
 	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);

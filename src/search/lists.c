@@ -168,7 +168,8 @@ enum window_state list_next(struct search *search)
 			search->below = first;
 			continue;
 		}
-		if (prunes && search->node_count > 1)
+		/* Of a single word there is no more to know. */
+		if (prunes && search_root(search)->kind != QUERY_TERM)
 			bounds_narrow(search);
 		if (prunes && is_hopeless(search, search_root(search)->here.bound)) {
 			search_skip(search);
@@ -646,6 +647,15 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 	}
 }
 
+/* Lengths lie far apart: all are asked for before the first is needed. */
+static void lengths_prefetch(const struct search *search, const uint64_t *mask)
+{
+	for (uint32_t word = 0; word < search->words; word++)
+		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1)
+			docs_prefetch_length(&search->index->docs,
+			    search_docid(search, word * 64 + (uint32_t)__builtin_ctzll(bits)));
+}
+
 void leaf_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask)
 {
 	if (node->kind == QUERY_TERM && node->cursor_count == 0) {
@@ -668,6 +678,10 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 	}
 	if (node->kind == QUERY_PHRASE && search->lists)
 		phrase_narrow_list(search, node, mask);
+	if (node == search_root(search) && scores && search->lists && search->prunes)
+		prune_list(search, mask);
+	if (node->kind == QUERY_PHRASE && scores)
+		lengths_prefetch(search, mask);
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

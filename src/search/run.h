@@ -128,6 +128,7 @@ struct search {
 	struct top      top;
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
+	bool            total_is_least;   /* ... as a lower bound */
 	uint64_t        units, blocks_read, blocks_skipped, windows;        /* for search_profile */
 	uint64_t        removed;          /* index->removed when matches were checked */
 	bool            quietly, known;   /* in the first, or second, of two passes; see match.c */

@@ -285,7 +285,8 @@ void search_get_results(struct search *search, struct search_results *results)
 	bool counts = search->options.count != SEARCH_NONE;
 	*results = (struct search_results){
 		.total = counts ? search->total : 0,
-		.total_is_exact = counts && (search->total_is_known || !search->skipped),
+		.total_is_exact = counts && !search->total_is_least &&
+		    (search->total_is_known || !search->skipped),
 		.hits = search->hits,
 		.count = count,
 	};

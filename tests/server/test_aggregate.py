@@ -167,8 +167,8 @@ def test_resp3_shape(server, many):
     (["APPLY", "(1", "AS", "x"], "Unmatched"), (["APPLY", "1)", "AS", "x"], "Unmatched"), (["APPLY", "nosuch(1)", "AS", "x"], "Unknown function"),
     (["APPLY", "abs(1, 2)", "AS", "x"], "Wrong number of arguments"), (["APPLY", "'abc", "AS", "x"], "Unterminated"),
     (["APPLY", "(" * 100 + "1" + ")" * 100, "AS", "x"], "^TOOLARGE"), (["APPLY", "1" + "+1" * 3000, "AS", "x"], "^TOOLARGE"),
-    (["APPLY", "timefmt(1, '%x')", "AS", "x"], "timefmt"), (["FILTER", ""], "ends too early"), (["LOAD", "*"], r"LOAD \* is not available"),
-    (["LOAD", "1", "@title"], "cannot be aggregated"), (["WITHCURSOR", "WITHCURSOR"], "Unknown argument"), (["WITHCURSOR", "COUNT", "0"], "Bad value for COUNT"), (["WITHCURSOR", "MAXIDLE"], "Bad value for MAXIDLE"), (["PARAMS", "1", "a"], "PARAM VALUE pairs"),
+    (["APPLY", "timefmt(1, '%x')", "AS", "x"], "timefmt"), (["FILTER", ""], "ends too early"), (["LOAD", "1", "@title", "SORTBY", "2", "@title", "ASC"], "not aggregated"),
+    (["GROUPBY", "1", "@title", "REDUCE", "COUNT", "0"], "not aggregated"), (["APPLY", "upper(@caption)", "AS", "c"], "not aggregated"), (["WITHCURSOR", "WITHCURSOR"], "Unknown argument"), (["WITHCURSOR", "COUNT", "0"], "Bad value for COUNT"), (["WITHCURSOR", "MAXIDLE"], "Bad value for MAXIDLE"), (["PARAMS", "1", "a"], "PARAM VALUE pairs"),
     (["TIMEOUT", "x"], "TIMEOUT"), (["LOAD", "70", *[f"@f{i}" for i in range(70)]], "at most 64 columns"), (["APPLY", "@", "AS", "x"], "must follow @")])
 def test_errors(client, words, error):
     with pytest.raises(redis.ResponseError, match=error):
@@ -190,3 +190,41 @@ def test_what_is_too_much_is_refused_and_others_go_on(server):
         client.execute_command("IMG.AGGREGATE", "*", "GROUPBY", 1, "@own", *sum((["REDUCE", "QUANTILE", 2, "@width", "0.9", "AS", f"q{i}"] for i in range(4)), []))
     assert client.info("search")["search_slice_us_max"] < 100000
     assert client.ping()
+
+
+def test_titles_and_captions_are_loaded_for_the_rows_that_are_left(client):
+    for i in range(40):
+        put(client, f"k{i}", png(10 + i, 10), "TITLE", f"Title {i}", *(["CAPTION", f"A caption, {i}"] if i % 2 else []))
+    found = rows(client, "*", "LOAD", 3, "@title", "@caption", "@width", "SORTBY", 2, "@width", "DESC", "LIMIT", 0, 5)
+    assert [row["title"] for row in found] == [f"Title {i}" for i in range(39, 34, -1)]
+    assert [row.get("caption") for row in found] == ["A caption, 39", None, "A caption, 37", None, "A caption, 35"]
+    found = rows(client, "@width:[12 13]", "LOAD", 4, "@title", "AS", "t", "@__key")
+    assert sorted((row["__key"], row["t"]) for row in found) == [("k2", "Title 2"), ("k3", "Title 3")]
+    client.delete("k3")
+    assert [row["title"] for row in rows(client, "@width:[12 13]", "LOAD", 1, "@title")] == ["Title 2"]
+
+
+def test_texts_that_are_not_cached_are_read(make_server):
+    server = make_server("--meta-memory", "1mb")
+    client = server.client()
+    for i in range(300):
+        put(client, f"k{i}", png(10, 10), "TITLE", f"Title {i}", "CAPTION", "w " * 4000)
+    found = rows(client, "*", "LOAD", 2, "@__key", "@title", "LIMIT", 0, 250)
+    assert len(found) == 250
+    assert all(row["title"] == "Title " + row["__key"][1:] for row in found)
+    assert client.execute_command("FT.AGGREGATE", "images", "*", "LOAD", 1, "@title", "WITHCURSOR", "COUNT", 10)[1] != 0
+
+
+def test_load_all_shows_every_field(client):
+    put(client, "a", png(20, 10), "TITLE", "Red car", "TAGS", "x", "ATTR", "author", "ann", "LOCATION", "9.5", "47.25")
+    put(client, "b", png(21, 10), "ATTR", "rating", "5")
+    first = rows(client, "@width:[20 20]", "LOAD", "*")[0]
+    assert first["title"] == "Red car" and first["author"] == "ann" and first["width"] == "20" and first["tags"] == "x"
+    assert first["location"] == "9.5,47.25" and "rating" not in first
+    assert rows(client, "@rating:[5]", "LOAD", "*", "APPLY", "@width * 2", "AS", "w")[0]["w"] == "42"
+    found = rows(client, "*", "LOAD", "*", "GROUPBY", 1, "@format", "REDUCE", "COUNT", 0, "AS", "n")
+    assert found == [{"format": "png", "n": "2"}]
+    for i in range(70):
+        client.execute_command("IMG.EDIT", "b", "ATTR", f"f{i}", i) if i < 30 else put(client, f"c{i}", png(1, 1), "ATTR", f"f{i}", i)
+    with pytest.raises(redis.ResponseError, match="name them"):
+        rows(client, "*", "LOAD", "*")

@@ -541,3 +541,32 @@ Test(search_index, a_clock_ends_slices_and_a_search_can_be_given_up)
 	search_free(search);
 	query_free(query);
 }
+
+/* The best documents are the oldest, far behind where COUNT FAST has counted enough. */
+Test(search_index, what_comes_after_a_thousand_counted_matches_can_still_be_the_best)
+{
+	char title[512];
+	for (uint32_t i = 0; i < 40000; i++) {
+		/* The newest are good, those behind them poor: blocks with low bounds. */
+		uint32_t words = i < 400 ? 0 : i >= 39000 ? 4 : 12 + i % 17;
+		int len = i % 20 != 0 ? snprintf(title, sizeof(title), "other")
+		    : i >= 400 && i < 39000 ? snprintf(title, sizeof(title), "alpha beta")
+		                            : snprintf(title, sizeof(title), "alpha beta alpha beta");
+		for (uint32_t j = 0; j < words; j++)
+			len += snprintf(title + len, sizeof(title) - (size_t)len, " pad");
+		(void)add_title(title, 1);
+	}
+	static const char *const queries[] = {"\"alpha beta\"", "alpha beta", "alpha|beta", "alpha"};
+	for (size_t i = 0; i < ARRAY_COUNT(queries); i++) {
+		const struct search_options fast = {.limit = 10}, exact = {.limit = 10,
+		    .count = SEARCH_EXACT}, none = {.limit = 10, .count = SEARCH_NONE};
+		struct found found = find_with(queries[i], &fast), all = find_with(queries[i], &exact),
+		    few = find_with(queries[i], &none);
+		cr_assert_eq(all.total, 2000);
+		cr_assert_geq(found.total, SEARCH_COUNT_FAST);
+		cr_assert_leq(found.total, 2000);
+		cr_assert_eq(found.count, 10);
+		cr_assert_arr_eq(found.docids, all.docids, 10 * sizeof(all.docids[0]), "%s", queries[i]);
+		cr_assert_arr_eq(few.docids, all.docids, 10 * sizeof(all.docids[0]), "%s", queries[i]);
+	}
+}
