@@ -17,7 +17,7 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now -rdynamic $(EXTRA_LDFLAGS)
 ALLOC   ?= -ljemalloc
 LIBS    := -luring -lisal -lxxhash -llz4 -lutf8proc -lstemmer -lssl -lcrypto -lm -pthread $(ALLOC)
 
-SOURCES := $(wildcard src/*/*.c)
+SOURCES := $(wildcard src/*/*.c src/*/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 MAIN    := $(BUILD)/src/server/main.o
 ARCHIVE := $(BUILD)/libtintype.a
@@ -210,4 +210,4 @@ help:                                                    ## this list
 	@awk -F'##' '/^[a-z-]+:.*##/ { split($$1, t, ":"); printf "  %-14s%s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 .SECONDARY:
--include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d) $(wildcard $(BUILD)/fuzz/*/*/*.d)
+-include $(OBJECTS:.o=.d) $(WORKER_SHARED:.o=.d) $(wildcard $(BUILD)/worker/modules/*/*.d) $(UNIT_OBJECTS:.o=.d) $(SIM_OBJECTS:.o=.d) $(wildcard $(BUILD)/fuzz/*/*/*.d $(BUILD)/fuzz/*/*/*/*.d)

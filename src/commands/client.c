@@ -11,7 +11,7 @@
 #include "engine/transaction.h"
 #include "engine/users.h"
 #include "engine/wait.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 void cmd_client_id(struct call *call)
 {

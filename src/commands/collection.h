@@ -1,7 +1,7 @@
 /* commands/collection.h: what the commands of hashes, lists, sets and sorted sets share. */
 #pragma once
 #include "commands/handlers.h"
-#include "engine/collection.h"
+#include "engine/collection/collection.h"
 #include "engine/pubsub.h"
 
 /* After a commit: the event, and "del" if nothing was left. */

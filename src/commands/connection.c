@@ -5,7 +5,7 @@
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 #include "base/number.h"
 

@@ -3,7 +3,7 @@
 
 #include "base/glob.h"
 #include "base/number.h"
-#include "engine/collection.h"
+#include "engine/collection/collection.h"
 #include "engine/internal.h"
 
 #include <stdio.h>

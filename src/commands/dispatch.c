@@ -7,11 +7,11 @@
 #include "base/number.h"
 #include "engine/block.h"
 #include "engine/evict.h"
-#include "engine/kept_index.h"
+#include "engine/index/kept_index.h"
 #include "engine/partly.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 #include "engine/transaction.h"
 
 #include <ctype.h>

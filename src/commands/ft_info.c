@@ -2,7 +2,7 @@
  * ours. */
 #include "commands/image.h"
 
-#include "engine/fields.h"
+#include "engine/index/fields.h"
 #include "search/search.h"
 
 #include <stdio.h>

@@ -4,7 +4,7 @@
  */
 #include "commands/image.h"
 
-#include "engine/language.h"
+#include "engine/index/language.h"
 
 #include "base/number.h"
 

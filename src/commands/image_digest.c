@@ -1,4 +1,4 @@
-/* commands/image_digest.c: IMG.DIGEST: what the database holds, as digests (engine/proof.h).
+/* commands/image_digest.c: IMG.DIGEST: what the database holds, as digests (engine/replica/proof.h).
  *
  *   IMG.DIGEST [BUCKETS n]                    -> [keys, digest, keys, digest, ...] of n buckets
  *   IMG.DIGEST [BUCKETS n] [LIMIT n] KEYS b...  -> [key, digest, ...] of the keys in these buckets
@@ -6,7 +6,7 @@
 #include "commands/collection.h"
 #include "commands/image.h"
 
-#include "engine/proof.h"
+#include "engine/replica/proof.h"
 
 enum { BUCKETS_DEFAULT = 256, LIMIT_DEFAULT = 100000 };
 

@@ -2,7 +2,7 @@
  * values. */
 #include "commands/image.h"
 
-#include "engine/fields.h"
+#include "engine/index/fields.h"
 #include "search/declare.h"
 
 /* TYPE type [SORTABLE] from argv[3] on. False: an error was replied. */

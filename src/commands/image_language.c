@@ -1,8 +1,8 @@
 /* commands/image_language.c: IMG.INDEX STOPWORDS, SYNONYM, STEM and LANGUAGE: what is made of
- * the words of queries in the selected database (engine/language.h). */
+ * the words of queries in the selected database (engine/index/language.h). */
 #include "commands/image.h"
 
-#include "engine/language.h"
+#include "engine/index/language.h"
 
 static void reply_change(struct call *call, enum err err, uint64_t lsn, struct span name)
 {

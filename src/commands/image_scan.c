@@ -2,7 +2,7 @@
  * all others, and replies at its end. See image.h. */
 #include "commands/image.h"
 
-#include "engine/language.h"
+#include "engine/index/language.h"
 const char *search_error_text(enum err err)
 {
 	switch (err) {

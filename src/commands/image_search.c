@@ -5,7 +5,7 @@
  */
 #include "commands/image_search.h"
 
-#include "engine/language.h"
+#include "engine/index/language.h"
 static void job_free(struct search_job *job)
 {
 	struct engine *engine = job->engine;

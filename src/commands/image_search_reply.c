@@ -3,7 +3,7 @@
 #include "commands/image_search.h"
 
 #include "base/number.h"
-#include "engine/fields.h"
+#include "engine/index/fields.h"
 
 /* Is this a text, and to be shown with the query's words marked? */
 static bool is_marked(const struct search_job *job, struct span name)

@@ -1,7 +1,7 @@
 /* commands/image_verify.c: IMG.VERIFY: reads images from the disk and proves them. */
 #include "commands/image.h"
 
-#include "engine/repair.h"
+#include "engine/replica/repair.h"
 #include "engine/verify.h"
 
 enum verdict { VERDICT_OK, VERDICT_CORRUPT, VERDICT_ABSENT, VERDICT_WRONG_TYPE, VERDICT_UNKNOWN };

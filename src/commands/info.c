@@ -6,14 +6,14 @@
 #include "commands/info.h"
 #include "commands/replication.h"
 
-#include "engine/analysis.h"
+#include "engine/index/analysis.h"
 #include "engine/checkpoint.h"
 #include "engine/databases.h"
-#include "engine/fields.h"
+#include "engine/index/fields.h"
 #include "engine/flush.h"
 #include "engine/image.h"
 #include "engine/internal.h"
-#include "engine/kept_index.h"
+#include "engine/index/kept_index.h"
 
 #include <stdlib.h>
 

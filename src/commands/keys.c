@@ -4,7 +4,7 @@
 #include "base/arith.h"
 #include "base/glob.h"
 #include "base/number.h"
-#include "engine/collection.h"
+#include "engine/collection/collection.h"
 #include "engine/databases.h"
 #include "engine/evict.h"
 #include "engine/internal.h"

@@ -3,11 +3,11 @@
 #include "commands/replication.h"
 
 #include "base/number.h"
-#include "engine/quarantine.h"
-#include "engine/rejoin.h"
-#include "engine/renew.h"
-#include "engine/repair.h"
-#include "engine/replica.h"
+#include "engine/replica/quarantine.h"
+#include "engine/replica/rejoin.h"
+#include "engine/replica/renew.h"
+#include "engine/replica/repair.h"
+#include "engine/replica/replica.h"
 
 static bool copy_text(struct span text, char *out, size_t bytes)
 {
@@ -243,7 +243,7 @@ static bool replconf_repairs(struct call *call)
 	return true;
 }
 
-/* What engine/compare.h says a follower asks. False: it is none of that. */
+/* What engine/replica/compare.h says a follower asks. False: it is none of that. */
 static bool replconf_compares(struct call *call)
 {
 	struct replica_link *link = call->session->replica;

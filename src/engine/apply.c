@@ -4,11 +4,11 @@
  */
 #include "engine/internal.h"
 
-#include "engine/analysis.h"
+#include "engine/index/analysis.h"
 #include "engine/apply.h"
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 #include "engine/flush.h"
-#include "engine/kept_index.h"
+#include "engine/index/kept_index.h"
 #include "image/meta.h"
 
 static void entry_set_lsn(struct entry *entry, uint64_t lsn)

@@ -2,10 +2,10 @@
 #include "engine/checkpoint.h"
 
 #include "base/arith.h"
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 
-#include "engine/kept_index.h"
-#include "engine/past_load.h"
+#include "engine/index/kept_index.h"
+#include "engine/past/past_load.h"
 
 enum {
 	SLICE_US = 200,

@@ -10,18 +10,18 @@
  * search index is not named: reindex.c finds it (kept_index.h), or makes it again.
  */
 #include "engine/apply.h"
-#include "engine/analysis.h"
+#include "engine/index/analysis.h"
 #include "engine/checkpoint.h"
 
 #include "engine/chunk.h"
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 #include "engine/databases.h"
-#include "engine/fields.h"
-#include "engine/kept_index.h"
-#include "engine/past_load.h"
+#include "engine/index/fields.h"
+#include "engine/index/kept_index.h"
+#include "engine/past/past_load.h"
 #include "engine/tier.h"
 #include "engine/users.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 enum {
 	CHUNK_TYPE = 15, CHUNK_EXPIRY = 16, CHUNK_META = 32, CHUNK_SHARED = 128,

@@ -11,6 +11,10 @@
  * run on meanwhile; slots leave in order. A command that must know something from disk
  * before it can decide parks its session (call_park): the same command runs again later,
  * and nothing behind it runs before.
+ *
+ * Folders: collection/ (large values and their records in the log), index/ (documents of the search
+ * index, what is declared of them, its checkpoint), past/ (versions within the history window), replica/
+ * (leading, following, rejoining, repair, quarantine).
  */
 #pragma once
 #include "base/hash.h"
@@ -167,24 +171,24 @@ struct engine {
 	struct index          *indexes[DATABASE_COUNT];      /* NULL until the first image */
 	struct similar        *similars[DATABASE_COUNT];     /* NULL as long as the index is */
 	struct image_service  *service;   /* transforms: engine/transform.c */
-	struct analyser       *analyser;  /* engine/analysis.h */
-	struct fields         *fields;    /* engine/fields.h */
+	struct analyser       *analyser;  /* engine/index/analysis.h */
+	struct fields         *fields;    /* engine/index/fields.h */
 	struct users          *users;     /* engine/users.h */
-	struct refill         *refill;    /* engine/refill.h */
+	struct refill         *refill;    /* engine/index/refill.h */
 	struct tiers          *tiers;     /* policies and the mover: engine/tier.c */
-	struct replication    *replication;           /* engine/replica.h */
-	struct repairs        *repairs;   /* engine/repair.h */
-	struct rejoin         *rejoin;    /* engine/rejoin.h */
+	struct replication    *replication;           /* engine/replica/replica.h */
+	struct repairs        *repairs;   /* engine/replica/repair.h */
+	struct rejoin         *rejoin;    /* engine/replica/rejoin.h */
 	struct quarantine     *quarantine;
 	struct checkpoints    *checkpoints;           /* engine/checkpoint.c */
-	struct collections    *collections;           /* engine/collection_log.c */
+	struct collections    *collections;           /* engine/collection/collection_log.c */
 	struct blockers       *blockers;  /* engine/block.c; NULL before the first */
-	struct kept_index     *kept;      /* the index in checkpoints: engine/kept_index.h */
-	struct reindex        *reindex;   /* engine/reindex.c; NULL: none is under way */
+	struct kept_index     *kept;      /* the index in checkpoints: engine/index/kept_index.h */
+	struct reindex        *reindex;   /* engine/index/reindex.c; NULL: none is under way */
 	uint8_t              (*marks)[CHECKPOINT_MARKS];      /* by database; see checkpoint.h */
 	uint64_t images[DATABASE_COUNT], unindexed[DATABASE_COUNT], unsearchable[DATABASE_COUNT];
 	uint64_t               replay_lsn, awaited;   /* while loading; see recover.c */
-	struct past           *past;      /* versions, and shared records: engine/past.c */
+	struct past           *past;      /* versions, and shared records: engine/past/past.c */
 	struct list            sessions;
 	struct list            loads;     /* metadata reads under way */
 	struct dedupe         *dedupe;    /* bodies by digest: engine/dedupe.c */

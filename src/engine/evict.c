@@ -3,7 +3,7 @@
 
 #include "engine/flush.h"
 #include "engine/internal.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 enum {
 	EVICT_PER_CALL = 128,

@@ -1,7 +1,7 @@
 /* engine/flush.c: see flush.h. */
 #include "engine/flush.h"
 
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 #include "engine/internal.h"
 
 enum { SLICE_US = 200, KEYS_PER_LOOK = 64, DISCARD_BYTES = 256 << 10 };

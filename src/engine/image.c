@@ -1,5 +1,5 @@
 /* engine/image.c: storing images and getting their bytes back. */
-#include "engine/analysis.h"
+#include "engine/index/analysis.h"
 #include "engine/apply.h"
 #include "engine/image.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "engine/engine.h"
 #include "engine/evict.h"
-#include "engine/past.h"
+#include "engine/past/past.h"
 #include "engine/pubsub.h"
 #include "engine/tracking.h"
 #include "engine/transaction.h"

@@ -3,9 +3,9 @@
 
 #include "engine/block.h"
 #include "engine/checkpoint.h"
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 #include "engine/flush.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 uint64_t engine_value_bytes(const struct entry *entry)
 {

@@ -4,7 +4,7 @@
 #include "engine/internal.h"
 
 #include "engine/checkpoint.h"
-#include "engine/past_load.h"
+#include "engine/past/past_load.h"
 
 uint64_t engine_key_hash(void *ctx, uint8_t db, struct span key)
 {

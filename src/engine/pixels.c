@@ -1,7 +1,7 @@
 /* engine/pixels.c: the parts of a query that ask for pixels: @phash, @palette, and whether an
  * image has any. They are answered by similar.h; the names of colours are analysis.h's. */
-#include "engine/fields.h"
-#include "engine/kept_index.h"
+#include "engine/index/fields.h"
+#include "engine/index/kept_index.h"
 
 #include "image/analysis.h"
 #include "search/outside.h"

@@ -1,13 +1,13 @@
 /* engine/recover.c: the log's records become memory again, and follow a record that moves. */
 #include "base/arith.h"
 #include "engine/apply.h"
-#include "engine/collection_log.h"
+#include "engine/collection/collection_log.h"
 #include "engine/databases.h"
-#include "engine/fields.h"
-#include "engine/past_load.h"
+#include "engine/index/fields.h"
+#include "engine/past/past_load.h"
 #include "engine/users.h"
-#include "engine/repair.h"
-#include "engine/replica.h"
+#include "engine/replica/repair.h"
+#include "engine/replica/replica.h"
 
 static struct target recover_target(struct engine *engine, const struct record *record)
 {

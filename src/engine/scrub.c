@@ -4,9 +4,9 @@
  * one cursor position are queued; each is looked up again when its turn comes. What changes
  * meanwhile was just written, and may be missed.
  */
-#include "engine/collection_log.h"
-#include "engine/repair.h"
-#include "engine/replica.h"
+#include "engine/collection/collection_log.h"
+#include "engine/replica/repair.h"
+#include "engine/replica/replica.h"
 #include "engine/verify.h"
 
 #include "store/record.h"

@@ -9,7 +9,7 @@
 
 #include "engine/block.h"
 #include "engine/databases.h"
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 enum { SESSION_MAGIC = 0x53455353, SLOT_MAGIC = 0x534c4f54 };
 

@@ -52,7 +52,7 @@ struct session {
 	struct digest  twin_digest;       /* what dedupe.c was asked last, and the answer */
 	uint64_t       twin_lsn, write_lsn;         /* write_lsn: of the latest of its writes */
 	uint64_t       input_bytes;       /* INFO's qbuf */
-	struct replica_link *replica;     /* engine/replica.h: it follows this server; mostly NULL */
+	struct replica_link *replica;     /* engine/replica/replica.h: it follows this server; mostly NULL */
 	bool           streams;           /* the log is being sent to it */
 	bool           sending;           /* bytes of it are with the kernel */
 	struct list    press_link;        /* parked until the store takes more, or (partly.h) ... */

@@ -1,7 +1,7 @@
 /* engine/wait.c: see wait.h. */
 #include "engine/wait.h"
 
-#include "engine/replica.h"
+#include "engine/replica/replica.h"
 
 struct wait {
 	struct list         link;

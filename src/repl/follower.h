@@ -52,7 +52,7 @@ struct follower_events {
 	/* What is left out of the records that follow is superseded by others up to this LSN. */
 	void (*whole)(void *ctx, uint64_t lsn);
 	enum err (*position)(void *ctx, const struct frame_position *position);
-	/* SUMS, LISTED, RENEWED (engine/compare.h), FETCH, FETCHED (engine/repair.h). */
+	/* SUMS, LISTED, RENEWED (engine/replica/compare.h), FETCH, FETCHED (engine/replica/repair.h). */
 	enum err (*special)(void *ctx, enum frame_type type, struct span payload);
 	/* Something came: what was received may be acknowledged. */
 	void (*passed)(void *ctx);

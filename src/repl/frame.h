@@ -18,8 +18,8 @@
  * LISTED    u64 LSN as above, u32 flags; keys: u64 version, u64 LSN, u64 LSN of its body, u8 database,
  *           u32 length, bytes
  * RENEWED   u64 number, u64 LSN
- *           (what these three are for: engine/compare.h)
- * FETCH, FETCHED: see engine/repair.h
+ *           (what these three are for: engine/replica/compare.h)
+ * FETCH, FETCHED: see engine/replica/repair.h
  *
  * A record is 60 bytes of numbers, key, metadata, value. Every field of what comes in is checked:
  * the peer may lie.

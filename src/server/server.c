@@ -150,7 +150,7 @@ static void on_put_aside(void *ctx)
 	server_stop(server, 0);
 }
 
-/* What it alone has is copied; its log is cut where the leader's parts from it (engine/rejoin.h). */
+/* What it alone has is copied; its log is cut where the leader's parts from it (engine/replica/rejoin.h). */
 static void on_restart(void *ctx)
 {
 	struct server *server = ctx;

@@ -23,8 +23,8 @@
  */
 #include "base/arith.h"
 #include "engine/internal.h"
-#include "engine/rejoin.h"
-#include "engine/replica.h"
+#include "engine/replica/rejoin.h"
+#include "engine/replica/replica.h"
 #include "io/sim.h"
 #include "server/aside.h"
 #include "server/server.h"

@@ -19,7 +19,7 @@
 
 #include "base/arith.h"
 #include "engine/internal.h"
-#include "engine/past_state.h"
+#include "engine/past/past_state.h"
 #include "io/sim.h"
 #include "server/server.h"
 

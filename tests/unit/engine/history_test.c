@@ -1,6 +1,6 @@
 /* tests/unit/engine/history_test.c: the history against a list, held records against an array. */
 #include "engine/held.h"
-#include "engine/history.h"
+#include "engine/past/history.h"
 
 #include "base/random.h"
 

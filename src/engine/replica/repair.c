@@ -1,0 +1,295 @@
+/* engine/replica/repair.c: see repair.h. Wishes, and what becomes of the answers; repair_serve.c answers. */
+#include "engine/replica/repair_parts.h"
+
+#include "image/meta.h"
+
+enum { WISHES_MAX = 256, ANSWER_US = 10000000, VAIN_US = 60000000, MOVES_UNKNOWN = 15 };
+
+void repairs_new(struct engine *engine)
+{
+	struct repairs *repairs = memory_zalloc(&engine->memory.engine, sizeof(*repairs));
+	repairs->engine = engine;
+	list_init(&repairs->wishes);
+	list_init(&repairs->servings);
+	buf_init(&repairs->head, &engine->memory.engine);
+	engine->repairs = repairs;
+}
+
+static void fetch_drop(struct repairs *repairs)
+{
+	body_unref(repairs->body);
+	repairs->body = NULL;
+	repairs->has_head = false;
+}
+
+static void wish_drop(struct repairs *repairs, struct repair_wish *wish)
+{
+	ASSERT(repairs->count > 0 && !repairs->moving);
+	list_remove(&wish->link);
+	repairs->count--;
+	fetch_drop(repairs);
+	memory_free(&repairs->engine->memory.engine, wish, sizeof(*wish) + wish->len);
+}
+
+void repairs_free(struct engine *engine)
+{
+	struct repairs *repairs = engine->repairs;
+	if (repairs == NULL)
+		return;
+	ASSERT(!repairs->moving);             /* the store ended it when it closed */
+	servings_drop(repairs, NULL, true);
+	while (!list_is_empty(&repairs->wishes))
+		wish_drop(repairs, LIST_OF(repairs->wishes.next, struct repair_wish, link));
+	buf_fini(&repairs->head);
+	memory_free(&engine->memory.engine, repairs, sizeof(*repairs));
+	engine->repairs = NULL;
+}
+
+/* ---- Wishes ---- */
+
+static bool was_in_vain(const struct repairs *repairs, uint64_t lsn)
+{
+	for (int i = 0; i < VAIN_MAX; i++)
+		if (repairs->vain[i].lsn == lsn && io_now_us(repairs->engine->io) < repairs->vain[i].until_us)
+			return true;
+	return false;
+}
+
+static void note_in_vain(struct repairs *repairs, uint64_t lsn)
+{
+	repairs->vain[repairs->vain_at++ % VAIN_MAX] =
+	    (struct repair_vain){lsn, io_now_us(repairs->engine->io) + VAIN_US};
+	repairs->failed++;
+}
+
+static void wish_add(struct engine *engine, const struct record *record, struct place place, unsigned moves)
+{
+	struct repairs *repairs = engine->repairs;
+	if (repairs == NULL || engine->loading || engine->closing || record->lsn == 0 || place.segment == 0 ||
+	    repairs->count >= WISHES_MAX || record->db >= DATABASE_COUNT || was_in_vain(repairs, record->lsn))
+		return;
+	for (struct list *at = repairs->wishes.next; at != &repairs->wishes; at = at->next)
+		if (LIST_OF(at, struct repair_wish, link)->lsn == record->lsn)
+			return;
+	struct repair_wish *wish =
+	    memory_zalloc(&engine->memory.engine, sizeof(*wish) + record->key.len);
+	wish->db = record->db;
+	wish->type = record->type;
+	wish->lsn = record->lsn;
+	wish->place = place;
+	wish->moves = moves;
+	wish->len = (uint32_t)record->key.len;
+	if (wish->len > 0)
+		memcpy(wish->key, record->key.ptr, wish->len);
+	list_append(&repairs->wishes, &wish->link);
+	repairs->count++;
+	repairs->wished++;
+}
+
+static bool can_be_fetched(uint8_t type)
+{
+	return type == RECORD_IMAGE || type == RECORD_META || type == RECORD_LINK || type == RECORD_VALUE ||
+	    type == RECORD_CHANGE;
+}
+
+void repair_note(struct engine *engine, const struct record *record, struct place place)
+{
+	if (can_be_fetched(record->type))
+		wish_add(engine, record, place, (unsigned)record->flags >> RECORD_MOVES_SHIFT);
+}
+
+void repair_note_key(struct engine *engine, uint8_t db, struct span key, struct place place, uint64_t lsn)
+{
+	struct directory *directory = &engine->directories[db];
+	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct record record = {.db = db, .key = key, .lsn = lsn, .type = RECORD_IMAGE};
+	if (entry == NULL || entry->type != ENTRY_IMAGE)
+		return;                       /* a value is in memory */
+	if (entry_meta(entry) != NULL && place_equal(entry_meta(entry)->place, place))
+		record.type = (entry->flags & ENTRY_SHARED) ? RECORD_LINK : RECORD_META;
+	wish_add(engine, &record, place, MOVES_UNKNOWN);
+}
+
+/* ---- Asking ---- */
+
+/* False: there is nobody, or nobody left. */
+static bool wish_ask(struct repairs *repairs, struct repair_wish *wish)
+{
+	struct engine *engine = repairs->engine;
+	struct replication *replication = engine->replication;
+	const struct repair_ask ask = {wish->lsn, wish->db, wish->type, span_of(wish->key, wish->len)};
+	if (replication->is_follower) {
+		if (!replication_link_is_up(engine) || wish->tried > 0)
+			return false;
+		repair_ask_leader(engine, &ask);
+	} else {
+		uint32_t index = 0;
+		struct list *at = replication->links.next;
+		while (at != &replication->links && index++ < wish->tried)
+			at = at->next;
+		if (at == &replication->links)
+			return false;
+		repair_ask_follower(LIST_OF(at, struct replica_link, link), &ask);
+	}
+	wish->tried++;
+	repairs->asked = true;
+	repairs->asked_us = io_now_us(engine->io);
+	return true;
+}
+
+/* The answer is no use: the next peer, or none. */
+static void wish_failed(struct repairs *repairs, struct repair_wish *wish)
+{
+	fetch_drop(repairs);
+	repairs->asked = false;
+	if (wish_ask(repairs, wish))
+		return;
+	bool alone = wish->tried == 0;
+	if (!alone) {
+		note_in_vain(repairs, wish->lsn);
+		log_warning(repairs->engine->log, "record %llu is corrupt, and nobody else has it",
+		    (unsigned long long)wish->lsn);
+	}
+	wish_drop(repairs, wish);
+}
+
+void repair_forget(struct engine *engine, const struct replica_link *link)
+{
+	struct repairs *repairs = engine->repairs;
+	if (repairs == NULL)
+		return;
+	servings_drop(repairs, link, false);
+	repairs->asked_us = 0;                /* if it was that one: the time is up */
+}
+
+/* ---- The answer ---- */
+
+static void on_moved(struct store_move *move, enum err err)
+{
+	struct repairs *repairs = move->ctx;
+	struct repair_wish *wish = LIST_OF(repairs->wishes.next, struct repair_wish, link);
+	repairs->moving = repairs->asked = false;
+	repairs->repaired += err == OK;
+	if (err != OK)
+		note_in_vain(repairs, wish->lsn);
+	if (err == OK)
+		log_notice(repairs->engine->log, "record %llu was corrupt, and is repaired",
+		    (unsigned long long)wish->lsn);
+	else
+		log_warning(repairs->engine->log, "record %llu is corrupt; its repair failed: %s",
+		    (unsigned long long)wish->lsn, err_name(err));
+	wish_drop(repairs, wish);
+}
+
+static bool answer_is_right(const struct repairs *repairs, const struct repair_wish *wish)
+{
+	const struct record *record = &repairs->record;
+	struct image_meta meta;
+	if (record->lsn != wish->lsn || record->type != wish->type || record->db != wish->db ||
+	    !span_equal(record->key, span_of(wish->key, wish->len)))
+		return false;
+	if (record->type != RECORD_IMAGE)
+		return true;
+	return repairs->body != NULL && repairs->body->has_digest &&
+	    image_meta_decode(record->meta, &meta) == OK &&
+	    digest_equal(&meta.etag, &repairs->body->digest);
+}
+
+static void answer_is_whole(struct repairs *repairs, struct repair_wish *wish)
+{
+	struct engine *engine = repairs->engine;
+	struct record *record = &repairs->record;
+	struct place now = wish->place;
+	if (!answer_is_right(repairs, wish)) {
+		wish_failed(repairs, wish);
+		return;
+	}
+	if (record->type == RECORD_IMAGE)     /* it may have moved meanwhile */
+		(void)engine_whereabouts(engine, record, &now);
+	if (!place_equal(now, wish->place) || engine->closing) {
+		repairs->asked = false;
+		wish_drop(repairs, wish);
+		return;
+	}
+	record->flags = (uint8_t)(wish->moves << RECORD_MOVES_SHIFT);
+	record->body = repairs->body;
+	repairs->move = (struct store_move){.done = on_moved, .ctx = repairs,
+	    .tier = store_tier(engine->store, wish->place)};
+	repairs->moving = true;
+	store_move_given(engine->store, &repairs->move, wish->place, record);
+}
+
+static enum err take_head(struct repairs *repairs, struct span head, uint64_t body_bytes)
+{
+	struct engine *engine = repairs->engine;
+	fetch_drop(repairs);
+	buf_clear(&repairs->head);
+	buf_append(&repairs->head, head);
+	struct span rest = buf_span(&repairs->head);
+	enum err err = frame_record_take(&rest, &repairs->record);
+	if (err != OK || rest.len > 0 || repairs->record.value.len > 0 || body_bytes > FETCH_BODY_MAX)
+		return ERR_INVALID;
+	repairs->has_head = true;
+	if (body_bytes == 0)
+		return OK;
+	err = repairs->record.type == RECORD_IMAGE
+	    ? body_new(engine->pool, (size_t)body_bytes, &repairs->body)
+	    : body_new_heap(&engine->memory.values, (size_t)body_bytes, &repairs->body);
+	if (err != OK)
+		repairs->body = NULL;
+	return err;
+}
+
+enum err repair_fetched(struct engine *engine, struct replica_link *link, struct span payload)
+{
+	struct repairs *repairs = engine->repairs;
+	struct fetched fetched;
+	UNUSED(link);
+	if (!fetched_read(payload, &fetched))
+		return ERR_INVALID;
+	if (repairs->moving || !repairs->asked || list_is_empty(&repairs->wishes))
+		return OK;                    /* too late */
+	struct repair_wish *wish = LIST_OF(repairs->wishes.next, struct repair_wish, link);
+	if (fetched.lsn != wish->lsn)
+		return OK;
+	repairs->asked_us = io_now_us(engine->io);
+	bool missing = fetched.at == 0 && fetched.head.len == 0;
+	if (!missing && fetched.at == 0)
+		missing = take_head(repairs, fetched.head, fetched.body_bytes) != OK;
+	struct body *body = repairs->body;
+	uint64_t here = body == NULL ? 0 : body->filled;
+	if (missing || !repairs->has_head || fetched.at != here ||
+	    fetched.bytes.len > (body == NULL ? 0 : body->len - body->filled)) {
+		wish_failed(repairs, wish);
+		return OK;
+	}
+	if (fetched.bytes.len > 0) {
+		memcpy(body->ptr + body->filled, fetched.bytes.ptr, fetched.bytes.len);
+		body_advance(body, fetched.bytes.len);
+	}
+	if (body == NULL || body_is_full(body))
+		answer_is_whole(repairs, wish);
+	return OK;
+}
+
+bool repairs_step(struct engine *engine)
+{
+	struct repairs *repairs = engine->repairs;
+	bool more = servings_step(repairs);
+	if (list_is_empty(&repairs->wishes) || repairs->moving)
+		return more;
+	struct repair_wish *wish = LIST_OF(repairs->wishes.next, struct repair_wish, link);
+	if (!repairs->asked || io_now_us(engine->io) - repairs->asked_us > ANSWER_US)
+		wish_failed(repairs, wish);
+	return more;
+}
+
+void repairs_info(const struct engine *engine, struct buf *out)
+{
+	const struct repairs *repairs = engine->repairs;
+	buf_printf(out,
+	    "repairs_pending:%u\r\nrepairs_wished:%llu\r\nrecords_repaired:%llu\r\nrepairs_failed:%llu\r\n"
+	    "records_given_for_repair:%llu\r\n",
+	    repairs->count, (unsigned long long)repairs->wished, (unsigned long long)repairs->repaired,
+	    (unsigned long long)repairs->failed, (unsigned long long)repairs->served);
+}

@@ -1,0 +1,58 @@
+/* engine/replica/repair_parts.h: what repair.c and repair_serve.c share. Private to them. */
+#pragma once
+#include "engine/replica/repair.h"
+#include "engine/replica/replica.h"
+
+enum { FETCH_PIECE = 256 << 10, FETCH_BODY_MAX = 512 << 20, VAIN_MAX = 64 };
+
+struct repair_wish {
+	struct list  link;
+	uint64_t     lsn;
+	uint8_t      db, type;
+	unsigned     moves;               /* of the corrupt copy: the new one has one more */
+	uint32_t     tried, len;          /* tried: so many peers */
+	struct place place;
+	uint8_t      key[];
+};
+
+/* A record that a peer asked for. */
+struct repair_serving {
+	struct list link;
+	struct repairs *repairs;
+	struct replica_link *to;          /* NULL: the leader */
+	struct repair_ask ask;            /* its key lies behind this struct */
+	struct store_read read;
+	bool        reading, is_read;
+	enum err    err;
+	uint64_t    at;
+};
+
+struct repairs {
+	struct engine *engine;
+	struct list wishes, servings;     /* the first wish is asked for */
+	uint32_t    count, serving_count;
+	bool        asked, has_head, moving;
+	uint64_t    asked_us;
+	struct buf  head;                 /* what `record` borrows from */
+	struct record record;
+	struct body *body;
+	struct store_move move;
+	/* What nobody had lately: two that lack the same record must not ask each other for ever. */
+	struct repair_vain {
+		uint64_t lsn, until_us;
+	} vain[VAIN_MAX];
+	uint32_t    vain_at;
+	uint64_t    wished, repaired, failed, served;
+};
+
+/* ---- repair_serve.c ---- */
+struct fetched {
+	uint64_t    lsn, body_bytes, at;
+	struct span head, bytes;
+};
+MUST_CHECK bool fetched_read(struct span payload, struct fetched *out);
+void repair_ask_leader(struct engine *engine, const struct repair_ask *ask);
+void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask);
+MUST_CHECK bool servings_step(struct repairs *repairs);
+/* Those for `to`, or all. */
+void servings_drop(struct repairs *repairs, const struct replica_link *to, bool all);

@@ -1,0 +1,231 @@
+/* engine/replica/repair_serve.c: records for peers that cannot read theirs. See repair.h. */
+#include "engine/replica/repair_parts.h"
+
+#include "base/endian.h"
+#include "engine/collection/collection_log.h"
+#include "engine/replica/renew.h"
+
+enum { SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20, FETCH_HEAD = 10 };
+
+/* ---- Bytes ---- */
+
+bool fetched_read(struct span payload, struct fetched *out)
+{
+	if (payload.len < FETCHED_HEAD)
+		return false;
+	uint64_t head = load_le32(payload.ptr + 24);
+	if (head > payload.len - FETCHED_HEAD)
+		return false;
+	*out = (struct fetched){
+	    .lsn = load_le64(payload.ptr),
+	    .body_bytes = load_le64(payload.ptr + 8),
+	    .at = load_le64(payload.ptr + 16),
+	    .head = span_slice(payload, FETCHED_HEAD, (size_t)head),
+	    .bytes = span_slice(payload, FETCHED_HEAD + (size_t)head, payload.len),
+	};
+	return out->at == 0 || head == 0;
+}
+
+static void fetched_write(struct buf *out, const struct fetched *fetched)
+{
+	uint8_t head[FETCHED_HEAD];
+	store_le64(head, fetched->lsn);
+	store_le64(head + 8, fetched->body_bytes);
+	store_le64(head + 16, fetched->at);
+	store_le32(head + 24, (uint32_t)fetched->head.len);
+	buf_append(out, span_of(head, sizeof(head)));
+	buf_append(out, fetched->head);
+	buf_append(out, fetched->bytes);
+}
+
+static struct span word_of(char out[24], uint64_t number)
+{
+	int len = snprintf(out, 24, "%llu", (unsigned long long)number);
+	return span_of(out, (size_t)len);
+}
+
+void repair_ask_leader(struct engine *engine, const struct repair_ask *ask)
+{
+	char lsn[24], db[24], type[24];
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCH"), word_of(lsn, ask->lsn),
+	    word_of(db, ask->db), word_of(type, ask->type), ask->key};
+	follower_command(&engine->replication->follower, words, ARRAY_COUNT(words));
+}
+
+void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask)
+{
+	uint8_t head[FETCH_HEAD];
+	struct buf payload;
+	store_le64(head, ask->lsn);
+	head[8] = ask->db;
+	head[9] = ask->type;
+	buf_init(&payload, &link->session->engine->memory.replies);
+	buf_append(&payload, span_of(head, sizeof(head)));
+	buf_append(&payload, ask->key);
+	frame_write(renew_frames_for(link), FRAME_FETCH, buf_span(&payload), false);
+	buf_fini(&payload);
+}
+
+/* ---- Where it lies here ---- */
+
+static bool value_place(struct entry *entry, uint64_t lsn, struct place *out)
+{
+	struct collection *collection = entry_large(entry);
+	const struct place *found = collection == NULL ? NULL : collection_place(collection, lsn);
+	if (collection == NULL)
+		found = &entry_value(entry)->place;
+	if (found != NULL)
+		*out = *found;
+	return found != NULL;
+}
+
+static bool find_place(struct engine *engine, const struct repair_ask *ask, struct place *out)
+{
+	struct directory *directory = &engine->directories[ask->db];
+	struct entry *entry = directory_find(directory, ask->key, directory_hash(directory, ask->key));
+	struct image_ref ref;
+	if (entry != NULL && entry->type != ENTRY_IMAGE)
+		return value_place(entry, ask->lsn, out);
+	if (entry != NULL) {
+		image_ref_of(engine, entry, &ref);
+		if (ask->type == RECORD_IMAGE && ref.body_lsn == ask->lsn) {
+			*out = ref.body;
+			return true;
+		}
+		if (ref.meta_lsn == ask->lsn) {
+			*out = ref.meta;
+			return true;
+		}
+	}
+	return past_held_place(engine, ask->lsn, out);
+}
+
+/* ---- Servings ---- */
+
+static void serving_drop(struct repair_serving *serving)
+{
+	struct repairs *repairs = serving->repairs;
+	if (serving->read.state != NULL)
+		store_read_fini(&serving->read);
+	list_remove(&serving->link);
+	repairs->serving_count--;
+	memory_free(&repairs->engine->memory.engine, serving, sizeof(*serving) + serving->ask.key.len);
+}
+
+void servings_drop(struct repairs *repairs, const struct replica_link *to, bool all)
+{
+	struct list *at = repairs->servings.next;
+	while (at != &repairs->servings) {
+		struct repair_serving *serving = LIST_OF(at, struct repair_serving, link);
+		at = at->next;
+		if (all || serving->to == to)
+			serving_drop(serving);
+	}
+}
+
+bool repair_asked(struct engine *engine, struct replica_link *link, const struct repair_ask *ask)
+{
+	struct repairs *repairs = engine->repairs;
+	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || ask->lsn == 0 ||
+	    repairs->serving_count >= SERVINGS_MAX)
+		return false;
+	struct repair_serving *serving =
+	    memory_zalloc(&engine->memory.engine, sizeof(*serving) + ask->key.len);
+	serving->repairs = repairs;
+	serving->to = link;
+	serving->ask = *ask;
+	if (ask->key.len > 0)
+		memcpy(serving + 1, ask->key.ptr, ask->key.len);
+	serving->ask.key = span_of((uint8_t *)(serving + 1), ask->key.len);
+	list_append(&repairs->servings, &serving->link);
+	repairs->serving_count++;
+	return true;
+}
+
+static void on_read(struct store_read *read, enum err err)
+{
+	struct repair_serving *serving = read->ctx;
+	serving->reading = false;
+	serving->is_read = true;
+	serving->err = err;
+	bool is_it = err == OK && read->record.lsn == serving->ask.lsn &&
+	    read->record.type == serving->ask.type && span_equal(read->record.key, serving->ask.key);
+	if (!is_it && serving->err == OK)
+		serving->err = ERR_NOTFOUND;
+}
+
+static void serving_send(struct repair_serving *serving, const struct fetched *fetched)
+{
+	struct engine *engine = serving->repairs->engine;
+	struct buf payload;
+	buf_init(&payload, &engine->memory.replies);
+	fetched_write(&payload, fetched);
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCHED"), buf_span(&payload)};
+	if (serving->to != NULL)
+		frame_write(renew_frames_for(serving->to), FRAME_FETCHED, buf_span(&payload), false);
+	else
+		follower_command(&engine->replication->follower, words, ARRAY_COUNT(words));
+	buf_fini(&payload);
+}
+
+/* A piece of what was read, the head first. True: it was the last. */
+static bool serving_piece(struct repair_serving *serving)
+{
+	struct repairs *repairs = serving->repairs;
+	const struct record *record = &serving->read.record;
+	struct fetched fetched = {.lsn = serving->ask.lsn};
+	struct buf head;
+	if (serving->err != OK) {
+		serving_send(serving, &fetched);
+		return true;
+	}
+	buf_init(&head, &repairs->engine->memory.replies);
+	struct span all = record->body != NULL ? body_span(record->body) : (struct span){0};
+	if (serving->at == 0) {
+		struct record plain = *record;
+		plain.body = NULL;
+		plain.value = (struct span){0};
+		frame_record_write(&head, &plain);
+	}
+	fetched.body_bytes = all.len;
+	fetched.at = serving->at;
+	fetched.head = buf_span(&head);
+	fetched.bytes = span_slice(all, (size_t)serving->at, FETCH_PIECE);
+	serving_send(serving, &fetched);
+	serving->at += fetched.bytes.len;
+	buf_fini(&head);
+	repairs->served += serving->at == all.len;
+	return serving->at == all.len;
+}
+
+static bool out_is_full(const struct repair_serving *serving)
+{
+	const struct follower *follower = &serving->repairs->engine->replication->follower;
+	return serving->to != NULL ? renew_frames_for(serving->to)->len > OUT_MAX
+	                           : follower->out.len > OUT_MAX;
+}
+
+bool servings_step(struct repairs *repairs)
+{
+	struct engine *engine = repairs->engine;
+	struct place place;
+	if (list_is_empty(&repairs->servings) || engine->loading)
+		return false;
+	struct repair_serving *serving = LIST_OF(repairs->servings.next, struct repair_serving, link);
+	if (serving->reading || out_is_full(serving))
+		return false;
+	if (!serving->is_read) {
+		if (find_place(engine, &serving->ask, &place) && place.segment != 0) {
+			serving->read = (struct store_read){
+			    .done = on_read, .ctx = serving, .place = place, .lsn = serving->ask.lsn};
+			serving->reading = true;
+			store_read_start(engine->store, &serving->read);
+			return false;
+		}
+		serving->is_read = true;
+		serving->err = ERR_NOTFOUND;
+	}
+	if (serving_piece(serving))
+		serving_drop(serving);
+	return true;
+}
