@@ -167,7 +167,9 @@ static void job_done(struct worker_job *job, enum err err)
 	expect(err == OK || job->why[0] != 0);
 	if (err == OK && job->plan.task == TASK_ANALYSE) {
 		struct image_analysis analysis;
-		struct buf kept = {0};
+		struct memory memory = {0};
+		struct buf kept;
+		buf_init(&kept, &memory);
 		expect(job->result->len == sizeof(analysis));
 		memcpy(&analysis, job->result->ptr, sizeof(analysis));
 		analysis_encode(&analysis, &kept);
