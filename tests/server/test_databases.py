@@ -46,8 +46,16 @@ def test_it_is_there_after_a_restart(server, how):
     assert server.client().get("k") == b"zero"
 
 
-def test_followers_swap_too(folder):
-    leader, follower = start_pair(folder)
+@pytest.fixture
+def pair(folder):
+    servers = start_pair(folder)
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+def test_followers_swap_too(pair):
+    leader, follower = pair
     reader = follower.client(db=0)
     leader.client().set("k", "zero")
     leader.client(db=1).set("k", "one")
