@@ -411,6 +411,7 @@ static void checkpoint_end(struct store *store)
 		log_verbose(store->log, "Checkpoint %llu written, from LSN %llu on the log counts",
 		    (unsigned long long)slot->number, (unsigned long long)slot->replay_lsn);
 	} else {
+		store->stats.write_errors++;
 		log_warning(store->log, "The checkpoint failed: %s", err_name(err));
 	}
 	checkpoint_free_buffers(store);

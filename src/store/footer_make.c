@@ -254,11 +254,13 @@ static void footer_written(struct io_op *op, int32_t result)
 	CHECK_OBJ(segment, SEGMENT_MAGIC);
 	struct store *store = segment->store;
 	ASSERT(segment->pins > 0 && store->footers_active > 0);
-	if (result < 0)
-		log_verbose(store->log, "No footer for %s: %s", segment->path,
+	if (result < 0) {
+		store->stats.write_errors++;
+		log_warning(store->log, "No footer for %s: %s", segment->path,
 		    err_name(io_err(result)));
-	else
+	} else {
 		store->stats.footers_written++;
+	}
 	segment->pins--;
 	store->footers_active--;
 	footer_drop(segment);

@@ -504,6 +504,9 @@ static void zeroer_done(struct io_op *op, int32_t result)
 		maker_failed(store, result < 0 ? result : -ENOSPC);
 		return;
 	} else {
+		store->stats.write_errors++;
+		log_warning(store->log, "Zeros for segment %u failed: %s", segment->id,
+		    result < 0 ? err_name(io_err(result)) : "short");
 		segment->zero_from = SECTOR;      /* not needed; a real write will tell */
 	}
 	for (int number = 0; number < STREAM_COUNT; number++)

@@ -85,6 +85,20 @@ Test(fault, write_error_moves_the_batch_to_a_fresh_segment, .init = setup, .fini
 	cr_assert_eq(owner_check(&owner, "b"), OK);
 }
 
+/* They only make later writes cheaper, but a disk that fails is said all the same. */
+Test(fault, failed_write_of_zeros_is_counted, .init = setup, .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	for (int i = 0; i < 100 && owner_stats(&owner).write_errors == 0; i++)
+		io_wait(owner.io, 1000);
+	cr_assert_eq(owner_stats(&owner).write_errors, 1);
+	put("a", 5000);
+	cr_assert_eq(owner.relocated, 0);
+	cr_assert_eq(store_state(owner.store), OK);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+}
+
 /* Once a second the log says what is durable: a batch with no record in it. */
 Test(fault, segment_in_which_only_a_mark_failed_takes_no_more_records, .init = setup,
     .fini = teardown, .timeout = 60)
