@@ -8,6 +8,7 @@
  * One pipe serves all streams: it is empty between two calls. What a full socket leaves in it is thrown
  * away and given once more when there is room.
  */
+#include "base/arith.h"
 #include "io/host.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 enum {
 	PIPE_BYTES = 1 << 20,             /* what anybody may have: /proc/sys/fs/pipe-max-size */
 	PIPE_COPY_MAX = PIPE_BUF,         /* of one short entry */
+	STEP_BYTES = 512 << 10,           /* of pages: what a full socket refuses was done in vain */
 	PAGES_LEFT_MIN = 16 << 10,        /* less than that is copied */
 };
 
@@ -103,17 +105,19 @@ static ssize_t pipe_fill(struct io *io, const struct io_stream *stream)
 {
 	size_t total = 0;
 	for (uint32_t i = 0; i < stream->send_iov_count; i++) {
-		const struct iovec *entry = &stream->send_iov[i];
-		bool is_pages = entry == stream->pages;
-		if (!is_pages && entry->iov_len > PIPE_COPY_MAX)
+		struct iovec entry = stream->send_iov[i];
+		bool is_pages = &stream->send_iov[i] == stream->pages;
+		if (!is_pages && entry.iov_len > PIPE_COPY_MAX)
 			break;
-		ssize_t put = is_pages ? vmsplice(io->splice.pipe[1], entry, 1, SPLICE_F_NONBLOCK)
-		                       : writev(io->splice.pipe[1], entry, 1);
+		if (is_pages)
+			entry.iov_len = min_u64(entry.iov_len, STEP_BYTES);
+		ssize_t put = is_pages ? vmsplice(io->splice.pipe[1], &entry, 1, SPLICE_F_NONBLOCK)
+		                       : writev(io->splice.pipe[1], &entry, 1);
 		io->stats.enters++;
 		if (put < 0 && total == 0)
 			return -errno;
 		total += put > 0 ? (size_t)put : 0;
-		if (put != (ssize_t)entry->iov_len)
+		if (put != (ssize_t)stream->send_iov[i].iov_len)
 			break;
 	}
 	return (ssize_t)total;
