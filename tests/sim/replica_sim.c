@@ -156,6 +156,7 @@ static void node_settings(struct node *node)
 		snprintf(settings->replicaof, sizeof(settings->replicaof), "127.0.0.1 %u", PORT);
 	settings->hash_listpack_entries = 20;
 	settings->rewrite_slice_bytes = 256;
+	settings->flush_slice_keys = 1;
 }
 
 static void node_connect(struct node *node)

@@ -134,6 +134,7 @@ static void life_settings(struct life *life)
 	settings->hash_listpack_entries = settings->set_listpack_entries = 40;
 	settings->zset_listpack_entries = 30;
 	settings->rewrite_slice_bytes = 256;
+	settings->flush_slice_keys = 1;
 	/* And half of them are loaded while the server serves already. */
 	settings->load_first_bytes = life->seed / 3 % 2;
 }
