@@ -25,6 +25,8 @@
 #include "search/top.h"
 #include "search/wide.h"
 
+#include "base/buf.h"
+
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
 /* Of scores: what a node and those below it can add; that with what siblings after it can; and
@@ -126,6 +128,7 @@ struct search {
 	struct field   *sort_field;       /* NULL: no document has it */
 	const struct column *sort_column;
 	struct top      top;
+	struct buf      text;             /* scratch: a title */
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
 	bool            total_is_least;   /* ... as a lower bound */

@@ -37,9 +37,8 @@ void search_free(struct search *search)
 	if (search->hits != NULL)
 		memory_free(
 		    search->memory, search->hits, search->options.limit * sizeof(*search->hits));
-	if (search->top.entries != NULL)
-		memory_free(search->memory, search->top.entries,
-		    search->top.cap * sizeof(*search->top.entries));
+	top_fini(&search->top, search->memory);
+	buf_fini(&search->text);
 	ASSERT(search->index->searches > 0);
 	search->index->searches--;
 	DROP_OBJ(search, SEARCH_MAGIC);
@@ -57,6 +56,7 @@ static void search_init(struct search *search, struct index *index,
 	search->index = index;
 	search->memory = index->memory;
 	search->options = *options;
+	buf_init(&search->text, search->memory);
 	search->phase = PHASE_WINDOW;
 	search->limit = index->docs.next;
 	search->below = search->limit;
@@ -211,7 +211,7 @@ static enum err search_unit(struct search *search, const struct search_budget *b
 	case PHASE_COLLECT:
 		if (window_collect(search))
 			search->phase = PHASE_WINDOW;
-		break;
+		return search->top.text_bytes > SEARCH_MEMORY_MAX ? ERR_OVERLOADED : OK;
 	case PHASE_SORT:
 		if (!top_sort(&search->top))
 			break;
@@ -245,6 +245,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 		search->units++;
 		if (err != OK) {
 			search_release(search);
+			top_fini(&search->top, search->memory);
 			search->top.count = 0;
 			search->phase = PHASE_DONE;
 			return err;
