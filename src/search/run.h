@@ -21,6 +21,7 @@
  */
 #pragma once
 #include "search/facet.h"
+#include "search/profile.h"
 #include "search/prune.h"
 #include "search/top.h"
 #include "search/wide.h"
@@ -138,6 +139,10 @@ struct search {
 	bool            counted;          /* ... and the total has the matches of this window */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
+	const struct search_budget *budget;          /* of this step */
+	struct node_work *work;           /* NULL, or by node */
+	struct search_iterator *iterators;           /* at the end; their texts are in `text` */
+	uint32_t        iterator_count, iterator_cap;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];

@@ -217,6 +217,7 @@ struct search_options {
 	void       *visit_ctx;
 	const struct span *facets;        /* fields; the search copies what it needs */
 	size_t      facet_count;          /* at most SEARCH_FACETS_MAX */
+	bool        iterators;            /* for search_get_iterators */
 };
 
 struct search_hit {
@@ -269,6 +270,20 @@ struct search_profile {
 	uint64_t windows;                 /* of 4096 documents that were looked into */
 };
 void search_get_profile(const struct search *search, struct search_profile *profile);
+
+/* What each part of the query did, a parent before its children, which are in the order in
+ * which they were asked. Times are the budget's clock's. None unless the search has ended and
+ * options.iterators asked for it; borrowed until search_free. */
+struct search_iterator {
+	const char *type;                 /* TEXT, PHRASE, PATTERN, TAG, NUMERIC, INTERSECT, ... */
+	struct span text;                 /* words, or the range; may be empty */
+	uint32_t depth, children;
+	uint64_t documents;               /* that it may match, about */
+	uint64_t us;                      /* with those below it */
+	uint64_t matches;                 /* that it gave, of what was asked of it */
+	uint64_t blocks_read, blocks_skipped;
+};
+size_t search_get_iterators(const struct search *search, const struct search_iterator **iterators);
 
 /* Appends the plan, one node a line in the order in which they are asked, indented by two
  * blanks a level: words and how many documents have them (df), documents that a part may
