@@ -7,14 +7,14 @@
 
 void profile_init(struct search *search)
 {
-	ASSERT(search->work == NULL && search->node_count > 0);
-	search->work = memory_zalloc(search->memory, search->node_count * sizeof(*search->work));
+	ASSERT(search->profile.nodes == NULL && search->node_count > 0);
+	search->profile.nodes = memory_zalloc(search->memory, search->node_count * sizeof(*search->profile.nodes));
 }
 
 static uint64_t profile_clock(const struct search *search)
 {
 	const struct search_budget *budget = search->budget;
-	if (search->work == NULL || budget == NULL || budget->clock_us == NULL)
+	if (search->profile.nodes == NULL || budget == NULL || budget->clock_us == NULL)
 		return 0;
 	return budget->clock_us(budget->ctx);
 }
@@ -27,9 +27,9 @@ struct node_work profile_begin(const struct search *search)
 
 void profile_end(struct search *search, const struct node *node, const struct node_work *from)
 {
-	if (search->work == NULL)
+	if (search->profile.nodes == NULL)
 		return;
-	struct node_work *work = &search->work[node - search->nodes];
+	struct node_work *work = &search->profile.nodes[node - search->nodes];
 	work->us += profile_clock(search) - from->us;
 	work->blocks_read += search->blocks_read - from->blocks_read;
 	work->blocks_skipped += search->blocks_skipped - from->blocks_skipped;
@@ -37,10 +37,10 @@ void profile_end(struct search *search, const struct node *node, const struct no
 
 void profile_count(struct search *search, const struct node *node, const uint64_t *mask)
 {
-	if (search->work == NULL || search->known)
+	if (search->profile.nodes == NULL || search->known)
 		return;
 	for (uint32_t word = 0; word < search->words; word++)
-		search->work[node - search->nodes].matches +=
+		search->profile.nodes[node - search->nodes].matches +=
 		    (uint32_t)__builtin_popcountll(mask[word]);
 }
 
@@ -74,10 +74,10 @@ static void iterator_text(const struct node *node, struct buf *out)
 
 static void iterator_put(struct search *search, const struct node *node, uint32_t depth)
 {
-	const struct node_work *work = &search->work[node - search->nodes];
+	const struct node_work *work = &search->profile.nodes[node - search->nodes];
 	size_t from = search->text.len;
 	iterator_text(node, &search->text);
-	search->iterators[search->iterator_count++] = (struct search_iterator){
+	search->profile.iterators[search->profile.count++] = (struct search_iterator){
 		.type = iterator_type(node), .text = {.len = search->text.len - from},
 		.depth = depth, .children = node->child_count, .documents = node->cost,
 		.us = work->us, .matches = work->matches,
@@ -88,20 +88,20 @@ static void iterator_put(struct search *search, const struct node *node, uint32_
 static void iterators_sum(struct search *search)
 {
 	const uint8_t *text = search->text.ptr;
-	for (uint32_t i = 0; i < search->iterator_count; i++) {
-		struct search_iterator *iterator = &search->iterators[i];
+	for (uint32_t i = 0; i < search->profile.count; i++) {
+		struct search_iterator *iterator = &search->profile.iterators[i];
 		iterator->text.ptr = text;
 		text += iterator->text.len;
 	}
-	for (uint32_t i = search->iterator_count; i-- > 0;) {
-		struct search_iterator *parent = &search->iterators[i];
-		for (uint32_t j = i + 1; j < search->iterator_count &&
-		     search->iterators[j].depth > parent->depth; j++) {
-			if (search->iterators[j].depth != parent->depth + 1)
+	for (uint32_t i = search->profile.count; i-- > 0;) {
+		struct search_iterator *parent = &search->profile.iterators[i];
+		for (uint32_t j = i + 1; j < search->profile.count &&
+		     search->profile.iterators[j].depth > parent->depth; j++) {
+			if (search->profile.iterators[j].depth != parent->depth + 1)
 				continue;
-			parent->us += search->iterators[j].us;
-			parent->blocks_read += search->iterators[j].blocks_read;
-			parent->blocks_skipped += search->iterators[j].blocks_skipped;
+			parent->us += search->profile.iterators[j].us;
+			parent->blocks_read += search->profile.iterators[j].blocks_read;
+			parent->blocks_skipped += search->profile.iterators[j].blocks_skipped;
 		}
 	}
 }
@@ -110,11 +110,11 @@ void profile_close(struct search *search)
 {
 	struct { uint32_t next, end; } levels[SEARCH_DEPTH_MAX * 5 + 9];
 	uint32_t depth = 0, at = search->root;
-	if (search->work == NULL || search->iterators != NULL)
+	if (search->profile.nodes == NULL || search->profile.iterators != NULL)
 		return;
-	search->iterator_cap = search->node_count;
-	search->iterators =
-	    memory_zalloc(search->memory, search->iterator_cap * sizeof(*search->iterators));
+	search->profile.cap = search->node_count;
+	search->profile.iterators =
+	    memory_zalloc(search->memory, search->profile.cap * sizeof(*search->profile.iterators));
 	buf_clear(&search->text);
 	for (;;) {
 		const struct node *node = &search->nodes[at];
@@ -131,13 +131,13 @@ void profile_close(struct search *search)
 		at = search->order[levels[depth - 1].next++];
 	}
 	iterators_sum(search);
-	memory_free(search->memory, search->work, search->node_count * sizeof(*search->work));
-	search->work = NULL;
+	memory_free(search->memory, search->profile.nodes, search->node_count * sizeof(*search->profile.nodes));
+	search->profile.nodes = NULL;
 }
 
 size_t search_get_iterators(const struct search *search, const struct search_iterator **iterators)
 {
 	CHECK_OBJ(search, SEARCH_MAGIC);
-	*iterators = search->iterators;
-	return search->iterator_count;
+	*iterators = search->profile.iterators;
+	return search->profile.count;
 }

@@ -4,10 +4,19 @@
 #pragma once
 #include "search/search.h"
 
+#include "base/buf.h"
+
 struct node;
 
 struct node_work {
 	uint64_t us, matches, blocks_read, blocks_skipped;
+};
+
+/* Of a search; all zero: no profile was asked for. */
+struct profile_work {
+	struct node_work *nodes;          /* by node, until they go; NULL: none, or it has ended */
+	struct search_iterator *iterators;           /* then; their texts are in search->text */
+	uint32_t          count, cap;
 };
 
 void profile_init(struct search *search);

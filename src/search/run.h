@@ -26,8 +26,6 @@
 #include "search/top.h"
 #include "search/wide.h"
 
-#include "base/buf.h"
-
 enum { SEARCH_MAGIC = 0x48435253, RUN_CURSORS_MAX = 16 };
 
 /* Of scores: what a node and those below it can add; that with what siblings after it can; and
@@ -140,9 +138,7 @@ struct search {
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	const struct search_budget *budget;          /* of this step */
-	struct node_work *work;           /* NULL, or by node */
-	struct search_iterator *iterators;           /* at the end; their texts are in `text` */
-	uint32_t        iterator_count, iterator_cap;
+	struct profile_work profile;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];

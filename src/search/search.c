@@ -40,8 +40,8 @@ void search_free(struct search *search)
 		memory_free(
 		    search->memory, search->hits, search->options.limit * sizeof(*search->hits));
 	top_fini(&search->top, search->memory);
-	memory_free(search->memory, search->iterators,
-	    search->iterator_cap * sizeof(*search->iterators));
+	memory_free(search->memory, search->profile.iterators,
+	    search->profile.cap * sizeof(*search->profile.iterators));
 	buf_fini(&search->text);
 	ASSERT(search->index->searches > 0);
 	search->index->searches--;
