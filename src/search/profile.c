@@ -8,7 +8,8 @@
 void profile_init(struct search *search)
 {
 	ASSERT(search->profile.nodes == NULL && search->node_count > 0);
-	search->profile.nodes = memory_zalloc(search->memory, search->node_count * sizeof(*search->profile.nodes));
+	search->profile.nodes = memory_zalloc(
+	    search->memory, search->node_count * sizeof(*search->profile.nodes));
 }
 
 static uint64_t profile_clock(const struct search *search)
@@ -131,7 +132,8 @@ void profile_close(struct search *search)
 		at = search->order[levels[depth - 1].next++];
 	}
 	iterators_sum(search);
-	memory_free(search->memory, search->profile.nodes, search->node_count * sizeof(*search->profile.nodes));
+	memory_free(search->memory, search->profile.nodes,
+	    search->node_count * sizeof(*search->profile.nodes));
 	search->profile.nodes = NULL;
 }
 
