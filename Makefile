@@ -185,7 +185,13 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-$(BUILD)/bench/bench_search: LIBS += -lsqlite3
+$(BUILD)/bench/xapian_peer.o: bench/xapian_peer.cc bench/xapian_peer.h
+	@mkdir -p $(@D)
+	@echo "  CXX $<"
+	@$(CXX) -std=c++17 -O2 -Wall -Wextra -c $< -o $@
+
+$(BUILD)/bench/bench_search: LIBS += -lsqlite3 -lxapian -lstdc++
+$(BUILD)/bench/bench_search: $(BUILD)/bench/xapian_peer.o
 
 $(BUILD)/bench-thumbnail: bench/vips/thumbnail.c
 	@echo "  LD $@"

@@ -1,20 +1,27 @@
 /* bench/bench_search.c: the index alone, no server: N synthetic photographs, then queries of
- * each class of GOALS.md (Q1 to Q4, Q6 to Q8), against SQLite's FTS5 in the same run.
+ * each class of GOALS.md (Q1 to Q4, Q6 to Q8), against SQLite's FTS5 and Xapian in the same run.
  *
  *   bench_search [documents, default 1000000] [queries a class, default 100]
  *                [part of class name, default all] [peer queries a class, default 20; 0: no peer]
- *                [file: holds the index, made if it is not there; no peer]
+ *                [file: holds the index, made if it is not there; no peer; "": none]
+ *                [file for what was found: a line a query with class, query, total, and key and
+ *                score of each result; those of two builds must be equal]
+ *
+ * For 5 million documents: bench_search 5000000 100 "" 0.
  *
  * A document has 8 to 20 words (Zipf, from /usr/share/dict/words in seeded order) in title
  * and caption, 3 to 8 of 2,000 tags, camera, format, orientation, tier, nine numbers, two
  * dates, and half of the time a place. All is drawn from one seed. Queries run in slices of
  * 250 us; "slice" is the longest. The index is dumped and loaded as a checkpoint does, and the
  * queries run on what was loaded. Times are CPU time of the one thread, since machines are
- * shared. FTS5 holds the same words and tags in memory, without content, and ranks by bm25.
+ * shared. FTS5 holds the same words and tags in memory, without content, and ranks by bm25; so
+ * does Xapian, in a directory of files that the system's cache holds.
  */
 #include "base/buf.h"
 #include "base/random.h"
 #include "search/persist.h"
+
+#include "xapian_peer.h"
 
 #include <math.h>
 #include <sqlite3.h>
@@ -31,13 +38,16 @@ struct bench {
 	char         **words;
 	int            word_count;
 	double        *word_zipf, *tag_zipf;      /* cumulative */
-	double         slice_us, add_us;          /* the longest */
+	double         slice_us, slice_us_max, add_us;      /* the longest; slice_us: of this class */
 	double         blocks_read, blocks_skipped, windows;         /* of this class */
 	const char    *only;
 	sqlite3       *peer;
 	sqlite3_stmt  *peer_add, *peer_meta;
+	struct xapian_peer *xapian;
 	int            peer_queries;
-	double         ours_us, peer_us;          /* spent on adding */
+	double         ours_us, peer_us, xapian_us;         /* spent on adding */
+	FILE          *found;             /* NULL, or where results are told */
+	const char    *class_name;
 };
 
 static uint64_t clock_us(void *ctx)
@@ -226,6 +236,30 @@ static void peer_open(struct bench *bench)
 	    -1, &bench->peer_add, NULL);
 	sqlite3_prepare_v2(
 	    bench->peer, "INSERT INTO m VALUES(?,?,?)", -1, &bench->peer_meta, NULL);
+	bench->xapian = xapian_peer_open();
+}
+
+static void xapian_put(struct bench *bench, const struct photo *photo)
+{
+	char tags[TEXT_MAX], format[32], *out = tags;
+	for (int i = 0; i < photo->tag_count; i++)
+		out += sprintf(out, "%s, ", photo->tags[i]);
+	struct span name = photo->fields[2 + photo->tag_count].text;
+	snprintf(format, sizeof(format), "%.*s", (int)name.len, (const char *)name.ptr);
+	const struct xapian_document document = {.title = photo->title, .caption = photo->caption,
+	    .tags = tags, .format = format, .width = photo->width};
+	double from = clock_exact_us();
+	xapian_peer_add(bench->xapian, &document);
+	bench->xapian_us += clock_exact_us() - from;
+}
+
+static double xapian_query(struct bench *bench, const char *match, bool filter)
+{
+	const struct xapian_query query = {.text = match, .format = filter ? "jpeg" : NULL,
+	    .width_min = 1920, .width_max = filter ? 4000 : 0};
+	double from = clock_exact_us();
+	(void)xapian_peer_query(bench->xapian, &query);
+	return clock_exact_us() - from;
 }
 
 static void peer_put(struct bench *bench, const struct photo *photo, int id)
@@ -287,12 +321,16 @@ static void fill(struct bench *bench, int docs)
 		from = clock_exact_us();
 		peer_put(bench, &photo, i + 1);
 		bench->peer_us += clock_exact_us() - from;
+		xapian_put(bench, &photo);
 	}
 	if (bench->peer == NULL)
 		return;
 	double from = clock_exact_us();
 	peer_run(bench, "COMMIT");
 	bench->peer_us += clock_exact_us() - from;
+	from = clock_exact_us();
+	xapian_peer_commit(bench->xapian);
+	bench->xapian_us += clock_exact_us() - from;
 }
 
 /* ---- Dumps ------------------------------------------------------------------------------------ */
@@ -387,6 +425,18 @@ static void file_save(struct bench *bench, const char *path)
 
 /* ---- Queries ----------------------------------------------------------------------------------- */
 
+static void found_tell(
+    const struct bench *bench, struct span text, const struct search_results *results)
+{
+	fprintf(bench->found, "%s\t%.*s\t%lu%s", bench->class_name, (int)text.len,
+	    (const char *)text.ptr, (unsigned long)results->total,
+	    results->total_is_exact ? "" : "+");
+	for (size_t i = 0; i < results->count; i++)
+		fprintf(bench->found, "\t%u %.9g", results->hits[i].docid,
+		    (double)results->hits[i].score);
+	fprintf(bench->found, "\n");
+}
+
 /* One query to its end; returns its total, *us the time from bytes to results. */
 static uint64_t query_run(struct bench *bench, struct span text,
     const struct search_options *options, double *us)
@@ -402,7 +452,8 @@ static uint64_t query_run(struct bench *bench, struct span text,
 	}
 	if (search_start(&search, bench->index, query, options) != OK)
 		abort();
-	double begin = from;
+	double begin = clock_exact_us();
+	bench->slice_us = begin - from > bench->slice_us ? begin - from : bench->slice_us;
 	for (enum err err = ERR_AGAIN; err == ERR_AGAIN;) {
 		struct search_budget budget = {
 		    .clock_us = clock_us, .deadline_us = clock_us(NULL) + 250};
@@ -414,6 +465,8 @@ static uint64_t query_run(struct bench *bench, struct span text,
 	search_get_results(search, &results);
 	*us = clock_exact_us() - from;
 	uint64_t total = results.total;
+	if (bench->found != NULL)
+		found_tell(bench, text, &results);
 	struct search_profile profile;
 	search_get_profile(search, &profile);
 	bench->blocks_read += (double)profile.blocks_read;
@@ -521,7 +574,7 @@ static int by_value(const void *a, const void *b)
 static void class_run(struct bench *bench, const char *name, enum shape shape, int count,
     const struct search_options *options)
 {
-	static double samples[SAMPLES_MAX], peers[SAMPLES_MAX];
+	static double samples[SAMPLES_MAX], peers[SAMPLES_MAX], xapians[SAMPLES_MAX];
 	struct made made = {0};
 	double us;
 	uint64_t total = 0;
@@ -531,22 +584,31 @@ static void class_run(struct bench *bench, const char *name, enum shape shape, i
 	buf_init(&made.ours, &bench->memory);
 	buf_init(&made.peer, &bench->memory);
 	random_init(&bench->random, 42 + (uint64_t)shape);
-	bench->blocks_read = bench->blocks_skipped = bench->windows = 0;
+	bench->blocks_read = bench->blocks_skipped = bench->windows = bench->slice_us = 0;
+	bench->class_name = name;
 	for (int i = 0; i < count; i++) {
 		query_make(bench, shape, &made);
 		total += query_run(bench, buf_span(&made.ours), options, &us);
 		samples[i] = us;
-		if (bench->peer != NULL && asked < bench->peer_queries && made.peer.len > 1)
-			peers[asked++] = peer_query(bench, (const char *)made.peer.ptr, made.where);
+		if (bench->peer == NULL || asked == bench->peer_queries || made.peer.len <= 1)
+			continue;
+		xapians[asked] =
+		    xapian_query(bench, (const char *)made.peer.ptr, *made.where != 0);
+		peers[asked++] = peer_query(bench, (const char *)made.peer.ptr, made.where);
 	}
 	qsort(samples, (size_t)count, sizeof(*samples), by_value);
-	printf("%-22s %9.1f %9.1f %9.1f %10.0f %7.0f %7.0f %6.0f", name, samples[count / 2],
-	    samples[count * 99 / 100], samples[count - 1], (double)total / count,
+	printf("%-22s %9.1f %9.1f %9.1f %6.0f %10.0f %7.0f %7.0f %6.0f", name, samples[count / 2],
+	    samples[count * 99 / 100], samples[count - 1], bench->slice_us, (double)total / count,
 	    bench->blocks_read / count, bench->blocks_skipped / count, bench->windows / count);
+	bench->slice_us_max =
+	    bench->slice_us > bench->slice_us_max ? bench->slice_us : bench->slice_us_max;
 	if (asked > 0) {
 		qsort(peers, (size_t)asked, sizeof(*peers), by_value);
-		printf(" %11.0f %11.0f %8.0fx", peers[asked / 2], peers[asked * 99 / 100],
-		    peers[asked / 2] / samples[count / 2]);
+		qsort(xapians, (size_t)asked, sizeof(*xapians), by_value);
+		printf(" %11.0f %11.0f %8.0fx %11.0f %11.0f %8.0fx", peers[asked / 2],
+		    peers[asked * 99 / 100], peers[asked / 2] / samples[count / 2],
+		    xapians[asked / 2], xapians[asked * 99 / 100],
+		    xapians[asked / 2] / samples[count / 2]);
 	}
 	printf("\n");
 	buf_fini(&made.ours);
@@ -561,7 +623,9 @@ static void index_print(struct bench *bench)
 	printf("%lu documents, %.0f a CPU second (longest %.0f us)", (unsigned long)stats.docs,
 	    docs / bench->ours_us * 1e6, bench->add_us);
 	if (bench->peer != NULL)
-		printf("; SQLite %s FTS5: %.0f", sqlite3_libversion(), docs / bench->peer_us * 1e6);
+		printf("; SQLite %s FTS5: %.0f; Xapian %s: %.0f", sqlite3_libversion(),
+		    docs / bench->peer_us * 1e6, xapian_peer_version(),
+		    docs / bench->xapian_us * 1e6);
 	printf("\n%.1f postings, %lu terms; %.1f bytes a document: postings %.1f, dictionary %.1f, "
 	    "documents %.1f, columns and tags %.1f\n", (double)stats.postings / docs,
 	    (unsigned long)stats.terms, (double)stats.bytes / docs,
@@ -576,6 +640,7 @@ static void classes_run(struct bench *bench, int count)
 	    exact = {.limit = 10, .count = SEARCH_EXACT},
 	    sorted = {.limit = 10, .sort_field = SPAN_LIT("taken"), .sort_descending = true},
 	    deep = {.limit = 10, .offset = 9000, .sort_field = SPAN_LIT("width")},
+	    title = {.limit = 10, .sort_field = SPAN_LIT("title")},
 	    facet = {.limit = 0, .facets = camera, .facet_count = 1},
 	    facet_tags = {.limit = 0, .facets = tags, .facet_count = 1};
 	const struct { const char *name; enum shape shape; const struct search_options *options; }
@@ -590,16 +655,17 @@ static void classes_run(struct bench *bench, int count)
 		{"frequent, exact", FREQUENT, &exact}, {"AND 2, exact", AND2, &exact},
 		{"OR 2, exact", OR2, &exact},
 		{"frequent, by date", FREQUENT, &sorted}, {"all, by date", ALL, &sorted},
-		{"all, by width, deep", ALL, &deep},
+		{"all, by width, deep", ALL, &deep}, {"frequent, by title", FREQUENT, &title},
 		{"frequent, counted", FREQUENT, &exact},
 		{"frequent, facet", FREQUENT, &facet}, {"frequent, tag facet", FREQUENT, &facet_tags},
 		{"all, facet", ALL, &facet},
 	};
-	printf("%-22s %9s %9s %9s %10s %7s %7s %6s %11s %11s\n", "top 10, us", "p50", "p99", "max",
-	    "total", "blocks", "skipped", "wind.", "FTS5 p50", "p99");
+	printf("%-22s %9s %9s %9s %6s %10s %7s %7s %6s %11s %11s %9s %11s %11s\n", "top 10, us",
+	    "p50", "p99", "max", "slice", "total", "blocks", "skipped", "wind.", "FTS5 p50", "p99",
+	    "", "Xapian p50", "p99");
 	for (size_t i = 0; i < ARRAY_COUNT(classes); i++)
 		class_run(bench, classes[i].name, classes[i].shape, count, classes[i].options);
-	printf("longest slice: %.0f us of CPU\n", bench->slice_us);
+	printf("longest slice: %.0f us of CPU\n", bench->slice_us_max);
 }
 
 int main(int argc, char **argv)
@@ -613,7 +679,11 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	random_init(&bench.random, 7);
 	words_load(&bench);
-	const char *path = argc > 5 ? argv[5] : NULL;
+	const char *path = argc > 5 && *argv[5] != 0 ? argv[5] : NULL;
+	if (argc > 6 && (bench.found = fopen(argv[6], "w")) == NULL) {
+		perror(argv[6]);
+		return 1;
+	}
 	if (path == NULL || !file_load(&bench, path)) {
 		if (bench.peer_queries > 0)
 			peer_open(&bench);
@@ -625,5 +695,7 @@ int main(int argc, char **argv)
 		dump_and_load(&bench);
 	}
 	classes_run(&bench, count);
-	return 0;
+	if (bench.xapian != NULL)
+		xapian_peer_close(bench.xapian);
+	return bench.found != NULL && fclose(bench.found) != 0;
 }

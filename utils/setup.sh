@@ -11,7 +11,7 @@ test="libcriterion-dev libclang-rt-14-dev python3 python3-redis python3-pytest r
       mate-backgrounds lomiri-wallpapers-20.04 libvips-tools tuxpaint-stamps-default openssl haproxy redis-sentinel prometheus-redis-exporter
       libsqlite3-dev python3-django-redis python3-kombu ruby-redis ruby-activesupport ruby-sidekiq php-cli php-redis"
 bench="redis-server redis-tools nginx-light fio libvips-tools python3 python3-redis mate-backgrounds
-       libsqlite3-dev wamerican"
+       libsqlite3-dev libxapian-dev g++ wamerican"
 
 wanted=""
 for purpose in "$@"; do

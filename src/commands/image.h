@@ -53,6 +53,7 @@ struct image_scan {
 	struct slot       *slot;
 	struct search_task task;
 	uint8_t            db, resp;
+	struct profile    *profile;       /* ft_profile_of */
 	/* the command's: */
 	search_visit      *visit;         /* its ctx is the scan; sets task.err to end it */
 	enum err         (*work)(struct image_scan *scan, const struct search_budget *budget);
@@ -88,6 +89,11 @@ enum { IMAGE_PARAMS_MAX = 64 };
 void image_aggregate_run(struct call *call, uint32_t query, bool ft);
 /* ft_search.c. The index of FT commands: false: an error was replied. */
 bool ft_index_is_known(struct call *call, struct span name);
+/* ft_profile.c. NULL unless the command runs for FT.PROFILE, which is told how long it took to
+ * get ready, and of the search when it has ended and still is there. */
+struct profile *ft_profile_of(const struct call *call);
+void ft_profile_ready(struct profile *profile, uint64_t parse_us, uint64_t bind_us);
+void ft_profile_ended(struct profile *profile, const struct search_task *task);
 /* FT.SEARCH with the query at argv[query] and its words behind it. */
 void ft_search_run(struct call *call, uint32_t query);
 /* The error text for how a search ended. */

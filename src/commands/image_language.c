@@ -123,14 +123,29 @@ void cmd_index_synonym(struct call *call)
 	buf_fini(&text);
 }
 
+/* What was said of an attribute may be taken back when it is a text no more. */
+static bool has_words(struct call *call, struct span field)
+{
+	const struct field_declaration *declared =
+	    fields_find(call->engine, call->session->db, field);
+	return query_language_field(field) < QUERY_LANGUAGE_FIELDS || span_is(call->argv[3], "NONE") ||
+	    (declared != NULL && declared->type == FIELD_TYPE_TEXT);
+}
+
 /* STEM field language | NONE */
 void cmd_index_stem(struct call *call)
 {
 	struct field_declaration declaration = {.db = call->session->db};
 	struct buf text;
 	struct span field = call->argv[2], language = call->argv[3];
-	if (query_language_field(field) == QUERY_LANGUAGE_FIELDS) {
-		call_error(call, "ERR words are sought in title, caption, tags and camera");
+	if (!has_words(call, field)) {
+		call_error(call, "ERR words are sought in title, caption, tags, camera and attributes "
+		    "of TYPE text");
+		return;
+	}
+	if (field.len > LANGUAGE_FIELD_MAX) {
+		call_error(call, "TOOLARGE the name of the field has more than %d bytes",
+		    LANGUAGE_FIELD_MAX);
 		return;
 	}
 	language_name(&declaration, "stem", field);

@@ -53,6 +53,8 @@ void image_scan_defer(struct image_scan *scan)
 
 static void scan_end(struct image_scan *scan, enum err err)
 {
+	if (err == OK && scan->profile != NULL && scan->task.search != NULL)
+		ft_profile_ended(scan->profile, &scan->task);
 	if (err == OK && scan->after != NULL)
 		err = scan->after(scan);
 	if (err != ERR_AGAIN)
@@ -86,15 +88,21 @@ static bool scan_prepare(
 	    .with_scores = words->with_scores,
 	    .visit = scan->visit,
 	    .visit_ctx = scan,
+	    .iterators = scan->profile != NULL,
 	};
+	uint64_t from_us = io_clock_us(engine->io);
 	enum err err = query_parse(
 	    &scan->task.query, &engine->memory.search, words->query, &query_options, &error);
 	if (err != OK) {
 		call_error(call, "%s %s", err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", error.text);
 		return false;
 	}
+	uint64_t parsed_us = io_clock_us(engine->io);
 	err = search_start(
 	    &scan->task.search, engine_index(engine, scan->db), scan->task.query, &options);
+	if (scan->profile != NULL)
+		ft_profile_ready(scan->profile, parsed_us - from_us,
+		    io_clock_us(engine->io) - parsed_us);
 	if (err != OK)
 		call_error(call, "%s", search_error_text(err));
 	return err == OK;
@@ -108,6 +116,7 @@ void image_scan_run(
 	scan->engine = call->engine;
 	scan->call = call;
 	scan->db = call->session->db;
+	scan->profile = ft_profile_of(call);
 	list_init(&scan->task.link);
 	scan->task.db = scan->db;
 	scan->task.done = scan_done;

@@ -134,6 +134,8 @@ static void search_ended(struct search_job *job)
 	uint8_t resp = job->slot != NULL ? job->slot->reply.resp : job->call->reply->resp;
 	search_get_results(job->task.search, &job->results);
 	search_get_profile(job->task.search, &job->profile);
+	if (job->ft_profile != NULL)
+		ft_profile_ended(job->ft_profile, &job->task);
 	if (job->words.facets_count > 0)
 		image_search_facets(job, resp);
 	if (!collect_hits(job)) {
@@ -198,6 +200,7 @@ static struct search_job *job_new(struct call *call, const struct search_words *
 	job->engine = engine;
 	job->call = call;
 	job->words = *words;
+	job->ft_profile = ft_profile_of(call);
 	job->argc = call->argc;
 	for (uint32_t i = 0; i < call->argc; i++)
 		job->argv_bytes += call->argv[i].len;
@@ -234,12 +237,14 @@ static bool prepare(struct call *call, struct search_job *job)
 	language_limit(&language, words->verbatim, words->no_stop_words);
 	const struct query_options query_options = {.params = words->params,
 	    .param_count = words->param_count, .words = &language.words};
+	uint64_t from_us = io_clock_us(engine->io);
 	enum err err = query_parse(
 	    &job->task.query, &engine->memory.search, call->argv[1], &query_options, &error);
 	if (err != OK) {
 		call_error(call, "%s %s", err == ERR_TOOLARGE ? "TOOLARGE" : "ERR", error.text);
 		return false;
 	}
+	uint64_t parsed_us = io_clock_us(engine->io);
 	uint8_t hash[SEARCH_HASH_BYTES];
 	if (words->similar) {
 		if (!image_phash(call, words->similar_key, hash))
@@ -255,6 +260,7 @@ static bool prepare(struct call *call, struct search_job *job)
 	    .sort_descending = words->sort_descending,
 	    .with_scores = words->with_scores,
 	    .count = words->count,
+	    .iterators = job->ft_profile != NULL,
 	};
 	if (job->keys != NULL) {
 		options.accept = in_keys;
@@ -262,6 +268,9 @@ static bool prepare(struct call *call, struct search_job *job)
 	}
 	err = search_start(
 	    &job->task.search, engine_index(engine, job->task.db), job->task.query, &options);
+	if (job->ft_profile != NULL)
+		ft_profile_ready(job->ft_profile, parsed_us - from_us,
+		    io_clock_us(engine->io) - parsed_us);
 	if (err == OK)
 		return true;
 	if (err == ERR_INVALID)

@@ -58,6 +58,7 @@ struct search_job {
 	struct reply         facets;      /* written when the search ended */
 	struct buf           plan;        /* PROFILE: as the search began */
 	struct search_profile profile;
+	struct profile      *ft_profile;  /* NULL, or FT.PROFILE's */
 };
 
 /* The words behind the query. False: an error was replied. (image_search_words.c) */

@@ -383,7 +383,7 @@ const struct command commands_table[] = {
 	{"list", "img.index", cmd_index_list, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists the declared attributes of the selected database."},
 	{"stopwords", "img.index", cmd_index_stopwords, -3, W, IMG_W, 0, 0, 0, "image", "0.1.0", "SET word [word ...] | NONE", "Sets the words that queries in the selected database leave out."},
 	{"synonym", "img.index", cmd_index_synonym, -4, W, IMG_W, 0, 0, 0, "image", "0.1.0", "ADD group word [word ...] | DEL group", "Says which words mean the same in queries."},
-	{"stem", "img.index", cmd_index_stem, 4, W, IMG_W, 0, 0, 0, "image", "0.1.0", "title|caption|tags|camera language|NONE", "Says in which language words with the same stem are found in a field."},
+	{"stem", "img.index", cmd_index_stem, 4, W, IMG_W, 0, 0, 0, "image", "0.1.0", "title|caption|tags|camera|field language|NONE", "Says in which language words with the same stem are found in a field, or in an attribute of TYPE text."},
 	{"language", "img.index", cmd_index_language, 2, R, IMG_R, 0, 0, 0, "image", "0.1.0", "", "Lists stop words, synonyms and languages of the selected database."},
 	{"help", "img.index", cmd_help, 2, L, CONN, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
 	{"img.versions", NULL, cmd_img_versions, -2, R, IMG_R, 1, 1, 1, "image", "0.1.0", "key [LIMIT n]", "Lists what an image is and was, newest first."},

@@ -6,13 +6,14 @@
 #include "search/analyze.h"
 #include "search/block.h"
 #include "search/index.h"
+#include "search/varint.h"
 
 #include "base/date.h"
 #include "base/number.h"
 
 #include <math.h>
 
-enum { WORDS_AHEAD = 24 };
+enum { WORDS_AHEAD = 24, TITLE_IDS_BYTES = 4 * TITLE_BYTES_MAX };
 
 /* Words of which it is not known yet which terms they are. */
 struct word_batch {
@@ -400,14 +401,17 @@ static void field_add(
 
 /* ---- The document --------------------------------------------------------------------- */
 
-static uint64_t title_of(const struct search_field *fields, size_t count)
+/* The words of the title, in order, as docs_add wants them; before they are sorted. */
+static struct span title_of(const struct index *index, uint8_t out[TITLE_IDS_BYTES])
 {
-	uint8_t folded[SEARCH_TAG_BYTES_MAX];
-	size_t len = 0;
-	for (size_t i = 0; i < count; i++)
-		if (fields[i].kind == SEARCH_TEXT && span_is(fields[i].name, "title"))
-			len = analyze_tag(fields[i].text, folded);
-	return title_key(span_of(folded, len));
+	uint8_t *end = out;
+	for (uint32_t i = 0; i < index->entry_count; i++) {
+		uint32_t id = (uint32_t)(index->entries[i] >> 32);
+		if ((uint32_t)index->entries[i] < POSITION_CAMERA &&
+		    end - out <= TITLE_IDS_BYTES - VARINT_MAX)
+			end = varint_put(end, id);
+	}
+	return span_of(out, (size_t)(end - out));
 }
 
 /* Codes the columns of full windows, a field at each addition: there are never more
@@ -433,7 +437,8 @@ enum err index_add(struct index *index, const struct search_field *fields, size_
 	if (index->docs.next == DOCID_NONE)
 		return ERR_FULL;
 	words_gather(index, fields, count);
-	*docid = docs_add(&index->docs, owner, index->entry_count, title_of(fields, count));
+	uint8_t title[TITLE_IDS_BYTES];
+	*docid = docs_add(&index->docs, owner, index->entry_count, title_of(index, title));
 	words_append(index, *docid);
 	struct tag_batch batch;
 	batch.docid = *docid;

@@ -488,6 +488,7 @@ enum err search_bind_sort(struct search *search)
 		return ERR_INVALID;
 	if (id == FIELD_ID_TITLE) {
 		top->sort = SORT_TITLE;
+		top->memory = search->memory;
 	} else if ((kinds & KIND_NUMERIC) != 0 &&
 	    (kinds == KIND_NUMERIC || field->numbers.count > 0)) {
 		search->sort_column = &field->numbers;

@@ -1,5 +1,6 @@
 /* search/collect.c: the matches of a window are counted and offered to the results. */
 #include "search/run.h"
+#include "search/varint.h"
 
 #include <math.h>
 
@@ -30,39 +31,76 @@ void window_abandon(struct search *search)
 	scores_clear(search);
 }
 
-static void entry_fill(const struct search *search, struct entry *entry)
+/* Words of the title, one blank between them, which sorts before all letters: so it is as if word
+ * was compared with word. Those that begin in the first `bytes`. */
+static struct span title_text(struct search *search, struct span ids, size_t bytes)
 {
-	const struct index *index = search->index;
-	struct span text = {0};
-	uint8_t key[sizeof(uint64_t)];
+	struct buf *out = &search->text;
+	buf_clear(out);
+	for (const uint8_t *at = ids.ptr, *end = at + ids.len; at < end && out->len < bytes;) {
+		uint32_t id;
+		at = varint_get(at, &id);
+		ASSERT(id < search->index->dict.id_end);
+		const struct term *term = dict_term(&search->index->dict, id);
+		ASSERT(term != NULL);     /* a live document has it */
+		if (out->len > 0)
+			buf_append_u8(out, ' ');
+		buf_append(out, term_text(term));
+	}
+	return buf_span(out);
+}
+
+/* False: what the first bytes tell is enough, it cannot enter. */
+static bool entry_set_title(struct search *search, struct entry *entry)
+{
+	const struct top *top = &search->top;
+	struct span ids = docs_title(&search->index->docs, entry->docid);
+	entry->missing = ids.len == 0;
+	if (entry->missing)
+		return true;
+	struct span text = title_text(search, ids, sizeof(entry->key));
+	entry->key = text_key(text);
+	if (top_is_full(top) && !top->entries[0].missing && entry->key != top->entries[0].key &&
+	    (entry->key < top->entries[0].key) == top->descending)
+		return false;
+	text = title_text(search, ids, SIZE_MAX);
+	entry->text = search->text.ptr;
+	entry->text_len = (uint32_t)text.len;
+	return true;
+}
+
+static void entry_set_tag(const struct search *search, struct entry *entry)
+{
 	uint32_t ordinal;
-	entry->missing = false;
+	entry->missing = tags_get(&search->sort_field->tags, entry->docid, &ordinal, 1) == 0;
+	if (entry->missing)
+		return;
+	const struct term *term = index_tag_term(search->index, search->sort_field, ordinal);
+	ASSERT(term != NULL);
+	entry->key = text_key(term_text(term));
+	entry->text = term->key + DICT_SPACE_BYTES;       /* search->holds_ordinals */
+	entry->text_len = (uint32_t)term_text(term).len;
+}
+
+/* False: it cannot enter. */
+static bool entry_fill(struct search *search, struct entry *entry)
+{
 	entry->text_len = 0;
+	entry->missing = false;
 	switch (search->top.sort) {
 	case SORT_SCORE:
-		return;
+		break;
 	case SORT_NUMBER:
 		entry->missing = search->sort_column == NULL ||
 		    !column_get(search->sort_column, entry->docid, &entry->number);
-		return;
-	case SORT_TITLE:
-		store_be64(key, docs_title(&index->docs, entry->docid));
-		text = span_of(key, load_be64(key) == 0 ? 0 : sizeof(key));
 		break;
+	case SORT_TITLE:
+		return entry_set_title(search, entry);
 	case SORT_TAG:
-		if (tags_get(&search->sort_field->tags, entry->docid, &ordinal, 1) > 0) {
-			const struct term *term =
-			    index_tag_term(index, search->sort_field, ordinal);
-			ASSERT(term != NULL);
-			text = term_text(term);
-		}
+		entry_set_tag(search, entry);
 		break;
 	}
-	text = span_slice(text, 0, SEARCH_SORT_BYTES_MAX);
-	entry->missing = text.len == 0;
-	entry->text_len = (uint8_t)text.len;
-	if (text.len > 0)
-		memcpy(entry->text, text.ptr, text.len);
+	return true;
 }
 
 /* One match. */
@@ -77,8 +115,8 @@ static void document_offer(struct search *search, uint32_t slot)
 		return;                   /* among equals the newer one is there already */
 	if (top->cap == 0)
 		return;
-	entry_fill(search, &entry);
-	top_offer(top, &entry);
+	if (entry_fill(search, &entry))
+		top_offer(top, &entry);
 }
 
 static void match_take(struct search *search, uint32_t slot)

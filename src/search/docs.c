@@ -1,5 +1,6 @@
 /* search/docs.c: see docs.h. */
 #include "search/docs.h"
+#include "search/varint.h"
 
 void docs_init(struct docs *docs, struct memory *memory)
 {
@@ -11,8 +12,10 @@ static void docs_drop_window(struct docs *docs, uint32_t at)
 {
 	struct doc_window *window = docs->windows[at];
 	ASSERT(window != NULL);
-	if (window->titles != NULL)
-		memory_free(docs->memory, window->titles, WINDOW_DOCS * sizeof(*window->titles));
+	if (window->titles != NULL) {
+		memory_free(docs->memory, window->titles->bytes, window->titles->cap);
+		memory_free(docs->memory, window->titles, sizeof(*window->titles));
+	}
 	if (window->long_lengths != NULL)
 		memory_free(docs->memory, window->long_lengths,
 		    WINDOW_DOCS * sizeof(*window->long_lengths));
@@ -46,78 +49,62 @@ static struct doc_window *docs_open_window(struct docs *docs, uint32_t at)
 	return docs->windows[at];
 }
 
-/* ---- Titles ----------------------------------------------------------------------------
- *
- * Units: 0 the end, 1 a blank, 2 other ASCII, 3 to 12 digits, 13 to 38 letters, 39 Latin
- * and Greek beyond ASCII, 40 to 59 the alphabets from U+0300 to U+07ff, 60 to 63 the rest. */
+/* ---- Titles ---------------------------------------------------------------------------- */
 
-enum { KEY_UNITS = 10, KEY_BITS = 6 };
-
-struct key {
-	uint64_t value;
-	int      units;
-};
-
-static void key_put(struct key *key, uint32_t unit)
+static void titles_room(struct docs *docs, struct doc_titles *titles, uint32_t more)
 {
-	if (key->units == KEY_UNITS)
+	uint32_t cap = titles->len + more;
+	if (cap <= titles->cap)
 		return;
-	key->value = key->value << KEY_BITS | unit;
-	key->units++;
+	cap += cap / 4;
+	titles->bytes = memory_resize(docs->memory, titles->bytes, titles->cap, cap);
+	titles->cap = cap;
 }
 
-static void key_put_point(struct key *key, uint32_t point)
+/* The window is full: nothing more comes. */
+static void titles_trim(struct docs *docs, struct doc_titles *titles)
 {
-	if (point < 0x300) {
-		key_put(key, 39);
-		key_put(key, point >> 6);
-		key_put(key, point & 63);
-	} else if (point < 0x800) {
-		key_put(key, 40 + (point >> 6) - 12);
-		key_put(key, point & 63);
-	} else {                          /* near neighbours are equal */
-		uint32_t range = point < 0xc000 ? point / 0x4000 : 3;
-		key_put(key, 60 + range);
-		key_put(key, point >> (range == 3 ? 15 : 8) & 63);
-		key_put(key, point >> (range == 3 ? 9 : 2) & 63);
-	}
+	titles->bytes = memory_resize(docs->memory, titles->bytes, titles->cap, titles->len);
+	titles->cap = titles->len;
 }
 
-static uint32_t key_unit(uint8_t byte)
+/* Slots between the last one and this have none. */
+static void window_add_title(
+    struct docs *docs, struct doc_window *window, uint32_t slot, struct span title)
 {
-	if (byte >= '0' && byte <= '9')
-		return 3u + byte - '0';
-	if (byte >= 'a' && byte <= 'z')
-		return 13u + byte - 'a';
-	return byte == ' ' ? 1 : 2;
-}
-
-uint64_t title_key(struct span folded)
-{
-	struct key key = {0};
-	for (size_t at = 0; at < folded.len && key.units < KEY_UNITS;) {
-		uint8_t byte = folded.ptr[at];
-		uint32_t more = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-		uint32_t point = more == 0 ? byte : byte & (0x3fu >> more);
-		for (at++; more > 0 && at < folded.len; more--)
-			point = point << 6 | (folded.ptr[at++] & 63);
-		if (byte < 0x80)
-			key_put(&key, key_unit(byte));
-		else
-			key_put_point(&key, point);
-	}
-	return key.units == 0 ? 0 : key.value << (KEY_BITS * (KEY_UNITS - key.units));
-}
-
-static void window_add_title(struct docs *docs, struct doc_window *window, uint32_t slot,
-    uint64_t title)
-{
-	if (title == 0)
+	struct doc_titles *titles = window->titles;
+	if (titles == NULL && title.len == 0)
 		return;
-	if (window->titles == NULL)
-		window->titles =
-		    memory_zalloc(docs->memory, WINDOW_DOCS * sizeof(*window->titles));
-	window->titles[slot] = title;
+	if (titles == NULL)
+		titles = window->titles = memory_zalloc(docs->memory, sizeof(*titles));
+	ASSERT(slot >= titles->next);
+	titles_room(docs, titles, slot - titles->next + VARINT_MAX + (uint32_t)title.len);
+	for (; titles->next <= slot; titles->next++) {
+		bool is_it = titles->next == slot;
+		if (titles->next % TITLES_GROUP == 0)
+			titles->starts[titles->next / TITLES_GROUP] = titles->len;
+		uint8_t *end = varint_put(
+		    titles->bytes + titles->len, is_it ? (uint32_t)title.len : 0);
+		titles->len = (uint32_t)(end - titles->bytes);
+	}
+	if (title.len > 0)
+		memcpy(titles->bytes + titles->len, title.ptr, title.len);
+	titles->len += (uint32_t)title.len;
+	if (titles->next == WINDOW_DOCS)
+		titles_trim(docs, titles);
+}
+
+struct span docs_title(const struct docs *docs, uint32_t docid)
+{
+	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
+	const struct doc_titles *titles = window == NULL ? NULL : window->titles;
+	uint32_t slot = docid % WINDOW_DOCS, len;
+	if (titles == NULL || slot >= titles->next)
+		return (struct span){0};
+	const uint8_t *at = varint_get(titles->bytes + titles->starts[slot / TITLES_GROUP], &len);
+	for (uint32_t left = slot % TITLES_GROUP; left > 0; left--)
+		at = varint_get(at + len, &len);
+	return span_of(at, len);
 }
 
 /* Long texts are rare: a byte says it of most documents, and stays in the processor's caches. */
@@ -133,7 +120,7 @@ static void window_set_length(
 	window->long_lengths[slot] = words;
 }
 
-static void docs_put(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title)
+static void docs_put(struct docs *docs, uint32_t docid, uint16_t words, struct span title)
 {
 	uint32_t slot = docid % WINDOW_DOCS;
 	struct doc_window *window = docs_open_window(docs, docid >> WINDOW_SHIFT);
@@ -145,14 +132,14 @@ static void docs_put(struct docs *docs, uint32_t docid, uint16_t words, uint64_t
 	docs->words += words;
 }
 
-void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title)
+void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, struct span title)
 {
 	ASSERT(docid < docs->next);
 	ASSERT(!docs_is_live(docs, docid));
 	docs_put(docs, docid, words, title);
 }
 
-uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title)
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span title)
 {
 	uint32_t docid = docs->next++;
 	ASSERT(docid < DOCID_NONE);
@@ -177,13 +164,6 @@ bool docs_remove(struct docs *docs, uint32_t docid)
 	if (window->live_count == 0 && docs->next >= ((uint64_t)at + 1) << WINDOW_SHIFT)
 		docs_drop_window(docs, at);
 	return true;
-}
-
-uint64_t docs_title(const struct docs *docs, uint32_t docid)
-{
-	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
-	return window == NULL || window->titles == NULL
-	    ? 0 : window->titles[docid % WINDOW_DOCS];
 }
 
 /* No length is long: bytes first, so that the rest is done side by side. */

@@ -1,5 +1,5 @@
 /* search/docs.h: what the index keeps for each document id: owner, length in words, live
- * bit, and a number for the beginning of the title, for sorting.
+ * bit, and which words its title has, for sorting.
  *
  * Ids are cut into windows of 4096, the unit in which searches work, columns are coded and
  * memory is given back: a full window of which no document lives is freed.
@@ -11,8 +11,18 @@ enum {
 	WINDOW_DOCS = 4096,
 	WINDOW_SHIFT = 12,
 	WINDOW_WORDS = WINDOW_DOCS / 64,
+	TITLES_GROUP = 16,
 	LENGTH_LONG = 255,
 	DOCID_NONE = 0xffffffff,
+};
+
+/* Titles of the documents of a window: for each a varint of how many bytes follow, and these:
+ * varints of the ids of its words, in order. */
+struct doc_titles {
+	uint8_t *bytes;
+	uint32_t len, cap;
+	uint32_t next;                    /* slots below are in it */
+	uint32_t starts[WINDOW_DOCS / TITLES_GROUP]; /* where every 16th document's begins */
 };
 
 struct doc_window {
@@ -21,7 +31,7 @@ struct doc_window {
 	uint16_t *long_lengths;           /* NULL, or of all: words, at most 65535 */
 	uint64_t live[WINDOW_WORDS];
 	uint32_t live_count;
-	uint64_t *titles;                 /* NULL, or WINDOW_DOCS keys; 0: no title */
+	struct doc_titles *titles;        /* NULL: none has one */
 };
 
 struct docs {
@@ -36,15 +46,12 @@ struct docs {
 void docs_init(struct docs *docs, struct memory *memory);
 void docs_fini(struct docs *docs);
 
-/* Gives the next id. `title`: see title_key. */
-uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, uint64_t title);
+/* Gives the next id. `title`: varints of the ids of its words; copied. */
+uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span title);
 
-/* A document that comes from a dump, without an owner; ids up to `next` were given. */
-void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, uint64_t title);
-
-/* Numbers that sort as folded titles do, by as much of them as 10 units of 6 bits hold: a
- * letter or digit of ASCII is one unit, of most alphabets two, any other character three. */
-uint64_t title_key(struct span folded);
+/* A document that comes from a dump, without an owner; ids up to `next` were given. Those of a
+ * window come in ascending order. */
+void docs_restore(struct docs *docs, uint32_t docid, uint16_t words, struct span title);
 
 /* False if it is not there. */
 bool docs_remove(struct docs *docs, uint32_t docid);
@@ -88,5 +95,5 @@ static inline uint32_t docs_length(const struct docs *docs, uint32_t docid)
 /* Of ascending ids. */
 void docs_lengths(const struct docs *docs, const uint32_t *docids, uint32_t count, float *lengths);
 
-/* 0 if there is none. */
-uint64_t docs_title(const struct docs *docs, uint32_t docid);
+/* Empty if there is none; borrowed until the next change. */
+struct span docs_title(const struct docs *docs, uint32_t docid);

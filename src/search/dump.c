@@ -203,6 +203,7 @@ static void dump_term(struct index_dump *dump, struct term *term, struct buf *ou
 	dump->run = 0;
 	put_u32(out, (uint32_t)key.len);
 	buf_append(out, key);
+	put_u32(out, term->id);
 	put_u32(out, term->ordinal);
 	put_bytes(out, &term->list.best, sizeof(term->list.best));
 	put_u32(out, term->list.dead);
@@ -376,10 +377,13 @@ static void put_document(
     struct index_dump *dump, const struct doc_window *window, uint32_t slot, struct buf *out)
 {
 	uint8_t length[2];
-	uint64_t title = window->titles == NULL ? 0 : window->titles[slot];
+	struct span title = docs_title(&dump->index->docs, dump->docid);
+	ASSERT(title.len <= UINT16_MAX);
 	store_le16(length, (uint16_t)window_length(window, slot));
 	put_bytes(out, length, sizeof(length));
-	put_u64(out, title);
+	store_le16(length, (uint16_t)title.len);
+	put_bytes(out, length, sizeof(length));
+	buf_append(out, title);
 	dump->owner.write(dump->owner.ctx, dump->docid, window->owners[slot], out);
 }
 

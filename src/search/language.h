@@ -20,9 +20,10 @@ struct query_words {
 	bool (*is_stopped)(void *ctx, struct span word);             /* folded */
 	/* The at-th other word, or words, that mean the same; empty: no more. Borrowed. */
 	struct span (*synonym)(void *ctx, struct span word, uint32_t at);
-	uint8_t languages[QUERY_LANGUAGE_FIELDS];    /* stem_language; 0: none */
 	const struct span *texts;         /* names of attributes with words; borrowed */
 	uint32_t text_count;              /* at most QUERY_TEXTS_MAX */
+	/* stem_language; 0: none. Of the four fields, then of the texts. */
+	uint8_t languages[QUERY_LANGUAGE_FIELDS + QUERY_TEXTS_MAX];
 };
 
 /* A number for "english", "german", ...; 0: not known. And back, from 1 on; NULL behind the last. */

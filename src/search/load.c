@@ -3,10 +3,12 @@
 #include "search/dense.h"
 #include "search/index.h"
 #include "search/persist_piece.h"
+#include "search/varint.h"
 
 #include <math.h>
 
-enum { LOAD_MAGIC = 0x44414f4c, ORDINALS_MAX = 1 << 28, PURGE_DOCS = 64, BLOCK_BYTES_MIN = 20 };
+enum { LOAD_MAGIC = 0x44414f4c, ORDINALS_MAX = 1 << 28, PURGE_DOCS = 64, BLOCK_BYTES_MIN = 20,
+	TERM_IDS_MAX = 1 << 28 };
 
 struct index_load {
 	uint32_t      magic;
@@ -16,6 +18,9 @@ struct index_load {
 	uint64_t      tag, pieces;
 	bool          has_head, has_fields, is_over;
 	struct term  *term;               /* whose blocks follow */
+	uint32_t     *ids;                /* of words: those of the dump to ours, or DICT_NONE */
+	uint32_t      id_cap;
+	struct buf    title;              /* scratch */
 };
 
 struct index_load *index_load_new(struct memory *memory, const struct index_options *options,
@@ -26,6 +31,7 @@ struct index_load *index_load_new(struct memory *memory, const struct index_opti
 	load->magic = LOAD_MAGIC;
 	load->index = index_new(memory, options);
 	load->owner = *owner;
+	buf_init(&load->title, memory);
 	return load;
 }
 
@@ -53,6 +59,8 @@ struct index *index_load_end(struct index_load *load)
 		index_free(index);
 		index = NULL;
 	}
+	memory_free(memory, load->ids, load->id_cap * sizeof(*load->ids));
+	buf_fini(&load->title);
 	DROP_OBJ(load, LOAD_MAGIC);
 	memory_free(memory, load, sizeof(*load));
 	return index;
@@ -256,16 +264,32 @@ static bool space_is_known(const struct index_load *load, uint16_t space, struct
 	return true;
 }
 
+/* Titles name words by the ids that they had. */
+static bool id_note(struct index_load *load, uint32_t id, uint32_t ours)
+{
+	if (id >= TERM_IDS_MAX)
+		return false;
+	if (id >= load->id_cap) {
+		uint32_t cap = id < 512 ? 1024 : id * 2;
+		load->ids = memory_resize(load->index->memory, load->ids,
+		    load->id_cap * sizeof(*load->ids), cap * sizeof(*load->ids));
+		memset(load->ids + load->id_cap, 0xff, (cap - load->id_cap) * sizeof(*load->ids));
+		load->id_cap = cap;
+	}
+	load->ids[id] = ours;
+	return true;
+}
+
 static enum err load_term(struct index_load *load, struct span in)
 {
 	struct index *index = load->index;
-	uint32_t len, ordinal, dead;
+	uint32_t len, id, ordinal, dead;
 	struct posting_best best;
 	struct span key;
 	struct field *field;
 	if (!load->has_fields || load->term != NULL || !take_u32(&in, &len) ||
 	    len < DICT_SPACE_BYTES || len > DICT_KEY_MAX || !take_bytes(&in, len, &key) ||
-	    !take_u32(&in, &ordinal) || !take_object(&in, &best, sizeof(best)) ||
+	    !take_u32(&in, &id) || !take_u32(&in, &ordinal) || !take_object(&in, &best, sizeof(best)) ||
 	    !take_u32(&in, &dead) || best.tf_max == 0)
 		return ERR_CORRUPT;
 	uint16_t space = (uint16_t)(key.ptr[0] << 8 | key.ptr[1]);
@@ -273,7 +297,7 @@ static enum err load_term(struct index_load *load, struct span in)
 		return ERR_CORRUPT;
 	struct term *term =
 	    dict_add(&index->dict, space, span_slice(key, DICT_SPACE_BYTES, key.len));
-	if (term->list.count > 0)
+	if (term->list.count > 0 || !id_note(load, id, term->id))
 		return ERR_CORRUPT;
 	if (field != NULL && !tags_restore_term(&field->tags, ordinal, term->id))
 		return ERR_CORRUPT;
@@ -373,22 +397,63 @@ static enum err load_tags(struct index_load *load, struct span in)
 
 /* ---- Documents ---- */
 
+/* A number that somebody else wrote. */
+static bool take_varint(struct span *in, uint32_t *out)
+{
+	uint64_t value = 0;
+	uint8_t byte = 0x80;
+	for (unsigned shift = 0; (byte & 0x80) != 0; shift += 7) {
+		if (shift >= 7 * VARINT_MAX || !take_u8(in, &byte))
+			return false;
+		value |= (uint64_t)(byte & 0x7f) << shift;
+	}
+	*out = (uint32_t)value;
+	return value <= UINT32_MAX;
+}
+
+/* The ids of the words of a title become ours, in load->title. */
+static bool take_title(struct index_load *load, struct span *in)
+{
+	struct span bytes;
+	uint32_t id;
+	if (!take_bytes(in, sizeof(uint16_t), &bytes) ||
+	    !take_bytes(in, load_le16(bytes.ptr), &bytes))
+		return false;
+	buf_clear(&load->title);
+	while (bytes.len > 0) {
+		if (!take_varint(&bytes, &id) || id >= load->id_cap || load->ids[id] == DICT_NONE)
+			return false;
+		buf_reserve(&load->title, VARINT_MAX);
+		uint8_t *end = varint_put(load->title.ptr + load->title.len, load->ids[id]);
+		load->title.len = (size_t)(end - load->title.ptr);
+	}
+	return load->title.len <= UINT16_MAX;
+}
+
+/* Has no document from here on come yet? Titles of a window are kept in the order of their ids. */
+static bool documents_ascend(const struct docs *docs, uint32_t base)
+{
+	const struct doc_window *window = docs_window(docs, base >> WINDOW_SHIFT);
+	return window == NULL || window->titles == NULL ||
+	    window->titles->next <= base % WINDOW_DOCS;
+}
+
 static enum err load_documents(struct index_load *load, struct span in)
 {
 	struct docs *docs = &load->index->docs;
-	uint64_t bits[PIECE_DOCS / 64], title;
+	uint64_t bits[PIECE_DOCS / 64];
 	uint32_t base;
 	struct span length;
 	if (!take_u32(&in, &base) || !take_object(&in, bits, sizeof(bits)) ||
-	    base % PIECE_DOCS != 0 || base >= docs->next)
+	    base % PIECE_DOCS != 0 || base >= docs->next || !documents_ascend(docs, base))
 		return ERR_CORRUPT;
 	for (uint32_t i = 0; i < PIECE_DOCS; i++) {
 		if ((bits[i / 64] >> (i % 64) & 1) == 0)
 			continue;
 		if (base + i >= docs->next || docs_is_live(docs, base + i) ||
-		    !take_bytes(&in, sizeof(uint16_t), &length) || !take_u64(&in, &title))
+		    !take_bytes(&in, sizeof(uint16_t), &length) || !take_title(load, &in))
 			return ERR_CORRUPT;
-		docs_restore(docs, base + i, load_le16(length.ptr), title);
+		docs_restore(docs, base + i, load_le16(length.ptr), buf_span(&load->title));
 		if (!load->owner.read(load->owner.ctx, base + i, &in))
 			return ERR_CORRUPT;
 	}

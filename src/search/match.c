@@ -385,6 +385,17 @@ static bool window_count(struct search *search)
 	return true;
 }
 
+static void leaf_ask(struct search *search, struct node *node, struct frame *frame)
+{
+	bool scores = node->scores && !frame->quiet;
+	struct node_work from = profile_begin(search);
+	if (search->lists)
+		leaf_match_list(search, node, scores, frame->mask);
+	else
+		leaf_match(search, node, scores, frame->mask);
+	profile_end(search, node, &from);
+}
+
 bool window_match(struct search *search)
 {
 	bool evaluated = false;
@@ -394,11 +405,7 @@ bool window_match(struct search *search)
 		if (is_leaf(node)) {
 			if (evaluated)
 				return false;
-			bool scores = node->scores && !frame->quiet;
-			if (search->lists)
-				leaf_match_list(search, node, scores, frame->mask);
-			else
-				leaf_match(search, node, scores, frame->mask);
+			leaf_ask(search, node, frame);
 			evaluated = true;
 		} else if (!frame_is_done(search, frame, node)) {
 			frame_push(search, frame, node);
@@ -407,6 +414,8 @@ bool window_match(struct search *search)
 			memcpy(frame->mask, frame->found, search->words * sizeof(*frame->mask));
 		}
 		search->frame_count--;
+		if (search->frame_count == 0 || !search->frames[search->frame_count - 1].again)
+			profile_count(search, node, frame->mask);
 		if (search->frame_count > 0)
 			frame_take(search, &search->frames[search->frame_count - 1]);
 	}

@@ -314,13 +314,13 @@ static void push_stems(struct parser *parser, uint32_t node, struct query_list *
 	const struct query_words *words = parser->parse.options->words;
 	uint8_t bytes[SEARCH_TERM_BYTES_MAX], stem[1 + SEARCH_TERM_BYTES_MAX];
 	struct span text = word_text(query, node, bytes);
-	for (uint32_t i = 0; text.len > 0 && i < QUERY_LANGUAGE_FIELDS; i++) {
+	for (uint32_t i = 0; text.len > 0 && i < ARRAY_COUNT(words->languages); i++) {
 		if (words->languages[i] == 0 || (query->nodes[node].mask >> i & 1) == 0)
 			continue;
 		stem[0] = words->languages[i];
 		size_t len = 1 + stem_word(stem[0], text, stem + 1, SEARCH_TERM_BYTES_MAX);
 		uint32_t child = query_add_node(query, QUERY_PREFIX);
-		query->nodes[child].mask = (uint8_t)(1U << i);
+		query->nodes[child].mask = (uint16_t)(1U << i);
 		query_add_item(query, child, span_of(stem, len), PATTERN_STEM);
 		query_list_push(query, list, child);
 	}

@@ -11,10 +11,10 @@
  *
  *   H  version, first id that is not in it, window to seal next, fields, a tag
  *   F  {kinds, tags there are, name} of each field
- *   T  a word: space, text, ordinal, bounds; its first blocks and, at the end, the tail
+ *   T  a word: space, text, id, ordinal, bounds; its first blocks and, at the end, the tail
  *   C  further blocks of the same word
  *   N  a window of numbers or dates    G  a window of tags
- *   D  documents: {length, title, what the owner adds}
+ *   D  documents: {length, title as ids of words, what the owner adds}
  *   Z  the end: how many pieces there were; documents that went and left postings behind
  *
  * The owner of an index that was loaded tells which documents are still what they were, with

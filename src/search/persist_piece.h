@@ -6,7 +6,7 @@
 #include "base/endian.h"
 
 enum {
-	PIECE_VERSION = 1,
+	PIECE_VERSION = 2,
 	PIECE_DOCS = 1024,                /* ids in a piece of documents */
 	PIECE_HEAD_BYTES = 5,
 

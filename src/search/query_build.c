@@ -100,6 +100,7 @@ uint32_t query_join(struct query *query, enum query_kind kind, const struct quer
 
 static bool has_words(enum query_kind kind)
 {
+	_Static_assert((int)QUERY_TEXT_SHIFT == (int)QUERY_LANGUAGE_FIELDS, "bits of masks, in order");
 	return kind == QUERY_TERM || kind == QUERY_PHRASE || kind == QUERY_PREFIX;
 }
 

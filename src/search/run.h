@@ -21,6 +21,7 @@
  */
 #pragma once
 #include "search/facet.h"
+#include "search/profile.h"
 #include "search/prune.h"
 #include "search/top.h"
 #include "search/wide.h"
@@ -126,6 +127,7 @@ struct search {
 	struct field   *sort_field;       /* NULL: no document has it */
 	const struct column *sort_column;
 	struct top      top;
+	struct buf      text;             /* scratch: a title */
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
 	bool            total_is_least;   /* ... as a lower bound */
@@ -135,6 +137,8 @@ struct search {
 	bool            counted;          /* ... and the total has the matches of this window */
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
+	const struct search_budget *budget;          /* of this step */
+	struct profile_work profile;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */
 	float           scores[WINDOW_DOCS];

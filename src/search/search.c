@@ -5,6 +5,8 @@ enum { LIST_UNITS = 4 };
 
 static void search_release(struct search *search)
 {
+	if (search->nodes != NULL)
+		profile_close(search);
 	for (uint32_t i = 0; i < search->node_count; i++) {
 		struct node *node = &search->nodes[i];
 		for (uint32_t j = 0; j < node->cursor_count; j++)
@@ -37,9 +39,10 @@ void search_free(struct search *search)
 	if (search->hits != NULL)
 		memory_free(
 		    search->memory, search->hits, search->options.limit * sizeof(*search->hits));
-	if (search->top.entries != NULL)
-		memory_free(search->memory, search->top.entries,
-		    search->top.cap * sizeof(*search->top.entries));
+	top_fini(&search->top, search->memory);
+	memory_free(search->memory, search->profile.iterators,
+	    search->profile.cap * sizeof(*search->profile.iterators));
+	buf_fini(&search->text);
 	ASSERT(search->index->searches > 0);
 	search->index->searches--;
 	DROP_OBJ(search, SEARCH_MAGIC);
@@ -57,6 +60,7 @@ static void search_init(struct search *search, struct index *index,
 	search->index = index;
 	search->memory = index->memory;
 	search->options = *options;
+	buf_init(&search->text, search->memory);
 	search->phase = PHASE_WINDOW;
 	search->limit = index->docs.next;
 	search->below = search->limit;
@@ -105,6 +109,8 @@ enum err search_start(struct search **out, struct index *index, const struct que
 	}
 	if (search->scoring)
 		memset(search->scores, 0, sizeof(search->scores));
+	if (options->iterators)
+		profile_init(search);
 	*out = search;
 	return OK;
 }
@@ -112,7 +118,9 @@ enum err search_start(struct search **out, struct index *index, const struct que
 static enum err step_outside(
     struct search *search, struct node *node, const struct search_budget *budget)
 {
+	struct node_work from = profile_begin(search);
 	enum err err = search->index->provider.step(node->outside, budget);
+	profile_end(search, node, &from);
 	node->outside_ready = err == OK;
 	return err == ERR_AGAIN ? OK : err;
 }
@@ -122,8 +130,10 @@ static enum err step_expand(struct search *search, const struct search_budget *b
 	while (search->expanding < search->node_count) {
 		struct node *node = &search->nodes[search->expanding];
 		bool done = true;
+		struct node_work from = profile_begin(search);
 		if (node->wide != NULL) {
 			enum err err = wide_step(search, node, &done);
+			profile_end(search, node, &from);
 			if (err != OK || !done)
 				return err;
 		}
@@ -137,7 +147,10 @@ static enum err step_expand(struct search *search, const struct search_budget *b
 
 static void step_window(struct search *search)
 {
-	switch (search->lists ? list_next(search) : window_next(search)) {
+	struct node_work from = profile_begin(search);
+	enum window_state state = search->lists ? list_next(search) : window_next(search);
+	profile_end(search, search->lists ? search->driver_node : search_root(search), &from);
+	switch (state) {
 	case WINDOW_FOUND:
 		search->phase = PHASE_MATCH;
 		break;
@@ -211,7 +224,7 @@ static enum err search_unit(struct search *search, const struct search_budget *b
 	case PHASE_COLLECT:
 		if (window_collect(search))
 			search->phase = PHASE_WINDOW;
-		break;
+		return search->top.text_bytes > SEARCH_MEMORY_MAX ? ERR_OVERLOADED : OK;
 	case PHASE_SORT:
 		if (!top_sort(&search->top))
 			break;
@@ -231,6 +244,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 {
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	ASSERT(budget != NULL);
+	search->budget = budget;
 	if (search->phase >= PHASE_MATCH && search->phase <= PHASE_COLLECT) {
 		if (!search->lists &&
 		    docs_window(&search->index->docs, search->window) == NULL) {
@@ -245,6 +259,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 		search->units++;
 		if (err != OK) {
 			search_release(search);
+			top_fini(&search->top, search->memory);
 			search->top.count = 0;
 			search->phase = PHASE_DONE;
 			return err;

@@ -65,7 +65,6 @@
 enum {
 	SEARCH_TERM_BYTES_MAX = 64,       /* of one word; the rest is cut */
 	SEARCH_TAG_BYTES_MAX = 256,       /* of one folded tag; a longer one ends in a hash */
-	SEARCH_SORT_BYTES_MAX = 32,       /* text compares by so many folded bytes in SORTBY */
 	SEARCH_FIELDS_MAX = 4096,         /* built-in fields and attribute names in one index */
 	SEARCH_COUNT_FAST = 1000,         /* COUNT FAST counts exactly up to here */
 	SEARCH_ERROR_BYTES = 160,
@@ -218,6 +217,7 @@ struct search_options {
 	void       *visit_ctx;
 	const struct span *facets;        /* fields; the search copies what it needs */
 	size_t      facet_count;          /* at most SEARCH_FACETS_MAX */
+	bool        iterators;            /* for search_get_iterators */
 };
 
 struct search_hit {
@@ -226,9 +226,9 @@ struct search_hit {
 	void    *owner;                   /* as of search_results */
 };
 
-/* Sorting by: a numeric or date field; a tag field (its first tag); title (its first 10
- * letters, or 5 of other alphabets, or 3 ideographs); an attribute (as number if any
- * document has it so, else date, else text). The search copies what it
+/* Sorting by: a numeric or date field; a tag field (its first tag, folded); title (its words,
+ * folded, word by word, whatever stands between them); an attribute (as number if any
+ * document has it so, else date, else text). Texts compare whole. The search copies what it
  * needs of `query` and sees the documents that exist now; those removed while it runs
  * drop out, those added do not come in.
  * ERR_TOOLARGE: LIMIT, facets. ERR_INVALID: the field cannot be sorted by (caption,
@@ -238,7 +238,8 @@ MUST_CHECK enum err search_start(struct search **out, struct index *index,
     const struct query *query, const struct search_options *options);
 
 /* Goes on until the end (OK) or the end of the budget (ERR_AGAIN). ERR_OVERLOADED: the
- * query's wide prefixes need more memory than SEARCH_MEMORY_MAX; the search has ended. */
+ * query's wide prefixes, or the titles of the results, need more memory than
+ * SEARCH_MEMORY_MAX; the search has ended. */
 MUST_CHECK enum err search_step(struct search *search, const struct search_budget *budget);
 
 struct search_results {
@@ -269,6 +270,20 @@ struct search_profile {
 	uint64_t windows;                 /* of 4096 documents that were looked into */
 };
 void search_get_profile(const struct search *search, struct search_profile *profile);
+
+/* What each part of the query did, a parent before its children, which are in the order in
+ * which they were asked. Times are the budget's clock's. None unless the search has ended and
+ * options.iterators asked for it; borrowed until search_free. */
+struct search_iterator {
+	const char *type;                 /* TEXT, PHRASE, PATTERN, TAG, NUMERIC, INTERSECT, ... */
+	struct span text;                 /* words, or the range; may be empty */
+	uint32_t depth, children;
+	uint64_t documents;               /* that it may match, about */
+	uint64_t us;                      /* with those below it */
+	uint64_t matches;                 /* that it gave, of what was asked of it */
+	uint64_t blocks_read, blocks_skipped;
+};
+size_t search_get_iterators(const struct search *search, const struct search_iterator **iterators);
 
 /* Appends the plan, one node a line in the order in which they are asked, indented by two
  * blanks a level: words and how many documents have them (df), documents that a part may

@@ -93,13 +93,26 @@ def test_info_list_and_tagvals(six):
         index.tagvals("width")
 
 
-def test_explain_profile_and_suggestions(six):
+def test_profile_shows_each_iterator_as_redis_py_reads_it(six):
+    with redis.Redis(port=six.connection_pool.connection_kwargs["port"], decode_responses=True) as client:
+        found, took = client.ft("images").profile(Query("car|rose"))
+        root = took["Iterators profile"]
+        assert found.total == 5 and root["Type"] == "UNION" and root["Counter"] == 5
+        assert sorted((one["Type"], one["Term"], one["Size"]) for one in root["Child iterators"]) == [("TEXT", "car", 4), ("TEXT", "rose", 1)]
+        assert {"Total profile time", "Parsing time", "Pipeline creation time", "Result processors profile"} <= set(took)
+        assert took["Total profile time"] >= took["Parsing time"] >= 0 and root["Time"] >= 0
+        found, took = client.ft("images").profile(Query("red @tags:{car} nosuchword"))
+        assert found.total == 0 and took["Iterators profile"]["Type"] == "INTERSECT"
+        assert "EMPTY" in [one["Type"] for one in took["Iterators profile"]["Child iterators"]]
+        _, took = client.ft("images").profile(Query("car|rose"), limited=True)
+        assert took["Iterators profile"]["Child iterators"] == "The number of iterators in the union is 2"
+        rows, took = client.ft("images").profile(AggregateRequest("*").group_by([], reducers.count().alias("n")), limited=True)
+        assert rows.rows == [["n", "6"]] and took["Iterators profile"]["Type"] == "WILDCARD" and took["Iterators profile"]["Counter"] == 6
+
+
+def test_explain_and_suggestions(six):
     index = six.ft("images")
     assert b"red" in index.explain(Query("red car")) and b"tags" in index.explain("@tags:{cat}")
-    found, profile = index.profile(Query("car"))
-    assert found.total == 4 and float(profile["Total profile time" if "Total profile time" in profile else b"Total profile time"]) >= 0
-    rows, _ = index.profile(AggregateRequest("*").group_by([], reducers.count().alias("n")), limited=True)
-    assert rows.rows == [[b"n", b"6"]]
     assert [one.string for one in index.sugget("images", "car")] == ["car", "carpet"]
     assert [one.string for one in index.sugget("images", "cra", fuzzy=True)] != ["cra"]
     scored = index.sugget("images", "ca", with_scores=True, num=2)
@@ -133,6 +146,13 @@ def test_resp3_shapes(server, six):
         assert wire.command("FT._LIST") == [b"images"] and set(wire.command("FT.TAGVALS", "images", "rating")) == {b"3", b"4", b"5"}
         reply = wire.command("FT.PROFILE", "images", "SEARCH", "QUERY", "rose", "NOCONTENT")
         assert reply[b"results"][b"total_results"] == b":1" and b"Total profile time" in reply[b"profile"]
+        root, = reply[b"profile"][b"Iterators profile"]
+        assert root[b"Type"] == b"TEXT" and root[b"Term"] == b"rose" and root[b"Counter"] == b":1"
+        reply = wire.command("FT.PROFILE", "images", "SEARCH", "QUERY", "-rose (car|@tags:{cat})")
+        root, = reply[b"profile"][b"Iterators profile"]
+        kinds = [one[b"Type"] for one in root[b"Child iterators"]]
+        assert root[b"Type"] == b"INTERSECT" and sorted(kinds) == [b"NOT", b"UNION"]
+        assert [one[b"Type"] for one in reply[b"profile"][b"Result processors profile"]] == [b"Index", b"Loader"]
 
 
 @pytest.mark.parametrize("words, error", [

@@ -62,6 +62,32 @@ def test_words_of_one_stem_are_found_in_fields_with_a_language(client):
     assert search(client, "run") == {"e"}
 
 
+def test_an_attribute_that_is_a_text_has_a_language_of_its_own(client):
+    index(client, "ADD", "story", "TYPE", "text")
+    client.execute_command("IMG.PUT", "s", BODY, "ATTR", "story", "He was jumping")
+    client.execute_command("IMG.PUT", "t", BODY, "TITLE", "jumping")
+    until(lambda: search(client, "@story:jumping") == {"s"})
+    assert search(client, "@story:jumps") == set() == search(client, "jumps")
+    with pytest.raises(redis.ResponseError, match="attributes of TYPE text"):
+        index(client, "STEM", "tale", "english")
+    assert index(client, "STEM", "story", "english") == 1
+    assert search(client, "@story:jumps") == {"s"} == search(client, "jumps")
+    assert search(client, "@title:jumps") == set() and search(client, "@story:jumps", "VERBATIM") == set()
+    assert search(client, "jumping") == {"s", "t"}
+    hit = client.execute_command("IMG.SEARCH", "@story:jumps", "RETURN", 1, "story", "HIGHLIGHT")
+    assert b"He was <b>jumping</b>" in hit[2]
+    assert index(client, "STEM", "story", "NONE") == 1 and search(client, "@story:jumps") == set()
+
+
+def test_a_language_of_an_attribute_that_is_no_text_any_more_does_nothing(client):
+    index(client, "ADD", "story", "TYPE", "text")
+    index(client, "STEM", "story", "english")
+    index(client, "DEL", "story")
+    client.execute_command("IMG.PUT", "s", BODY, "ATTR", "story", "jumping", "TITLE", "jumped")
+    assert search(client, "jumps") == set() and search(client, "jumped") == {"s"}
+    assert index(client, "STEM", "story", "NONE") == 1
+
+
 def test_synonyms_stand_for_their_stems_too(client):
     index(client, "STEM", "caption", "english")
     index(client, "SYNONYM", "ADD", "g", "glad", "happy")

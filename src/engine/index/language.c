@@ -77,6 +77,18 @@ static struct span word_synonym(void *ctx, struct span word, uint32_t nth)
 	return (struct span){0};
 }
 
+/* Its place in words.languages; behind them all: it has no words. */
+static uint32_t field_of(const struct language *language, struct span name)
+{
+	uint32_t field = query_language_field(name);
+	if (field < QUERY_LANGUAGE_FIELDS)
+		return field;
+	for (uint32_t i = 0; i < language->words.text_count; i++)
+		if (span_equal(name, language->texts[i]))
+			return QUERY_LANGUAGE_FIELDS + i;
+	return ARRAY_COUNT(language->words.languages);
+}
+
 void language_get(struct engine *engine, uint8_t db, struct language *out)
 {
 	const struct list *all = fields_list(engine);
@@ -89,8 +101,8 @@ void language_get(struct engine *engine, uint8_t db, struct language *out)
 		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
 		if (one->db != db || !language_is(one, "stem", &of))
 			continue;
-		uint32_t field = query_language_field(of);
-		if (field < QUERY_LANGUAGE_FIELDS)
+		uint32_t field = field_of(out, of);
+		if (field < ARRAY_COUNT(out->words.languages))
 			out->words.languages[field] = stem_language(language_line(one, 0));
 	}
 }

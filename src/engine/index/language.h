@@ -4,7 +4,7 @@
  *
  *   \1stop            the stop words
  *   \1syn:GROUP       words that mean the same
- *   \1stem:FIELD      the language of a text field
+ *   \1stem:FIELD      the language of a text field, or of an attribute that was declared a text
  *
  * They are about queries alone: no document is made again.
  */
@@ -12,7 +12,7 @@
 #include "engine/index/fields.h"
 #include "search/search.h"
 
-enum { LANGUAGE_MARK = 1 };
+enum { LANGUAGE_MARK = 1, LANGUAGE_FIELD_MAX = ATTR_NAME_MAX - 6 };    /* "?stem:" stands before it */
 
 /* What query_options.words wants; it points to itself. */
 struct language {

@@ -570,3 +570,28 @@ Test(search_index, what_comes_after_a_thousand_counted_matches_can_still_be_the_
 		cr_assert_arr_eq(few.docids, all.docids, 10 * sizeof(all.docids[0]), "%s", queries[i]);
 	}
 }
+
+/* ---- Pruning ------------------------------------------------------------------------------- */
+
+/* One word of two in every 50th document: its postings are walked. The newest fill the results;
+ * then come so many long ones, which cannot enter, that matches are counted no more; the oldest
+ * score best of all. */
+Test(search_index, a_phrase_alone_finds_the_best_though_they_stand_in_later_runs)
+{
+	enum { EVERY = 50, DOCS = 2400 * EVERY, WORDS = 56 };
+	for (int i = 0; i < DOCS; i++) {
+		char title[8 * WORDS], *end = title;
+		int words = i < DOCS / 4 ? 2 : i < DOCS * 9 / 10 ? WORDS : 12;
+		end += sprintf(end, i % EVERY == 0 ? "red car" : "car");
+		for (int j = 0; j < words && i % EVERY == 0; j++)
+			end += sprintf(end, " w%d", (i + j) % 50);
+		(void)add_title(title, 1);
+	}
+	struct search_options exact = {.limit = 20, .count = SEARCH_EXACT},
+	    fast = {.limit = 20, .count = SEARCH_FAST}, none = {.limit = 20, .count = SEARCH_NONE};
+	struct found wanted = find_with("\"red car\"", &exact);
+	cr_assert_eq(wanted.total, DOCS / EVERY);
+	cr_assert_lt(wanted.docids[0], DOCS / 4, "the oldest are the shortest: %u", wanted.docids[0]);
+	expect(find_with("\"red car\"", &fast), wanted.count, wanted.docids);
+	expect(find_with("\"red car\"", &none), wanted.count, wanted.docids);
+}

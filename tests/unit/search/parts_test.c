@@ -60,9 +60,9 @@ static void list_add(struct list_fixture *f)
 {
 	struct naive_posting *naive = &f->naive[f->count++];
 	while (random_below(&f->random, 3) == 0)
-		(void)docs_add(&f->docs, NULL, 5, 0);
+		(void)docs_add(&f->docs, NULL, 5, (struct span){0});
 	naive->docid = docs_add(&f->docs, NULL, 1 + (uint32_t)random_below(&f->random, 300),
-	    0);
+	    (struct span){0});
 	naive->tf =
 	    (uint8_t)(1 + random_below(&f->random, random_below(&f->random, 50) == 0 ? 255 : 3));
 	naive->mask = 0;
@@ -268,7 +268,7 @@ Test(search_postings, a_word_that_becomes_rare_gives_its_bits_back)
 	list_init(&f, 9, 1000);
 	cr_assert_not_null(f.list.bits);
 	for (uint32_t i = 0; i < 1000 * 2 * DENSE_SHARE; i++)
-		(void)docs_add(&f.docs, NULL, 5, 0);
+		(void)docs_add(&f.docs, NULL, 5, (struct span){0});
 	for (int i = 0; i < 2 * PACK_COUNT; i++)
 		list_add(&f);
 	cr_assert_null(f.list.bits);
@@ -290,17 +290,48 @@ Test(search_postings, small_blocks_are_merged)
 
 /* ---- titles -------------------------------------------------------------------------- */
 
-Test(search_docs, title_keys_sort_as_titles_do)
+/* Every third document has one, of so many bytes; a gap of several groups before the last. */
+static size_t title_bytes(uint32_t docid, uint8_t out[400])
 {
-	static const char *const ascending[] = {"", " a", "(1)", "0", "10", "9", "a", "a cat", "ab",
-	    "abcdefghi", "abcdefghij", "b", "zz", "\xce\xb1", "\xd0\xb0", "\xd0\xb1",
-	    "\xe3\x81\x82", "\xe4\xb8\x80", "\xe9\xbb\x84", "\xea\xb0\x80", "\xef\xbd\x80",
-	    "\xf0\x9f\x98\x80"};
-	for (size_t i = 1; i < ARRAY_COUNT(ascending); i++)
-		cr_assert_lt(title_key(span_text(ascending[i - 1])), title_key(span_text(ascending[i])),
-		    "%s and %s", ascending[i - 1], ascending[i]);
-	cr_assert_eq(title_key(SPAN_LIT("abcdefghijk")), title_key(SPAN_LIT("abcdefghijz")));
-	cr_assert_eq(title_key(SPAN_LIT("")), 0);
+	size_t len = docid % 3 != 0 ? 0 : docid % 399 + 1;
+	for (size_t i = 0; i < len; i++)
+		out[i] = (uint8_t)(docid + i);
+	return len;
+}
+
+Test(search_docs, titles_are_found_in_full_and_open_windows)
+{
+	enum { COUNT = WINDOW_DOCS + 100 };
+	struct memory memory = {0};
+	struct docs docs;
+	uint8_t bytes[400];
+	docs_init(&docs, &memory);
+	for (uint32_t i = 0; i < COUNT; i++)
+		(void)docs_add(&docs, NULL, 5, span_of(bytes, title_bytes(i, bytes)));
+	for (uint32_t i = 0; i < COUNT; i++) {
+		size_t len = title_bytes(i, bytes);
+		cr_assert(span_equal(docs_title(&docs, i), span_of(bytes, len)), "of %u", i);
+	}
+	cr_assert_eq(docs_title(&docs, COUNT).len, 0);
+	docs_fini(&docs);
+	cr_assert_eq(memory.bytes, 0);
+}
+
+Test(search_docs, a_restored_window_has_titles_behind_gaps)
+{
+	struct memory memory = {0};
+	struct docs docs;
+	docs_init(&docs, &memory);
+	docs.next = 2000;
+	docs_restore(&docs, 3, 5, SPAN_LIT("first"));
+	docs_restore(&docs, 4, 5, (struct span){0});
+	docs_restore(&docs, 1999, 5, SPAN_LIT("last"));
+	cr_assert(span_is(docs_title(&docs, 3), "first"));
+	cr_assert_eq(docs_title(&docs, 4).len, 0);
+	cr_assert_eq(docs_title(&docs, 1998).len, 0);
+	cr_assert(span_is(docs_title(&docs, 1999), "last"));
+	docs_fini(&docs);
+	cr_assert_eq(memory.bytes, 0);
 }
 
 /* ---- dictionary ------------------------------------------------------------------------ */
