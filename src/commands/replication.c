@@ -279,20 +279,37 @@ static bool replconf_compares(struct call *call)
 	return true;
 }
 
+/* A follower's words end with a check, so that none of them is taken for another. */
+static bool ends_with_check(const struct call *call, uint32_t number)
+{
+	char check[FRAME_CHECK];
+	if (call->argc < 2)
+		return false;
+	frame_check_words(call->argv, call->argc - 1, number, check);
+	return span_is(call->argv[call->argc - 1], check);
+}
+
 void cmd_replconf(struct call *call)
 {
+	struct replica_link *link = call->session->replica;
+	bool streams = link != NULL && link->streaming;
+	if (streams && !ends_with_check(call, link->commands++)) {
+		log_warning(call->engine->log, "replication: what %s says is damaged", call->session->address);
+		call_error(call, "ERR the check at the end is wrong");        /* no frame: the link ends */
+		call->session->close_after_reply = true;
+		return;
+	}
+	call->argc -= streams;
 	if (call->argc >= 3 && span_is(call->argv[1], "ACK")) {
 		replconf_ack(call);
 		return;
 	}
 	if (call->argc == 3 && span_is(call->argv[1], "DEPOSED")) {
 		int64_t epoch;
-		if (call->session->replica != NULL && call->session->replica->streaming &&
-		    number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
+		if (streams && number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
 			replication_deposed(call->engine, (uint32_t)epoch);
 		return;
 	}
-	bool streams = call->session->replica != NULL && call->session->replica->streaming;
 	if (streams && (replconf_compares(call) || replconf_repairs(call)))
 		return;
 	if (span_is(call->argv[1], "GETACK"))
@@ -315,7 +332,12 @@ void cmd_psync(struct call *call)
 
 void cmd_img_sync(struct call *call)
 {
-	struct sync_request request = {.lineage = call->argv[1]};
+	struct sync_request request = {.lineage = call->argv[1], .check = call->argv[call->argc - 1]};
+	if (!ends_with_check(call, 0)) {
+		call_error(call, "ERR the check at the end of IMG.SYNC is wrong");
+		return;
+	}
+	call->argc--;
 	request.compares = call->argc == 9 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
 	    (call->argc != 7 && !request.compares) ||

@@ -4,11 +4,14 @@
  * The link is an ordinary client connection: PING, AUTH, REPLCONF as a Redis replica sends them, then
  *
  *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes>
- *            [COMPARE <LSN>]
+ *            [COMPARE <LSN>] <check>
  *
- * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> and sends frames (frame.h) from then on.
- * What goes back are commands: REPLCONF ACK <applied> <durable> <received>. Another first line is a
- * refusal; its text is kept for the log, and after a pause that doubles the follower tries anew.
+ * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> <check> and sends frames (frame.h) from then
+ * on. What goes back are commands: REPLCONF ACK <applied> <durable> <received> <check>. Another first line
+ * is a refusal; its text is kept for the log, and after a pause that doubles the follower tries anew. A
+ * refusal on which data would be put aside ends with a check in brackets, too.
+ *
+ * Checks are those of frame_check_words; the answer's is over its words and the request's check.
  *
  * A body of which a part has come stays when the link breaks: the leader goes on where it ended.
  */
@@ -57,8 +60,8 @@ struct follower_events {
 	/* Something came: what was received may be acknowledged. */
 	void (*passed)(void *ctx);
 	void (*changed)(void *ctx, enum follower_state state);
-	/* The leader refused, with this line. */
-	void (*refused)(void *ctx, struct span line);
+	/* The leader refused, with this line; `sure`: with a check that is right, which is left out. */
+	void (*refused)(void *ctx, struct span line, bool sure);
 };
 
 struct follower_options {
@@ -92,10 +95,12 @@ struct follower {
 	struct io_stream stream;
 	struct io_timer timer;
 	uint32_t        backoff_ms, lines_due, lines_sent;
+	uint32_t        frames, commands; /* taken, and said, since the leader agreed */
 	struct buf      in, out, sent, inflated;
 	size_t          taken;            /* of `in` */
 	struct span     records;          /* what is left of the frame being taken */
 	struct iovec    iov;
+	char            asked[FRAME_CHECK];       /* the check of IMG.SYNC */
 	struct body    *body;             /* of the record under way; its own copies: */
 	struct record   record;
 	struct buf      record_bytes;

@@ -166,6 +166,12 @@ static bool take_ended(struct follower *follower, enum err err)
 	return false;
 }
 
+static void follower_took(struct follower *follower, const struct frame *frame)
+{
+	follower->taken += frame->frame_bytes;
+	follower->frames++;
+}
+
 bool follower_take(struct follower *follower)
 {
 	if (follower->records.len > 0) {
@@ -176,7 +182,7 @@ bool follower_take(struct follower *follower)
 	while (!follower->closing && follower->open) {
 		struct span rest = span_slice(buf_span(&follower->in), follower->taken, follower->in.len);
 		struct frame frame;
-		enum err err = frame_parse(rest, &frame);
+		enum err err = frame_parse(rest, follower->frames, &frame);
 		if (err == ERR_AGAIN)
 			return true;
 		if (err != OK)
@@ -184,7 +190,7 @@ bool follower_take(struct follower *follower)
 		err = take_frame(follower, &frame);
 		bool waits = follower->stalled && follower->records.len == 0;
 		if (!waits && (err == OK || err == ERR_AGAIN))
-			follower->taken += frame.frame_bytes;     /* else it is taken once more */
+			follower_took(follower, &frame);  /* else it is taken once more */
 		if (err != OK)
 			return take_ended(follower, err);
 	}

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = span_slice(rest, 0, load_le32(copy.ptr + 8));
 		store_le32(copy.ptr + 16, crc32c(crc, rest));
 	}
-	if (frame_parse(buf_span(&copy), &frame) == OK) {
+	if (frame_parse(buf_span(&copy), 0, &frame) == OK) {
 		if (frame.frame_bytes > copy.len)
 			abort();
 		if (frame_inflate(&frame, &inflated, &payload) == OK)

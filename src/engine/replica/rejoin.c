@@ -198,6 +198,15 @@ uint64_t rejoin_from(const struct engine *engine)
 
 /* ---- The comparison ---- */
 
+static void told_drop(struct rejoin *rejoin)
+{
+	if (rejoin->told != NULL)
+		memory_free(&rejoin->engine->memory.engine, rejoin->told,
+		    rejoin->told_cap * sizeof(*rejoin->told));
+	rejoin->told = NULL;
+	rejoin->told_count = rejoin->told_cap = 0;
+}
+
 void rejoin_reset(struct engine *engine)
 {
 	struct rejoin *rejoin = engine->rejoin;
@@ -209,12 +218,9 @@ void rejoin_reset(struct engine *engine)
 		memory_free(memory, rejoin->todo, buckets / 8);
 		memory_free(memory, rejoin->wanted, buckets / 8);
 	}
-	if (rejoin->told != NULL)
-		memory_free(memory, rejoin->told, rejoin->told_cap * sizeof(*rejoin->told));
+	told_drop(rejoin);
 	rejoin->own = rejoin->theirs = NULL;
 	rejoin->todo = rejoin->wanted = NULL;
-	rejoin->told = NULL;
-	rejoin->told_count = rejoin->told_cap = 0;
 	rejoin->walked = rejoin->has_theirs = false;
 	buf_clear(&rejoin->wrong);
 	rejoin->wrong_at = 0;
@@ -224,12 +230,6 @@ void rejoin_reset(struct engine *engine)
 static void ask(struct engine *engine, const struct span *words, uint32_t count)
 {
 	follower_command(&engine->replication->follower, words, count);
-}
-
-static struct span word_of(char out[24], uint64_t number)
-{
-	int len = snprintf(out, 24, "%llu", (unsigned long long)number);
-	return span_of(out, (size_t)len);
 }
 
 static void begin_sums(struct rejoin *rejoin)
@@ -248,7 +248,7 @@ static void begin_sums(struct rejoin *rejoin)
 	rejoin->walked = rejoin->has_theirs = false;
 	rejoin->keys_wrong = 0;
 	rejoin->state = REJOIN_SUMMING;
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("COMPARE"), word_of(bits, rejoin->bits)};
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("COMPARE"), frame_word(bits, rejoin->bits)};
 	ask(engine, words, ARRAY_COUNT(words));
 }
 
@@ -345,14 +345,10 @@ static void on_own_setting(void *ctx, struct span key)
 /* The next buckets, up to a number of keys; none left: what is wrong is asked for. */
 static void next_round(struct rejoin *rejoin)
 {
-	struct memory *memory = &rejoin->engine->memory.engine;
 	size_t buckets = (size_t)1 << rejoin->bits;
 	uint64_t keys = 0, chosen = 0;
 	char bits[24];
-	if (rejoin->told != NULL)
-		memory_free(memory, rejoin->told, rejoin->told_cap * sizeof(*rejoin->told));
-	rejoin->told = NULL;
-	rejoin->told_count = rejoin->told_cap = 0;
+	told_drop(rejoin);
 	memset(rejoin->wanted, 0, buckets / 8);
 	for (size_t i = 0; i < buckets && (chosen == 0 || keys < COMPARE_KEYS_MAX); i++) {
 		uint8_t bit = (uint8_t)(1U << i % 8);
@@ -371,7 +367,7 @@ static void next_round(struct rejoin *rejoin)
 	}
 	rejoin->state = REJOIN_LISTING;
 	rejoin->told_lsn = UINT64_MAX;
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("LIST"), word_of(bits, rejoin->bits),
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("LIST"), frame_word(bits, rejoin->bits),
 	    span_of(rejoin->wanted, buckets / 8)};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
@@ -460,8 +456,8 @@ static void ask_for_one(struct rejoin *rejoin)
 		if (now.hash != version)
 			return;
 	}
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"), word_of(db, head[1]),
-	    word_of(have, head[0]), word_of(known, version), word_of(body, load_le64(head + 10)), key};
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"),
+	    frame_word(db, head[1]), frame_word(have, head[0]), frame_word(known, version), frame_word(body, load_le64(head + 10)), key};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 
@@ -487,7 +483,7 @@ static void ask_for_wrong(struct rejoin *rejoin)
 		ask_for_one(rejoin);
 	rejoin->whole = 0;
 	const struct span words[] = {
-	    SPAN_LIT("REPLCONF"), SPAN_LIT("RENEWED"), word_of(number, ++rejoin->number)};
+	    SPAN_LIT("REPLCONF"), SPAN_LIT("RENEWED"), frame_word(number, ++rejoin->number)};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 

@@ -40,6 +40,7 @@ struct replica_link {
 	struct session *session;
 	struct leader   leader;
 	bool            streaming, has_said;      /* has_said: an ACK came */
+	uint32_t        commands;         /* that came since IMG.SYNC, and itself */
 	char            ip[128];          /* as announced; "": its address */
 	uint16_t        port;
 	uint64_t        applied, durable, received;
@@ -174,6 +175,7 @@ bool partial_load(struct engine *engine, struct span name, struct span text, str
 void replication_leader_init(struct engine *engine);
 struct sync_request {
 	struct span lineage;              /* "?": none */
+	struct span check;                /* of the request itself */
 	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
 	bool        compares;
 	uint64_t    from;                 /* with compares: it has no use for what lies before */

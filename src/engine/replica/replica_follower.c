@@ -299,7 +299,7 @@ static bool line_begins(struct span line, const char *word)
 	return line.len > len && memcmp(line.ptr, word, len) == 0;
 }
 
-static void on_refused(void *ctx, struct span line)
+static void on_refused(void *ctx, struct span line, bool sure)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
@@ -312,6 +312,8 @@ static void on_refused(void *ctx, struct span line)
 		    replication->port, text);
 	memcpy(replication->refusal, text, sizeof(text));
 	unsigned long long common, last;
+	if (!sure)
+		return;                       /* it is asked again */
 	if (sscanf(text, "-DIVERGED %llu is the last LSN in common, %llu", &common, &last) == 2) {
 		if (!rejoin_diverged(engine, common, last))
 			begin_anew(engine);
