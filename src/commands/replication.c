@@ -30,6 +30,10 @@ void cmd_replicaof(struct call *call)
 		call_error(call, "READONLY this server was started with readonly.");
 		return;
 	}
+	if (engine->replication->closed) {
+		call_error(call, "ERR the server is ending");
+		return;
+	}
 	if (engine->replication->failover != FAILOVER_NONE) {
 		call_error(call, "ERR REPLICAOF not allowed while failing over.");
 		return;
@@ -145,6 +149,10 @@ void cmd_failover(struct call *call)
 	char host[128] = "";
 	struct failover_options options = {.host = host};
 	bool aborts = false;
+	if (call->engine->replication->closed) {
+		call_error(call, "ERR the server is ending");
+		return;
+	}
 	if (!parse_failover(call, &options, host, &aborts))
 		return;
 	const char *error = aborts ? replication_failover_abort(call->engine)

@@ -245,6 +245,9 @@ static bool record_is_sane(const struct record *record)
 		return false;
 	if (record->lsn == 0 || record->lsn > STORE_LSN_MAX || record->refers > STORE_LSN_MAX)
 		return false;
+	bool names_image = record->type == RECORD_LINK || record->type == RECORD_META;
+	if (names_image && (record->refers == 0 || record->refers >= record->lsn))
+		return false;
 	return record->key.len <= KEY_BYTES_MAX && record->meta.len <= META_BYTES_MAX &&
 	    record->value.len <= BODY_INLINE_MAX && record->time_ms >= 0;
 }

@@ -457,7 +457,8 @@ static void ask_for_one(struct rejoin *rejoin)
 			return;
 	}
 	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"),
-	    frame_word(db, head[1]), frame_word(have, head[0]), frame_word(known, version), frame_word(body, load_le64(head + 10)), key};
+	    frame_word(db, head[1]), frame_word(have, head[0]), frame_word(known, version),
+	    frame_word(body, load_le64(head + 10)), key};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 

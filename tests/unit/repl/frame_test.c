@@ -152,6 +152,14 @@ Test(frame, what_makes_no_sense_is_refused)
 		cr_assert_eq(frame_record_take(&rest, &back), ERR_CORRUPT, "lie %zu", i);
 		payload.ptr[lies[i].at] = kept;
 	}
+	for (uint64_t refers = 0; refers <= 6; refers++) {    /* a LINK to nothing, or to what comes later */
+		record.type = RECORD_LINK;
+		record.refers = refers;
+		buf_clear(&payload);
+		frame_record_write(&payload, &record);
+		struct span rest = buf_span(&payload);
+		cr_assert_eq(frame_record_take(&rest, &back), refers > 0 && refers < 5 ? OK : ERR_CORRUPT);
+	}
 	buf_fini(&payload);
 }
 
