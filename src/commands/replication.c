@@ -338,6 +338,12 @@ void cmd_psync(struct call *call)
 	call_error(call, "ERR this server's log is followed by IMG.SYNC, and makes no RDB");
 }
 
+static bool parse_epoch(struct span text, struct epoch *out)
+{
+	char word[EPOCH_TEXT];
+	return copy_text(text, word, sizeof(word)) && epoch_scan(word, out) == (int)text.len;
+}
+
 void cmd_img_sync(struct call *call)
 {
 	struct sync_request request = {.lineage = call->argv[1], .check = call->argv[call->argc - 1]};
@@ -350,7 +356,7 @@ void cmd_img_sync(struct call *call)
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
 	    (call->argc != 7 && !request.compares) ||
 	    (request.compares && !parse_lsn(call->argv[8], &request.from)) ||
-	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
+	    !parse_epoch(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
 	    !parse_lsn(call->argv[6], &request.partial_bytes)) {

@@ -188,7 +188,7 @@ void follower_command(struct follower *follower, const struct span *words, uint3
 
 static void say_sync(struct follower *follower)
 {
-	char epoch[24], lsn[24], segment[24], partial[24], bytes[24], from[24];
+	char epoch[EPOCH_TEXT], lsn[24], segment[24], partial[24], bytes[24], from[24];
 	enum { COMPARES = 2 };
 	struct follower_greeting own = {0};
 	follower->options.events->ask(follower->options.ctx, &own);
@@ -196,7 +196,7 @@ static void say_sync(struct follower *follower)
 	const struct span words[] = {
 	    SPAN_LIT("IMG.SYNC"),
 	    span_text(own.lineage[0] == 0 ? "?" : own.lineage),
-	    frame_word(epoch, own.epoch),
+	    epoch_word(epoch, &own.epoch),
 	    frame_word(lsn, own.lsn),
 	    frame_word(segment, follower->target.segment_bytes),
 	    frame_word(partial, body == NULL ? 0 : follower->record.lsn),
@@ -311,11 +311,11 @@ static enum err read_agreement(struct follower *follower, char *line)
 {
 	struct follower_greeting leader = {0};
 	unsigned long long lsn;
-	unsigned epoch;
+	char epoch[EPOCH_TEXT];
 	if (!cut_check(follower, line, " ", "") ||
-	    sscanf(line, "+SYNC %40s %u %llu %40s", leader.lineage, &epoch, &lsn, leader.run_id) != 4)
+	    sscanf(line, "+SYNC %40s %43s %llu %40s", leader.lineage, epoch, &lsn, leader.run_id) != 4 ||
+	    epoch_scan(epoch, &leader.epoch) == 0)
 		return ERR_INVALID;
-	leader.epoch = epoch;
 	leader.lsn = lsn;
 	enum err err = follower->options.events->agreed(follower->options.ctx, &leader);
 	if (err != OK)

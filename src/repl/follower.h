@@ -18,6 +18,7 @@
 #pragma once
 #include "io/connect.h"
 #include "io/tls.h"
+#include "repl/epoch.h"
 #include "repl/frame.h"
 #include "store/body.h"
 
@@ -38,7 +39,7 @@ enum follower_state {
 
 struct follower_greeting {
 	char     lineage[41], run_id[41];
-	uint32_t epoch;
+	struct epoch epoch;
 	uint64_t lsn;
 	bool     compares;                /* ask: it may lack something, or have too much, before that LSN */
 	uint64_t from;                    /* ask: and takes only what has a larger LSN than this */

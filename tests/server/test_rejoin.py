@@ -204,7 +204,7 @@ def test_the_leader_writes_down_what_it_has_not(pair):  # noqa: F811
     in_sync(leader, follower)
     last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
     link = leader.client().connection_pool.get_connection("PING")
-    say(link, 0, "IMG.SYNC", lineage, 1, last, 1 << 26, 0, 0, "COMPARE", last)
+    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "COMPARE", last)
     assert link.read_response().startswith(b"SYNC")
     keys = (0, "absent"), (0, "here"), (0, "image"), (255, "user:unknown"), (255, "user:known")
     for number, (db, key) in enumerate(keys, 1):
@@ -222,10 +222,10 @@ def test_what_a_follower_says_is_checked(pair):  # noqa: F811
     leader, _ = pair("--analysis", "no")
     last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
     link = leader.client().connection_pool.get_connection("PING")
-    link.send_command("IMG.SYNC", lineage, 1, last, 1 << 26, 0, 0, "00000000")
+    link.send_command("IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "00000000")
     with pytest.raises(redis.ResponseError, match="check"):
         link.read_response()
-    say(link, 0, "IMG.SYNC", lineage, 1, last, 1 << 26, 0, 0)
+    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0)
     assert link.read_response().startswith(b"SYNC")
     until(lambda: info(leader)["connected_slaves"] == 2)
     say(link, 2, "REPLCONF", "ACK", last, last, last)          # a word before this one was lost

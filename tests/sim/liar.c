@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WORDS_MAX = 12, NOISE_ONE_IN = 60, LIE_ONE_IN = 12 };
+enum { WORDS_MAX = 12 };
 
 /* Of sim_way.state. */
 enum { PHASE, NUMBER_IN, NUMBER_OUT };
@@ -213,11 +213,11 @@ static void pass_frame(struct liar *liar, struct sim_way *way, struct span piece
 	uint32_t number = (uint32_t)way->state[NUMBER_OUT];
 	enum err err = frame_parse(piece, (uint32_t)way->state[NUMBER_IN]++, &frame);
 	ASSERT(err == OK);
-	if (lies && chance(liar, 20)) {
+	if (lies && chance(liar, 2 * liar->one_in)) {
 		liar->lied++;                 /* it never comes */
 		return;
 	}
-	if (lies && chance(liar, LIE_ONE_IN)) {
+	if (lies && chance(liar, liar->one_in)) {
 		liar->lied++;
 		lie_in_frame(liar, way, &frame, out);
 		return;
@@ -276,7 +276,8 @@ static void say_nonsense(struct liar *liar, uint32_t *number, struct buf *out)
 	put_command(words, count, (*number)++, out);
 }
 
-static void pass_command(struct liar *liar, struct sim_way *way, struct span piece, bool lies, struct buf *out)
+static void pass_command(
+    struct liar *liar, struct sim_way *way, struct span piece, bool lies, struct buf *out)
 {
 	char text[WORDS_MAX][24];
 	struct span words[WORDS_MAX];
@@ -290,11 +291,11 @@ static void pass_command(struct liar *liar, struct sim_way *way, struct span pie
 		buf_append(out, piece);
 		return;
 	}
-	if (lies && !sync && chance(liar, 30)) {
+	if (lies && !sync && chance(liar, 4 * liar->one_in)) {
 		liar->lied++;
 		say_nonsense(liar, &number, out);
 	}
-	if (lies && !sync && chance(liar, 4)) {
+	if (lies && !sync && chance(liar, liar->one_in)) {
 		liar->lied++;
 		lie_in_words(liar, words, count - 1, text);
 	}
@@ -313,7 +314,7 @@ static void pass(struct liar *liar, struct sim_way *way, struct span piece, stru
 		way->state[PHASE] = IN_FRAMES;
 	if (way->forth && liar->kind == LIAR_NOISE && memmem(piece.ptr, piece.len, "IMG.SYNC", 8) != NULL)
 		way->state[PHASE] = IN_FRAMES;
-	if (lies && liar->kind == LIAR_NOISE && chance(liar, NOISE_ONE_IN)) {
+	if (lies && liar->kind == LIAR_NOISE && chance(liar, liar->one_in)) {
 		liar->lied++;
 		make_noise(liar, piece, out);
 	} else if (liar->kind == LIAR_LEADS && !way->forth && in_frames) {
@@ -333,7 +334,8 @@ void liar_relay(void *ctx, struct sim_way *way, struct buf *held, struct buf *ou
 		struct span piece = span_slice(buf_span(held), 0, len);
 		size_t next = piece_bytes(way, span_slice(buf_span(held), len, held->len));
 		bool swaps = liar->kind == LIAR_NOISE && next > 0 && !liar->resting &&
-		    liar->lies(liar->ctx, way) && chance(liar, NOISE_ONE_IN) && way->state[PHASE] == IN_FRAMES;
+		    liar->lies(liar->ctx, way) && chance(liar, liar->one_in) &&
+		    way->state[PHASE] == IN_FRAMES;
 		if (swaps) {
 			liar->lied++;
 			buf_append(out, span_slice(buf_span(held), len, next));

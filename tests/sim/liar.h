@@ -19,6 +19,7 @@ struct liar {
 	struct random  random;
 	enum liar_kind kind;
 	bool           resting;           /* passes everything on as it is */
+	uint32_t       one_in;            /* so many pieces is one not passed on */
 	bool         (*lies)(void *ctx, const struct sim_way *way);      /* on this way? */
 	void          *ctx;
 	uint64_t       passed, lied;

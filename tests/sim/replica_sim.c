@@ -143,11 +143,14 @@ static void all_back(struct world *world)
  * anew, must have caught up before the next one goes. False: something is wrong. */
 static bool step(struct world *world, char what)
 {
-	uint64_t until = world->now_us + SETTLE_US;
+	uint64_t begin = world->now_us, until = begin + SETTLE_US;
 	all_back(world);
-	while (what != '0' && !world_is_whole(world, 100) && world->now_us < until)
+	while (what != '0' && !world_is_whole(world, 100) && world->now_us < until) {
+		world->liar.resting = world->liar.kind == LIAR_NOISE && world->now_us > begin + QUIET_US;
 		if (!world_run(world, 20000, true))
 			return false;
+	}
+	world->liar.resting = false;
 	uint32_t leader = world->leader, victim = (uint32_t)random_below(&world->random, NODES);
 	world_set_cuts(world, what < '1' || what > '3' ? NOBODY : (leader + (uint32_t)(what - '1')) % NODES);
 	if (what == '4')
@@ -261,10 +264,11 @@ static bool is_on_a_lie(void *ctx, const struct sim_way *way)
 {
 	const struct world *world = ctx;
 	const struct io *liar = world->nodes[LIAR].io;
-	return world->liar.kind == LIAR_NOISE || (world->liar.kind == LIAR_LEADS ? way->to : way->from) == liar;
+	return world->liar.kind == LIAR_NOISE ||
+	    (world->liar.kind == LIAR_LEADS ? way->to : way->from) == liar;
 }
 
-/* In lives by chance: on two lines of seven there is noise, in one in seven each a server lies or is lied to. */
+/* In lives by chance: in two of seven there is noise, in one of seven each a server lies or is lied to. */
 static void world_lies(struct world *world)
 {
 	static const enum liar_kind kinds[7] = {
@@ -273,6 +277,7 @@ static void world_lies(struct world *world)
 	world->liar.lies = is_on_a_lie;
 	world->liar.ctx = world;
 	random_init(&world->liar.random, world->seed);
+	world->liar.one_in = 6 + (uint32_t)random_below(&world->liar.random, 80);
 	if (world->liar.kind > LIAR_NOISE)
 		world->quorum = true;
 }

@@ -164,7 +164,8 @@ void node_replace(struct node *node)
 
 bool node_is_fooled(const struct node *node)
 {
-	return node->world->liar.kind == LIAR_LEADS && !node->world->liar.resting && node_number(node) == LIAR;
+	const struct liar *liar = &node->world->liar;
+	return liar->kind == LIAR_LEADS && !liar->resting && node_number(node) == LIAR;
 }
 
 /* What it has alone was put aside: it begins anew, empty. */

@@ -16,11 +16,13 @@ enum {
 
 static void rejoin_parse(struct rejoin *rejoin, const char *text)
 {
-	unsigned cut, epoch;
+	unsigned cut;
+	char word[EPOCH_TEXT];
+	struct epoch epoch;
 	unsigned long long base, common, cut_lsn;
 	char lineage[41];
-	if (sscanf(text, "tintype-rejoin 1 %u %llu %llu %llu %u %40s", &cut, &base, &common, &cut_lsn, &epoch,
-	        lineage) != 6) {
+	if (sscanf(text, "tintype-rejoin 2 %u %llu %llu %llu %43s %40s", &cut, &base, &common, &cut_lsn, word,
+	        lineage) != 6 || epoch_scan(word, &epoch) == 0) {
 		log_warning(rejoin->engine->log, "%s cannot be read", rejoin->path);
 		return;
 	}
@@ -55,10 +57,11 @@ void rejoin_new(struct engine *engine)
 
 static enum err rejoin_save(struct rejoin *rejoin)
 {
-	char text[256];
-	int len = snprintf(text, sizeof(text), "tintype-rejoin 1 %d %llu %llu %llu %u %s\n", rejoin->cut,
+	char text[256], word[EPOCH_TEXT];
+	(void)epoch_word(word, &rejoin->epoch);
+	int len = snprintf(text, sizeof(text), "tintype-rejoin 2 %d %llu %llu %llu %s %s\n", rejoin->cut,
 	    (unsigned long long)rejoin->base, (unsigned long long)rejoin->common,
-	    (unsigned long long)rejoin->cut_lsn, rejoin->epoch, rejoin->lineage);
+	    (unsigned long long)rejoin->cut_lsn, word, rejoin->lineage);
 	ASSERT(len > 0 && (size_t)len < sizeof(text));
 	enum err err = io_save_file(rejoin->engine->io, rejoin->path, span_of(text, (size_t)len));
 	if (err != OK)
@@ -141,7 +144,7 @@ static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at)
 		rejoin->base = base;
 	if (!rejoin->pending) {
 		rejoin->cut_lsn = rejoin->common = 0;
-		rejoin->epoch = replication->lineage[0] != 0 ? replication_epoch(engine)
+		rejoin->epoch = replication->lineage[0] != 0 ? replication_epoch_now(engine)
 		    : replication->leader_lineage[0] != 0 ? replication->leader_epoch
 		                                          : replication->partial.epoch;
 		memcpy(rejoin->lineage, lineage, sizeof(rejoin->lineage));

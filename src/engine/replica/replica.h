@@ -6,10 +6,11 @@
  * to its log is refused by the store.
  *
  * Lineage. The SETTING record "replication:lineage" says to which family of copies a log belongs, and at
- * which LSN each epoch began: "<40 hex digits> <marks_from> <epoch>:<first LSN> ...". It is written when the first
+ * which LSN each epoch began: "<40 hex digits> <marks_from> <epoch> ..." (repl/epoch.h). It is written when the first
  * follower asks, and at each promotion, right behind the VOID that leaves out EPOCH_LSNS numbers
  * (store_skip). A follower's log belongs to that of a leader if it has the same lineage and its last
- * LSN lies before the end, as the leader knows it, of the follower's epoch. Otherwise it has
+ * LSN lies before the end, as the leader knows it, of the follower's epoch; if the leader knows no such
+ * epoch, before that one's first LSN. Otherwise it has
  * something that nobody else has (DIVERGED): see rejoin.h; or is another log (UNRELATED): it is put
  * aside as a whole (engine_events.put_aside) and the leader's comes in its place.
  *
@@ -27,11 +28,6 @@ enum {
 	REPLICA_ACK_US = 1000000,
 	REPLICA_DEPOSED_US = 30000000,    /* so long a leader believes that another one leads */
 	REPLICA_PENDING_MAX = 256 << 20,  /* bytes of one group */
-};
-
-struct epoch {
-	uint32_t number;
-	uint64_t first;                   /* LSN */
 };
 
 /* A session that follows this server, or has said that it will. */
@@ -52,7 +48,7 @@ struct replica_link {
 /* A walk left something out: see replica_partial.c. */
 struct partial {
 	uint64_t     base, whole;         /* whole: 0: nothing is left out */
-	uint32_t     epoch;
+	struct epoch epoch;
 	char         lineage[41];
 	struct place place;               /* of the SETTING that says so */
 };
@@ -78,7 +74,7 @@ struct replication {
 	struct partial  partial;
 	uint64_t        gap_whole;        /* what the leader said of gaps to come */
 	uint64_t        whole_least;      /* for those who follow this one */
-	uint32_t        leader_epoch;
+	struct epoch    leader_epoch;
 	uint32_t        epoch_seen;       /* the highest that any peer spoke of */
 	bool            deposed;          /* a peer has a higher one: nothing is acknowledged */
 	/* As leader. */
@@ -141,7 +137,9 @@ bool replication_link_is_up(const struct engine *engine);
  * it, so that the leader, if it can be reached, is told that it leads no more. */
 MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, uint16_t port);
 MUST_CHECK enum err replication_lead(struct engine *engine, bool by_watch);
-uint32_t replication_epoch(const struct engine *engine);
+uint32_t replication_epoch(const struct engine *engine);      /* its number */
+struct epoch replication_epoch_now(const struct engine *engine);
+bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
 bool replication_setting_relocated(
@@ -165,7 +163,7 @@ MUST_CHECK enum err replication_note_gap(struct engine *engine, const struct rec
 /* All up to there is here. */
 void replication_reached(struct engine *engine, uint64_t lsn);
 /* It speaks of another epoch than the one in which something was left out. */
-bool replication_partial_is_lost(const struct engine *engine, uint32_t epoch);
+bool replication_partial_is_lost(const struct engine *engine, const struct epoch *epoch);
 /* Its SETTING record, and that in checkpoints, as those of the lineage. */
 MUST_CHECK bool partial_setting(struct engine *engine, const struct record *record);
 void partial_dump(const struct engine *engine, struct buf *out);
@@ -176,7 +174,8 @@ void replication_leader_init(struct engine *engine);
 struct sync_request {
 	struct span lineage;              /* "?": none */
 	struct span check;                /* of the request itself */
-	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
+	struct epoch epoch;
+	uint64_t    lsn, segment_bytes, partial_lsn, partial_bytes;
 	bool        compares;
 	uint64_t    from;                 /* with compares: it has no use for what lies before */
 };

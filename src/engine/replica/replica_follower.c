@@ -124,7 +124,7 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
 	memcpy(own->lineage, replication->lineage, sizeof(own->lineage));
-	own->epoch = replication_epoch(engine);
+	own->epoch = replication_epoch_now(engine);
 	if (own->lineage[0] == 0 && replication->leader_lineage[0] != 0) {
 		memcpy(own->lineage, replication->leader_lineage, sizeof(own->lineage));
 		own->epoch = replication->leader_epoch;       /* its record has not come yet */
@@ -160,7 +160,7 @@ static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
-	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, leader->epoch)) {
+	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, &leader->epoch)) {
 		log_warning(engine->log, "replication: the leader changed before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
@@ -173,7 +173,7 @@ static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 	replication->leader_lsn = leader->lsn;
 	replication->refusal[0] = 0;
 	log_notice(engine->log, "replication: the leader agreed: epoch %u, LSN %llu; here %llu",
-	    leader->epoch, (unsigned long long)leader->lsn,
+	    leader->epoch.number, (unsigned long long)leader->lsn,
 	    (unsigned long long)store_last_lsn(engine->store));
 	return OK;
 }
@@ -228,7 +228,7 @@ static enum err on_record(void *ctx, struct record *record)
 		return ERR_INVALID;
 	}
 	if (replication_is_partial(engine) && !rejoin_is_pending(engine) &&
-	    replication_epoch(engine) > replication->partial.epoch) {
+	    replication_epoch(engine) > replication->partial.epoch.number) {
 		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;

@@ -180,17 +180,11 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		    (unsigned long long)engine->settings->segment_bytes);
 		return false;
 	}
-	if (request->epoch > replication->epoch_seen)
-		replication->epoch_seen = (uint32_t)request->epoch;
+	replication->epoch_seen = (uint32_t)max_u64(replication->epoch_seen, request->epoch.number);
 	bool fresh = request->lsn == 0;
 	if (!fresh && !span_is(request->lineage, replication->lineage)) {
 		refuse(call, request, "UNRELATED the follower's data is of another lineage than %s",
 		    replication->lineage);
-		return false;
-	}
-	if (!fresh && request->epoch > replication_epoch(engine)) {
-		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
-		refuse(call, request, "DIVERGED epoch %u is the latest here", replication_epoch(engine));
 		return false;
 	}
 	if (!fresh && !request->compares && request->lsn < replication->marks_from) {
@@ -198,7 +192,12 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		    (unsigned long long)request->lsn);
 		return false;
 	}
-	uint64_t end = replication_epoch_end(replication, (uint32_t)request->epoch);
+	uint64_t end = replication_epoch_end(replication, request->epoch.number);
+	if (!replication_knows_epoch(replication, &request->epoch)) {
+		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
+		end = replication_epoch_end(replication, request->epoch.number - 1);
+		end = request->epoch.first == 0 ? 0 : min_u64(end, request->epoch.first - 1);
+	}
 	uint64_t last = store_last_lsn(engine->store);
 	if (!fresh && request->lsn > last && request->lsn <= end && replication->is_follower) {
 		call_error(call, "NOMASTERLINK Can't SYNC: the follower is ahead of this one");
@@ -246,8 +245,10 @@ void replication_sync(struct call *call, const struct sync_request *request)
 			return;
 		}
 	}
-	char line[160], check[FRAME_CHECK];
-	snprintf(line, sizeof(line), "+SYNC %s %u %llu %s", replication->lineage, replication_epoch(engine),
+	char line[200], word[EPOCH_TEXT], check[FRAME_CHECK];
+	const struct epoch now = replication_epoch_now(engine);
+	(void)epoch_word(word, &now);
+	snprintf(line, sizeof(line), "+SYNC %s %s %llu %s", replication->lineage, word,
 	    (unsigned long long)store_last_lsn(engine->store), engine->run_id);
 	answer_check(line, request, check);
 	buf_printf(&call->reply->bytes, "%s %s\r\n", line, check);
