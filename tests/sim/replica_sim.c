@@ -11,7 +11,9 @@
  *   1  the leader is cut off      4  a machine loses its power, and comes back in a later step
  *   2  the first follower is      5  the leader does       6  a machine stands still, then goes on
  *
- * (4 to 6 in lives by chance only.) Clients write to every machine that takes itself for the leader. An
+ *   7  bits on a machine's disk flip; it scrubs, and what is damaged comes from the others
+ *
+ * (4 to 7 in lives by chance only.) Clients write to every machine that takes itself for the leader. An
  * operator does what a Sentinel does: if the leader is gone and both others see each other, the one that
  * has more becomes the leader; whoever comes back is told to follow it.
  *
@@ -24,6 +26,7 @@
 #include "tests/sim/replica_world.h"
 
 #include "base/arith.h"
+#include "engine/replica/repair.h"
 #include "engine/replica/replica.h"
 
 #include <stdio.h>
@@ -117,6 +120,8 @@ static bool world_is_whole(const struct world *world, uint64_t latest)
 		if (!node_is_up(node) || engine_follows(node->server->engine) == (node == leader))
 			return false;
 		const struct replication *replication = node->server->engine->replication;
+		if (repairs_pending(node->server->engine) > 0)
+			return false;
 		if (node != leader && (!replication_link_is_up(node->server->engine) ||
 		    max_u64(replication->applied, replication->position) + latest < node_lsn(leader) ||
 		    replication_is_partial(node->server->engine)))
@@ -159,6 +164,8 @@ static bool step(struct world *world, char what)
 		node_off(&world->nodes[leader]);
 	else if (what == '6')
 		world->nodes[victim].frozen = true;
+	else if (what == '7')
+		node_rot(world, &world->nodes[victim]);
 	if (world->verbose)
 		fprintf(stderr, "%8llu ms  step %c\n", (unsigned long long)world->now_us / 1000, what);
 	return true;
@@ -293,9 +300,10 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose, bool plan
 	world.quorum = random_below(&world.random, 4) != 0 || plant;
 	world.images = seed % 3 != 0;
 	world.skew = seed % 5 < 2;
+	world.rot = seed % 4 == 1;
 	snprintf(world.schedule, sizeof(world.schedule), "%s", schedule);
 	for (uint64_t i = 0; schedule[0] == 0 && i < 3 + seed % 8; i++)
-		world.schedule[i] = (char)('0' + random_below(&world.random, 7));
+		world.schedule[i] = (char)('0' + random_below(&world.random, world.rot ? 8 : 7));
 	if (schedule[0] == 0 && !plant)
 		world_lies(&world);
 	for (uint32_t i = 0; i < NODES; i++) {
@@ -316,6 +324,8 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose, bool plan
 		fprintf(stderr, "%llu acknowledged, %llu refused, %u failovers, %llu put aside, %llu cut\n",
 		    (unsigned long long)world.acks, (unsigned long long)world.refused, world.failovers,
 		    (unsigned long long)world.asides, (unsigned long long)world.cuts);
+	if (verbose && world.rot)
+		fprintf(stderr, "%llu bits flipped\n", (unsigned long long)world.flips);
 	if (verbose && world.liar.kind != LIAR_NONE)
 		fprintf(stderr, "%llu lies in %llu pieces\n", (unsigned long long)world.liar.lied,
 		    (unsigned long long)world.liar.passed);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { MENDED_MAX = 400 << 10 };
+
 void node_print_line(void *ctx, enum log_level level, struct span text)
 {
 	const struct node *node = ctx;
@@ -82,6 +84,7 @@ void node_settings(struct node *node)
 	settle(settings, "analysis", "no");
 	settle(settings, "repl-timeout", "2");
 	settle(settings, "repl-ping-replica-period", "1");
+	settle(settings, "scrub-bytes-per-second", "1gb");
 	settle(settings, "cache-appendfsync", node->world->seed % 3 == 0 ? "always" : "everysec");
 	/* Of two followers one may be a liar, whose word counts for nothing. */
 	const char *quorum = node->world->liar.kind > LIAR_NOISE ? "2" : "1";
@@ -152,6 +155,20 @@ void node_off(struct node *node)
 	peers_free(node);
 	node->io = NULL;                  /* the server's memory goes with this process */
 	node->server = NULL;
+}
+
+void node_rot(struct world *world, struct node *node)
+{
+	char path[64];
+	for (uint64_t left = 1 + random_below(&world->random, 8), tries = 0; left > 0 && tries < 200; tries++) {
+		snprintf(path, sizeof(path), "/hot/hot-%08llx.seg",
+		    (unsigned long long)(1 + random_below(&world->random, 12)));
+		bool flipped = sim_flip_bit(node->disk, path, random_below(&world->random, 8 << 20));
+		left -= flipped;
+		world->flips += flipped;
+	}
+	if (node_is_up(node))
+		sim_peer_send(node->operator, SPAN_LIT("IMG.VERIFY\r\n"));
 }
 
 void node_replace(struct node *node)
@@ -234,7 +251,12 @@ static void put_words(struct buf *out, uint32_t count, const char *const *words)
 static void put_op(struct world *world, struct node *node, struct buf *out)
 {
 	if (world->images && random_below(&world->random, 30) == 0) {
+		size_t before = out->len;
 		picture_command(out, &world->random, ++world->number);
+		while (world->rot && out->len - before > MENDED_MAX) {        /* in parts: not repaired */
+			out->len = before;
+			picture_command(out, &world->random, world->number);
+		}
 		node->pending[node->count++] = (struct op){.verb = V_IMAGE, .number = world->number};
 		return;
 	}

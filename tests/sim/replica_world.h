@@ -43,9 +43,9 @@ struct world {
 	struct memory memory;
 	struct node   nodes[NODES];
 	uint32_t      leader, failovers;
-	bool          quorum, images, skew;
+	bool          quorum, images, skew, rot;  /* rot: bits of disks flip */
 	bool          verbose, plant;     /* plant: the servers wait for no quorum */
-	uint64_t      acked[KEYS], acked_pair[PAIRS], acks, refused, asides, cuts;
+	uint64_t      acked[KEYS], acked_pair[PAIRS], acks, refused, asides, cuts, flips;
 	char          schedule[STEPS_MAX + 1];
 	struct liar   liar;               /* on links; if it lies for a server, it is number LIAR */
 };
@@ -57,6 +57,8 @@ uint32_t node_number(const struct node *node);
 void world_set_cuts(struct world *world, uint32_t which);
 void node_settings(struct node *node);
 void node_on(struct node *node);
+/* Bits on its disk flip; it is told to look. */
+void node_rot(struct world *world, struct node *node);
 /* Without power. */
 void node_off(struct node *node);
 /* It may hold anything, as a liar leads it. */
