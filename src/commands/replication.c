@@ -434,6 +434,7 @@ static void info_follower(struct engine *engine, struct buf *out)
 	const struct replication *replication = engine->replication;
 	const struct follower *follower = &replication->follower;
 	uint64_t now_us = io_now_us(engine->io);
+	const struct replication_lag lag = replication_lag(engine);
 	bool up = replication_link_is_up(engine);
 	bool syncing = up && (replication_is_partial(engine) ||
 	    replication->leader_lsn > replication->applied + 10000);
@@ -448,13 +449,12 @@ static void info_follower(struct engine *engine, struct buf *out)
 		    (ull)((now_us - follower->down_since_us) / 1000000));
 	buf_printf(out,
 	    "slave_stopped_by:%s\r\nslave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
-	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
+	    "master_lag_records:%llu\r\nmaster_lag_seconds:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
 	    "replication_received_bytes:%llu\r\n",
 	    replication->stopped_by == OK ? "no" : replication->stopped_by == ERR_DISKFULL
 	        ? "disk-full" : "read-only",
 	    (long long)engine->settings->replica_priority, engine->settings->replica_announced,
-	    (ull)(replication->leader_lsn > replication->applied
-	        ? replication->leader_lsn - replication->applied : 0),
+	    (ull)lag.records, (ull)lag.us / 1000000,
 	    replication->refusal, (ull)follower->bodies_resumed, (ull)follower->bytes_received);
 }
 

@@ -118,6 +118,8 @@ void follower_stop(struct follower *follower, bool forget);
 /* The link is closed, and tried anew after a pause. */
 void follower_restart(struct follower *follower);
 void follower_resume(struct follower *follower);
+/* The leader's last LSN, as what came and was not taken yet says; 0: it does not. */
+uint64_t follower_peek(const struct follower *follower);
 /* REPLCONF ACK. */
 void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable, uint64_t received);
 /* REPLCONF DEPOSED: as the last word on this link. */

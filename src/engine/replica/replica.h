@@ -95,6 +95,7 @@ struct replication {
 	char            leader_lineage[41];
 	uint64_t        received, applied, position, leader_lsn, take_over_lsn, sync_lsn;
 	uint64_t        agreed_lsn;       /* the leader's last when the link began */
+	uint64_t        level_us;         /* when it had all that the leader had */
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
@@ -129,6 +130,12 @@ static inline bool engine_follows(const struct engine *engine)
 {
 	return engine->replication != NULL && engine->replication->is_follower;
 }
+/* How far this follower is behind, as far as it can know: records; and since when it did not have all that
+ * the leader had, or did not hear of it. */
+struct replication_lag {
+	uint64_t records, us;
+};
+struct replication_lag replication_lag(struct engine *engine);
 /* The link to the leader is up and what it sent is here. */
 bool replication_link_is_up(const struct engine *engine);
 

@@ -393,6 +393,7 @@ void replication_follower_start(struct engine *engine)
 	replication->received = replication->applied = store_last_lsn(engine->store);
 	replication->acked_applied = replication->acked_durable = replication->position = 0;
 	replication->take_over = false;
+	replication->level_us = io_now_us(engine->io);
 	follower_start(&replication->follower, &target);
 }
 
@@ -406,6 +407,32 @@ static void follower_sync(struct engine *engine)
 		return;
 	replication->sync_lsn = last;
 	store_sync(engine->store);
+}
+
+/* How much of `leader` is missing; none is: it notes when. */
+static uint64_t lag_records(struct engine *engine, uint64_t leader)
+{
+	struct replication *replication = engine->replication;
+	const struct follower *follower = &replication->follower;
+	uint64_t now_us = io_now_us(engine->io);
+	uint64_t quiet_us = (uint64_t)(engine->settings->repl_ping_period_s + 1) * 1000000;
+	uint64_t have = max_u64(replication->applied, replication->position);
+	if (replication_is_partial(engine))
+		have = min_u64(have, replication->partial.base);
+	bool waits = follower->stalled || follower->taken < follower->in.len;
+	bool hears = replication_link_is_up(engine) && now_us - follower->heard_us <= quiet_us;
+	if (have >= leader && !waits && hears)
+		replication->level_us = now_us;
+	return leader > have ? leader - have : waits;
+}
+
+struct replication_lag replication_lag(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	uint64_t leader = max_u64(replication->leader_lsn, follower_peek(&replication->follower));
+	uint64_t records = lag_records(engine, leader);
+	return (struct replication_lag){
+	    .records = records, .us = io_now_us(engine->io) - replication->level_us};
 }
 
 bool replication_follower_step(struct engine *engine)
@@ -428,6 +455,7 @@ bool replication_follower_step(struct engine *engine)
 	if (durable >= last && replication->position > durable && list_is_empty(&replication->pending))
 		durable = applied = received = replication->position;
 	replication_reached(engine, applied);
+	(void)lag_records(engine, replication->leader_lsn);
 	bool more = rejoin_step(engine, durable);
 	if (replication_is_partial(engine)) {
 		applied = min_u64(applied, replication->partial.base);

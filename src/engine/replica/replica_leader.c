@@ -289,6 +289,9 @@ static void link_pump(struct engine *engine, struct replica_link *link)
 	if (paced)
 		budget = min_u64(budget, link->allowed);
 	uint64_t before = link->leader.bytes_sent;
+	/* Who takes what follows slowly knows how much there is. */
+	if (now_us - link->told_us >= POSITION_US && !leader_is_done(&link->leader))
+		replication_tell_position(engine, link, 0);
 	if (budget > 0)
 		leader_pump(&link->leader, out, budget);
 	uint64_t sent = link->leader.bytes_sent - before;
