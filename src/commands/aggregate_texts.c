@@ -56,7 +56,7 @@ static void row_load(struct aggregate_texts *texts, size_t row)
 	struct engine *engine = texts->scan->engine;
 	struct directory *directory = &engine->directories[texts->scan->db];
 	struct span key = aggregate_row_key(texts->aggregate, row);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	struct image_ref ref;
 	if (entry == NULL || entry->type != ENTRY_IMAGE)
 		return;                   /* deleted since */

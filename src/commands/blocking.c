@@ -101,15 +101,17 @@ void cmd_blmove(struct call *call)
 
 void cmd_blmpop(struct call *call)
 {
-	struct list_mpop words;
+	struct mpop words;
 	uint64_t timeout_us;
-	if (!parse_timeout(call, call->argv[1], &timeout_us) || !parse_list_mpop(call, 2, &words))
+	if (!parse_timeout(call, call->argv[1], &timeout_us) ||
+	    !parse_mpop(call, 2, "LEFT", "RIGHT", &words))
 		return;
+	enum list_end end = words.last ? LIST_TAIL : LIST_HEAD;
 	const struct block_keys keys = {.first = words.first, .count = words.count, .type = ENTRY_LIST};
 	for (uint32_t i = 0; i < words.count; i++) {
 		struct span key = call->argv[words.first + i];
 		if (!is_passed_over(call, key, ENTRY_LIST) &&
-		    list_pop_many(call, key, words.end, words.most, true))
+		    list_pop_many(call, key, end, words.most, true))
 			return;
 	}
 	wait_or_end(call, &keys, timeout_us, true);
@@ -142,15 +144,17 @@ void cmd_bzpopmax(struct call *call)
 
 void cmd_bzmpop(struct call *call)
 {
-	struct zset_mpop words;
+	struct mpop words;
 	uint64_t timeout_us;
-	if (!parse_timeout(call, call->argv[1], &timeout_us) || !parse_zset_mpop(call, 2, &words))
+	if (!parse_timeout(call, call->argv[1], &timeout_us) ||
+	    !parse_mpop(call, 2, "MIN", "MAX", &words))
 		return;
+	enum zset_end end = words.last ? ZSET_MAX : ZSET_MIN;
 	const struct block_keys keys = {.first = words.first, .count = words.count, .type = ENTRY_ZSET};
 	for (uint32_t i = 0; i < words.count; i++) {
 		struct span key = call->argv[words.first + i];
 		if (!is_passed_over(call, key, ENTRY_ZSET) &&
-		    zset_pop(call, key, words.end, words.most, ZPOP_KEY_NESTED))
+		    zset_pop(call, key, end, words.most, ZPOP_KEY_NESTED))
 			return;
 	}
 	wait_or_end(call, &keys, timeout_us, true);

@@ -76,6 +76,33 @@ void store_made(struct call *call, struct span key, struct value *made, unsigned
 	reply_int(call->reply, (int64_t)count);
 }
 
+bool parse_mpop(struct call *call, uint32_t at, const char *first_end, const char *last_end,
+    struct mpop *words)
+{
+	int64_t keys, most = 1;
+	if (!parse_at_least(call, call->argv[at], 1, &keys, "numkeys should be greater than 0"))
+		return false;
+	if (keys >= (int64_t)call->argc - at - 1) {
+		reply_syntax_error(call);
+		return false;
+	}
+	uint32_t i = at + 1 + (uint32_t)keys;
+	*words = (struct mpop){.first = at + 1, .count = (uint32_t)keys};
+	words->last = span_is(call->argv[i], last_end);
+	bool ok = words->last || span_is(call->argv[i], first_end);
+	i++;
+	if (ok && i + 1 < call->argc && span_is(call->argv[i], "COUNT")) {
+		if (!parse_at_least(call, call->argv[i + 1], 1, &most, "count should be greater than 0"))
+			return false;
+		i += 2;
+	}
+	words->most = (uint64_t)most;
+	if (ok && i == call->argc)
+		return true;
+	reply_syntax_error(call);
+	return false;
+}
+
 bool long_double_parse(struct span text, long double *out)
 {
 	char copy[5 << 10], *end;
@@ -128,18 +155,17 @@ bool score_parse(struct span text, double *out)
 
 struct value_scan_job {
 	struct reply items;
-	struct span  pattern;
-	int64_t      count;
+	struct scan_words words;
 	uint64_t     found;
 	uint8_t      type;
-	bool         pairs, all;
+	bool         pairs;
 };
 
 static void scan_each(void *ctx, struct span name, struct span data, double score)
 {
 	struct value_scan_job *job = ctx;
 	char text[NUMBER_TEXT_MAX];
-	if (!job->all && !glob_match(job->pattern, name, false))
+	if (!scan_matches(&job->words, name))
 		return;
 	reply_bulk(&job->items, name);
 	if (job->pairs && job->type == ENTRY_ZSET)
@@ -149,31 +175,9 @@ static void scan_each(void *ctx, struct span name, struct span data, double scor
 	job->found += job->pairs ? 2 : 1;
 }
 
-static bool parse_value_scan(struct call *call, struct value_scan_job *job)
-{
-	for (uint32_t i = 3; i < call->argc; i += 2) {
-		bool has_value = i + 1 < call->argc;
-		if (has_value && span_is(call->argv[i], "MATCH")) {
-			job->pattern = call->argv[i + 1];
-			job->all = span_equal(job->pattern, SPAN_LIT("*"));
-		} else if (has_value && span_is(call->argv[i], "COUNT")) {
-			if (!parse_integer(call, call->argv[i + 1], &job->count, NULL))
-				return false;
-			if (job->count < 1) {
-				reply_syntax_error(call);
-				return false;
-			}
-		} else {
-			reply_syntax_error(call);
-			return false;
-		}
-	}
-	return true;
-}
-
 void reply_value_scan(struct call *call, enum entry_type type, bool pairs)
 {
-	struct value_scan_job job = {.count = 10, .type = (uint8_t)type, .pairs = pairs, .all = true};
+	struct value_scan_job job = {.type = (uint8_t)type, .pairs = pairs};
 	struct value small;
 	uint64_t cursor;
 	char text[NUMBER_TEXT_MAX];
@@ -190,11 +194,11 @@ void reply_value_scan(struct call *call, enum entry_type type, bool pairs)
 		reply_array(call->reply, 0);
 		return;
 	}
-	if (!parse_value_scan(call, &job))
+	if (!parse_scan_words(call, 3, false, &job.words))
 		return;
 	/* COUNT bounds the work, as in Redis: so many members, or ten times as many steps. */
-	uint64_t steps = (uint64_t)job.count > UINT64_MAX / 16 ? UINT64_MAX : (uint64_t)job.count * 10;
-	uint64_t most = (uint64_t)job.count * (pairs ? 2 : 1);
+	uint64_t count = (uint64_t)job.words.count, most = count * (pairs ? 2 : 1);
+	uint64_t steps = count > UINT64_MAX / 16 ? UINT64_MAX : count * 10;
 	reply_init(&job.items, &call->engine->memory.replies, call->reply->resp);
 	do
 		cursor = value_scan(value, cursor, scan_each, &job);

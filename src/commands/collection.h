@@ -14,6 +14,15 @@ bool parse_at_least(struct call *call, struct span text, int64_t low, int64_t *o
 /* [count [word]] from argv[2] on, of HRANDFIELD and its kin: *count may be negative. `word` NULL: there
  * is none. False: an error was replied. */
 bool parse_random_words(struct call *call, const char *word, int64_t *count, bool *with_word);
+/* numkeys key ... <first_end>|<last_end> [COUNT n] at argv[at], of LMPOP and its kin. False: an error was
+ * replied. */
+struct mpop {
+	uint32_t first, count;            /* keys in argv */
+	bool     last;                    /* which end */
+	uint64_t most;
+};
+bool parse_mpop(struct call *call, uint32_t at, const char *first_end, const char *last_end,
+    struct mpop *words);
 /* The value that a command made becomes that of `key`; an empty one deletes it. Replies how many members
  * it has, and tells of `event`. */
 void store_made(struct call *call, struct span key, struct value *made, unsigned class, const char *event);

@@ -144,18 +144,25 @@ void cmd_hello(struct call *call)
 	reply_array(call->reply, 0);
 }
 
+bool parse_database(struct call *call, struct span word, const char *invalid, uint8_t *db)
+{
+	int64_t number;
+	if (!number_parse_i64(word, &number)) {
+		call_error(call, "%s", invalid);
+		return false;
+	}
+	if (number < 0 || number >= DATABASE_COUNT) {
+		call_error(call, "ERR DB index is out of range");
+		return false;
+	}
+	*db = database_of(call->engine, number);
+	return true;
+}
+
 void cmd_select(struct call *call)
 {
-	int64_t db;
-	if (!number_parse_i64(call->argv[1], &db)) {
-		call_error(call, "ERR invalid DB index");
+	if (!parse_database(call, call->argv[1], "ERR invalid DB index", &call->session->db))
 		return;
-	}
-	if (db < 0 || db >= DATABASE_COUNT) {
-		call_error(call, "ERR DB index is out of range");
-		return;
-	}
-	call->session->db = database_of(call->engine, db);
 	reply_ok(call->reply);
 }
 

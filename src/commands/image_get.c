@@ -151,7 +151,7 @@ static bool job_ref(struct get_job *job, struct image_ref *ref)
 {
 	struct directory *directory = &job->engine->directories[job->db];
 	struct span key = span_of(job->key, job->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	if (entry != NULL && entry->type == ENTRY_IMAGE &&
 	    entry_image(entry)->body_lsn == job->body_lsn) {
 		image_ref_of(job->engine, entry, ref);

@@ -76,7 +76,7 @@ static void start_loads(struct search_job *job)
 			continue;
 		struct directory *directory = &job->engine->directories[job->task.db];
 		struct entry *entry =
-		    directory_find(directory, hit->key, directory_hash(directory, hit->key));
+		    directory_lookup(directory, hit->key);
 		if (entry == NULL || entry->type != ENTRY_IMAGE)
 			continue;         /* deleted while others were read */
 		hit->load.done = hit_loaded;
@@ -161,7 +161,7 @@ static bool in_keys(void *ctx, void *owner)
 {
 	const struct directory *keys = ctx;
 	struct span key = entry_key(owner);
-	return directory_find(keys, key, directory_hash(keys, key)) != NULL;
+	return directory_lookup(keys, key) != NULL;
 }
 
 /* INKEYS as a set. */

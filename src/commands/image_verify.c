@@ -65,7 +65,7 @@ static bool verify_step(struct verify_job *job)
 	for (; job->at < job->count; job->at++, job->meta_next = false) {
 		struct verify_key *key = &job->keys[job->at];
 		struct entry *entry =
-		    directory_find(directory, key->key, directory_hash(directory, key->key));
+		    directory_lookup(directory, key->key);
 		if (key->verdict == VERDICT_CORRUPT || key->verdict == VERDICT_UNKNOWN)
 			continue;
 		if (entry == NULL || entry->type != ENTRY_IMAGE) {

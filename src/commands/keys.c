@@ -109,24 +109,18 @@ void cmd_renamenx(struct call *call)
 	rename_generic(call, true);
 }
 
+static const char not_an_integer[] = "ERR value is not an integer or out of range";
+
 static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
 {
-	int64_t number;
 	*db = call->session->db;
 	*replace = false;
 	for (uint32_t i = 3; i < call->argc; i++) {
 		if (span_is(call->argv[i], "REPLACE")) {
 			*replace = true;
 		} else if (span_is(call->argv[i], "DB") && i + 1 < call->argc) {
-			if (!number_parse_i64(call->argv[++i], &number)) {
-				reply_not_integer(call);
+			if (!parse_database(call, call->argv[++i], not_an_integer, db))
 				return false;
-			}
-			if (number < 0 || number >= DATABASE_COUNT) {
-				call_error(call, "ERR DB index is out of range");
-				return false;
-			}
-			*db = database_of(call->engine, number);
 		} else {
 			reply_syntax_error(call);
 			return false;
@@ -150,18 +144,10 @@ static bool key_is_in(struct call *call, struct span key, uint8_t db)
 
 void cmd_move(struct call *call)
 {
-	int64_t number;
 	struct span key = call->argv[1];
-	uint8_t own = call->session->db;
-	if (!number_parse_i64(call->argv[2], &number)) {
-		reply_not_integer(call);
+	uint8_t db, own = call->session->db;
+	if (!parse_database(call, call->argv[2], not_an_integer, &db))
 		return;
-	}
-	if (number < 0 || number >= DATABASE_COUNT) {
-		call_error(call, "ERR DB index is out of range");
-		return;
-	}
-	uint8_t db = database_of(call->engine, number);
 	if (db == own) {
 		call_error(call, "ERR source and destination objects are the same");
 		return;
@@ -220,8 +206,7 @@ void cmd_copy(struct call *call)
 /* Keys found by a walk through the directory, filtered. */
 struct found {
 	struct call *call;
-	struct span  pattern, type;
-	bool         all;                 /* the pattern matches everything */
+	struct scan_words words;
 	size_t       count, cap;
 	struct entry **entries;
 };
@@ -233,9 +218,9 @@ static void found_each(void *ctx, struct entry *entry)
 	uint64_t at_ms = entry_expire_ms(entry);
 	if (at_ms != 0 && at_ms <= engine_now_ms(engine))
 		return;
-	if (found->type.ptr != NULL && !span_is(found->type, type_name(entry)))
+	if (found->words.type.ptr != NULL && !span_is(found->words.type, type_name(entry)))
 		return;
-	if (!found->all && !glob_match(found->pattern, entry_key(entry), false))
+	if (!scan_matches(&found->words, entry_key(entry)))
 		return;
 	if (found->count == found->cap) {
 		size_t cap = found->cap == 0 ? 64 : found->cap * 2;
@@ -256,29 +241,27 @@ static void found_reply(struct found *found)
 		    found->cap * sizeof(*found->entries));
 }
 
-static bool parse_scan(struct call *call, struct found *found, int64_t *count)
+bool parse_scan_words(struct call *call, uint32_t at, bool has_type, struct scan_words *words)
 {
-	for (uint32_t i = 2; i < call->argc; i += 2) {
-		if (i + 1 >= call->argc) {
-			reply_syntax_error(call);
-			return false;
-		}
-		struct span word = call->argv[i], value = call->argv[i + 1];
-		if (span_is(word, "MATCH")) {
-			found->pattern = value;
-			found->all = span_equal(value, SPAN_LIT("*"));
-		} else if (span_is(word, "TYPE")) {
-			found->type = value;
-		} else if (span_is(word, "COUNT")) {
-			if (!number_parse_i64(value, count)) {
+	*words = (struct scan_words){.all = true, .count = 10};
+	for (uint32_t i = at; i < call->argc; i += 2) {
+		struct span word = call->argv[i];
+		bool known = true, has_value = i + 1 < call->argc;
+		if (has_value && span_is(word, "MATCH")) {
+			words->pattern = call->argv[i + 1];
+			words->all = span_equal(words->pattern, SPAN_LIT("*"));
+		} else if (has_value && has_type && span_is(word, "TYPE")) {
+			words->type = call->argv[i + 1];
+		} else if (has_value && span_is(word, "COUNT")) {
+			if (!number_parse_i64(call->argv[i + 1], &words->count)) {
 				reply_not_integer(call);
 				return false;
 			}
-			if (*count < 1) {
-				reply_syntax_error(call);
-				return false;
-			}
+			known = words->count >= 1;
 		} else {
+			known = false;
+		}
+		if (!known) {
 			reply_syntax_error(call);
 			return false;
 		}
@@ -303,17 +286,17 @@ bool parse_cursor(struct span text, uint64_t *out)
 
 void cmd_scan(struct call *call)
 {
-	struct found found = {.call = call, .all = true};
+	struct found found = {.call = call};
 	struct directory *directory = call_directory(call);
-	int64_t count = 10;
 	uint64_t cursor;
 	char text[NUMBER_TEXT_MAX];
 	if (!parse_cursor(call->argv[1], &cursor)) {
 		call_error(call, "ERR invalid cursor");
 		return;
 	}
-	if (!parse_scan(call, &found, &count))
+	if (!parse_scan_words(call, 2, true, &found.words))
 		return;
+	int64_t count = found.words.count;
 	/* COUNT bounds the work, as in Redis: so many keys, or ten times as many steps. */
 	int64_t steps = count > INT64_MAX / 10 ? INT64_MAX : count * 10;
 	do
@@ -326,9 +309,9 @@ void cmd_scan(struct call *call)
 
 void cmd_keys(struct call *call)
 {
-	struct found found = {.call = call, .pattern = call->argv[1]};
+	struct found found = {.call = call, .words = {.pattern = call->argv[1]}};
 	uint64_t cursor = 0;
-	found.all = span_equal(found.pattern, SPAN_LIT("*"));
+	found.words.all = span_equal(call->argv[1], SPAN_LIT("*"));
 	directory_step(call_directory(call), 0xffffffff);
 	do
 		cursor = directory_scan(call_directory(call), cursor, found_each, &found);
@@ -383,7 +366,7 @@ void cmd_flushall(struct call *call)
 }
 
 /* False: an error was replied. */
-static bool parse_database(struct call *call, struct span word, const char *which, uint8_t *number)
+static bool parse_swapped(struct call *call, struct span word, const char *which, uint8_t *number)
 {
 	int64_t value;
 	if (!number_parse_i64(word, &value) || value < INT32_MIN || value > INT32_MAX) {
@@ -398,8 +381,8 @@ void cmd_swapdb(struct call *call)
 {
 	uint8_t first, second;
 	uint64_t lsn;
-	if (!parse_database(call, call->argv[1], "first", &first) ||
-	    !parse_database(call, call->argv[2], "second", &second))
+	if (!parse_swapped(call, call->argv[1], "first", &first) ||
+	    !parse_swapped(call, call->argv[2], "second", &second))
 		return;
 	if (first == DATABASE_COUNT || second == DATABASE_COUNT) {
 		call_error(call, "ERR DB index is out of range");

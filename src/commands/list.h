@@ -19,11 +19,3 @@ bool list_pop_one(struct call *call, struct span key, enum list_end end, bool wi
 bool list_pop_many(struct call *call, struct span key, enum list_end end, uint64_t count, bool with_key);
 /* From one end of argv[1] to one end of argv[2], as LMOVE replies. */
 bool list_move(struct call *call, enum list_end from, enum list_end to);
-
-/* numkeys key ... LEFT|RIGHT [COUNT n] at argv[at], of LMPOP and BLMPOP. False: an error was replied. */
-struct list_mpop {
-	uint32_t      first, count;       /* keys in argv */
-	enum list_end end;
-	uint64_t      most;
-};
-bool parse_list_mpop(struct call *call, uint32_t at, struct list_mpop *words);

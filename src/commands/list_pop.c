@@ -100,38 +100,14 @@ static void pop(struct call *call, enum list_end end)
 void cmd_lpop(struct call *call) { pop(call, LIST_HEAD); }
 void cmd_rpop(struct call *call) { pop(call, LIST_TAIL); }
 
-bool parse_list_mpop(struct call *call, uint32_t at, struct list_mpop *words)
-{
-	int64_t keys, most = 1;
-	if (!parse_at_least(call, call->argv[at], 1, &keys, "numkeys should be greater than 0"))
-		return false;
-	if (keys >= (int64_t)call->argc - at - 1) {
-		reply_syntax_error(call);
-		return false;
-	}
-	uint32_t i = at + 1 + (uint32_t)keys;
-	*words = (struct list_mpop){.first = at + 1, .count = (uint32_t)keys};
-	if (!parse_list_end(call, call->argv[i++], &words->end))
-		return false;
-	if (i + 1 < call->argc && span_is(call->argv[i], "COUNT")) {
-		if (!parse_at_least(call, call->argv[i + 1], 1, &most, "count should be greater than 0"))
-			return false;
-		i += 2;
-	}
-	words->most = (uint64_t)most;
-	if (i == call->argc)
-		return true;
-	reply_syntax_error(call);
-	return false;
-}
-
 void cmd_lmpop(struct call *call)
 {
-	struct list_mpop words;
-	if (!parse_list_mpop(call, 1, &words))
+	struct mpop words;
+	if (!parse_mpop(call, 1, "LEFT", "RIGHT", &words))
 		return;
+	enum list_end end = words.last ? LIST_TAIL : LIST_HEAD;
 	for (uint32_t i = 0; i < words.count; i++)
-		if (list_pop_many(call, call->argv[words.first + i], words.end, words.most, true))
+		if (list_pop_many(call, call->argv[words.first + i], end, words.most, true))
 			return;
 	reply_null_array(call->reply);
 }

@@ -100,7 +100,7 @@ struct bounds {
 static struct entry *bounds_entry(struct bounds *bounds, struct span key)
 {
 	struct directory *directory = &bounds->call->engine->directories[bounds->db];
-	return directory_find(directory, key, directory_hash(directory, key));
+	return directory_lookup(directory, key);
 }
 
 static void bounds_image(struct bounds *bounds, struct entry *entry)

@@ -1,5 +1,6 @@
 /* commands/shared.h: what several files of this folder share. */
 #pragma once
+#include "base/glob.h"
 #include "commands/commands.h"
 
 /* The line of CLIENT LIST. */
@@ -10,6 +11,21 @@ bool session_set_name(struct call *call, struct span name);
 uint64_t sort_store_bytes(struct call *exec, const struct request *request);
 /* A cursor of SCAN and its kin. */
 bool parse_cursor(struct span text, uint64_t *out);
+/* [MATCH pattern] [COUNT n] and, for SCAN alone, [TYPE name], from argv[at] on. False: an error was
+ * replied. */
+struct scan_words {
+	struct span pattern, type;        /* type.ptr NULL: any */
+	bool        all;                  /* the pattern matches everything */
+	int64_t     count;                /* 1 at least */
+};
+bool parse_scan_words(struct call *call, uint32_t at, bool has_type, struct scan_words *words);
+static inline bool scan_matches(const struct scan_words *words, struct span name)
+{
+	return words->all || glob_match(words->pattern, name, false);
+}
+/* The number of a database, into the inner one that it stands for. False: an error was replied; `invalid`
+ * where it is no number. */
+bool parse_database(struct call *call, struct span word, const char *invalid, uint8_t *db);
 /* -ERR syntax error, and the other texts that Redis repeats. */
 void reply_syntax_error(struct call *call);
 /* Of a container: the subcommand is there, and its arguments are not right. */

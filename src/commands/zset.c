@@ -354,39 +354,14 @@ static void pop(struct call *call, enum zset_end end)
 void cmd_zpopmin(struct call *call) { pop(call, ZSET_MIN); }
 void cmd_zpopmax(struct call *call) { pop(call, ZSET_MAX); }
 
-bool parse_zset_mpop(struct call *call, uint32_t at, struct zset_mpop *words)
-{
-	int64_t keys, most = 1;
-	if (!parse_at_least(call, call->argv[at], 1, &keys, "numkeys should be greater than 0"))
-		return false;
-	if (keys >= (int64_t)call->argc - at - 1) {
-		reply_syntax_error(call);
-		return false;
-	}
-	uint32_t i = at + 1 + (uint32_t)keys;
-	*words = (struct zset_mpop){.first = at + 1, .count = (uint32_t)keys};
-	bool max = span_is(call->argv[i], "MAX"), ok = max || span_is(call->argv[i], "MIN");
-	words->end = max ? ZSET_MAX : ZSET_MIN;
-	i++;
-	if (ok && i + 1 < call->argc && span_is(call->argv[i], "COUNT")) {
-		if (!parse_at_least(call, call->argv[i + 1], 1, &most, "count should be greater than 0"))
-			return false;
-		i += 2;
-	}
-	words->most = (uint64_t)most;
-	if (ok && i == call->argc)
-		return true;
-	reply_syntax_error(call);
-	return false;
-}
-
 void cmd_zmpop(struct call *call)
 {
-	struct zset_mpop words;
-	if (!parse_zset_mpop(call, 1, &words))
+	struct mpop words;
+	if (!parse_mpop(call, 1, "MIN", "MAX", &words))
 		return;
+	enum zset_end end = words.last ? ZSET_MAX : ZSET_MIN;
 	for (uint32_t i = 0; i < words.count; i++)
-		if (zset_pop(call, call->argv[words.first + i], words.end, words.most, ZPOP_KEY_NESTED))
+		if (zset_pop(call, call->argv[words.first + i], end, words.most, ZPOP_KEY_NESTED))
 			return;
 	reply_null_array(call->reply);
 }

@@ -14,14 +14,6 @@ enum zset_pop_shape { ZPOP_FLAT, ZPOP_NESTED, ZPOP_KEY_FLAT, ZPOP_KEY_NESTED };
 bool zset_pop(
     struct call *call, struct span key, enum zset_end end, uint64_t count, enum zset_pop_shape shape);
 
-/* numkeys key ... MIN|MAX [COUNT n] at argv[at], of ZMPOP and BZMPOP. False: an error was replied. */
-struct zset_mpop {
-	uint32_t      first, count;       /* keys in argv */
-	enum zset_end end;
-	uint64_t      most;
-};
-bool parse_zset_mpop(struct call *call, uint32_t at, struct zset_mpop *words);
-
 /* A range of scores or names. False: an error was replied. */
 bool parse_score_range(struct call *call, struct span min, struct span max, struct score_range *range);
 bool parse_lex_range(struct call *call, struct span min, struct span max, struct lex_range *range);

@@ -325,16 +325,10 @@ void chunk_write_settings(struct engine *engine, struct buf *out)
 	for (struct list *at = tiers_policies(engine)->next; at != tiers_policies(engine);
 	     at = at->next) {
 		const struct policy *policy = LIST_OF(at, struct policy, link);
-		uint8_t head[8 * VARINT64_MAX];
 		struct buf text;
 		buf_init(&text, &engine->memory.engine);
 		policy_format(policy, &text);
-		struct span name = span_text(policy->name);
-		buf_append(out, span_of(head, (size_t)(varint64_put(head, name.len) - head)));
-		buf_append(out, name);
-		uint8_t *end = varint64_put(put_place(head, policy->place), text.len);
-		buf_append(out, span_of(head, (size_t)(end - head)));
-		buf_append(out, buf_span(&text));
+		put_setting(out, span_text(policy->name), policy->place, buf_span(&text));
 		buf_fini(&text);
 	}
 }

@@ -11,11 +11,19 @@ static const char setting_key[] = "databases";
 /* Among the settings of a checkpoint, where no policy has such a name. */
 static const struct span dump_name = {(const uint8_t *)"\1databases", 10};
 
+/* Each number stands for itself. */
+static struct database_map map_plain(void)
+{
+	struct database_map map;
+	for (uint8_t i = 0; i < DATABASE_COUNT; i++)
+		map.of[i] = i;
+	return map;
+}
+
 void databases_init(struct engine *engine)
 {
 	engine->databases.place = (struct place){0};
-	for (uint8_t i = 0; i < DATABASE_COUNT; i++)
-		engine->databases.map.of[i] = i;
+	engine->databases.map = map_plain();
 }
 
 uint8_t database_of(const struct engine *engine, int64_t number)
@@ -137,14 +145,9 @@ bool databases_setting_relocated(
 void databases_dump(const struct engine *engine, struct buf *out)
 {
 	const struct databases *databases = &engine->databases;
-	uint8_t head[8 * VARINT64_MAX];
-	if (databases->place.segment == 0)
-		return;
-	buf_append(out, span_of(head, (size_t)(varint64_put(head, dump_name.len) - head)));
-	buf_append(out, dump_name);
-	uint8_t *end = varint64_put(put_place(head, databases->place), sizeof(databases->map.of));
-	buf_append(out, span_of(head, (size_t)(end - head)));
-	buf_append(out, span_of(databases->map.of, sizeof(databases->map.of)));
+	struct span map = span_of(databases->map.of, sizeof(databases->map.of));
+	if (databases->place.segment != 0)
+		put_setting(out, dump_name, databases->place, map);
 }
 
 bool databases_load(struct engine *engine, struct span name, struct span text, struct place place)
@@ -162,9 +165,7 @@ bool databases_load(struct engine *engine, struct span name, struct span text, s
 
 void databases_clear(struct engine *engine)
 {
-	struct database_map map;
-	for (uint8_t i = 0; i < DATABASE_COUNT; i++)
-		map.of[i] = i;
+	struct database_map map = map_plain();
 	databases_install(engine, &map);
 	engine->databases.place = (struct place){0};
 }

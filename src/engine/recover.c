@@ -91,7 +91,7 @@ static enum err body_place(struct engine *engine, const struct record *record, s
 		return ERR_NOTFOUND;
 	struct directory *directory = &engine->directories[search->found_db];
 	struct span key = buf_span(&search->key);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	search->lsn = 0;
 	if (!entry_has_body(entry, lsn))
 		return ERR_NOTFOUND;
@@ -297,7 +297,7 @@ static struct entry *record_entry(struct engine *engine, const struct record *re
 	if (record->db >= DATABASE_COUNT)
 		return NULL;
 	struct directory *directory = &engine->directories[record->db];
-	return directory_find(directory, record->key, directory_hash(directory, record->key));
+	return directory_lookup(directory, record->key);
 }
 
 /* An image of a checkpoint: its record was told once more, and lives all the same. */

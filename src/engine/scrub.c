@@ -93,7 +93,7 @@ static bool repair_value(struct scrub *scrub)
 	const struct scrub_key *key = LIST_OF(scrub->keys.next, struct scrub_key, link);
 	struct directory *directory = &engine->directories[key->db];
 	struct span name = span_of(key->key, key->len);
-	struct entry *entry = directory_find(directory, name, directory_hash(directory, name));
+	struct entry *entry = directory_lookup(directory, name);
 	if (entry == NULL || entry->type == ENTRY_IMAGE)
 		return false;
 	return engine_rewrite_value(engine, key->db, entry) == OK;
@@ -162,7 +162,7 @@ static void scrub_key_step(struct scrub *scrub)
 	const struct scrub_key *key = LIST_OF(scrub->keys.next, struct scrub_key, link);
 	struct directory *directory = &engine->directories[key->db];
 	struct span name = span_of(key->key, key->len);
-	struct entry *entry = directory_find(directory, name, directory_hash(directory, name));
+	struct entry *entry = directory_lookup(directory, name);
 	struct collection *collection = entry == NULL ? NULL : entry_large(entry);
 	uint32_t parts = collection != NULL ? collection->count : PART_META + 1;
 	if (entry == NULL || scrub->part >= parts) {

@@ -348,7 +348,7 @@ static void move_end(struct tier_move *move, enum err err)
 	}
 	struct directory *directory = &engine->directories[move->db];
 	struct span key = span_of(move->key, move->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	if (entry != NULL)
 		entry->flags &= ~(unsigned)ENTRY_MOVING & 0xfffU;
 	memory_free(&engine->memory.engine, move, sizeof(*move) + move->key_len);
@@ -373,7 +373,7 @@ static struct entry *move_entry(const struct tier_move *move)
 {
 	struct directory *directory = &move->tiers->engine->directories[move->db];
 	struct span key = span_of(move->key, move->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	return entry != NULL && entry->type == ENTRY_IMAGE ? entry : NULL;
 }
 
@@ -497,7 +497,7 @@ static void tag_check_done(struct metadata_load *load, enum err err, struct body
 	struct tier_run *run = check->run;
 	struct directory *directory = &engine->directories[check->db];
 	struct span key = span_of(check->key, check->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	struct image_meta meta;
 	bool needs_meta;
 	if (err == OK && entry != NULL && entry->type == ENTRY_IMAGE &&

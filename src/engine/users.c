@@ -321,17 +321,15 @@ void users_dump(const struct engine *engine, struct buf *out)
 	const struct list *all = &engine->users->all;
 	for (struct list *at = all->next; at != all; at = at->next) {
 		const struct user *user = LIST_OF(at, struct user, link);
-		uint8_t head[8 * VARINT64_MAX];
+		struct buf name;
 		if (user->place.segment == 0)
 			continue;
-		uint8_t *end = varint64_put(head, user->name.len + 2);
-		*end++ = 0;
-		*end++ = 'u';
-		buf_append(out, span_of(head, (size_t)(end - head)));
-		buf_append(out, user->name);
-		end = varint64_put(put_place(head, user->place), user->text.len);
-		buf_append(out, span_of(head, (size_t)(end - head)));
-		buf_append(out, user->text);
+		buf_init(&name, out->memory);
+		buf_append_u8(&name, 0);
+		buf_append_u8(&name, 'u');
+		buf_append(&name, user->name);
+		put_setting(out, buf_span(&name), user->place, user->text);
+		buf_fini(&name);
 	}
 }
 

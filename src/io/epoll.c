@@ -240,6 +240,7 @@ static void epoll_free(struct io *io)
 	ASSERT(list_is_empty(&epoll->sending));
 	if (epoll->epoll_fd >= 0)
 		close(epoll->epoll_fd);
+	host_splice_close(io);
 	for (unsigned i = 0; i < io->lock_count; i++)
 		close(io->lock_fds[i]);
 	if (io->signal_fd >= 0)

@@ -100,26 +100,31 @@ void epoll_stream_event(struct epoll *epoll, struct io_stream *stream, uint32_t 
 
 /* ---- Sending ------------------------------------------------------------------------------ */
 
+/* 0, or -errno. */
+static int32_t send_copy(struct epoll *epoll, struct io_stream *stream)
+{
+	uint32_t count = host_copied_entries(stream);
+	struct msghdr message = {.msg_iov = stream->send_iov, .msg_iovlen = count};
+	int more = count < stream->send_iov_count ? MSG_MORE : 0;
+	ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+	epoll->io.stats.enters++;
+	if (sent < 0)
+		return errno == EINTR ? 0 : -errno;
+	host_sent(&epoll->io, stream, (size_t)sent);
+	return 0;
+}
+
 static void send_try(struct epoll *epoll, struct io_stream *stream)
 {
 	while (stream->send_iov_count > 0) {
-		struct msghdr message = {.msg_iov = stream->send_iov,
-		    .msg_iovlen = stream->send_iov_count};
-		ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-		epoll->io.stats.enters++;
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno == EAGAIN)
+		bool splices = host_splice_is_due(&epoll->io, stream);
+		int32_t result = splices ? host_splice_send(&epoll->io, stream) : send_copy(epoll, stream);
+		if (result == -EAGAIN)
 			return;
-		if (sent < 0) {
-			epoll_defer(epoll, &stream->send_op, -errno);
+		if (result != 0) {
+			epoll_defer(epoll, &stream->send_op, result);
 			return;
 		}
-		epoll->io.stats.bytes_sent += (uint64_t)sent;
-		uint32_t at =
-		    io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)sent);
-		stream->send_iov += at;
-		stream->send_iov_count -= at;
 	}
 	epoll_defer(epoll, &stream->send_op, 0);
 }

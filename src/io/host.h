@@ -55,6 +55,19 @@ struct io_lookup *host_lookup_begin(struct io *io, const char *name);
 int32_t host_lookup_check(struct io_lookup *lookup, char out[IO_ADDRESS_MAX]);
 void host_lookup_free(struct io_lookup *lookup);
 
+/* ---- host_splice.c ---- */
+
+/* Whether the next bytes of stream's send are pages that can be given, or short entries before them. */
+bool host_splice_is_due(struct io *io, struct io_stream *stream);
+/* Gives what fits into the socket, and advances the send. 0: more may fit, or it is done; -EAGAIN: the socket
+ * is full; another -errno: it is broken. Refused by the machine, pages are copied from then on. */
+int32_t host_splice_send(struct io *io, struct io_stream *stream);
+void host_splice_close(struct io *io);
+/* How many entries an ordinary send may take: those before the pages, or all. */
+uint32_t host_copied_entries(const struct io_stream *stream);
+/* `bytes` of the send have left. */
+void host_sent(struct io *io, struct io_stream *stream, size_t bytes);
+
 /* ---- host_process.c ---- */
 
 /* Starts the program and opens child->pid_fd. */

@@ -49,6 +49,7 @@ enum err host_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
 		fd = reader;
 	}
 	*out = (struct io_memory){.ptr = ptr, .bytes = bytes, .fd = fd};
+	out->renews = (seals & F_SEAL_FUTURE_WRITE) == 0;
 	return OK;
 fail:;
 	enum err err = errno == ENOMEM ? ERR_MEMORY : io_err(-errno);
@@ -74,18 +75,32 @@ void host_memory_release(struct io *io, const struct io_memory *memory, size_t o
 		memset(at, 0, bytes);
 }
 
-void io_memory_huge(void *ptr, size_t bytes)
+/* Advises on the whole pages in a piece of memory; refused, things stay as they are. */
+static void advise(void *ptr, size_t bytes, int advice)
 {
 	uintptr_t from = ((uintptr_t)ptr + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE;
 	uintptr_t to = ((uintptr_t)ptr + bytes) / HOST_PAGE * HOST_PAGE;
-	if (from < to)                        /* refused, the pages are small ones */
-		(void)madvise((uint8_t *)ptr + (from - (uintptr_t)ptr), to - from, MADV_HUGEPAGE);
+	if (from < to)
+		(void)madvise((uint8_t *)ptr + (from - (uintptr_t)ptr), to - from, advice);
+}
+
+void io_memory_huge(void *ptr, size_t bytes)
+{
+	advise(ptr, bytes, MADV_HUGEPAGE);
 }
 
 void io_memory_discard(void *ptr, size_t bytes)
 {
-	uintptr_t from = ((uintptr_t)ptr + HOST_PAGE - 1) / HOST_PAGE * HOST_PAGE;
-	uintptr_t to = ((uintptr_t)ptr + bytes) / HOST_PAGE * HOST_PAGE;
-	if (from < to)                        /* refused, the pages stay for a while: no harm is done */
-		(void)madvise((uint8_t *)ptr + (from - (uintptr_t)ptr), to - from, MADV_DONTNEED);
+	advise(ptr, bytes, MADV_DONTNEED);
+}
+
+void io_memory_renew(void *ptr, size_t bytes)
+{
+	ASSERT((uintptr_t)ptr % HOST_PAGE == 0 && bytes % HOST_PAGE == 0);
+	if (madvise(ptr, bytes, MADV_DONTNEED) == 0)
+		return;
+	/* Locked in memory: a fresh mapping in its place. */
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+	void *fresh = mmap(ptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+	ASSERT(fresh == ptr);
 }

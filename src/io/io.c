@@ -280,7 +280,8 @@ void io_stream_open(struct io *io, struct io_stream *stream, int fd,
 	io->ops->stream_open(io, stream);
 }
 
-void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count)
+static void stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count,
+    struct iovec *pages)
 {
 	io_check(io);
 	CHECK_OBJ(stream, IO_STREAM_MAGIC);
@@ -290,11 +291,24 @@ void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, 
 	io_lend(iov, count, false);
 	stream->send_iov = iov;
 	stream->send_iov_count = count;
+	stream->pages = stream->tls == NULL ? pages : NULL;
 	stream->sending = 1;
 	if (stream->tls != NULL)
 		tls_stream_send(io, stream);
 	else
 		io->ops->stream_send(io, stream);
+}
+
+void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count)
+{
+	stream_send(io, stream, iov, count, NULL);
+}
+
+void io_stream_send_pages(
+    struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count, uint32_t pages)
+{
+	ASSERT(pages < count);
+	stream_send(io, stream, iov, count, &iov[pages]);
 }
 
 void io_stream_pause(struct io *io, struct io_stream *stream)

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "io/memory.h"
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -170,13 +171,13 @@ struct io_stream {
 	uint32_t      magic;
 	int           fd;
 	uint8_t       mode;               /* back end's, from here on */
-	uint8_t       sending, closing, armed, starving;
+	uint8_t       sending, closing, armed, starving, polling;
 	uint16_t      refs;
 	const struct io_stream_events *events;
 	void         *ctx;
 	struct io_op  receive_op, send_op, cancel_op, close_op;
 	struct list   link;
-	struct iovec  fill, *send_iov;
+	struct iovec  fill, *send_iov, *pages;
 	size_t        filled_bytes, fill_min;
 	struct tls_stream *tls;           /* NULL: bytes pass as they are; else see tls.h */
 	uint32_t      send_iov_count;
@@ -189,6 +190,11 @@ void io_stream_open(struct io *io, struct io_stream *stream, int fd,
 /* Sends all bytes of iov, in order. One send at a time; iov and bytes are lent until
  * sent(). The back end may advance the iov entries. At most IO_IOV_MAX entries. */
 void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count);
+/* The same, and the bytes of iov[pages] may leave as the pages that they are, without a copy: sockets may
+ * read them after sent() too. Before that memory is written again it is renewed (memory.h). */
+void io_stream_send_pages(
+    struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count, uint32_t pages);
+enum { IO_PAGES_MIN = 64 << 10 };                 /* shorter ones are better copied */
 
 /* Stops received(); paused() follows, after the last bytes that were under way. */
 void io_stream_pause(struct io *io, struct io_stream *stream);
@@ -267,21 +273,6 @@ void io_kill(struct io *io, struct io_child *child);      /* SIGKILL; exited() f
 /* A connected pair of stream sockets: one for io_stream_open, one for a child. */
 MUST_CHECK enum err io_socket_pair(struct io *io, int fds[2]);
 
-struct io_memory {
-	void  *ptr;
-	size_t bytes;
-	int    fd;                        /* a memfd, for a child to map */
-};
-/* Shared memory of fixed, sealed size, all zero. With read_only_for_others `fd`, and what a child can map, is
- * for reading only. (Not F_SEAL_FUTURE_WRITE: it forbids us to give pages back.) ERR_MEMORY. */
-MUST_CHECK enum err io_memory_new(struct io *io, size_t bytes, bool read_only_for_others,
-    struct io_memory *out);
-void io_memory_free(struct io *io, struct io_memory *memory);
-/* Gives whole pages back to the machine; they read as zero afterwards. */
-void io_memory_release(struct io *io, const struct io_memory *memory, size_t offset, size_t bytes);
-/* Any memory: its whole pages go back to the machine (they stay, and say anything); large ones serve it. */
-void io_memory_discard(void *ptr, size_t bytes);
-void io_memory_huge(void *ptr, size_t bytes);
 /* Delivers SIGTERM, SIGINT, SIGHUP, SIGUSR1 as callbacks instead. */
 void io_watch_signals(struct io *io, void (*caught)(void *ctx, int signal), void *ctx);
 

@@ -305,6 +305,7 @@ static void uring_free(struct io *io)
 		io_uring_unregister_buf_ring(&uring->ring, URING_GROUP);
 	if (uring->ring_ready)
 		io_uring_queue_exit(&uring->ring);
+	host_splice_close(io);
 	if (uring->buffer_ring != NULL)
 		munmap(uring->buffer_ring, BUFFER_RING_BYTES);
 	if (uring->buffers != NULL)

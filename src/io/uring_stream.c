@@ -10,7 +10,8 @@
  * send along. While a receive is being retried by the kernel the cancellation may not find
  * it (ENOENT); it is then repeated for as long as the receive is armed.
  *
- * One send is in flight per stream: two could reorder once one of them had to wait.
+ * One send is in flight per stream: two could reorder once one of them had to wait. Pages go to the socket by
+ * system calls of their own (host_splice.c), the ring only tells when there is room again.
  *
  * Closing is shutdown, then the last completions, then close: close alone neither ends a
  * pending receive nor sends a FIN.
@@ -18,6 +19,7 @@
 #include "io/uring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 enum { FILL_STEP_MAX = 1 << 30 };
@@ -38,9 +40,24 @@ void uring_stream_open(struct io *io, struct io_stream *stream)
 	receive_arm(uring_of(io), stream, IO_KIND_RECEIVE);
 }
 
+/* Pages leave at once; where the socket is full the ring says when there is room. */
+static void send_start(struct uring *uring, struct io_stream *stream)
+{
+	int32_t result = 0;
+	while (result == 0 && stream->send_iov_count > 0 && host_splice_is_due(&uring->io, stream))
+		result = host_splice_send(&uring->io, stream);
+	stream->polling = result == -EAGAIN;
+	if (stream->send_iov_count > 0 && (result == 0 || result == -EAGAIN)) {
+		uring_start(uring, &stream->send_op);
+		return;
+	}
+	stream->send_op.result = result;
+	uring_defer(uring, &stream->send_op);
+}
+
 void uring_stream_send(struct io *io, struct io_stream *stream)
 {
-	uring_start(uring_of(io), &stream->send_op);
+	send_start(uring_of(io), stream);
 }
 
 static void cancel_start(struct uring *uring, struct io_stream *stream)
@@ -105,8 +122,13 @@ static void send_prepare(struct uring *uring, struct io_stream *stream, struct i
 {
 	enum { SHORT_BYTES = 16 << 10 };
 	ASSERT(stream->send_iov_count > 0);
-	const int flags = MSG_WAITALL | MSG_NOSIGNAL;
-	if (stream->send_iov_count == 1) {
+	if (stream->polling) {
+		io_uring_prep_poll_add(sqe, stream->fd, POLLOUT);
+		return;
+	}
+	uint32_t count = host_copied_entries(stream);
+	int flags = MSG_WAITALL | MSG_NOSIGNAL | (count < stream->send_iov_count ? MSG_MORE : 0);
+	if (count == 1) {
 		struct iovec *iov = stream->send_iov;
 		size_t len = iov->iov_len < FILL_STEP_MAX ? iov->iov_len : FILL_STEP_MAX;
 		uring->short_sends += len <= SHORT_BYTES;
@@ -114,7 +136,7 @@ static void send_prepare(struct uring *uring, struct io_stream *stream, struct i
 		return;
 	}
 	struct msghdr *message = (struct msghdr *)(void *)stream->opaque;
-	*message = (struct msghdr){.msg_iov = stream->send_iov, .msg_iovlen = stream->send_iov_count};
+	*message = (struct msghdr){.msg_iov = stream->send_iov, .msg_iovlen = count};
 	io_uring_prep_sendmsg(sqe, stream->fd, message, flags);
 }
 
@@ -240,15 +262,13 @@ static void send_complete(struct uring *uring, struct io_stream *stream, int32_t
 	ASSERT(stream->sending);
 	bool again = result == -EAGAIN || result == -EINTR;
 	if (result > 0) {
-		uring->io.stats.bytes_sent += (uint64_t)result;
-		uint32_t at =
-		    io_iov_advance(stream->send_iov, stream->send_iov_count, (size_t)result);
-		stream->send_iov += at;
-		stream->send_iov_count -= at;
+		if (!stream->polling)             /* else the events of the poll */
+			host_sent(&uring->io, stream, (size_t)result);
 		again = stream->send_iov_count > 0;
 	}
+	stream->polling = 0;
 	if (again && !stream->closing) {
-		uring_start(uring, &stream->send_op);
+		send_start(uring, stream);
 		return;
 	}
 	stream->sending = 0;

@@ -64,12 +64,20 @@ static const struct session_ops session_ops = {
 
 /* ---- Output ---- */
 
-/* Entries for what follows sent_bytes and sent_refs; how many, and where they end. */
-static uint32_t fill_iov(struct connection *connection)
+static bool ref_gives_pages(const struct reply_ref *ref)
+{
+	return ref->release == body_release_ref && ref->span.len >= IO_PAGES_MIN &&
+	    body_give_pages(ref->owner, ref->span.len);
+}
+
+/* Entries for what follows sent_bytes and sent_refs; how many, and where they end. `pages` becomes the one
+ * whose pages may be given away, or stays as it is; another such one is for the next send. */
+static uint32_t fill_iov(struct connection *connection, uint32_t *pages)
 {
 	struct reply *reply = &connection->sending;
 	size_t at = connection->sent_bytes;
 	uint32_t ref = connection->sent_refs, count = 0;
+	bool gives = false;
 	while (
 	    count + 2 <= connection->iov_cap && (at < reply->bytes.len || ref < reply->ref_count)) {
 		size_t until = ref < reply->ref_count ? reply->refs[ref].at : reply->bytes.len;
@@ -79,6 +87,12 @@ static uint32_t fill_iov(struct connection *connection)
 		at = until;
 		if (ref == reply->ref_count)
 			break;
+		if (ref_gives_pages(&reply->refs[ref])) {
+			if (gives)
+				break;
+			gives = true;
+			*pages = count;
+		}
 		struct span span = reply->refs[ref++].span;
 		if (span.len > 0)
 			connection->iov[count++] =
@@ -112,10 +126,15 @@ static void iov_reserve(struct connection *connection)
 
 static void send_rest(struct connection *connection)
 {
-	uint32_t count = fill_iov(connection);
+	struct io *io = connection->server->io;
+	uint32_t pages = UINT32_MAX;
+	uint32_t count = fill_iov(connection, &pages);
 	ASSERT(count > 0);
 	connection->send_busy = connection->session.sending = true;
-	io_stream_send(connection->server->io, &connection->stream, connection->iov, count);
+	if (pages < count)
+		io_stream_send_pages(io, &connection->stream, connection->iov, count, pages);
+	else
+		io_stream_send(io, &connection->stream, connection->iov, count);
 }
 
 static bool connection_is_drained(const struct connection *connection)

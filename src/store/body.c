@@ -200,6 +200,31 @@ struct body *body_ref(struct body *body)
 	return body;
 }
 
+bool body_give_pages(struct body *body, size_t len)
+{
+	CHECK_OBJ(body, BODY_MAGIC);
+	ASSERT(body_is_full(body));
+	bool again = body->sent;
+	body->sent = true;
+	if (!again || len < IO_PAGES_MIN || (body->pool != NULL && !body->pool->region.renews))
+		return false;
+	body->given = true;
+	return true;
+}
+
+/* Sockets may still read the pages that they were given. */
+static void body_renew_pages(struct body *body)
+{
+	if (!body->given)
+		return;
+	if (body->pool == NULL) {
+		io_memory_renew(body->block, body->block_bytes);
+		return;
+	}
+	size_t at = (size_t)(body->block - (const uint8_t *)body->pool->region.ptr);
+	io_memory_release(body->pool->io, &body->pool->region, at, body->block_bytes);
+}
+
 void body_unref(struct body *body)
 {
 	if (body == NULL)
@@ -213,6 +238,7 @@ void body_unref(struct body *body)
 		memory_free(memory, body->chunk_crcs, chunk_slots(body) * 4);
 	if (body->hash != NULL)
 		memory_free(memory, body->hash, sizeof(*body->hash));
+	body_renew_pages(body);
 	if (body->pool != NULL) {
 		const uint8_t *base = body->pool->region.ptr;
 		pages_give(&body->pool->pages, (uint32_t)((size_t)(body->block - base) / SECTOR));

@@ -29,7 +29,7 @@ struct body {
 	uint32_t         *chunk_crcs;     /* one per CHUNK_BYTES; NULL if not yet known */
 	XXH3_state_t     *hash;           /* while filling; NULL afterwards */
 	struct digest     digest;         /* once full; bodies of a pool only */
-	bool              has_digest;
+	bool              has_digest, sent, given;        /* see body_give_pages */
 	struct body_pool *pool;           /* NULL: heap */
 	struct memory    *memory;
 	uint8_t          *block;          /* what was allocated; ptr lies inside */
@@ -66,6 +66,10 @@ static inline bool body_is_full(const struct body *body) { return body->filled =
 struct body *body_ref(struct body *body);              /* returns body */
 void body_unref(struct body *body);                    /* frees at zero; NULL is fine */
 void body_release_ref(void *body);                     /* the same, for a reply's reference */
+
+/* Whether a socket may have the pages of `len` of its bytes (io_stream_send_pages): they are replaced before
+ * the memory serves again, so only what is sent a second time, and is long, is given. */
+bool body_give_pages(struct body *body, size_t len);
 
 static inline struct span body_span(const struct body *body)
 {

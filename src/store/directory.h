@@ -160,6 +160,11 @@ void directory_prefetch(const struct directory *directory, uint64_t hash);
 void directory_prefetch_entry(const struct directory *directory, uint64_t hash);
 
 struct entry *directory_find(const struct directory *directory, struct span key, uint64_t hash);
+/* The same for a key whose hash is not at hand. */
+static inline struct entry *directory_lookup(const struct directory *directory, struct span key)
+{
+	return directory_find(directory, key, directory_hash(directory, key));
+}
 /* The key must not be there. The directory owns the entry from now on. */
 void directory_insert(struct directory *directory, struct entry *entry, uint64_t hash);
 /* `new` has the same key and takes the place of `old`, which is freed. */

@@ -71,7 +71,7 @@ static struct entry *item_entry(struct engine *engine, const struct analysis_ite
 {
 	struct directory *directory = &engine->directories[item->db];
 	struct span key = span_of(item->key, item->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	bool same = entry != NULL && entry->type == ENTRY_IMAGE &&
 	    (entry->flags & ENTRY_UNSEEN) != 0 &&
 	    entry_image(entry)->body_lsn == item->body_lsn;

@@ -365,7 +365,6 @@ void fields_dump(const struct engine *engine, struct buf *out)
 	const struct list *all = &engine->fields->declarations;
 	for (struct list *at = all->next; at != all; at = at->next) {
 		const struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
-		uint8_t head[8 * VARINT64_MAX];
 		struct buf name, text;
 		buf_init(&name, &engine->fields->engine->memory.engine);
 		buf_init(&text, &engine->fields->engine->memory.engine);
@@ -373,11 +372,7 @@ void fields_dump(const struct engine *engine, struct buf *out)
 		buf_printf(&name, "%s%u:", key_prefix, one->db);
 		buf_append(&name, declared_name(one));
 		format(one, &text);
-		buf_append(out, span_of(head, (size_t)(varint64_put(head, name.len) - head)));
-		buf_append(out, buf_span(&name));
-		uint8_t *end = varint64_put(put_place(head, one->place), text.len);
-		buf_append(out, span_of(head, (size_t)(end - head)));
-		buf_append(out, buf_span(&text));
+		put_setting(out, buf_span(&name), one->place, buf_span(&text));
 		buf_fini(&name);
 		buf_fini(&text);
 	}

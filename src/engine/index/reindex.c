@@ -67,7 +67,7 @@ static void job_loaded(struct metadata_load *load, enum err err, struct body *bo
 	}
 	struct directory *directory = &engine->directories[job->db];
 	struct span key = span_of(job->key, job->key_len);
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	list_remove(&job->link);
 	reindex->reading--;
 	if (entry != NULL && entry->type == ENTRY_IMAGE && entry_image(entry)->docid == DOCID_NONE) {

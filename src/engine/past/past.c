@@ -321,7 +321,7 @@ bool past_relocated(struct engine *engine, uint64_t lsn, struct place from, stru
 static bool found_current(struct engine *engine, uint8_t db, struct span key, struct past_found *out)
 {
 	struct directory *directory = &engine->directories[db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	if (entry == NULL || entry->type != ENTRY_IMAGE)
 		return false;
 	*out = (struct past_found){

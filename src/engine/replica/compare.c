@@ -29,7 +29,7 @@ uint32_t compare_bucket(uint8_t db, struct span key, unsigned bits)
 void compare_find(struct engine *engine, uint8_t db, struct span key, struct compare_version *out)
 {
 	struct directory *directory = &engine->directories[db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	*out = (struct compare_version){0};
 	if (entry != NULL)
 		compare_version_of(engine, entry, out);

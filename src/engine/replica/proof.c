@@ -147,7 +147,7 @@ static struct span key_span(const struct proof_key *key)
 static struct entry *find(struct proof *proof, struct span key)
 {
 	struct directory *directory = &proof->engine->directories[proof->db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	return entry == NULL || engine_is_expired(proof->engine, entry) ? NULL : entry;
 }
 

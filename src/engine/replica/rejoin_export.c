@@ -391,8 +391,7 @@ static enum err keys_step(struct rejoin_export *export)
 	if (export->has_record && export->record.type == RECORD_IMAGE && export->body == NULL) {
 		struct image_ref ref;
 		struct directory *directory = &engine->directories[export->record.db];
-		struct entry *entry = directory_find(
-		    directory, export->record.key, directory_hash(directory, export->record.key));
+		struct entry *entry = directory_lookup(directory, export->record.key);
 		export->has_record = entry != NULL && entry->type == ENTRY_IMAGE;
 		if (!export->has_record)
 			return OK;
@@ -407,7 +406,7 @@ static enum err keys_step(struct rejoin_export *export)
 	struct export_key *key = LIST_OF(export->keys.next, struct export_key, link);
 	struct directory *directory = &engine->directories[key->db];
 	struct span name = span_of(key->key, key->len);
-	struct entry *entry = directory_find(directory, name, directory_hash(directory, name));
+	struct entry *entry = directory_lookup(directory, name);
 	struct record record = {.type = RECORD_IMAGE, .db = key->db, .key = name};
 	if (entry != NULL) {
 		record.expire_ms = (int64_t)entry_expire_ms(entry);

@@ -101,7 +101,7 @@ void repair_note(struct engine *engine, const struct record *record, struct plac
 void repair_note_key(struct engine *engine, uint8_t db, struct span key, struct place place, uint64_t lsn)
 {
 	struct directory *directory = &engine->directories[db];
-	struct entry *entry = directory_find(directory, key, directory_hash(directory, key));
+	struct entry *entry = directory_lookup(directory, key);
 	struct record record = {.db = db, .key = key, .lsn = lsn, .type = RECORD_IMAGE};
 	if (entry == NULL || entry->type != ENTRY_IMAGE)
 		return;                       /* a value is in memory */

@@ -76,7 +76,7 @@ static bool value_place(struct entry *entry, uint64_t lsn, struct place *out)
 static bool find_place(struct engine *engine, const struct repair_ask *ask, struct place *out)
 {
 	struct directory *directory = &engine->directories[ask->db];
-	struct entry *entry = directory_find(directory, ask->key, directory_hash(directory, ask->key));
+	struct entry *entry = directory_lookup(directory, ask->key);
 	struct image_ref ref;
 	if (entry != NULL && entry->type != ENTRY_IMAGE)
 		return value_place(entry, ask->lsn, out);

@@ -130,17 +130,12 @@ bool partial_setting(struct engine *engine, const struct record *record)
 void partial_dump(const struct engine *engine, struct buf *out)
 {
 	const struct replication *replication = engine->replication;
-	uint8_t head[8 * VARINT64_MAX];
 	struct buf text;
 	if (replication->partial.place.segment == 0)
 		return;
 	buf_init(&text, out->memory);
 	partial_format(replication, &text);
-	buf_append(out, span_of(head, (size_t)(varint64_put(head, partial_dump_name.len) - head)));
-	buf_append(out, partial_dump_name);
-	uint8_t *end = varint64_put(put_place(head, replication->partial.place), text.len);
-	buf_append(out, span_of(head, (size_t)(end - head)));
-	buf_append(out, buf_span(&text));
+	put_setting(out, partial_dump_name, replication->partial.place, buf_span(&text));
 	buf_fini(&text);
 }
 

@@ -130,18 +130,13 @@ static const struct span dump_name = {(const uint8_t *)"\1lineage", 8};
 void replication_dump(const struct engine *engine, struct buf *out)
 {
 	const struct replication *replication = engine->replication;
-	uint8_t head[8 * VARINT64_MAX];
 	struct buf text;
 	partial_dump(engine, out);
 	if (replication->lineage[0] == 0)
 		return;
 	buf_init(&text, out->memory);
 	lineage_format(replication, &text);
-	buf_append(out, span_of(head, (size_t)(varint64_put(head, dump_name.len) - head)));
-	buf_append(out, dump_name);
-	uint8_t *end = varint64_put(put_place(head, replication->lineage_place), text.len);
-	buf_append(out, span_of(head, (size_t)(end - head)));
-	buf_append(out, buf_span(&text));
+	put_setting(out, dump_name, replication->lineage_place, buf_span(&text));
 	buf_fini(&text);
 }
 

@@ -260,6 +260,108 @@ static void close_waits_for_what_is_in_flight(struct rig *rig)
 }
 EVERYWHERE(close_waits_for_what_is_in_flight)
 
+/* ---- Pages ---- */
+
+/* A head, pages that begin in the middle of one, a short entry, and one that is too long for the pipe. */
+static void pages_arrive_between_other_bytes(struct rig *rig)
+{
+	static const size_t heads[] = {0, 9, 100000};
+	enum { SKEW = 1234, PAGES = 5 << 20, TAIL = 20000 };
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, 11);
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+		size_t head = heads[i], all = head + PAGES + 2 + TAIL;
+		uint8_t *at = bytes + SKEW;
+		struct iovec iov[] = {{at, head}, {at + head, PAGES}, {at + head + PAGES, 2},
+		    {at + head + PAGES + 2, TAIL}};
+		uint32_t skip = head == 0;
+		pair.a.sent = false;
+		io_stream_send_pages(rig->io, &pair.a.stream, iov + skip, 4 - skip, 1 - skip);
+		cr_assert(!pair.a.sent, "a callback ran inside the call that submitted");
+		end_until_received(&pair.b, all);
+		rig_until(rig, &pair.a.sent);
+		cr_assert_eq(pair.a.sent_err, OK);
+		cr_assert_eq(pair.b.received.len, all);
+		cr_assert_eq(memcmp(pair.b.received.ptr, at, all), 0);
+		buf_clear(&pair.b.received);
+	}
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+EVERYWHERE(pages_arrive_between_other_bytes)
+
+/* Sent, but not yet received by the peer, while the memory already serves for something else. */
+static void renewed_memory_does_not_change_what_was_sent(struct rig *rig)
+{
+	enum { LEN = 100 << 10, PAGE = 4096 };
+	struct pair pair;
+	pair_open(rig, &pair);
+	struct io_memory shared;
+	cr_assert_eq(io_memory_new(rig->io, LEN, true, &shared), OK);
+	uint8_t *own = memory_try_alloc_aligned(&rig->memory, PAGE, LEN);
+	uint8_t *expected = memory_alloc(&rig->memory, LEN);
+	pattern_fill(expected, LEN, 12);
+	for (int kind = 0; kind < 2; kind++) {
+		uint8_t *bytes = kind == 0 ? own : shared.ptr;
+		memcpy(bytes, expected, LEN);
+		io_stream_pause(rig->io, &pair.b.stream);
+		rig_until(rig, &pair.b.paused);
+		struct iovec iov = {bytes, LEN};
+		pair.a.sent = pair.b.paused = false;
+		io_stream_send_pages(rig->io, &pair.a.stream, &iov, 1, 0);
+		rig_until(rig, &pair.a.sent);
+		if (kind == 0)
+			io_memory_renew(bytes, LEN);
+		else
+			io_memory_release(rig->io, &shared, 0, LEN);
+		memset(bytes, 'x', LEN);
+		io_stream_resume(rig->io, &pair.b.stream);
+		end_until_received(&pair.b, LEN);
+		cr_assert_eq(memcmp(pair.b.received.ptr, expected, LEN), 0);
+		buf_clear(&pair.b.received);
+	}
+	memory_free(&rig->memory, expected, LEN);
+	memory_free(&rig->memory, own, LEN);
+	io_memory_free(rig->io, &shared);
+	pair_fini(&pair);
+}
+HOSTS(renewed_memory_does_not_change_what_was_sent)
+
+static void pages_to_a_closed_peer_fail(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_zalloc(&rig->memory, BIG);
+	struct iovec iov[] = {{bytes, 10}, {bytes, BIG}};
+	pair.b.pause_at = 1;
+	io_stream_send_pages(rig->io, &pair.a.stream, iov, 2, 1);
+	rig_until(rig, &pair.b.paused);
+	end_close(&pair.b);
+	rig_until(rig, &pair.a.sent);
+	cr_assert_eq(pair.a.sent_err, ERR_CLOSED);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+EVERYWHERE(pages_to_a_closed_peer_fail)
+
+static void close_with_pages_under_way(struct rig *rig)
+{
+	struct pair pair;
+	pair_open(rig, &pair);
+	uint8_t *bytes = memory_zalloc(&rig->memory, BIG);
+	struct iovec iov = {bytes, BIG};
+	pair.b.pause_at = 1;
+	io_stream_send_pages(rig->io, &pair.a.stream, &iov, 1, 0);
+	rig_until(rig, &pair.b.paused);
+	end_close(&pair.a);
+	cr_assert(!pair.a.sent);
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(&pair);
+}
+EVERYWHERE(close_with_pages_under_way)
+
 enum { STREAMS = 200 };
 
 static void two_hundred_streams_exchange(struct rig *rig)

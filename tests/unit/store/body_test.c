@@ -107,6 +107,35 @@ Test(body, full_pool_reclaims_cached_bodies_before_it_refuses)
 	cr_assert_eq(memory.bytes, 0);
 }
 
+/* What is sent once, or is short, is not worth new pages. */
+Test(body, only_long_bytes_sent_again_are_given)
+{
+	struct memory memory = {0};
+	struct io *io = some_io();
+	struct body_pool_options options = {.bytes = 2 << 20};
+	struct body_pool *pool;
+	cr_assert_eq(body_pool_new(io, &options, &pool), OK);
+	struct body *body = filled(pool, 256 << 10, 7), *heap;
+	cr_assert(!body_give_pages(body, body->len));
+	cr_assert(!body_give_pages(body, IO_PAGES_MIN - 1));
+	cr_assert_eq(body_give_pages(body, body->len), body_pool_memory(pool)->renews);
+	uint64_t place = body_offset(body);
+	body_unref(body);
+	body = filled(pool, 256 << 10, 8);
+	cr_assert_eq(body_offset(body), place);
+	cr_assert_eq(body->ptr[body->len - 1], 8);
+	body_unref(body);
+	cr_assert_eq(body_new_heap(&memory, 100000, &heap), OK);
+	memset(heap->ptr, 1, 100000);
+	body_advance(heap, 100000);
+	cr_assert(!body_give_pages(heap, heap->len));
+	cr_assert(body_give_pages(heap, heap->len));
+	body_unref(heap);
+	body_pool_free(pool);
+	io_free(io);
+	cr_assert_eq(memory.bytes, 0);
+}
+
 enum { KEYS = 60, BUDGET = 400000 };
 
 /* The naive cache: an array in order of use. */
