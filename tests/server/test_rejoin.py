@@ -110,6 +110,9 @@ def test_a_follower_older_than_the_marks_is_sent_no_body_again(pair):  # noqa: F
     for name in "gone", "stays":
         client.execute_command("ACL", "SETUSER", name, "on", ">word", "~*", "+@all")
     client.execute_command("IMG.TIER", "POLICY", "SET", "old", "WARM", "5d")
+    for name in "shade", "depth":
+        client.execute_command("IMG.INDEX", "ADD", name, "TYPE", "numeric")
+    client.execute_command("SWAPDB", 5, 6)
     leader.client(db=1).set("flushed", 1)
     churn(client, "c", 300)
     in_sync(leader, follower)
@@ -121,17 +124,21 @@ def test_a_follower_older_than_the_marks_is_sent_no_body_again(pair):  # noqa: F
     leader.client(db=1).flushdb()
     client.execute_command("ACL", "DELUSER", "gone")
     client.execute_command("IMG.TIER", "POLICY", "DEL", "old")
+    client.execute_command("IMG.INDEX", "DEL", "shade")
+    leader.client(db=5).set("in", "six")
     churn(client, "c", 300)
     until(lambda: marks_are_given_up(leader))
     churn(client, "c", 1000)              # and so the segments with the marks are used again
     follower.start()
     until(lambda: rejoined(follower))
-    assert assert_same(leader, follower, (0, 1)) == 110
+    assert assert_same(leader, follower, (0, 1, 5, 6)) == 111
     found = info(follower)
     assert found["replication_rejoins"] == 1 and "TOOLATE" in follower.log()
     assert found["replication_received_bytes"] < 1_500_000
     assert info(leader)["replication_renewed_bodies"] == 0
     assert client.acl_list() == follower.client().acl_list() and len(client.acl_list()) == 2
+    declared = client.execute_command("IMG.INDEX", "LIST")
+    assert follower.client().execute_command("IMG.INDEX", "LIST") == declared and len(declared) == 1
     follower.client().execute_command("REPLICAOF", "NO", "ONE")
     listed = follower.client().execute_command("IMG.TIER", "POLICY", "LIST")
     assert listed == client.execute_command("IMG.TIER", "POLICY", "LIST") and b"old" not in str(listed).encode()
