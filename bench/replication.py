@@ -1,6 +1,7 @@
 """Rows R1 to R4 of the promises: a leader and a follower on loopback, one processor each."""
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -11,7 +12,7 @@ import time
 from common import ROUNDS, Process
 from latency import Client, png
 
-VALUE, CATCH_UP_MIB, SEGMENT = 100 << 10, 512, 64 << 20
+VALUE, CATCH_UP_MIB = 100 << 10, 512
 OPTIONS = ("--cache-appendfsync", "always", "--analysis", "no", "--history-window", "0")
 
 
@@ -169,11 +170,15 @@ def made_ready(home, segments):
     server = start(home, "--spare-segments", str(segments))
     folder = os.path.join(home, "tintype")
 
-    def made():
-        sizes = [os.stat(os.path.join(folder, name)).st_size for name in os.listdir(folder) if name.endswith(".seg")]
-        return len(sizes) > segments and all(size >= SEGMENT for size in sizes)
-    while not made():
+    def written():
+        with open(f"/proc/{server.pid}/io", encoding="utf-8") as file:
+            return int(re.search(r"^write_bytes: (\d+)", file.read(), re.M)[1])
+    while sum(name.endswith(".seg") for name in os.listdir(folder)) < segments:
         time.sleep(0.05)
+    before = -1
+    while written() != before:                # zeroed, all of them
+        before = written()
+        time.sleep(0.5)
     subprocess.run(["taskset", "-apc", "1", str(server.pid)], stdout=subprocess.DEVNULL, check=True)
     return server
 
