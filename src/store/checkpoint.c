@@ -114,7 +114,8 @@ static uint64_t covered_of(const struct store *store, const struct segment *segm
 
 /* Takes out of the counts what lies behind `covered`: the records of batches on their way. (The range of
  * LSNs stays that of all.) */
-static void uncount_batch(struct manifest_segment *note, const struct segment *segment, const struct batch *batch)
+static void uncount_batch(
+    struct manifest_segment *note, const struct segment *segment, const struct batch *batch)
 {
 	if (batch == NULL || batch->segment != segment)
 		return;
@@ -133,7 +134,8 @@ static void uncount_batch(struct manifest_segment *note, const struct segment *s
 	}
 }
 
-static void count_covered(const struct store *store, const struct segment *segment, struct manifest_segment *note)
+static void count_covered(
+    const struct store *store, const struct segment *segment, struct manifest_segment *note)
 {
 	for (int number = 0; number < STREAM_COUNT; number++) {
 		const struct stream *stream = &store->streams[number];
