@@ -194,9 +194,10 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	random_init(&engine->random, seed);
 	random_hex(engine, engine->run_id);
 	random_hex(engine, engine->repl_id);
+	/* One for all: a batch of requests is hashed before a SELECT in it says which database is meant. */
+	seed = random_next(&engine->random);
 	for (unsigned i = 0; i < DATABASE_COUNT; i++)
-		directory_init(
-		    &engine->directories[i], &engine->memory.values, random_next(&engine->random));
+		directory_init(&engine->directories[i], &engine->memory.values, seed);
 	kept_index_new(engine);
 	rejoin_new(engine);
 	repairs_new(engine);

@@ -36,6 +36,7 @@ struct connection {
 	bool             yielded;         /* its turn is over: it is in server->turns */
 	struct list      turn;
 	uint64_t         turn_pass, turn_used_us;   /* how long its commands have run in that pass */
+	uint64_t         turn_from_us;    /* of those that run now */
 	uint64_t         turn_end_us;
 	/* output */
 	struct reply     sending;

@@ -108,12 +108,12 @@ static void turn_begin(struct connection *connection)
 	connection->turn_pass = engine->counters.passes;
 	connection->turn_end_us =
 	    engine->clock_us + limit_us - min_u64(limit_us, connection->turn_used_us);
-	connection->turn_used_us -= engine->clock_us;     /* turn_end adds the clock again */
+	connection->turn_from_us = engine->clock_us;
 }
 
 static void turn_end(struct connection *connection)
 {
-	connection->turn_used_us += connection->server->engine->clock_us;
+	connection->turn_used_us += connection->server->engine->clock_us - connection->turn_from_us;
 }
 
 static inline void turn_check(struct connection *connection)

@@ -1,4 +1,4 @@
-"""SWAPDB: clients of one database see the keys of another at once, whatever they are and wait for."""
+"""Databases side by side, and SWAPDB: clients of one database see the keys of another at once, whatever they are and wait for."""
 import threading
 
 import pytest
@@ -7,7 +7,7 @@ import redis
 from conftest import until
 from replicas import in_sync, start_pair
 from twins import events
-from wire import Wire
+from wire import Wire, encode
 
 
 def title(client, key):
@@ -27,6 +27,18 @@ def test_images_their_index_and_attributes_go_along(server, photos):
     assert title(three, "a") == b"red house" and three.execute_command("IMG.GET", "a") == photo
     assert sorted(zero.info("keyspace")) == ["db0", "db3"] and zero.client_info()["db"] == 0
     assert zero.move("k", 3) is True and sorted(three.keys()) == [b"a", b"k"] and zero.dbsize() == 0
+
+
+def test_a_pipeline_selects_its_databases_on_the_way(server):
+    with Wire(server.port) as wire:
+        wire.send(b"".join(encode(*words) for words in (
+            ("SELECT", 1), ("SET", "k", "one"), ("SELECT", 2), ("SET", "k", "two"), ("GET", "k"),
+            ("SELECT", 1), ("GET", "k"), ("DEL", "other"), ("EXISTS", "k", "k"))))
+        assert [wire.read() for _ in range(9)] == [b"+OK"] * 4 + [b"two", b"+OK", b"one", b":0", b":2"]
+    for db, value in ((1, b"one"), (2, b"two")):
+        client = server.client(db=db)
+        assert client.get("k") == value and client.keys() == [b"k"]
+        assert client.delete("k") == 1 and client.dbsize() == 0
 
 
 @pytest.mark.parametrize("how", ["kill", "checkpoint", "stop"])
