@@ -56,7 +56,10 @@ static const char *type_name(uint8_t type)
 	    "SETTING",
 	    "PART",
 	    "VOID",
+	    "END",
+	    "CHANGE",
 	};
+	_Static_assert(ARRAY_COUNT(names) == RECORD_CHANGE + 1, "each type has a name");
 	return type < RECORD_TYPE_COUNT ? names[type] : names[0];
 }
 

@@ -225,6 +225,17 @@ static enum err secure_at_start(struct server *server)
 	return err;
 }
 
+/* A server recycles its segments in place: nobody else can rely on them while it runs. */
+static void say_busy(const struct server *server)
+{
+	ASSERT(server->settings != NULL);
+	log_warning(server->log, "%s is in use by another process",
+	    server->engine == NULL ? "the address" : "the data directory");
+	if (server->engine != NULL && server->settings->readonly)
+		log_warning(server->log, "While its server runs, a clone is served from a copy: tintype-backup "
+		    "makes one online, tintype-restore a data directory of it. Single images: IMG.GET key AT time");
+}
+
 enum err server_new(struct io *io, const struct server_options *options, struct server **out)
 {
 	struct memory boot = {0};
@@ -260,8 +271,7 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	}
 	if (err != OK) {
 		if (err == ERR_BUSY)
-			log_warning(server->log, "%s is in use by another process",
-			    server->engine == NULL ? "the address" : "the data directory");
+			say_busy(server);
 		server_free(server);
 		return err;
 	}

@@ -112,6 +112,40 @@ static uint64_t covered_of(const struct store *store, const struct segment *segm
 	return max_u64(covered, SECTOR);
 }
 
+/* Takes out of the counts what lies behind `covered`: the records of batches on their way. (The range of
+ * LSNs stays that of all.) */
+static void uncount_batch(
+    struct manifest_segment *note, const struct segment *segment, const struct batch *batch)
+{
+	if (batch == NULL || batch->segment != segment)
+		return;
+	ASSERT(batch->offset >= note->covered);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct batch_entry *entry = &batch->entries[i];
+		bool is_mark = record_is_mark(entry->type, entry->body_bytes);
+		bool expires = is_mark && entry->type == RECORD_EXPIRE;
+		ASSERT(note->records > 0 && note->record_bytes >= entry->place.bytes);
+		note->records--;
+		note->record_bytes -= entry->place.bytes;
+		note->marks -= is_mark;
+		note->mark_bytes -= is_mark ? entry->place.bytes : 0;
+		note->expires -= expires;
+		note->expire_bytes -= expires ? entry->place.bytes : 0;
+	}
+}
+
+static void count_covered(
+    const struct store *store, const struct segment *segment, struct manifest_segment *note)
+{
+	for (int number = 0; number < STREAM_COUNT; number++) {
+		const struct stream *stream = &store->streams[number];
+		for (struct list *at = stream->batches.next; at != &stream->batches; at = at->next)
+			uncount_batch(note, segment, LIST_OF(at, struct batch, link));
+		uncount_batch(note, segment, stream->open);
+	}
+	note->flags = MANIFEST_COUNTED;
+}
+
 static void checkpoint_note_segments(struct store *store)
 {
 	struct checkpoint *checkpoint = &store->checkpoint;
@@ -144,6 +178,9 @@ static void checkpoint_note_segments(struct store *store)
 		};
 		if (segment->state == SEGMENT_SEALED && !pending)
 			note.flags = MANIFEST_COMPLETE;
+		/* A VOID among them must be seen again. */
+		else if (note.covered > SECTOR && !segment->failed && store->void_count == 0)
+			count_covered(store, segment, &note);
 		buf_append(&checkpoint->segments, span_of(&note, sizeof(note)));
 	}
 	checkpoint->header = (struct manifest_header){
@@ -153,6 +190,7 @@ static void checkpoint_note_segments(struct store *store)
 		.time_ms = io_wall_ms(store->io),
 		.seed = checkpoint->job->seed,
 		.next_segment = store->next_segment,
+		.epoch = (uint32_t)max_u64(store->epoch, store->epoch_seen),
 	};
 }
 

@@ -18,7 +18,7 @@
 
 enum {
 	MANIFEST_MAGIC = 0x314d5454,      /* "TTM1" */
-	MANIFEST_VERSION = 2,
+	MANIFEST_VERSION = 3,             /* 2: without counts of what is covered of unfinished segments */
 	MANIFEST_BYTES_MAX = 256 << 20,
 	CHECKPOINT_SLOTS = 2,
 	CHECKPOINT_STREAMS = 4,
@@ -42,14 +42,15 @@ struct manifest_header {
 	uint32_t        segment_count, chunk_count, chain_bytes, blob_bytes;
 	uint8_t         bits[CHUNK_SETS_MAX];     /* 2^bits chunks */
 	uint32_t        next_segment;     /* ids from here on are younger than this */
+	uint32_t        epoch, reserved;  /* the largest of any commit block */
 };
-_Static_assert(sizeof(struct manifest_header) == 160, "format");
+_Static_assert(sizeof(struct manifest_header) == 168, "format");
 _Static_assert(offsetof(struct manifest_header, bytes) == 32, "format");
 
 struct manifest_segment {
 	uint32_t id, nonce, tier, flags;
 	uint64_t covered;                 /* records before this byte are in the chunks */
-	uint64_t records, record_bytes;   /* from here on, if it is complete, as in struct segment */
+	uint64_t records, record_bytes;   /* from here on, unless flags is 0, as in struct segment */
 	uint64_t marks, mark_bytes, expires, expire_bytes;
 	uint64_t birth_lsn, death_lsn;
 	int64_t  expire_last_ms;
@@ -57,7 +58,10 @@ struct manifest_segment {
 	uint32_t stream, life;
 };
 _Static_assert(sizeof(struct manifest_segment) == 128, "format");
-enum { MANIFEST_COMPLETE = 1 };           /* sealed, and all of it is covered */
+enum {
+	MANIFEST_COMPLETE = 1,            /* sealed, and all of it is covered */
+	MANIFEST_COUNTED = 2,             /* not so, but the counts are those of what is covered */
+};
 
 struct manifest_chunk {
 	uint64_t offset;                  /* in the slot's file; a sector's start */

@@ -10,38 +10,6 @@ static inline uint8_t *span_put(uint8_t *at, struct span bytes)
 	return at + bytes.len;
 }
 
-void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
-    const uint32_t *crcs)
-{
-	ASSERT(record->type > 0 && record->type < RECORD_TYPE_COUNT);
-	ASSERT(body_bytes == 0 || crcs != NULL);
-	const struct record_header header = {
-		.magic = RECORD_MAGIC,
-		.type = record->type,
-		.flags = record->flags,
-		.db = record->db,
-		.version = RECORD_VERSION,
-		.lsn = record->lsn,
-		.refers = record->refers,
-		.expire_ms = record->expire_ms,
-		.time_ms = record->time_ms,
-		.epoch = record->epoch,
-		.key_bytes = (uint32_t)record->key.len,
-		.meta_bytes = (uint32_t)record->meta.len,
-		.body_bytes = body_bytes,
-	};
-	memcpy(out, &header, RECORD_HEADER);
-	out += RECORD_HEADER;
-	if (record->key.len > 0)
-		memcpy(out, record->key.ptr, record->key.len);
-	out += record->key.len;
-	if (record->meta.len > 0)
-		memcpy(out, record->meta.ptr, record->meta.len);
-	out += record->meta.len;
-	if (body_bytes > 0)
-		memcpy(out, crcs, 4 * (size_t)chunk_count(body_bytes));
-}
-
 /* A word of the header, summed from the register: what was just written in parts is slow to read back. */
 static inline uint32_t put_word(uint8_t *at, uint32_t state, uint64_t word)
 {

@@ -83,11 +83,8 @@ static inline struct record_layout record_layout(
 	return layout;
 }
 
-/* Writes the head of `record` (layout.head_bytes bytes) to `out`. `crcs` are the chunk CRCs
- * of the body, chunk_count(body_bytes) of them. */
-void record_write_head(uint8_t *out, const struct record *record, uint32_t body_bytes,
-    const uint32_t *crcs);
-/* The same, and stamped: with nonce and crc for where it lies, or will lie. */
+/* Writes the head of `record` (layout.head_bytes bytes) to `out`, stamped: with nonce and crc for where it
+ * lies, or will lie. `crcs` are the chunk CRCs of the body, chunk_count(body_bytes) of them. */
 void record_write_stamped(uint8_t *out, const struct record *record, uint32_t body_bytes,
     const uint32_t *crcs, const struct stamp *stamp);
 /* Of a record whose body, which is not empty and has one chunk, gets longer by `more`: body bytes and the

@@ -90,12 +90,11 @@ void recover_load_free(struct recovery *recovery)
 
 /* ---- What need not be walked through ---- */
 
-static void classify_covered(struct scanned *scanned, const struct manifest_segment *note)
+static void adopt_counts(struct scanned *scanned, const struct manifest_segment *note)
 {
 	struct segment *segment = scanned->segment;
-	scanned->skip = scanned->sealed = scanned->used = true;
+	scanned->used = true;
 	scanned->batches = 1;
-	scanned->stop = note->covered;
 	segment->records = note->records;
 	segment->record_bytes = note->record_bytes;
 	segment->marks = note->marks;
@@ -112,6 +111,26 @@ static void classify_covered(struct scanned *scanned, const struct manifest_segm
 	segment->mark_lsn_max = note->mark_lsn_max;
 }
 
+static void classify_covered(struct scanned *scanned, const struct manifest_segment *note)
+{
+	adopt_counts(scanned, note);
+	scanned->skip = scanned->sealed = true;
+	scanned->stop = note->covered;
+}
+
+uint64_t recover_scan_from(struct recovery *recovery, struct scanned *scanned)
+{
+	struct manifest_segment note;
+	if (!recovery->has_manifest || scanned->covered == 0 ||
+	    !manifest_find_segment(&recovery->manifest, scanned->segment->id, &note) ||
+	    (note.flags & MANIFEST_COUNTED) == 0)
+		return SECTOR;
+	ASSERT(note.covered == scanned->covered);
+	ASSERT(!scanned->from_footer && !scanned->used);
+	adopt_counts(scanned, &note);
+	return note.covered;
+}
+
 /* False: the segments are not those that the manifest knows. */
 static bool classify(struct recovery *recovery, struct scanned *scanned)
 {
@@ -126,6 +145,8 @@ static bool classify(struct recovery *recovery, struct scanned *scanned)
 			classify_covered(scanned, &note);
 		else
 			scanned->covered = note.covered;
+		if ((note.flags & MANIFEST_COUNTED) != 0)
+			scanned->segment->life = note.life;
 	} else if (segment->id < manifest->header.next_segment) {
 		/* It was dead before the checkpoint; a power cut brought it back. */
 		static const struct manifest_segment dead = {
@@ -153,6 +174,7 @@ void recover_classify(struct recovery *recovery)
 	for (uint32_t number = 0; number < STREAM_COUNT; number++)
 		recovery->durable[number] = header->durable[number];
 	recovery->lsn_seen = header->last_lsn;
+	store->epoch_seen = (uint32_t)max_u64(store->epoch_seen, header->epoch);
 	recovery->replay_lsn = header->replay_lsn;
 	store->next_segment =
 	    (uint32_t)max_u64(store->next_segment, recovery->manifest.header.next_segment);

@@ -212,7 +212,7 @@ bool recover_scan(struct recovery *recovery)
 		if (scanned->from_footer)
 			continue;
 		if (!recovery->scanning)
-			scan_begin(recovery, scanned, SECTOR);
+			scan_begin(recovery, scanned, recover_scan_from(recovery, scanned));
 		enum scan_step step = scan_run(recovery, scanned);
 		if (step == SCAN_MORE)
 			return false;

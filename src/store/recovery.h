@@ -153,6 +153,9 @@ bool recover_files(struct recovery *recovery);
 /* recover_load.c */
 void recover_manifests(struct recovery *recovery);
 void recover_classify(struct recovery *recovery);          /* scanned[] is new */
+/* Where walking through this segment begins, its footer being of no use: behind what is covered, if
+ * the checkpoint counted that. The segment's counts are then set. */
+MUST_CHECK uint64_t recover_scan_from(struct recovery *recovery, struct scanned *scanned);
 bool recover_load(struct recovery *recovery);              /* true when the phase is over */
 void recover_note_link(struct recovery *recovery, uint64_t lsn);
 bool recover_find_link(const struct recovery *recovery, uint64_t lsn, struct place *place);

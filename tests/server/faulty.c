@@ -21,6 +21,7 @@ struct faulty {
 	int32_t reads, writes, syncs;     /* how many of the next ones fail; -1: all */
 	int32_t struck;
 	int64_t clock_s;                  /* is added to the wall clock */
+	int32_t no_direct, reserved;      /* the file system has no O_DIRECT */
 };
 
 static struct faulty *faulty_map(void)
@@ -81,6 +82,25 @@ long syscall(long number, ...)
 	if (real == NULL)
 		real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
 	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int open(const char *path, int flags, ...)
+{
+	static int (*real)(const char *, int, ...);
+	/* The map itself is opened by way of this function, once. */
+	struct faulty *map = (flags & O_DIRECT) != 0 ? faulty_map() : NULL;
+	va_list list;
+	va_start(list, flags);
+	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(list, mode_t) : 0;
+	va_end(list);
+	if (map != NULL && map->no_direct) {
+		__atomic_fetch_add(&map->struck, 1, __ATOMIC_SEQ_CST);
+		errno = EINVAL;
+		return -1;
+	}
+	if (real == NULL)
+		real = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open");
+	return real(path, flags, mode);
 }
 
 int fdatasync(int fd)

@@ -8,7 +8,8 @@ import time
 import pytest
 import redis
 
-from conftest import until
+from conftest import Server, until
+from test_backup import run
 from test_history import at, last_lsn, png, put, versions
 
 
@@ -145,15 +146,40 @@ def test_what_cannot_be_opened_is_refused(make_server, folder):
     assert not os.path.exists(os.path.join(folder, "nosuch"))
 
 
-def test_a_directory_in_use_is_refused(make_server):
-    server = make_server()
-    put(server.client(), "k", 1)
+@pytest.fixture
+def beside(folder):
+    """Starts a server without its own directory, on a free port: beside(options...) -> Server"""
+    made = []
+
+    def start(*options):
+        os.makedirs(os.path.join(folder, "beside"), exist_ok=True)
+        made.append(Server(os.path.join(folder, "beside"), *options).start())
+        return made[-1]
+    yield start
+    for one in made:
+        one.stop()
+
+
+def test_of_a_running_server_a_copy_is_cloned(make_server, folder, beside):
+    server = make_server("--appendfsync", "always")
+    client = server.client()
+    data, lsn = put(client, "k", 1)
+    put(client, "k", 2)
     args = list(server.process.args)
     args[args.index("--port") + 1] = "0"
-    second = subprocess.run(args + ["--readonly"], capture_output=True, text=True, timeout=20,
-                            check=False)
-    assert second.returncode != 0
-    assert "in use by another process" in second.stdout + second.stderr
+    second = subprocess.run(args + ["--open-at", "LSN", str(lsn), "--readonly"], capture_output=True,
+                            text=True, timeout=20, check=False)
+    said = second.stdout + second.stderr
+    assert second.returncode != 0 and "in use by another process" in said
+    assert "tintype-backup" in said and "tintype-restore" in said      # and what it says is so:
+    for words in (("tintype-backup", "--dir", folder + "/data", "--to", folder + "/backups"),
+                  ("tintype-restore", "--from", folder + "/backups", "--dir", folder + "/copy")):
+        done = run(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+    clone = beside("--dir", folder + "/copy", "--open-at", "LSN", str(lsn), "--readonly").client()
+    new, _ = put(client, "k", 3)                # the server goes on beside it
+    assert clone.execute_command("IMG.GET", "k") == data
+    assert client.execute_command("IMG.GET", "k") == new
 
 
 def test_rewound_is_as_it_was_and_goes_on_from_there(make_server):

@@ -321,18 +321,22 @@ def test_a_directory_that_cannot_be_written(lived):
 
 
 class Faults:
-    """What faulty.c does, while the server runs: fail(reads=1, writes=-1, syncs=0), clock(s)."""
+    """What faulty.c does, while the server runs: fail(reads=1, writes=-1, syncs=0), clock(s),
+    no_direct()."""
 
     def __init__(self, path):
         self.path = path
         with open(path, "wb") as file:
-            file.write(bytes(24))
+            file.write(bytes(32))
 
     def fail(self, reads=0, writes=0, syncs=0):
         overwrite(self.path, 0, struct.pack("<iii", reads, writes, syncs))
 
     def clock(self, seconds):
         overwrite(self.path, 16, struct.pack("<q", seconds))
+
+    def no_direct(self):
+        overwrite(self.path, 24, struct.pack("<i", 1))
 
     def struck(self):
         with open(self.path, "rb") as file:
@@ -477,6 +481,80 @@ def test_a_clock_that_jumps_between_restarts(faulty, jump):
     versions = client.execute_command("IMG.VERSIONS", "k")
     lsns = [dict(zip(version[::2], version[1::2]))[b"lsn"] for version in versions]
     assert lsns == sorted(lsns, reverse=True) and get(client, "k", "LSN", str(lsns[0])) == bodies[2]
+
+
+def test_a_clock_that_jumps_in_a_running_server(faulty):
+    server, faults = faulty
+    client = server.client()
+    bodies, lsns = [], []
+    for jump in (0, -7200, 3600, -1800, 7200, 0):          # within the window of the history
+        faults.clock(jump)
+        bodies.append(picture(1000 + len(bodies)))
+        put(client, "k", bodies[-1])
+        lsns.append(int(store_info(client)["last_lsn"]))
+        client.set("short", "1", px=1)
+        until(lambda: client.exists("short") == 0)
+    for _ in range(2):                         # LSNs are the order, whatever the clock said
+        assert get(client, "k") == bodies[-1]
+        listed = [dict(zip(line[::2], line[1::2]))[b"lsn"] for line in client.execute_command("IMG.VERSIONS", "k")]
+        assert len(listed) == len(bodies) and listed == sorted(listed, reverse=True)
+        assert lsns == sorted(lsns) and lsns[0] > 0
+        for lsn, body in zip(lsns, bodies):
+            assert get(client, "k", "AT", "LSN", str(lsn)) == body
+        assert client.exists("short") == 0
+        server.kill()
+        client = server.start().client()
+
+
+def opened_direct(server):
+    """{segment: was it opened with O_DIRECT?} of the running server."""
+    found, fds = {}, f"/proc/{server.process.pid}/fd"
+    for fd in os.listdir(fds):
+        try:
+            name = os.path.basename(os.readlink(f"{fds}/{fd}"))
+            with open(f"{fds}info/{fd}", encoding="ascii") as file:
+                flags = next(int(line.split()[1], 8) for line in file if line.startswith("flags"))
+        except OSError:
+            continue                           # closed meanwhile
+        if name.endswith(".seg"):
+            found[name] = flags & os.O_DIRECT != 0
+    return found
+
+
+def has_direct(folder):
+    try:
+        os.close(os.open(folder + "/probe", os.O_RDWR | os.O_CREAT | os.O_DIRECT))
+        return True
+    except OSError:
+        return False
+
+
+def test_the_page_cache_is_not_trusted(lived):
+    server, images = lived
+    client = server.start().client()
+    found = opened_direct(server)
+    assert len(found) >= 4 and set(found.values()) == {has_direct(server.folder)}
+    assert set(read_all(client, images).values()) == {"whole"}
+
+
+def test_a_file_system_without_direct_writes(faulty):
+    server, faults = faulty
+    images = {f"k{i}": picture() for i in range(30)}
+    put(server.client(), "k0", images["k0"])
+    server.kill()
+    faults.no_direct()
+    for _ in range(2):
+        client = server.start().client()
+        for key, body in images.items():
+            put(client, key, body)
+        assert set(opened_direct(server).values()) == {False}
+        assert set(read_all(client, images).values()) == {"whole"}
+        assert int(store_info(client)["syncs"]) > 0
+        server.kill()
+    assert faults.struck() >= 2 and server.log().count("No direct I/O on") == 2
+    client = server.start().client()
+    assert set(read_all(client, images).values()) == {"whole"}
+    assert int(store_info(client)["corrupt_records"]) == 0
 
 
 # ---- Too little of everything

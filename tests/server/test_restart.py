@@ -4,11 +4,13 @@ import glob
 import os
 import random
 import subprocess
+import threading
 
 import pytest
 import redis
 from conftest import until
 from images import png
+from wire import Wire, encode
 
 
 @pytest.fixture
@@ -129,6 +131,51 @@ def test_state_is_the_same_from_checkpoint_footers_or_records(server, client, sp
     server.kill()
     server.start()
     assert state(client) == before
+
+
+def counts(client):
+    """What the store knows of its segments, all being loaded."""
+    until(lambda: client.info("persistence")["async_loading"] == 0)
+    found = client.info("store")
+    names = ("live_bytes", "dead_bytes", "live_records", "tombstones")
+    return {name: found[name] for name in (f"{tier}_{name}" for tier in ("hot", "warm") for name in names)}
+
+
+def overwrite(server, name):
+    with Wire(server.port, timeout=60) as wire:
+        for i in range(0, 3000, 10):
+            wire.send(b"".join(encode("SET", f"{name}/{(i + j) % 70}", "x" * (i % 90)) for j in range(10)) +
+                      encode("DEL", f"{name}/{i % 50}"))
+            assert all(wire.read()[:1] in b"+:" for _ in range(11))
+
+
+def test_an_unfinished_segment_is_counted_the_same_from_checkpoint_or_log(make_server):
+    server = make_server("--analysis", "no", "--cache-appendfsync", "always", "--segment-bytes", "32mb")
+    client = server.client()
+    fill(client, 1000)
+    writers = [threading.Thread(target=overwrite, args=(server, f"w{i}")) for i in range(4)]
+    for writer in writers:                               # batches are on their way at SAVE
+        writer.start()
+    begun = client.info("store")["last_lsn"]
+    until(lambda: client.info("store")["last_lsn"] > begun + 100)
+    client.save()
+    for writer in writers:
+        writer.join()
+    fill(client, 50, seed=2)
+    until(lambda: client.info("store")["durable_lsn"] == client.info("store")["last_lsn"])
+    before = counts(client)
+    assert before["hot_tombstones"] > 200 and before["hot_dead_bytes"] > 50_000
+    assert client.info("store")["footers_written"] == 0, "all of it lies in one segment"
+    server.kill()
+    found = counts(server.start().client())
+    server.kill()
+    for path in data(server, "manifest-?"):
+        os.unlink(path)
+    logged = counts(server.start().client())
+    assert found == before
+    # Of the past in the first moments of a store, before its window was logged, the log alone knows nothing.
+    assert logged["hot_tombstones"] == found["hot_tombstones"]
+    assert logged["hot_live_bytes"] + logged["hot_dead_bytes"] == found["hot_live_bytes"] + found["hot_dead_bytes"]
 
 
 def test_second_checkpoint_writes_only_what_changed(server, client):

@@ -1,8 +1,9 @@
 /* tests/sim/shadow.h: what one client of the simulated server knows: the state of its keys
  * after every acknowledged command, and the commands that are not answered yet.
  *
- * Each client has a database of its own. A key is absent, a string, or an image with a title. Contents are
- * named by a number from which their bytes follow, so that a state is small and can be compared.
+ * Each client has a database of its own. A key is absent, a string, or an image with a title.
+ * Contents are named by a number from which their bytes follow, so that a state is small and
+ * can be compared.
  */
 #pragma once
 #include "base/buf.h"

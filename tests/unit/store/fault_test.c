@@ -189,6 +189,77 @@ Test(fault, second_write_error_makes_the_store_read_only, .init = setup, .fini =
 	cr_assert_eq(owner_check(&owner, "a"), OK, "reads go on");
 }
 
+/* The second home is read back before anything is acknowledged. */
+Test(fault, second_home_that_loses_the_write_makes_the_store_read_only, .init = setup,
+    .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_IMAGE, 50000, SYNC_ALWAYS), OK);
+	uint64_t lsn = store_last_lsn(owner.store);
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	sim_fail_call(disk, SIM_WRITE_LOST, 1);       /* the one that failed does not count */
+	store_flush(owner.store);
+	for (int i = 0; i < 1000 && owner.state != ERR_READONLY; i++)
+		owner_wait(&owner);
+	cr_assert_eq(owner.state, ERR_READONLY);
+	cr_assert_eq(sim_fault_count(disk, SIM_WRITE_LOST), 1);
+	cr_assert_lt(owner.durable, lsn, "it was never acknowledged");
+	cr_assert_eq(owner_check(&owner, "a"), OK, "reads go on");
+}
+
+Test(fault, short_write_moves_the_batch_to_a_fresh_segment, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	uint32_t segment = owner_find(&owner, "a")->place.segment;
+	sim_fail_call(disk, SIM_WRITE_SHORT, 1);
+	put("b", 50000);
+	cr_assert_eq(sim_fault_count(disk, SIM_WRITE_SHORT), 1);
+	cr_assert_neq(owner_find(&owner, "b")->place.segment, segment);
+	cr_assert_eq(store_state(owner.store), OK);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_eq(owner.recovered, 2);
+	cr_assert_eq(owner.corrupt, 0);
+	cr_assert_eq(owner_check(&owner, "a"), OK);
+	cr_assert_eq(owner_check(&owner, "b"), OK);
+}
+
+/* The disk says that it wrote, and what lies there is whole, but of another time or place. */
+static void is_never_served(enum sim_fault fault)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	sim_fail_call(disk, fault, 1);
+	put("b", 50000);
+	cr_assert_eq(sim_fault_count(disk, fault), 1);
+	put("c", 3000);
+	cr_assert_eq(owner_check(&owner, "b"), ERR_CORRUPT);
+	cr_assert_eq(owner_check(&owner, "c"), OK);
+	wait_seconds(2);
+	owner_power_cut(&owner, disk);
+	restart(&small);
+	cr_assert_gt(owner.corrupt, 0, "an acknowledged record is missing");
+	cr_assert_null(owner_find(&owner, "b"));
+	cr_assert_eq(owner_check(&owner, "c"), OK);
+}
+
+Test(fault, lost_write_is_corrupt_for_that_key_alone, .init = setup, .fini = teardown, .timeout = 60)
+{
+	is_never_served(SIM_WRITE_LOST);
+}
+
+Test(fault, misdirected_write_is_corrupt_for_that_key_alone, .init = setup, .fini = teardown,
+    .timeout = 60)
+{
+	is_never_served(SIM_WRITE_MISDIRECTED);
+}
+
 Test(fault, full_disk_refuses_images_takes_deletes_and_clears, .init = setup, .fini = teardown,
     .timeout = 60)
 {

@@ -21,10 +21,8 @@ static uint32_t write_one(uint8_t *out, const struct stamp *stamp)
 	    .key = SPAN_LIT("cat"),
 	    .meta = SPAN_LIT("metadata"),
 	};
-	record_write_head(out, &record, CHUNK_BYTES + 1, crcs);
-	uint32_t head_bytes = record_head_bytes(3, 8, CHUNK_BYTES + 1);
-	record_stamp(out, head_bytes, stamp);
-	return head_bytes;
+	record_write_stamped(out, &record, CHUNK_BYTES + 1, crcs, stamp);
+	return record_head_bytes(3, 8, CHUNK_BYTES + 1);
 }
 
 Test(record, head_reads_back)
