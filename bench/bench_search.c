@@ -16,8 +16,8 @@
  * of which each was measured three times and the least taken: it is free of what the machine
  * does to others, of which the last line shows how much it is. The index is dumped and loaded
  * as a checkpoint does, and the queries run on what was loaded. Times are CPU time of the one
- * thread, since machines are shared. FTS5 holds the same words and tags in memory, without content, and ranks by bm25; so
- * does Xapian, in a directory of files that the system's cache holds.
+ * thread, since machines are shared. FTS5 holds the same words and tags in memory, without
+ * content, and ranks by bm25; so does Xapian, in a directory that the system's cache holds.
  */
 #include "base/buf.h"
 #include "base/random.h"
