@@ -143,6 +143,10 @@ sim: $(SIM_PROGRAMS)    ## SEEDS=n simulated crash points
 server-tests: all                                        ## a real server, real clients; PYTEST_ARGS="-k name"
 	cd tests/server && BUILD=$(abspath $(BUILD)) timeout 1200 $(PYTHON) -m pytest -q $(PYTEST_ARGS)
 
+.PHONY: schedules
+schedules: $(BUILD)/replica-sim                          ## every partition of three servers in up to LENGTH=6 steps
+	MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 $< --length $(or $(LENGTH),6) --lives $(or $(LIVES),1)
+
 kill-test: all                                           ## ROUNDS=200 of kill -9 under load
 	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=$(or $(ROUNDS),200) $(PYTHON) -m pytest -q -k kill_rounds
 

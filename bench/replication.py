@@ -1,6 +1,7 @@
 """Rows R1 to R4 of the promises: a leader and a follower on loopback, one processor each."""
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -9,7 +10,7 @@ import threading
 import time
 
 from common import ROUNDS, Process
-from latency import Client
+from latency import Client, png
 
 VALUE, CATCH_UP_MIB = 100 << 10, 512
 OPTIONS = ("--cache-appendfsync", "always", "--analysis", "no", "--history-window", "0")
@@ -50,10 +51,18 @@ def lags(leader, count, value):
     return found
 
 
-def rate(leader, seconds):
+def set_one(client, number):
+    client.ask(b"SET", b"load%d" % (number % 1000), b"x" * 4096)
+
+
+def put_one(client, number):
+    client.ask(b"IMG.PUT", b"load-image%d" % (number % 100), png(number))
+
+
+def rate(leader, seconds, request=set_one):
     client, done, end = Client(leader), 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        client.ask(b"SET", b"load%d" % (done % 1000), b"x" * 4096)
+        request(client, done)
         done += 1
     return done / seconds
 
@@ -64,29 +73,29 @@ def processor_us(leader):
     return (int(words[11]) + int(words[12])) * 1_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-def cost(leader, seconds):
-    """SETs a second, and the leader's processor time for each, in us."""
+def cost(leader, seconds, request):
+    """Requests a second, and the leader's processor time for each, in us."""
     before = processor_us(leader)
-    per_second = rate(leader, seconds)
+    per_second = rate(leader, seconds, request)
     return per_second, (processor_us(leader) - before) / (per_second * seconds)
 
 
-def bench_cost(leader):
+def bench_cost(leader, name, request):
     """Turn by turn, so that what else goes on meets both; the follower's disk is memory."""
     home, alone, with_one = tempfile.mkdtemp(prefix="tintype-bench-", dir="/dev/shm"), [], []
     try:
         for _ in range(2 * ROUNDS):
-            alone.append(cost(leader, 1.5))
+            alone.append(cost(leader, 1.5, request))
             follower = follow(home, leader)
             in_sync(leader, follower)
-            with_one.append(cost(leader, 1.5))
+            with_one.append(cost(leader, 1.5, request))
             follower.process.terminate()
             follower.process.wait()
     finally:
         shutil.rmtree(home, ignore_errors=True)
     rates = [statistics.median(found[0] for found in each) for each in (alone, with_one)]
     times = [statistics.median(found[1] for found in each) for each in (alone, with_one)]
-    print(f"   SET of 4 KiB, synced, one client            alone {rates[0]:.0f}/s, with a follower {rates[1]:.0f}/s: "
+    print(f"   {name}, synced, one client   alone {rates[0]:.0f}/s, with a follower {rates[1]:.0f}/s: "
           f"{100 * (1 - rates[1] / rates[0]):.0f}% less   goal at most 10%\n"
           f"   the leader's processor time for each        alone {times[0]:.0f} us, with a follower {times[1]:.0f} us")
 
@@ -104,7 +113,8 @@ def half_load(leader, per_second, stop):
 def bench_lag(folder):
     leader = start(os.path.join(folder, "a"))
     rate(leader, 4)                           # its first segments are made
-    bench_cost(leader)
+    bench_cost(leader, "SET of 4 KiB", set_one)
+    bench_cost(leader, "IMG.PUT of 100 KiB", put_one)
     follower = follow(os.path.join(folder, "b"), leader)
     with_one = statistics.median(rate(leader, 2) for _ in range(ROUNDS))
     stop = threading.Event()
@@ -155,22 +165,67 @@ def bench_absence(leader, folder):
     follower.process.wait()
 
 
-def bench_catch_up(folder):
-    leader = start(os.path.join(folder, "d"))
-    client = Client(leader)
-    for i in range((CATCH_UP_MIB << 20) // VALUE):
-        client.ask(b"SET", b"key%d" % i, random.randbytes(VALUE))
-    begin = time.monotonic()
-    follower = follow(os.path.join(folder, "e"), leader)
-    in_sync(leader, follower)
-    took = time.monotonic() - begin
-    path = os.path.join(folder, "peer")
+def made_ready(home, segments):
+    """A server whose segments are made already."""
+    server = start(home, "--spare-segments", str(segments))
+    folder = os.path.join(home, "tintype")
+
+    def written():
+        with open(f"/proc/{server.pid}/io", encoding="utf-8") as file:
+            return int(re.search(r"^write_bytes: (\d+)", file.read(), re.M)[1])
+    while sum(name.endswith(".seg") for name in os.listdir(folder)) < segments:
+        time.sleep(0.05)
+    before = -1
+    while written() != before:                # zeroed, all of them
+        before = written()
+        time.sleep(0.5)
+    subprocess.run(["taskset", "-apc", "1", str(server.pid)], stdout=subprocess.DEVNULL, check=True)
+    return server
+
+
+def disk_rate(path):
     begin = time.monotonic()
     subprocess.run(["dd", "if=/dev/zero", f"of={path}", "bs=1M", f"count={CATCH_UP_MIB}", "oflag=direct,dsync"],
                    stderr=subprocess.DEVNULL, check=True)
-    disk = time.monotonic() - begin
-    print(f"R4 catch-up of {CATCH_UP_MIB} MiB   {CATCH_UP_MIB / took:.0f} MiB/s, dd oflag=direct,dsync "
-          f"{CATCH_UP_MIB / disk:.0f} MiB/s: {100 * disk / took:.0f}%   goal 60%")
+    took = time.monotonic() - begin
+    os.unlink(path)
+    return CATCH_UP_MIB / took
+
+
+def catch_up(leader, follower):
+    begin = time.monotonic()
+    follower.cli("REPLICAOF", "127.0.0.1", str(leader.port))
+    while info(follower, "master_link_status") != "up":
+        time.sleep(0.001)
+    in_sync(leader, follower)
+    return CATCH_UP_MIB / (time.monotonic() - begin)
+
+
+def bench_catch_up(folder):
+    """In turn: an empty follower whose segments are made, one that makes them meanwhile, and dd, which fills
+    a new file."""
+    leader, found = start(os.path.join(folder, "d")), {"ready": [], "new": [], "dd": []}
+    client = Client(leader)
+    for i in range((CATCH_UP_MIB << 20) // VALUE):
+        client.ask(b"SET", b"key%d" % i, random.randbytes(VALUE))
+    for turn in range(max(5, ROUNDS)):
+        for name in found:
+            if name == "dd":
+                found[name].append(disk_rate(os.path.join(folder, "peer")))
+                continue
+            home = os.path.join(folder, f"{name}{turn}")
+            follower = made_ready(home, CATCH_UP_MIB // 64 + 2 if name == "ready" else 2)
+            found[name].append(catch_up(leader, follower))
+            follower.stop()
+            shutil.rmtree(home)
+    middle = {name: statistics.median(each) for name, each in found.items()}
+    for name, said in ("ready", "its segments are made"), ("new", "it makes them, too"):
+        share = [100 * ours / disk for ours, disk in zip(found[name], found["dd"])]
+        print(f"R4 catch-up of {CATCH_UP_MIB} MiB, {said}   {middle[name]:.0f} MiB/s, dd oflag=direct,dsync "
+              f"{middle['dd']:.0f} MiB/s: {statistics.median(share):.0f}% ({min(share):.0f} to {max(share):.0f}%)   "
+              f"goal 60%")
+    follower = follow(os.path.join(folder, "e"), leader)
+    in_sync(leader, follower)
     return leader, follower
 
 

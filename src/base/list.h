@@ -30,4 +30,16 @@ static inline void list_remove(struct list *node)
 	list_init(node);
 }
 
+/* Moves all of `from` behind what `head` has. */
+static inline void list_append_all(struct list *head, struct list *from)
+{
+	if (list_is_empty(from))
+		return;
+	head->prev->next = from->next;
+	from->next->prev = head->prev;
+	from->prev->next = head;
+	head->prev = from->prev;
+	list_init(from);
+}
+
 #define LIST_OF(node, type, member) CONTAINER_OF(node, type, member)

@@ -30,6 +30,10 @@ void cmd_replicaof(struct call *call)
 		call_error(call, "READONLY this server was started with readonly.");
 		return;
 	}
+	if (engine->replication->closed) {
+		call_error(call, "ERR the server is ending");
+		return;
+	}
 	if (engine->replication->failover != FAILOVER_NONE) {
 		call_error(call, "ERR REPLICAOF not allowed while failing over.");
 		return;
@@ -145,6 +149,10 @@ void cmd_failover(struct call *call)
 	char host[128] = "";
 	struct failover_options options = {.host = host};
 	bool aborts = false;
+	if (call->engine->replication->closed) {
+		call_error(call, "ERR the server is ending");
+		return;
+	}
 	if (!parse_failover(call, &options, host, &aborts))
 		return;
 	const char *error = aborts ? replication_failover_abort(call->engine)
@@ -279,20 +287,37 @@ static bool replconf_compares(struct call *call)
 	return true;
 }
 
+/* A follower's words end with a check, so that none of them is taken for another. */
+static bool ends_with_check(const struct call *call, uint32_t number)
+{
+	char check[FRAME_CHECK];
+	if (call->argc < 2)
+		return false;
+	frame_check_words(call->argv, call->argc - 1, number, check);
+	return span_is(call->argv[call->argc - 1], check);
+}
+
 void cmd_replconf(struct call *call)
 {
+	struct replica_link *link = call->session->replica;
+	bool streams = link != NULL && link->streaming;
+	if (streams && !ends_with_check(call, link->commands++)) {
+		log_warning(call->engine->log, "replication: what %s says is damaged", call->session->address);
+		call_error(call, "ERR the check at the end is wrong");        /* no frame: the link ends */
+		call->session->close_after_reply = true;
+		return;
+	}
+	call->argc -= streams;
 	if (call->argc >= 3 && span_is(call->argv[1], "ACK")) {
 		replconf_ack(call);
 		return;
 	}
 	if (call->argc == 3 && span_is(call->argv[1], "DEPOSED")) {
 		int64_t epoch;
-		if (call->session->replica != NULL && call->session->replica->streaming &&
-		    number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
+		if (streams && number_parse_range(call->argv[2], 1, UINT32_MAX, &epoch))
 			replication_deposed(call->engine, (uint32_t)epoch);
 		return;
 	}
-	bool streams = call->session->replica != NULL && call->session->replica->streaming;
 	if (streams && (replconf_compares(call) || replconf_repairs(call)))
 		return;
 	if (span_is(call->argv[1], "GETACK"))
@@ -313,14 +338,25 @@ void cmd_psync(struct call *call)
 	call_error(call, "ERR this server's log is followed by IMG.SYNC, and makes no RDB");
 }
 
+static bool parse_epoch(struct span text, struct epoch *out)
+{
+	char word[EPOCH_TEXT];
+	return copy_text(text, word, sizeof(word)) && epoch_scan(word, out) == (int)text.len;
+}
+
 void cmd_img_sync(struct call *call)
 {
-	struct sync_request request = {.lineage = call->argv[1]};
+	struct sync_request request = {.lineage = call->argv[1], .check = call->argv[call->argc - 1]};
+	if (!ends_with_check(call, 0)) {
+		call_error(call, "ERR the check at the end of IMG.SYNC is wrong");
+		return;
+	}
+	call->argc--;
 	request.compares = call->argc == 9 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
 	    (call->argc != 7 && !request.compares) ||
 	    (request.compares && !parse_lsn(call->argv[8], &request.from)) ||
-	    !parse_lsn(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
+	    !parse_epoch(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||
 	    !parse_lsn(call->argv[6], &request.partial_bytes)) {
@@ -398,6 +434,7 @@ static void info_follower(struct engine *engine, struct buf *out)
 	const struct replication *replication = engine->replication;
 	const struct follower *follower = &replication->follower;
 	uint64_t now_us = io_now_us(engine->io);
+	const struct replication_lag lag = replication_lag(engine);
 	bool up = replication_link_is_up(engine);
 	bool syncing = up && (replication_is_partial(engine) ||
 	    replication->leader_lsn > replication->applied + 10000);
@@ -412,13 +449,12 @@ static void info_follower(struct engine *engine, struct buf *out)
 		    (ull)((now_us - follower->down_since_us) / 1000000));
 	buf_printf(out,
 	    "slave_stopped_by:%s\r\nslave_priority:%lld\r\nslave_read_only:1\r\nreplica_announced:%d\r\n"
-	    "master_lag_records:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
+	    "master_lag_records:%llu\r\nmaster_lag_seconds:%llu\r\nmaster_refusal:%s\r\nreplication_bodies_resumed:%llu\r\n"
 	    "replication_received_bytes:%llu\r\n",
 	    replication->stopped_by == OK ? "no" : replication->stopped_by == ERR_DISKFULL
 	        ? "disk-full" : "read-only",
 	    (long long)engine->settings->replica_priority, engine->settings->replica_announced,
-	    (ull)(replication->leader_lsn > replication->applied
-	        ? replication->leader_lsn - replication->applied : 0),
+	    (ull)lag.records, (ull)lag.us / 1000000,
 	    replication->refusal, (ull)follower->bodies_resumed, (ull)follower->bytes_received);
 }
 

@@ -197,6 +197,7 @@ enum err apply_image(
 		return err;
 	}
 	entry_set_since(entry, record->time_ms);
+	flushed_settle(engine, target->db, target->key);
 	engine->images[target->db]++;
 	entry_install(engine, target, entry, record);
 	return OK;
@@ -333,6 +334,7 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 		entry_free(&engine->memory.values, entry);
 		return err;
 	}
+	flushed_settle(engine, target->db, target->key);
 	engine->images[target->db]++;
 	if (engine->loading)
 		past_share_recovered(engine, record->refers, body);
@@ -342,39 +344,18 @@ enum err apply_link(struct engine *engine, const struct target *target, const st
 	return OK;
 }
 
-struct flush_walk {
-	struct engine *engine;
-	struct ending  ending;
-	uint8_t        db;
-};
-
-/* An image leaves for the past at once; a cache key when it is freed. */
-static void flush_image(void *ctx, struct entry *entry)
-{
-	struct flush_walk *walk = ctx;
-	if (entry->type == ENTRY_IMAGE)
-		past_retire(walk->engine, walk->db, entry, &walk->ending);
-}
-
 static void flush_one(struct engine *engine, uint8_t db, const struct record *record)
 {
-	struct directory *directory = &engine->directories[db];
-	struct flush_walk walk = {
-	    .engine = engine, .ending = ending_of(record, VERSION_DELETED), .db = db};
-	uint64_t cursor = 0;
+	const struct ending ending = ending_of(record, VERSION_DELETED);
 	watch_flushed(engine, db);
-	do
-		cursor = engine->images[db] == 0
-		    ? 0 : directory_scan(directory, cursor, flush_image, &walk);
-	while (cursor != 0);
 	if (engine->indexes[db] != NULL) {
 		searches_cancel_db(engine, db);
 		engine_index_drop(engine, db);
 	}
+	analysis_forget_db(engine, db);
+	flushed_take(engine, db, &ending);
 	engine->images[db] = engine->unindexed[db] = engine->unsearchable[db] = 0;
 	memset(engine->marks[db], 3, sizeof(engine->marks[db]));
-	analysis_forget_db(engine, db);
-	flushed_take(engine, db);
 }
 
 void apply_flush(struct engine *engine, const struct record *record)

@@ -3,6 +3,7 @@
 
 #include "base/arith.h"
 #include "engine/collection/collection_log.h"
+#include "engine/flush.h"
 
 #include "engine/index/kept_index.h"
 #include "engine/past/past_load.h"
@@ -328,6 +329,10 @@ static bool checkpoint_past(struct checkpoints *all)
 {
 	if (all->past_over) {
 		checkpoint_begin_index(all);
+		return true;
+	}
+	if (flushed_images_wait(all->engine)) {       /* they belong to the past */
+		(void)flushed_step(all->engine);
 		return true;
 	}
 	if (all->out.len == 0)

@@ -7,7 +7,6 @@
 #include "engine/tracking.h"
 #include "engine/transaction.h"
 
-static const char setting_key[] = "databases";
 /* Among the settings of a checkpoint, where no policy has such a name. */
 static const struct span dump_name = {(const uint8_t *)"\1databases", 10};
 
@@ -98,7 +97,7 @@ enum err databases_swap(struct engine *engine, uint8_t first, uint8_t second, ui
 	struct record record = {
 		.type = RECORD_SETTING,
 		.db = RECORD_ALL_DBS,
-		.key = span_text(setting_key),
+		.key = SPAN_LIT(DATABASES_SETTING),
 		.value = span_of(map.of, sizeof(map.of)),
 		.sync = SYNC_ALWAYS,
 	};
@@ -111,12 +110,28 @@ enum err databases_swap(struct engine *engine, uint8_t first, uint8_t second, ui
 	return OK;
 }
 
+enum err databases_log_again(struct engine *engine)
+{
+	const struct database_map *map = &engine->databases.map;
+	struct record record = {
+		.type = RECORD_SETTING,
+		.db = RECORD_ALL_DBS,
+		.key = SPAN_LIT(DATABASES_SETTING),
+		.value = span_of(map->of, sizeof(map->of)),
+		.sync = SYNC_ALWAYS,
+	};
+	enum err err = engine_append(engine, &record);
+	if (err == OK)
+		keep_place(engine, record.place);
+	return err;
+}
+
 /* ---- The log, and checkpoints ---- */
 
 bool databases_setting(struct engine *engine, const struct record *record)
 {
 	struct database_map map;
-	if (!span_is(record->key, setting_key))
+	if (!span_is(record->key, DATABASES_SETTING))
 		return false;
 	struct span text = record->body != NULL ? body_span(record->body) : record->value;
 	keep_place(engine, record->place);
@@ -129,14 +144,14 @@ bool databases_setting(struct engine *engine, const struct record *record)
 
 bool databases_setting_is_live(const struct engine *engine, const struct record *record)
 {
-	return span_is(record->key, setting_key) &&
+	return span_is(record->key, DATABASES_SETTING) &&
 	    place_equal(engine->databases.place, record->place);
 }
 
 bool databases_setting_relocated(
     struct engine *engine, const struct record *record, struct place from, struct place to)
 {
-	if (!span_is(record->key, setting_key) || !place_equal(engine->databases.place, from))
+	if (!span_is(record->key, DATABASES_SETTING) || !place_equal(engine->databases.place, from))
 		return false;
 	engine->databases.place = to;
 	return true;

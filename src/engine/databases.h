@@ -18,6 +18,14 @@ void database_map_swap(struct database_map *map, uint8_t first, uint8_t second);
 MUST_CHECK enum err databases_swap(
     struct engine *engine, uint8_t first, uint8_t second, uint64_t *lsn);
 
+#define DATABASES_SETTING "databases"     /* the key of its SETTING */
+/* Writes the map once more, also if each number stands for itself. */
+MUST_CHECK enum err databases_log_again(struct engine *engine);
+static inline bool databases_are_logged(const struct engine *engine)
+{
+	return engine->databases.place.segment != 0;
+}
+
 /* As of every SETTING: false if the record is not the map's. */
 bool databases_setting(struct engine *engine, const struct record *record);
 bool databases_setting_is_live(const struct engine *engine, const struct record *record);

@@ -238,12 +238,12 @@ static bool engine_work(struct engine *engine)
 {
 	bool more = past_step(engine);
 	more |= scrub_step(engine);
+	more |= flushed_is_due(engine) && flushed_step(engine);
 	if (engine_follows(engine))           /* the leader does the rest, and its log tells of it */
 		return collections_step(engine) || more;
 	more |= tiers_step(engine);
 	more |= analysis_step(engine);
 	more |= collections_step(engine);
-	more |= flushed_is_due(engine) && flushed_step(engine);
 	return more;
 }
 

@@ -3,6 +3,7 @@
 #include "engine/apply.h"
 #include "engine/collection/collection_log.h"
 #include "engine/databases.h"
+#include "engine/flush.h"
 #include "engine/index/fields.h"
 #include "engine/past/past_load.h"
 #include "engine/users.h"
@@ -374,6 +375,7 @@ bool engine_relocated(void *ctx, const struct record *record, struct place from,
 		    tiers_setting_relocated(engine, record, from, to) ||
 		    fields_setting_relocated(engine, from, to) ||
 		    users_setting_relocated(engine, from, to);
+	flushed_settle(engine, record->db, record->key);
 	bool followed = past_relocated(engine, record->lsn, from, to, &entry_too);
 	struct place *place = entry_too ? place_of(record_entry(engine, record), record) : NULL;
 	if (place == NULL || !place_equal(*place, from))
@@ -409,6 +411,7 @@ enum liveness engine_is_live(void *ctx, const struct record *record)
 		        tiers_setting_is_live(engine, record) || fields_setting_is_live(engine, record) ||
 		        users_setting_is_live(engine, record)
 		    ? RECORD_LIVES : RECORD_DEAD;
+	flushed_settle(engine, record->db, record->key);
 	struct entry *entry = record_entry(engine, record);
 	if (record->type == RECORD_EXPIRE)
 		return expire_is_needed(entry, record) ? RECORD_LIVES : RECORD_DEAD;
@@ -424,6 +427,7 @@ bool engine_whereabouts(void *ctx, const struct record *record, struct place *no
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	if (record->type == RECORD_SETTING)
 		return false;
+	flushed_settle(engine, record->db, record->key);
 	if (record->type == RECORD_IMAGE && past_held_place(engine, record->lsn, now))
 		return true;
 	const struct place *place = place_of(record_entry(engine, record), record);

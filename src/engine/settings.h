@@ -55,6 +55,7 @@ struct settings {
 	int64_t  checkpoint_interval_s;
 	uint64_t checkpoint_bytes;
 	uint64_t rewrite_slice_bytes;
+	int64_t  flush_slice_keys;
 	uint64_t load_first_bytes;        /* larger checkpoints are loaded behind; 0: none */
 	int64_t  history_window_s, scrub_interval_s;
 	uint64_t scrub_bytes_per_second;

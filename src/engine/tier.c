@@ -10,7 +10,6 @@ enum {
 	SCAN_BUCKETS = 16,                /* cursor steps a pass */
 };
 
-static const char setting_prefix[] = "tier-policy:";
 
 struct tier_move {
 	struct list          link;        /* queue, then active */
@@ -101,8 +100,8 @@ const struct list *tiers_policies(const struct engine *engine)
 static enum err policy_log(
     struct engine *engine, const char *name, struct span text, struct record *record)
 {
-	char key[sizeof(setting_prefix) + POLICY_NAME_MAX];
-	int len = snprintf(key, sizeof(key), "%s%s", setting_prefix, name);
+	char key[sizeof(POLICY_SETTING) + POLICY_NAME_MAX];
+	int len = snprintf(key, sizeof(key), "%s%s", POLICY_SETTING, name);
 	*record = (struct record){
 		.type = RECORD_SETTING, .db = RECORD_ALL_DBS, .key = span_of(key, (size_t)len),
 		.value = text, .sync = SYNC_ALWAYS,
@@ -187,9 +186,9 @@ void tiers_load_policy(struct engine *engine, struct span name, struct span text
 /* The policy's name out of the key of its SETTING. False: it is none. */
 static bool policy_name(const struct record *record, char out[POLICY_NAME_MAX])
 {
-	size_t prefix = sizeof(setting_prefix) - 1;
+	size_t prefix = sizeof(POLICY_SETTING) - 1;
 	if (record->key.len <= prefix || record->key.len - prefix >= POLICY_NAME_MAX ||
-	    memcmp(record->key.ptr, setting_prefix, prefix) != 0)
+	    memcmp(record->key.ptr, POLICY_SETTING, prefix) != 0)
 		return false;
 	memset(out, 0, POLICY_NAME_MAX);
 	memcpy(out, record->key.ptr + prefix, record->key.len - prefix);

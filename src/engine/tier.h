@@ -11,6 +11,7 @@
 #pragma once
 #include "engine/internal.h"
 
+#define POLICY_SETTING "tier-policy:"     /* the key of a SETTING begins so */
 enum { POLICY_NAME_MAX = 64, POLICY_TEXT_MAX = 512, POLICIES_MAX = 64 };
 enum tier_basis { BASIS_CREATED, BASIS_ACCESSED };
 

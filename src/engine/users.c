@@ -6,7 +6,7 @@
 
 #include <openssl/sha.h>
 
-static const struct span key_prefix = {(const uint8_t *)"user:", 5};
+static const struct span key_prefix = {(const uint8_t *)USER_SETTING, sizeof(USER_SETTING) - 1};
 static const struct span first_name = {(const uint8_t *)"default", 7};
 static const struct span first_text = {
     (const uint8_t *)"on nopass sanitize-payload ~* &* +@all", 38};

@@ -8,6 +8,7 @@
 #pragma once
 #include "engine/engine.h"
 
+#define USER_SETTING "user:"              /* the key of a SETTING begins so */
 enum { USER_NAME_MAX = 512, USER_TEXT_MAX = 1 << 20, USERS_MAX = 100000 };
 
 /* What commands/acl.h makes of the text. */

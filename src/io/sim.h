@@ -117,6 +117,16 @@ void sim_set_network(
 void sim_set_cut(struct io *io, bool (*is_cut)(void *ctx, struct io *from, struct io *to), void *ctx);
 void sim_net_healed(struct io *io);
 
+/* What `io` sends to other machines passes through `relay`, which takes bytes off `held` (all that has left
+ * and was not passed on) and appends to `out` what arrives in their place. */
+struct sim_way {
+	struct io *from, *to;
+	bool       forth;                 /* from who connected to who listens */
+	uint64_t   state[4];              /* the relay's; zero when the connection begins */
+};
+typedef void sim_relay(void *ctx, struct sim_way *way, struct buf *held, struct buf *out);
+void sim_set_relay(struct io *io, sim_relay *relay, void *ctx);
+
 /* ---- Programs ---------------------------------------------------------------------------- */
 
 struct sim_program {

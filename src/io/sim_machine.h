@@ -139,6 +139,8 @@ struct sim {
 	void           *network_ctx;
 	bool          (*is_cut)(void *ctx, struct io *from, struct io *to);
 	void           *cut_ctx;
+	sim_relay      *relay;
+	void           *relay_ctx;
 };
 
 struct sim *sim_of(const struct io *io);
@@ -196,6 +198,8 @@ struct sim_peer {
 	bool              finishing, closing;
 	bool              reading;
 	size_t            stalled_bytes;  /* room that is left while not reading */
+	struct buf        held;           /* with the relay: left, and did not arrive */
+	struct sim_way    way;
 	bool              closed;         /* the machine's end is closed */
 	struct sim_event  pump, transmit, pause, close;
 	void            (*on_received)(void *ctx, struct sim_peer *peer);

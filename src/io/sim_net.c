@@ -25,6 +25,7 @@ struct sim_peer *sim_peer_new(struct sim *sim)
 	peer->reading = true;
 	buf_init(&peer->inbox, memory);
 	buf_init(&peer->outbox, memory);
+	buf_init(&peer->held, memory);
 	sim_peer_init_events(peer);
 	list_append(&sim->peers, &peer->link);
 	return peer;
@@ -71,6 +72,7 @@ void sim_peer_drop(struct sim_peer *peer)
 	list_remove(&peer->link);
 	buf_fini(&peer->inbox);
 	buf_fini(&peer->outbox);
+	buf_fini(&peer->held);
 	DROP_OBJ(peer, SIM_PEER_MAGIC);
 	memory_free(peer->memory, peer, sizeof(*peer));
 }
@@ -357,6 +359,7 @@ int32_t sim_connect_begin(struct io *io, const char *address, uint16_t port)
 		return result;
 	}
 	sim_peer_join(ours, theirs);
+	ours->way.forth = true;
 	snprintf(theirs->address, IO_ADDRESS_MAX, "%.100s:%u", address, port);
 	snprintf(theirs->address_other, IO_ADDRESS_MAX, "10.0.0.2:%u", target->port_next++);
 	snprintf(ours->address_other, IO_ADDRESS_MAX, "%.100s:%u", address, port);
@@ -389,6 +392,13 @@ void sim_set_cut(struct io *io, bool (*is_cut)(void *ctx, struct io *from, struc
 	struct sim *sim = sim_of(io);
 	sim->is_cut = is_cut;
 	sim->cut_ctx = ctx;
+}
+
+void sim_set_relay(struct io *io, sim_relay *relay, void *ctx)
+{
+	struct sim *sim = sim_of(io);
+	sim->relay = relay;
+	sim->relay_ctx = ctx;
 }
 
 void sim_net_healed(struct io *io)

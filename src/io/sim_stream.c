@@ -26,6 +26,25 @@ static void deliver(struct sim_peer *to, struct span bytes)
 	sim_peer_wake(to);
 }
 
+/* To another machine, perhaps past a relay. */
+static void stream_deliver(struct sim_peer *peer, struct span bytes)
+{
+	struct sim *sim = peer->sim, *other = peer->other->sim;
+	struct buf out;
+	if (sim->relay == NULL || other == NULL || other == sim) {
+		deliver(peer->other, bytes);
+		return;
+	}
+	peer->way.from = &sim->io;
+	peer->way.to = &other->io;
+	buf_init(&out, peer->memory);
+	buf_append(&peer->held, bytes);
+	sim->relay(sim->relay_ctx, &peer->way, &peer->held, &out);
+	if (out.len > 0)
+		deliver(peer->other, buf_span(&out));
+	buf_fini(&out);
+}
+
 static void stream_sent(struct sim_peer *peer, enum err err)
 {
 	struct io_stream *stream = peer->stream;
@@ -48,7 +67,7 @@ static void stream_transmit(struct sim_peer *peer)
 		struct span bytes = span_of(stream->send_iov->iov_base, len);
 		peer->sent_crc = crc32c(peer->sent_crc, bytes);
 		peer->sim->io.stats.bytes_sent += len;
-		deliver(peer->other, bytes);
+		stream_deliver(peer, bytes);
 		uint32_t at = io_iov_advance(stream->send_iov, stream->send_iov_count, len);
 		stream->send_iov += at;
 		stream->send_iov_count -= at;

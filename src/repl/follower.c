@@ -121,6 +121,26 @@ static void follower_send(struct follower *follower)
 	io_stream_send(follower->options.io, &follower->stream, &follower->iov, 1);
 }
 
+static void say_word(struct follower *follower, struct span word)
+{
+	buf_printf(&follower->out, "$%zu\r\n", word.len);
+	buf_append(&follower->out, word);
+	buf_append_text(&follower->out, "\r\n");
+}
+
+/* With the check behind them, which is left in follower->asked if it is number 0. */
+static void say_words(struct follower *follower, const struct span *words, uint32_t count, uint32_t number)
+{
+	char check[FRAME_CHECK];
+	frame_check_words(words, count, number, check);
+	buf_printf(&follower->out, "*%u\r\n", count + 1);
+	for (uint32_t i = 0; i < count; i++)
+		say_word(follower, words[i]);
+	say_word(follower, span_text(check));
+	if (number == 0)
+		memcpy(follower->asked, check, sizeof(check));
+}
+
 static void say(struct follower *follower, uint32_t argc, const char *const *argv)
 {
 	buf_printf(&follower->out, "*%u\r\n", argc);
@@ -138,27 +158,23 @@ void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable,
 {
 	char text[3][24];
 	CHECK_OBJ(follower, FOLLOWER_MAGIC);
-	if (follower->state != FOLLOWER_STREAMING)
-		return;
 	if (follower->out.len > 4096)
 		return;                       /* it does not read: the next one says as much */
-	snprintf(text[0], sizeof(text[0]), "%llu", (unsigned long long)applied);
-	snprintf(text[1], sizeof(text[1]), "%llu", (unsigned long long)durable);
-	snprintf(text[2], sizeof(text[2]), "%llu", (unsigned long long)received);
-	SAY(follower, "REPLCONF", "ACK", text[0], text[1], text[2]);
-	follower_send(follower);
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("ACK"), frame_word(text[0], applied),
+	    frame_word(text[1], durable), frame_word(text[2], received)};
+	follower_command(follower, words, ARRAY_COUNT(words));
 }
 
 void follower_say_deposed(struct follower *follower, uint32_t epoch)
 {
-	char text[16];
+	char text[24];
 	CHECK_OBJ(follower, FOLLOWER_MAGIC);
 	if (follower->state != FOLLOWER_STREAMING)
 		return;
-	snprintf(text, sizeof(text), "%u", epoch);
-	SAY(follower, "REPLCONF", "DEPOSED", text);
+	const struct span words[] = {
+	    SPAN_LIT("REPLCONF"), SPAN_LIT("DEPOSED"), frame_word(text, epoch)};
+	follower_command(follower, words, ARRAY_COUNT(words));
 	follower->last_word = true;
-	follower_send(follower);
 }
 
 void follower_command(struct follower *follower, const struct span *words, uint32_t count)
@@ -166,33 +182,32 @@ void follower_command(struct follower *follower, const struct span *words, uint3
 	CHECK_OBJ(follower, FOLLOWER_MAGIC);
 	if (follower->state != FOLLOWER_STREAMING)
 		return;
-	buf_printf(&follower->out, "*%u\r\n", count);
-	for (uint32_t i = 0; i < count; i++) {
-		buf_printf(&follower->out, "$%zu\r\n", words[i].len);
-		buf_append(&follower->out, words[i]);
-		buf_append_text(&follower->out, "\r\n");
-	}
+	say_words(follower, words, count, follower->commands++);
 	follower_send(follower);
 }
 
 static void say_sync(struct follower *follower)
 {
-	char epoch[24], lsn[24], segment[24], partial[24], bytes[24], from[24];
+	char epoch[EPOCH_TEXT], lsn[24], segment[24], partial[24], bytes[24], from[24];
+	enum { COMPARES = 2 };
 	struct follower_greeting own = {0};
 	follower->options.events->ask(follower->options.ctx, &own);
 	const struct body *body = follower->body;
-	snprintf(epoch, sizeof(epoch), "%u", own.epoch);
-	snprintf(lsn, sizeof(lsn), "%llu", (unsigned long long)own.lsn);
-	snprintf(segment, sizeof(segment), "%llu", (unsigned long long)follower->target.segment_bytes);
-	snprintf(partial, sizeof(partial), "%llu",
-	    body == NULL ? 0ULL : (unsigned long long)follower->record.lsn);
-	snprintf(bytes, sizeof(bytes), "%zu", body == NULL ? 0 : body->filled);
-	const char *lineage = own.lineage[0] == 0 ? "?" : own.lineage;
-	snprintf(from, sizeof(from), "%llu", (unsigned long long)own.from);
-	if (own.compares)
-		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes, "COMPARE", from);
-	else
-		SAY(follower, "IMG.SYNC", lineage, epoch, lsn, segment, partial, bytes);
+	const struct span words[] = {
+	    SPAN_LIT("IMG.SYNC"),
+	    span_text(own.lineage[0] == 0 ? "?" : own.lineage),
+	    epoch_word(epoch, &own.epoch),
+	    frame_word(lsn, own.lsn),
+	    frame_word(segment, follower->target.segment_bytes),
+	    frame_word(partial, body == NULL ? 0 : follower->record.lsn),
+	    frame_word(bytes, body == NULL ? 0 : body->filled),
+	    SPAN_LIT("COMPARE"),
+	    frame_word(from, own.from),
+	};
+	say_words(follower, words, ARRAY_COUNT(words) - (own.compares ? 0 : COMPARES), 0);
+	follower->lines_sent++;
+	follower->frames = 0;
+	follower->commands = 1;
 }
 
 static void follower_greet(struct follower *follower)
@@ -274,15 +289,33 @@ static void on_timer(struct io_timer *timer)
 	follower_arm(follower);
 }
 
-/* The last line: +SYNC lineage epoch lsn run-id. */
-static enum err read_agreement(struct follower *follower, const char *line)
+/* The check at the end of `text`, of which it is cut off, is of the rest and of what was asked. */
+static bool cut_check(const struct follower *follower, char *text, const char *before, const char *behind)
+{
+	char check[FRAME_CHECK];
+	size_t len = strlen(text), tail = strlen(before) + FRAME_CHECK - 1 + strlen(behind);
+	if (len < tail || memcmp(text + len - tail, before, strlen(before)) != 0 ||
+	    memcmp(text + len - strlen(behind), behind, strlen(behind)) != 0)
+		return false;
+	const char *said = text + len - tail + strlen(before);
+	const struct span words[] = {span_of(text, len - tail), span_text(follower->asked)};
+	frame_check_words(words, ARRAY_COUNT(words), 0, check);
+	if (memcmp(said, check, FRAME_CHECK - 1) != 0)
+		return false;
+	text[len - tail] = 0;
+	return true;
+}
+
+/* The last line: +SYNC lineage epoch lsn run-id check. */
+static enum err read_agreement(struct follower *follower, char *line)
 {
 	struct follower_greeting leader = {0};
 	unsigned long long lsn;
-	unsigned epoch;
-	if (sscanf(line, "+SYNC %40s %u %llu %40s", leader.lineage, &epoch, &lsn, leader.run_id) != 4)
+	char epoch[EPOCH_TEXT];
+	if (!cut_check(follower, line, " ", "") ||
+	    sscanf(line, "+SYNC %40s %43s %llu %40s", leader.lineage, epoch, &lsn, leader.run_id) != 4 ||
+	    epoch_scan(epoch, &leader.epoch) == 0)
 		return ERR_INVALID;
-	leader.epoch = epoch;
 	leader.lsn = lsn;
 	enum err err = follower->options.events->agreed(follower->options.ctx, &leader);
 	if (err != OK)
@@ -304,8 +337,10 @@ static bool take_line(struct follower *follower, struct span line)
 		return true;                  /* an old leader may not know them all */
 	if (last && text[0] == '+' && read_agreement(follower, text) == OK)
 		return true;
-	if (text[0] == '-')
-		follower->options.events->refused(follower->options.ctx, line);
+	if (text[0] == '-') {
+		bool sure = cut_check(follower, text, " [", "]");
+		follower->options.events->refused(follower->options.ctx, span_text(text), sure);
+	}
 	if (follower->state == FOLLOWER_HANDSHAKE)
 		follower_wait(follower);
 	return false;

@@ -4,17 +4,21 @@
  * The link is an ordinary client connection: PING, AUTH, REPLCONF as a Redis replica sends them, then
  *
  *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes>
- *            [COMPARE <LSN>]
+ *            [COMPARE <LSN>] <check>
  *
- * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> and sends frames (frame.h) from then on.
- * What goes back are commands: REPLCONF ACK <applied> <durable> <received>. Another first line is a
- * refusal; its text is kept for the log, and after a pause that doubles the follower tries anew.
+ * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> <check> and sends frames (frame.h) from then
+ * on. What goes back are commands: REPLCONF ACK <applied> <durable> <received> <check>. Another first line
+ * is a refusal; its text is kept for the log, and after a pause that doubles the follower tries anew. A
+ * refusal on which data would be put aside ends with a check in brackets, too.
+ *
+ * Checks are those of frame_check_words; the answer's is over its words and the request's check.
  *
  * A body of which a part has come stays when the link breaks: the leader goes on where it ended.
  */
 #pragma once
 #include "io/connect.h"
 #include "io/tls.h"
+#include "repl/epoch.h"
 #include "repl/frame.h"
 #include "store/body.h"
 
@@ -35,7 +39,7 @@ enum follower_state {
 
 struct follower_greeting {
 	char     lineage[41], run_id[41];
-	uint32_t epoch;
+	struct epoch epoch;
 	uint64_t lsn;
 	bool     compares;                /* ask: it may lack something, or have too much, before that LSN */
 	uint64_t from;                    /* ask: and takes only what has a larger LSN than this */
@@ -57,8 +61,8 @@ struct follower_events {
 	/* Something came: what was received may be acknowledged. */
 	void (*passed)(void *ctx);
 	void (*changed)(void *ctx, enum follower_state state);
-	/* The leader refused, with this line. */
-	void (*refused)(void *ctx, struct span line);
+	/* The leader refused, with this line; `sure`: with a check that is right, which is left out. */
+	void (*refused)(void *ctx, struct span line, bool sure);
 };
 
 struct follower_options {
@@ -92,10 +96,12 @@ struct follower {
 	struct io_stream stream;
 	struct io_timer timer;
 	uint32_t        backoff_ms, lines_due, lines_sent;
+	uint32_t        frames, commands; /* taken, and said, since the leader agreed */
 	struct buf      in, out, sent, inflated;
 	size_t          taken;            /* of `in` */
 	struct span     records;          /* what is left of the frame being taken */
 	struct iovec    iov;
+	char            asked[FRAME_CHECK];       /* the check of IMG.SYNC */
 	struct body    *body;             /* of the record under way; its own copies: */
 	struct record   record;
 	struct buf      record_bytes;
@@ -112,6 +118,8 @@ void follower_stop(struct follower *follower, bool forget);
 /* The link is closed, and tried anew after a pause. */
 void follower_restart(struct follower *follower);
 void follower_resume(struct follower *follower);
+/* The leader's last LSN, as what came and was not taken yet says; 0: it does not. */
+uint64_t follower_peek(const struct follower *follower);
 /* REPLCONF ACK. */
 void follower_ack(struct follower *follower, uint64_t applied, uint64_t durable, uint64_t received);
 /* REPLCONF DEPOSED: as the last word on this link. */

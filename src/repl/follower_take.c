@@ -166,6 +166,30 @@ static bool take_ended(struct follower *follower, enum err err)
 	return false;
 }
 
+uint64_t follower_peek(const struct follower *follower)
+{
+	struct span rest = span_slice(buf_span(&follower->in), follower->taken, follower->in.len);
+	struct frame_position position;
+	struct frame frame;
+	uint32_t number = follower->frames;
+	uint64_t lsn = 0;
+	CHECK_OBJ(follower, FOLLOWER_MAGIC);
+	if (follower->state != FOLLOWER_STREAMING)
+		return 0;
+	while (frame_parse(rest, number++, &frame) == OK) {
+		if (frame.type == FRAME_POSITIONED && frame_read_position(frame.payload, &position) == OK)
+			lsn = position.leader_lsn;
+		rest = span_slice(rest, frame.frame_bytes, rest.len);
+	}
+	return lsn;
+}
+
+static void follower_took(struct follower *follower, const struct frame *frame)
+{
+	follower->taken += frame->frame_bytes;
+	follower->frames++;
+}
+
 bool follower_take(struct follower *follower)
 {
 	if (follower->records.len > 0) {
@@ -176,7 +200,7 @@ bool follower_take(struct follower *follower)
 	while (!follower->closing && follower->open) {
 		struct span rest = span_slice(buf_span(&follower->in), follower->taken, follower->in.len);
 		struct frame frame;
-		enum err err = frame_parse(rest, &frame);
+		enum err err = frame_parse(rest, follower->frames, &frame);
 		if (err == ERR_AGAIN)
 			return true;
 		if (err != OK)
@@ -184,7 +208,7 @@ bool follower_take(struct follower *follower)
 		err = take_frame(follower, &frame);
 		bool waits = follower->stalled && follower->records.len == 0;
 		if (!waits && (err == OK || err == ERR_AGAIN))
-			follower->taken += frame.frame_bytes;     /* else it is taken once more */
+			follower_took(follower, &frame);  /* else it is taken once more */
 		if (err != OK)
 			return take_ended(follower, err);
 	}

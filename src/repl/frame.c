@@ -6,6 +6,7 @@
 #include "store/follow.h"
 
 #include <lz4.h>
+#include <stdio.h>
 
 enum { BODY_BYTES_MAX = 1 << 30 };
 
@@ -14,6 +15,41 @@ static uint32_t frame_crc(const uint8_t *header, struct span first, struct span 
 	uint32_t crc = crc32c(0, span_of(header, 16));
 	crc = crc32c(crc, first);
 	return second.len == 0 ? crc : crc32c(crc, second);
+}
+
+/* Different for each number, as the factor is odd. */
+static uint32_t seal_of(uint32_t number)
+{
+	return number * 0x9e3779b1U;
+}
+
+void frame_seal(struct buf *frames, size_t at, uint32_t *number)
+{
+	while (at < frames->len) {
+		ASSERT(frames->len - at >= FRAME_HEADER && load_le32(frames->ptr + at) == FRAME_MAGIC);
+		uint8_t *sum = frames->ptr + at + 16;
+		store_le32(sum, load_le32(sum) ^ seal_of((*number)++));
+		at += FRAME_HEADER + (size_t)load_le32(frames->ptr + at + 8);
+	}
+}
+
+struct span frame_word(char out[24], uint64_t number)
+{
+	int len = snprintf(out, 24, "%llu", (unsigned long long)number);
+	return span_of(out, (size_t)len);
+}
+
+void frame_check_words(const struct span *words, uint32_t count, uint32_t number, char out[FRAME_CHECK])
+{
+	uint32_t crc = 0;
+	uint8_t len[4];
+	ASSERT(count > 0);
+	for (uint32_t i = 0; i < count; i++) {
+		store_le32(len, (uint32_t)words[i].len);
+		crc = crc32c(crc, span_of(len, sizeof(len)));
+		crc = words[i].len == 0 ? crc : crc32c(crc, words[i]);
+	}
+	snprintf(out, FRAME_CHECK, "%08x", crc ^ seal_of(number));
 }
 
 static void header_write(uint8_t out[FRAME_HEADER], enum frame_type type, uint32_t bytes,
@@ -163,7 +199,7 @@ void frame_write_renewed(struct buf *out, uint64_t number, uint64_t lsn)
 
 /* ---- Reading ---- */
 
-enum err frame_parse(struct span bytes, struct frame *out)
+enum err frame_parse(struct span bytes, uint32_t number, struct frame *out)
 {
 	if (bytes.len < FRAME_HEADER)
 		return ERR_AGAIN;
@@ -180,7 +216,8 @@ enum err frame_parse(struct span bytes, struct frame *out)
 		return ERR_AGAIN;
 	out->payload = span_slice(bytes, FRAME_HEADER, len);
 	out->frame_bytes = FRAME_HEADER + (size_t)len;
-	if (frame_crc(bytes.ptr, out->payload, (struct span){0}) != load_le32(bytes.ptr + 16))
+	uint32_t sum = load_le32(bytes.ptr + 16) ^ seal_of(number);
+	if (frame_crc(bytes.ptr, out->payload, (struct span){0}) != sum)
 		return ERR_CORRUPT;
 	return OK;
 }
@@ -207,6 +244,9 @@ static bool record_is_sane(const struct record *record)
 	if (record->type == 0 || record->type >= RECORD_TYPE_COUNT || record->type == RECORD_PART)
 		return false;
 	if (record->lsn == 0 || record->lsn > STORE_LSN_MAX || record->refers > STORE_LSN_MAX)
+		return false;
+	bool names_image = record->type == RECORD_LINK || record->type == RECORD_META;
+	if (names_image && (record->refers == 0 || record->refers >= record->lsn))
 		return false;
 	return record->key.len <= KEY_BYTES_MAX && record->meta.len <= META_BYTES_MAX &&
 	    record->value.len <= BODY_INLINE_MAX && record->time_ms >= 0;

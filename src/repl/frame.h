@@ -3,8 +3,12 @@
  * A frame, little-endian:
  *    0  u32 magic      8  u32 bytes that follow the header     16  u32 CRC-32C of the header's
  *    4  u8 version    12  u32 bytes once inflated (equal:           first 16 bytes and of what
- *    5  u8 type              they are not compressed)               follows it
+ *    5  u8 type              they are not compressed)               follows it, sealed
  *    6  u16 zero
+ *
+ * Sealed: with the number of the frame on its link, from 0 on, so that one which is lost, doubled or out of
+ * turn is noticed like one that is damaged. What a follower says ends with a word that does the same
+ * (frame_check_words).
  *
  * RECORDS   records, each with its value: metadata-like bytes, LZ4-compressed where that helps
  * BODY      u64 length of the body, u64 where in it sending begins; one record without value
@@ -31,7 +35,7 @@
 
 enum {
 	FRAME_MAGIC = 0x31525254,         /* "TRR1" */
-	FRAME_VERSION = 2,
+	FRAME_VERSION = 3,
 	FRAME_HEADER = 20,
 	FRAME_BYTES_MAX = 1 << 20,        /* behind the header, and once inflated */
 	FRAME_RECORD = 60,
@@ -42,6 +46,7 @@ enum {
 	FRAME_LAST = 1,                   /* LISTED: these were the last */
 	FRAME_LISTED_KEY = 29,            /* before its name */
 	FRAME_LISTED_HEAD = 12,
+	FRAME_CHECK = 9,                  /* of words: 8 hex digits, and the zero */
 };
 
 enum frame_type {
@@ -91,6 +96,13 @@ void frame_write_compared(
     struct buf *out, enum frame_type type, uint64_t lsn, uint32_t word, struct span payload);
 void frame_listed_write(struct buf *payload, const struct frame_listed *listed);
 void frame_write_renewed(struct buf *out, uint64_t number, uint64_t lsn);
+/* Frames at `at` in `frames`, written as above, become number *number of their link and those that follow;
+ * a BYTES frame is the last one there. */
+void frame_seal(struct buf *frames, size_t at, uint32_t *number);
+/* A number as a word; borrows `out`. */
+struct span frame_word(char out[24], uint64_t number);
+/* Of the words of a command or reply that is number `number` of its kind on a link. */
+void frame_check_words(const struct span *words, uint32_t count, uint32_t number, char out[FRAME_CHECK]);
 /* Appends a record, value and all, to what becomes the payload of RECORDS. */
 void frame_record_write(struct buf *out, const struct record *record);
 static inline size_t frame_record_bytes(const struct record *record)
@@ -99,8 +111,9 @@ static inline size_t frame_record_bytes(const struct record *record)
 }
 
 /* ---- Reading ---- */
-/* The frame at the start of `bytes`. ERR_AGAIN: it is not whole yet. ERR_CORRUPT, ERR_VERSION. */
-MUST_CHECK enum err frame_parse(struct span bytes, struct frame *out);
+/* The frame at the start of `bytes`, number `number` of its link. ERR_AGAIN: it is not whole yet.
+ * ERR_CORRUPT, ERR_VERSION. */
+MUST_CHECK enum err frame_parse(struct span bytes, uint32_t number, struct frame *out);
 /* Its payload as it was before it was compressed; `buf` holds it if it was. ERR_CORRUPT. */
 MUST_CHECK enum err frame_inflate(const struct frame *frame, struct buf *buf, struct span *out);
 /* Takes the next record off `payload`. ERR_NOTFOUND: none is left. ERR_CORRUPT. */

@@ -45,7 +45,9 @@ static void leader_tell_whole(struct leader *leader, struct reply *out)
 	whole = max_u64(whole, *leader->options.whole_least);
 	if (whole <= leader->whole_told)
 		return;
+	size_t at = out->bytes.len;
 	frame_write_whole(&out->bytes, whole);
+	frame_seal(&out->bytes, at, &leader->frames);
 	leader->whole_told = whole;
 }
 
@@ -54,7 +56,9 @@ static void leader_flush_records(struct leader *leader, struct reply *out)
 	if (leader->records.len == 0)
 		return;
 	leader_tell_whole(leader, out);
+	size_t at = out->bytes.len;
 	frame_write(&out->bytes, FRAME_RECORDS, buf_span(&leader->records), true);
+	frame_seal(&out->bytes, at, &leader->frames);
 	buf_clear(&leader->records);
 }
 
@@ -89,11 +93,20 @@ static void leader_begin_body(struct leader *leader, struct reply *out, const st
 	head.value = (struct span){0};
 	head.body = NULL;
 	leader_tell_whole(leader, out);
+	size_t at = out->bytes.len;
 	frame_write_body(&out->bytes, &head, body_bytes, from);
+	frame_seal(&out->bytes, at, &leader->frames);
 	leader->body_lsn = record->lsn;
 	leader->body_at = from;
 	leader->body_bytes = body_bytes;
 	leader->records_sent++;
+}
+
+static void leader_write_bytes_head(struct leader *leader, struct reply *out, struct span bytes)
+{
+	size_t at = out->bytes.len;
+	frame_write_bytes_head(&out->bytes, leader->body_lsn, leader->body_at, bytes);
+	frame_seal(&out->bytes, at, &leader->frames);
 }
 
 static void leader_note_bytes(struct leader *leader, size_t bytes)
@@ -114,7 +127,7 @@ static void leader_send_piece(struct leader *leader, struct reply *out)
 	struct span bytes = span_slice(body_span(body), (size_t)leader->body_at, LEADER_PIECE);
 	ASSERT(leader->body_at <= body->len);
 	if (bytes.len > 0) {
-		frame_write_bytes_head(&out->bytes, leader->body_lsn, leader->body_at, bytes);
+		leader_write_bytes_head(leader, out, bytes);
 		const struct reply_ref ref = {
 		    .at = out->bytes.len,
 		    .span = bytes,
@@ -130,7 +143,9 @@ static void leader_cancel_body(struct leader *leader, struct reply *out)
 {
 	if (leader->body_lsn == 0)
 		return;
+	size_t at = out->bytes.len;
 	frame_write_cancel(&out->bytes, leader->body_lsn);
+	frame_seal(&out->bytes, at, &leader->frames);
 	leader->sent = leader->body_lsn;
 	leader_end_body(leader);
 }
@@ -186,7 +201,7 @@ static bool leader_step_walk(struct leader *leader, struct reply *out)
 		ASSERT(item.lsn == leader->body_lsn && item.offset == leader->body_at);
 		while (item.bytes.len > 0) {
 			struct span piece = span_slice(item.bytes, 0, LEADER_PIECE);
-			frame_write_bytes_head(&out->bytes, leader->body_lsn, leader->body_at, piece);
+			leader_write_bytes_head(leader, out, piece);
 			buf_append(&out->bytes, piece);
 			leader_note_bytes(leader, piece.len);
 			item.bytes = span_slice(item.bytes, piece.len, item.bytes.len);

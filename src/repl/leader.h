@@ -47,6 +47,7 @@ struct leader {
 	struct buf      records;          /* of the next RECORDS frame */
 	struct body    *body;             /* of the record under way, from the tail; NULL: none */
 	uint64_t        body_lsn, body_at, body_bytes;    /* body_lsn: 0: none is under way */
+	uint32_t        frames;           /* sealed so far */
 	uint64_t        bytes_sent, bodies_sent, records_sent, corrupt;
 };
 

@@ -285,6 +285,19 @@ struct entry *directory_find(const struct directory *directory, struct span key,
 	return slot_get(at.bucket, at.slot);
 }
 
+struct entry *directory_find_undrained(const struct directory *directory, struct span key)
+{
+	uint64_t hash = directory_hash(directory, key);
+	struct position at;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct directory_table *table = &directory->tables[i];
+		if (table->buckets != NULL &&
+		    bucket_find(&table->buckets[hash & table->mask], key, hash_tag(hash), &at))
+			return slot_get(at.bucket, at.slot);
+	}
+	return NULL;
+}
+
 static struct position directory_position(const struct directory *directory,
     const struct entry *entry, uint64_t hash)
 {

@@ -36,6 +36,7 @@ enum {
 	ENTRY_SHARED = 64,        /* image: others need its body too; engine/held.h has its place */
 	ENTRY_UNSEEN = 256,       /* image: its pixels have not been analysed yet */
 	ENTRY_QUIET_META = 512,   /* image: its metadata record began no version of its own */
+	ENTRY_ENDED = 2048,       /* image: flushed, and the past has it already */
 	ENTRY_VALUE_OBJECT = 1024, /* value: the owner's object, for what does not lie in one run of bytes */
 };
 
@@ -165,6 +166,8 @@ static inline struct entry *directory_lookup(const struct directory *directory, 
 {
 	return directory_find(directory, key, directory_hash(directory, key));
 }
+/* The same in one that is being drained: what was not yet drained is found. */
+struct entry *directory_find_undrained(const struct directory *directory, struct span key);
 /* The key must not be there. The directory owns the entry from now on. */
 void directory_insert(struct directory *directory, struct entry *entry, uint64_t hash);
 /* `new` has the same key and takes the place of `old`, which is freed. */

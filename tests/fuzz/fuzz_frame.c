@@ -2,6 +2,8 @@
  * good first, so that the fuzzer gets past it. */
 #include "base/crc32c.h"
 #include "base/endian.h"
+#include "engine/replica/repair_parts.h"
+#include "repl/epoch.h"
 #include "repl/frame.h"
 #include "store/follow.h"
 
@@ -45,6 +47,34 @@ static void fuzz_compared(uint8_t type, struct span payload)
 	}
 }
 
+/* An answer to FETCH: its parts lie within it, and the head is a record or none. */
+static void fuzz_fetched(struct span payload)
+{
+	struct fetched fetched;
+	struct record record;
+	if (!fetched_read(payload, &fetched))
+		return;
+	if (fetched.head.len + fetched.bytes.len > payload.len || (fetched.at > 0 && fetched.head.len > 0))
+		abort();
+	while (frame_record_take(&fetched.head, &record) == OK) {
+	}
+}
+
+/* The words of a greeting. */
+static void fuzz_epoch(struct span payload)
+{
+	char text[EPOCH_TEXT], word[EPOCH_TEXT];
+	struct epoch epoch, back;
+	size_t len = payload.len < sizeof(text) ? payload.len : sizeof(text) - 1;
+	memcpy(text, payload.ptr, len);
+	text[len] = 0;
+	if (epoch_scan(text, &epoch) == 0)
+		return;
+	(void)epoch_word(word, &epoch);
+	if (epoch_scan(word, &back) == 0 || !epoch_equal(&epoch, &back))
+		abort();
+}
+
 static void fuzz_payload(uint8_t type, struct span payload)
 {
 	struct record record;
@@ -65,6 +95,10 @@ static void fuzz_payload(uint8_t type, struct span payload)
 		(void)!frame_read_renewed(payload, &a, &b);
 	else if (type == FRAME_LISTED || type == FRAME_SUMS)
 		fuzz_compared(type, payload);
+	else if (type == FRAME_FETCHED)
+		fuzz_fetched(payload);
+	else if (type == FRAME_FETCH)
+		fuzz_epoch(payload);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -85,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		rest = span_slice(rest, 0, load_le32(copy.ptr + 8));
 		store_le32(copy.ptr + 16, crc32c(crc, rest));
 	}
-	if (frame_parse(buf_span(&copy), &frame) == OK) {
+	if (frame_parse(buf_span(&copy), 0, &frame) == OK) {
 		if (frame.frame_bytes > copy.len)
 			abort();
 		if (frame_inflate(&frame, &inflated, &payload) == OK)

@@ -1,5 +1,8 @@
 """FLUSHALL and FLUSHDB of many keys: answered at once, freed in slices, gone for good."""
+import random
+
 from conftest import until
+from images import png
 from wire import Wire, encode
 
 KEYS = 60_000
@@ -68,3 +71,28 @@ def test_images_of_a_flushed_database_are_in_the_past_at_once(client, photos):
     client.mset({"key:%d" % k: k for k in range(5000)})
     client.flushall()
     assert client.dbsize() == 0 and client.execute_command("IMG.VERSIONS", "img")
+
+
+def test_whoever_asks_for_a_flushed_image_need_not_wait_for_the_others(make_server):
+    """The past is asked, names are given to new images, and all is saved, while most still wait."""
+    server = make_server("--flush-slice-keys", "1")
+    client = server.client()
+    pipe = client.pipeline(transaction=False)
+    for i in range(20_000):
+        pipe.execute_command("IMG.PUT", f"k{i}", png(4, 4, (i % 250, i // 250, 1)))
+    assert len(pipe.execute()) == 20_000
+    lsn = int(client.info("store")["last_lsn"])
+    with Wire(server.port) as wire:
+        asked = [encode("IMG.GET", f"k{i}", "AT", "LSN", lsn) for i in (0, 7777, 19_999)]
+        puts = [encode("IMG.PUT", "k7777", png(5, 5)), encode("DEL", "k7777"), encode("IMG.VERSIONS", "k7777")]
+        wire.send(encode("FLUSHALL") + b"".join(asked + puts))
+        replies = [wire.read() for _ in range(7)]
+    assert replies[0] == b"+OK" and len(replies[6]) == 2
+    assert replies[1:4] == [png(4, 4, (i % 250, i // 250, 1)) for i in (0, 7777, 19_999)]
+    assert pending(client) > 10_000
+    client.save()
+    server.kill()
+    client = server.start().client()
+    assert client.dbsize() == 0
+    for i in random.sample(range(20_000), 100):
+        assert client.execute_command("IMG.GET", f"k{i}", "AT", "LSN", lsn) == png(4, 4, (i % 250, i // 250, 1))

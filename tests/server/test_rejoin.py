@@ -1,12 +1,14 @@
 """A follower that is no prefix of its leader becomes one in place: what both have is not sent again."""
 import os
 import random
+import struct
 
 import pytest
 import redis
 from conftest import Server, until
 from images import png
 from replicas import Wire, assert_same, in_sync, info, link_is_up, make, start_pair
+from test_faults import crc32c
 from test_replication import pair, write_all_kinds  # noqa: F401 (a fixture)
 
 
@@ -108,6 +110,9 @@ def test_a_follower_older_than_the_marks_is_sent_no_body_again(pair):  # noqa: F
     for name in "gone", "stays":
         client.execute_command("ACL", "SETUSER", name, "on", ">word", "~*", "+@all")
     client.execute_command("IMG.TIER", "POLICY", "SET", "old", "WARM", "5d")
+    for name in "shade", "depth":
+        client.execute_command("IMG.INDEX", "ADD", name, "TYPE", "numeric")
+    client.execute_command("SWAPDB", 5, 6)
     leader.client(db=1).set("flushed", 1)
     churn(client, "c", 300)
     in_sync(leader, follower)
@@ -119,17 +124,21 @@ def test_a_follower_older_than_the_marks_is_sent_no_body_again(pair):  # noqa: F
     leader.client(db=1).flushdb()
     client.execute_command("ACL", "DELUSER", "gone")
     client.execute_command("IMG.TIER", "POLICY", "DEL", "old")
+    client.execute_command("IMG.INDEX", "DEL", "shade")
+    leader.client(db=5).set("in", "six")
     churn(client, "c", 300)
     until(lambda: marks_are_given_up(leader))
     churn(client, "c", 1000)              # and so the segments with the marks are used again
     follower.start()
     until(lambda: rejoined(follower))
-    assert assert_same(leader, follower, (0, 1)) == 110
+    assert assert_same(leader, follower, (0, 1, 5, 6)) == 111
     found = info(follower)
     assert found["replication_rejoins"] == 1 and "TOOLATE" in follower.log()
     assert found["replication_received_bytes"] < 1_500_000
     assert info(leader)["replication_renewed_bodies"] == 0
     assert client.acl_list() == follower.client().acl_list() and len(client.acl_list()) == 2
+    declared = client.execute_command("IMG.INDEX", "LIST")
+    assert follower.client().execute_command("IMG.INDEX", "LIST") == declared and len(declared) == 1
     follower.client().execute_command("REPLICAOF", "NO", "ONE")
     listed = follower.client().execute_command("IMG.TIER", "POLICY", "LIST")
     assert listed == client.execute_command("IMG.TIER", "POLICY", "LIST") and b"old" not in str(listed).encode()
@@ -185,6 +194,13 @@ def test_a_shutdown_while_a_quarantined_store_is_removed(folder):
     server.stop()
 
 
+def say(link, number, *words):
+    """What a follower says, with the check behind it: see repl/frame.h."""
+    words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    crc = crc32c(b"".join(struct.pack("<I", len(word)) + word for word in words))
+    link.send_command(*words, b"%08x" % (crc ^ number * 0x9E3779B1 % (1 << 32)))
+
+
 def test_the_leader_writes_down_what_it_has_not(pair):  # noqa: F811
     """As a follower would ask that has keys, users and versions of which the leader knows nothing."""
     leader, follower = pair("--analysis", "no")
@@ -195,13 +211,30 @@ def test_the_leader_writes_down_what_it_has_not(pair):  # noqa: F811
     in_sync(leader, follower)
     last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
     link = leader.client().connection_pool.get_connection("PING")
-    link.send_command("IMG.SYNC", lineage, 1, last, 1 << 26, 0, 0, "COMPARE", last)
+    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "COMPARE", last)
     assert link.read_response().startswith(b"SYNC")
-    for db, key in (0, "absent"), (0, "here"), (0, "image"), (255, "user:unknown"), (255, "user:known"):
-        link.send_command("REPLCONF", "RENEW", db, 0, 1, 0, key)
-    link.send_command("REPLCONF", "RENEWED", 1)
+    keys = (0, "absent"), (0, "here"), (0, "image"), (255, "user:unknown"), (255, "user:known")
+    for number, (db, key) in enumerate(keys, 1):
+        say(link, number, "REPLCONF", "RENEW", db, 0, 1, 0, key)
+    say(link, 6, "REPLCONF", "RENEWED", 1)
     until(lambda: info(leader)["replication_renewed_keys"] == 5)
     assert info(leader)["replication_renewed_bodies"] == 1
     assert info(leader)["master_repl_offset"] == last + 4      # the user that is known takes none
     link.disconnect()
     assert assert_same(leader, follower) == 2
+
+
+def test_what_a_follower_says_is_checked(pair):  # noqa: F811
+    """A damaged request starts nothing; a damaged word on a link ends it, and counts for nothing."""
+    leader, _ = pair("--analysis", "no")
+    last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
+    link = leader.client().connection_pool.get_connection("PING")
+    link.send_command("IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "00000000")
+    with pytest.raises(redis.ResponseError, match="check"):
+        link.read_response()
+    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0)
+    assert link.read_response().startswith(b"SYNC")
+    until(lambda: info(leader)["connected_slaves"] == 2)
+    say(link, 2, "REPLCONF", "ACK", last, last, last)          # a word before this one was lost
+    until(lambda: info(leader)["connected_slaves"] == 1)
+    link.disconnect()

@@ -436,9 +436,24 @@ def test_a_follower_with_a_full_disk_stops_and_goes_on_by_itself(pair, small_dis
         client.set(f"k{i}", random.Random(i).randbytes(1_000_000))
     until(lambda: info(follower)["slave_stopped_by"] == "disk-full")
     assert link_is_up(follower) and offset(follower) < offset(leader)
+    until(lambda: info(follower)["master_lag_records"] > 0 and info(follower)["master_lag_seconds"] > 0)
     assert follower.client().get("k0") == random.Random(0).randbytes(1_000_000)
     received = info(follower)["replication_received_bytes"]
     subprocess.run(["mount", "-o", "remount,size=300m", small_disk], check=True)
     until(lambda: info(follower)["slave_stopped_by"] == "no")
     assert assert_same(leader, follower) == 60
     assert info(follower)["replication_received_bytes"] - received < 50_000_000
+    until(lambda: info(follower)["master_lag_records"] == info(follower)["master_lag_seconds"] == 0)
+
+
+def test_the_lag_grows_while_nothing_is_heard(pair):
+    wire = Wire()
+    leader, follower = pair("--repl-ping-replica-period", "1", wire=wire)
+    leader.client().set("a", 1)
+    in_sync(leader, follower)
+    assert info(follower)["master_lag_seconds"] == 0
+    wire.stalled.clear()
+    until(lambda: info(follower)["master_lag_seconds"] >= 3)
+    assert link_is_up(follower)
+    wire.stalled.set()
+    until(lambda: info(follower)["master_lag_seconds"] == 0)

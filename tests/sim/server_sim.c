@@ -2,8 +2,8 @@
  *
  *   server-sim [--seeds N] [--from S] [--one S] [--plant early]
  *
- * Three clients, each with keys of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
- * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, WAITAOF and EXEC, and a fourth one changes collections
+ * Three clients, each with a database of its own, send pipelines of SET, APPEND, DEL, MSET, RENAME,
+ * IMG.PUT, IMG.EDIT, IMG.RESTORE, IMG.TIER, FLUSHDB, WAITAOF and EXEC, and a fourth one changes collections
  * (hoard.h); a worker looks at the images. The power is cut at a random step; the server starts
  * again on what the disk kept. For each client there must be a number j such that its keys look
  * as after all acknowledged commands and the first j of those that were not answered yet; or, where
@@ -134,6 +134,7 @@ static void life_settings(struct life *life)
 	settings->hash_listpack_entries = settings->set_listpack_entries = 40;
 	settings->zset_listpack_entries = 30;
 	settings->rewrite_slice_bytes = 256;
+	settings->flush_slice_keys = 1;
 	/* And half of them are loaded while the server serves already. */
 	settings->load_first_bytes = life->seed / 3 % 2;
 }
@@ -417,8 +418,14 @@ static bool life_work(struct life *life, uint64_t steps)
 	bool good = true, clears = life->honest && random_below(&life->random, 4) == 0;
 	uint64_t rests = 0;
 	int most = clears ? 20 + (int)random_below(&life->random, 600) : 3000;
-	for (int i = 0; i < CLIENTS; i++)
+	for (int i = 0; i < CLIENTS; i++) {
+		struct buf greeting;
+		buf_init(&greeting, &life->memory);
 		life->peers[i] = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
+		shadow_greet(&life->shadows[i], &greeting);
+		sim_peer_send(life->peers[i], buf_span(&greeting));
+		buf_fini(&greeting);
+	}
 	life->hoard_peer = sim_connect(life->io, "127.0.0.1", (uint16_t)life->settings.port);
 	sim_crash_after(life->io, clears ? 0 : steps);
 	for (int passes = 0; !sim_is_dead(life->io) && passes < most; passes++) {

@@ -137,6 +137,9 @@ static void op_apply(struct shadow *shadow, const struct shadow_op *op, struct s
 	case DO_DEL:
 		*value = (struct shadow_value){0};
 		break;
+	case DO_FLUSH:
+		*state = (struct shadow_state){0};
+		break;
 	case DO_MSET:
 		*value = string;
 		remember(shadow, value);      /* two records, also if both are of one key */
@@ -192,7 +195,7 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 	    [DO_SET] = {"SET", 3}, [DO_APPEND] = {"APPEND", 3}, [DO_DEL] = {"DEL", 2},
 	    [DO_MSET] = {"MSET", 5}, [DO_RENAME] = {"RENAME", 3}, [DO_PUT] = {"IMG.PUT", 3},
 	    [DO_EDIT] = {"IMG.EDIT", 4}, [DO_RESTORE] = {"IMG.RESTORE", 5}, [DO_TIER] = {"IMG.TIER", 4},
-	    [DO_WAIT] = {"WAITAOF", 4}};
+	    [DO_FLUSH] = {"FLUSHDB", 1}, [DO_WAIT] = {"WAITAOF", 4}};
 	char title[32];
 	if (op->verb == DO_EXEC) {
 		exec_write(shadow, op, out);
@@ -206,6 +209,8 @@ static void op_write(struct shadow *shadow, const struct shadow_op *op, struct b
 		return;
 	}
 	put_head(out, verbs[op->verb].words, verbs[op->verb].name);
+	if (op->verb == DO_FLUSH)
+		return;
 	if (op->verb == DO_WAIT) {
 		put_word(out, SPAN_LIT("1"));
 		put_word(out, SPAN_LIT("0"));
@@ -261,6 +266,15 @@ void shadow_send_put(struct shadow *shadow, struct buf *out)
 	send_one(shadow, &op, out);
 }
 
+void shadow_greet(struct shadow *shadow, struct buf *out)
+{
+	char text[12];
+	int len = snprintf(text, sizeof(text), "%d", 1 + shadow->client);
+	shadow->greeted = true;
+	put_head(out, 2, "SELECT");
+	put_word(out, span_of(text, (size_t)len));
+}
+
 void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 {
 	ASSERT(shadow->pending == 0);
@@ -281,6 +295,8 @@ void shadow_send(struct shadow *shadow, struct random *random, struct buf *out)
 		    .warm = random_below(random, 3) > 0,
 		    .moment = (uint8_t)random_below(random, SHADOW_MOMENTS),
 		    .content = shadow->next_content++, .content2 = shadow->next_content++};
+		if (random_below(random, 40) == 0)
+			op->verb = DO_FLUSH;
 		if (op->verb == DO_APPEND && state.keys[op->key].parts >= PARTS_MAX)
 			op->verb = DO_DEL;
 		if (op->verb == DO_RESTORE && shadow->moments[op->moment].lsn == 0)
@@ -322,6 +338,20 @@ static size_t token_length(struct span in, char *kind, struct span *content)
 		return 0;
 	*content = span_slice(in, line, (size_t)len);
 	return line + (size_t)len + 2;
+}
+
+/* False: the answer to the greeting is not there yet. */
+static bool greeting_is_over(struct shadow *shadow, struct buf *in)
+{
+	char kind;
+	struct span content;
+	size_t len = shadow->greeted ? token_length(buf_span(in), &kind, &content) : 0;
+	if (len == 0)
+		return !shadow->greeted;
+	ASSERT(kind == '+');
+	shadow->greeted = false;
+	buf_consume(in, len);
+	return true;
 }
 
 static bool begins_with(struct span text, const char *start)
@@ -401,7 +431,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 	char kind;
 	struct span content;
 	size_t len;
-	while (shadow->uncertain < shadow->pending &&
+	while (greeting_is_over(shadow, in) && shadow->uncertain < shadow->pending &&
 	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		uint32_t at = shadow->uncertain;
 		if (shadow->ops[at].verb == DO_EXEC && !exec_answered(shadow, &kind, &content)) {
@@ -438,6 +468,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 /* Four questions a key: TYPE, GET, IMG.GET, IMG.INFO key title phash; then each key at each moment. */
 void shadow_ask(struct shadow *shadow, struct buf *out)
 {
+	shadow_greet(shadow, out);
 	for (uint32_t key = 0; key < SHADOW_KEYS; key++) {
 		put_head(out, 2, "TYPE");
 		put_key(shadow, out, key);
@@ -499,7 +530,7 @@ bool shadow_read(struct shadow *shadow, struct buf *in)
 	char kind;
 	struct span content;
 	size_t len;
-	while (shadow->token < TOKENS &&
+	while (greeting_is_over(shadow, in) && shadow->token < TOKENS &&
 	    (len = token_length(buf_span(in), &kind, &content)) > 0) {
 		take_token(shadow, kind, content);
 		buf_consume(in, len);

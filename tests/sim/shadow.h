@@ -1,8 +1,8 @@
 /* tests/sim/shadow.h: what one client of the simulated server knows: the state of its keys
  * after every acknowledged command, and the commands that are not answered yet.
  *
- * A key is absent, a string, or an image with a title. Contents are named by a number from
- * which their bytes follow, so that a state is small and can be compared.
+ * Each client has a database of its own. A key is absent, a string, or an image with a title. Contents are
+ * named by a number from which their bytes follow, so that a state is small and can be compared.
  */
 #pragma once
 #include "base/buf.h"
@@ -25,7 +25,7 @@ struct shadow_state {
 
 enum shadow_verb {
 	DO_SET, DO_APPEND, DO_DEL, DO_MSET, DO_RENAME, DO_PUT, DO_EDIT, DO_RESTORE, DO_EXEC, DO_TIER,
-	DO_WAIT
+	DO_FLUSH, DO_WAIT
 };
 
 struct shadow_op {
@@ -71,6 +71,7 @@ struct shadow {
 	struct shadow_seen  seen[SHADOW_KEYS];
 	uint32_t            exec_replies;                 /* had of the EXEC at hand, */
 	bool                exec_unsafe;                  /* one of them -READONLY */
+	bool                greeted;                      /* the answer to SELECT is still to come */
 	uint32_t            token;                        /* of the answers to shadow_ask */
 	struct shadow_moment moments[SHADOW_MOMENTS];
 	uint32_t            moment_count;
@@ -88,6 +89,8 @@ void shadow_sure_before(struct shadow *shadow, uint64_t time_us);
 /* DEL of one key after the other; IMG.PUT of the first. None may be pending. */
 void shadow_send_delete(struct shadow *shadow, struct buf *out);
 void shadow_send_put(struct shadow *shadow, struct buf *out);
+/* The first word of a connection. */
+void shadow_greet(struct shadow *shadow, struct buf *out);
 /* A pipeline of random commands. None may be pending. */
 void shadow_send(struct shadow *shadow, struct random *random, struct buf *out);
 /* Takes complete replies out of `in`. */

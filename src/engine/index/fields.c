@@ -14,7 +14,6 @@ struct fields {
 	bool           is_late[DATABASE_COUNT];      /* declared when documents were there */
 };
 
-static const char key_prefix[] = "index-field:";
 static const char *const type_names[FIELD_TYPE_COUNT] = {
     "tag", "numeric", "date", "geo", "bool", "text", "words"};
 
@@ -163,14 +162,19 @@ static void uninstall(struct engine *engine, struct field_declaration *declarati
 		tell_index(engine, copy.db, declared_name(&copy), NULL);
 }
 
+static void key_of(const struct field_declaration *declaration, struct buf *out)
+{
+	buf_printf(out, FIELD_SETTING "%u:", declaration->db);
+	buf_append(out, declared_name(declaration));
+}
+
 /* The SETTING record of a declaration; an empty text removes it. */
 static enum err log_setting(struct engine *engine, const struct field_declaration *declaration,
     struct span text, struct record *record)
 {
 	struct buf key;
 	buf_init(&key, &engine->memory.engine);
-	buf_printf(&key, "%s%u:", key_prefix, declaration->db);
-	buf_append(&key, declared_name(declaration));
+	key_of(declaration, &key);
 	*record = (struct record){.type = RECORD_SETTING, .db = RECORD_ALL_DBS,
 	    .key = buf_span(&key), .value = text, .sync = SYNC_ALWAYS};
 	enum err err = store_append(engine->store, record);
@@ -249,12 +253,47 @@ enum err fields_delete(struct engine *engine, uint8_t db, struct span name, uint
 	return OK;
 }
 
+enum err fields_log_again(struct engine *engine)
+{
+	const struct list *all = &engine->fields->declarations;
+	struct record record;
+	struct buf text;
+	enum err err = OK;
+	buf_init(&text, &engine->memory.engine);
+	for (struct list *at = all->next; err == OK && at != all; at = at->next) {
+		struct field_declaration *one = LIST_OF(at, struct field_declaration, link);
+		buf_clear(&text);
+		format(one, &text);
+		err = log_setting(engine, one, buf_span(&text), &record);
+		if (err != OK)
+			break;
+		if (one->place.segment != 0)
+			store_release(engine->store, one->place);
+		one->place = record.place;
+	}
+	buf_fini(&text);
+	return err;
+}
+
+void fields_each_key(struct engine *engine, void (*each)(void *ctx, struct span key), void *ctx)
+{
+	const struct list *all = &engine->fields->declarations;
+	struct buf key;
+	buf_init(&key, &engine->memory.engine);
+	for (struct list *at = all->next; at != all; at = at->next) {
+		buf_clear(&key);
+		key_of(LIST_OF(at, struct field_declaration, link), &key);
+		each(ctx, buf_span(&key));
+	}
+	buf_fini(&key);
+}
+
 /* ---- Recovery ---- */
 
 /* "index-field:DB:NAME". */
 static bool parse_key(struct span key, struct field_declaration *out)
 {
-	const struct span prefix = SPAN_LIT("index-field:");
+	const struct span prefix = SPAN_LIT(FIELD_SETTING);
 	int64_t db;
 	if (!span_equal(span_slice(key, 0, prefix.len), prefix))
 		return false;
@@ -270,6 +309,12 @@ static bool parse_key(struct span key, struct field_declaration *out)
 	*out = (struct field_declaration){.db = (uint8_t)db, .name_len = (uint32_t)name.len};
 	memcpy(out->name, name.ptr, name.len);
 	return true;
+}
+
+bool fields_have_key(const struct engine *engine, struct span key)
+{
+	struct field_declaration named;
+	return parse_key(key, &named) && find(engine->fields, named.db, declared_name(&named)) != NULL;
 }
 
 static bool parse_text(struct span text, struct field_declaration *out)
@@ -369,7 +414,7 @@ void fields_dump(const struct engine *engine, struct buf *out)
 		buf_init(&name, &engine->fields->engine->memory.engine);
 		buf_init(&text, &engine->fields->engine->memory.engine);
 		buf_append_u8(&name, 0);
-		buf_printf(&name, "%s%u:", key_prefix, one->db);
+		buf_printf(&name, FIELD_SETTING "%u:", one->db);
 		buf_append(&name, declared_name(one));
 		format(one, &text);
 		put_setting(out, buf_span(&name), one->place, buf_span(&text));

@@ -37,6 +37,12 @@ MUST_CHECK enum err fields_add(
     struct engine *engine, const struct field_declaration *declaration, uint64_t *lsn);
 MUST_CHECK enum err fields_delete(
     struct engine *engine, uint8_t db, struct span name, uint64_t *lsn);      /* ERR_NOTFOUND */
+/* Writes all of them once more. */
+MUST_CHECK enum err fields_log_again(struct engine *engine);
+/* The keys of their SETTING records; is one declared that has this key? */
+#define FIELD_SETTING "index-field:"
+void fields_each_key(struct engine *engine, void (*each)(void *ctx, struct span key), void *ctx);
+bool fields_have_key(const struct engine *engine, struct span key);
 /* Of all databases. */
 const struct list *fields_list(const struct engine *engine);
 /* NULL: it was not declared. */

@@ -32,10 +32,20 @@ void history_init(struct history *history, struct memory *memory, uint64_t seed)
 	ASSERT(memory != NULL);
 	*history = (struct history){.memory = memory, .seed = seed, .floor_ms = INT64_MIN};
 	list_init(&history->line);
+	list_init(&history->later);
+}
+
+void history_delay(struct history *history, uint64_t end_lsn)
+{
+	ASSERT(end_lsn == 0 || history->delayed_lsn == 0 || history->delayed_lsn == end_lsn);
+	history->delayed_lsn = end_lsn;
+	if (end_lsn == 0)
+		list_append_all(&history->line, &history->later);
 }
 
 void history_fini(struct history *history)
 {
+	history_delay(history, 0);
 	while (history_oldest(history) != NULL)
 		history_drop_oldest(history);
 	for (unsigned i = 0; i < HISTORY_SHARDS; i++) {
@@ -142,7 +152,8 @@ struct version *history_add(struct history *history, uint8_t db, struct span key
 	owner->newest = version;
 	owner->count++;
 	list_init(&version->line);
-	list_append(&history->line, &version->line);
+	bool waits = history->delayed_lsn != 0 && ending->lsn > history->delayed_lsn;
+	list_append(waits ? &history->later : &history->line, &version->line);
 	history->versions++;
 	return version;
 }

@@ -54,6 +54,8 @@ struct history {
 		uint32_t          cap, count;     /* cap: a power of two, or 0 */
 	} shards[HISTORY_SHARDS];
 	struct list    line;              /* oldest end first */
+	struct list    later;             /* what ended behind delayed_lsn, likewise */
+	uint64_t       delayed_lsn;       /* 0: nothing is delayed */
 	uint64_t       versions, keys;
 	uint64_t       seed;
 	uint64_t       floor_lsn;
@@ -74,7 +76,10 @@ void history_fini(struct history *history);
 
 /* NULL: the key has no past. */
 struct past_key *history_find(const struct history *history, uint8_t db, struct span key);
-/* `what` gives lsn, body_lsn and since_ms. It ended later than all others. */
+/* Versions that this LSN ended are still to be added (one such LSN at a time), in the order in which keys
+ * need them: what ends later waits behind them, until 0 is said. */
+void history_delay(struct history *history, uint64_t end_lsn);
+/* `what` gives lsn, body_lsn and since_ms. It ended later than all others, or with the delayed ones. */
 struct version *history_add(struct history *history, uint8_t db, struct span key,
     const struct version *what, const struct ending *ending);
 /* The one that ended first, or NULL. */

@@ -1,4 +1,5 @@
 /* engine/past/past.c: see past.h. Who owns what, how a version ends, and what there was when. */
+#include "engine/flush.h"
 #include "engine/past/past_state.h"
 #include "engine/replica/replica.h"
 
@@ -279,6 +280,16 @@ void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const s
 	past_add(past, db, entry, ending);
 }
 
+void past_delay(struct engine *engine, uint64_t end_lsn)
+{
+	history_delay(&engine->past->history, end_lsn);
+}
+
+uint64_t past_delayed(const struct engine *engine)
+{
+	return engine->past->history.delayed_lsn;
+}
+
 void past_retire_meta(
     struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending)
 {
@@ -351,6 +362,7 @@ enum past_answer past_at(struct engine *engine, uint8_t db, struct span key,
     const struct moment *moment, struct past_found *out)
 {
 	const struct history *history = &engine->past->history;
+	flushed_settle(engine, db, key);
 	if (found_current(engine, db, key, out) &&
 	    moment_reaches(moment, out->lsn, out->since_ms))
 		return PAST_FOUND;
@@ -368,6 +380,7 @@ uint32_t past_versions(struct engine *engine, uint8_t db, struct span key,
 {
 	struct past_found current;
 	uint32_t count = 0;
+	flushed_settle(engine, db, key);
 	if (found_current(engine, db, key, &current) && count++ < max)
 		*out++ = current;
 	const struct past_key *past = history_find(&engine->past->history, db, key);

@@ -57,6 +57,9 @@ void past_share_recovered(struct engine *engine, uint64_t lsn, struct place plac
 void past_note_released(struct engine *engine, uint64_t lsn);
 /* The entry's image ends; its records go to the past, or die. */
 void past_retire(struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending);
+/* Images that this LSN ended will still be retired, see history_delay; 0: none. */
+void past_delay(struct engine *engine, uint64_t end_lsn);
+uint64_t past_delayed(const struct engine *engine);
 /* The image stays, its metadata ends. */
 void past_retire_meta(
     struct engine *engine, uint8_t db, struct entry *entry, const struct ending *ending);

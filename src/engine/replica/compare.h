@@ -14,9 +14,9 @@
  *                                          version; a mark if it has no such key)
  *   REPLCONF RENEWED number                RENEWED number LSN: all that was asked for before is there
  *
- * RENEW of database 255 names a user or a tier policy that the follower has; the leader writes its own
- * once more when it is asked to compare. `wanted` has a bit for each bucket. A walk works in slices while
- * commands run: what changes meanwhile is in the stream of records, which says it better.
+ * RENEW of database 255 names a user, a policy or another setting that the follower has; the leader writes
+ * its own once more when it is asked to compare. `wanted` has a bit for each bucket. A walk works in slices
+ * while commands run: what changes meanwhile is in the stream of records, which says it better.
  */
 #pragma once
 #include "engine/internal.h"

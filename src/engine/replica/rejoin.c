@@ -16,11 +16,13 @@ enum {
 
 static void rejoin_parse(struct rejoin *rejoin, const char *text)
 {
-	unsigned cut, epoch;
+	unsigned cut;
+	char word[EPOCH_TEXT];
+	struct epoch epoch;
 	unsigned long long base, common, cut_lsn;
 	char lineage[41];
-	if (sscanf(text, "tintype-rejoin 1 %u %llu %llu %llu %u %40s", &cut, &base, &common, &cut_lsn, &epoch,
-	        lineage) != 6) {
+	if (sscanf(text, "tintype-rejoin 2 %u %llu %llu %llu %43s %40s", &cut, &base, &common, &cut_lsn, word,
+	        lineage) != 6 || epoch_scan(word, &epoch) == 0) {
 		log_warning(rejoin->engine->log, "%s cannot be read", rejoin->path);
 		return;
 	}
@@ -55,10 +57,11 @@ void rejoin_new(struct engine *engine)
 
 static enum err rejoin_save(struct rejoin *rejoin)
 {
-	char text[256];
-	int len = snprintf(text, sizeof(text), "tintype-rejoin 1 %d %llu %llu %llu %u %s\n", rejoin->cut,
+	char text[256], word[EPOCH_TEXT];
+	(void)epoch_word(word, &rejoin->epoch);
+	int len = snprintf(text, sizeof(text), "tintype-rejoin 2 %d %llu %llu %llu %s %s\n", rejoin->cut,
 	    (unsigned long long)rejoin->base, (unsigned long long)rejoin->common,
-	    (unsigned long long)rejoin->cut_lsn, rejoin->epoch, rejoin->lineage);
+	    (unsigned long long)rejoin->cut_lsn, word, rejoin->lineage);
 	ASSERT(len > 0 && (size_t)len < sizeof(text));
 	enum err err = io_save_file(rejoin->engine->io, rejoin->path, span_of(text, (size_t)len));
 	if (err != OK)
@@ -141,7 +144,7 @@ static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at)
 		rejoin->base = base;
 	if (!rejoin->pending) {
 		rejoin->cut_lsn = rejoin->common = 0;
-		rejoin->epoch = replication->lineage[0] != 0 ? replication_epoch(engine)
+		rejoin->epoch = replication->lineage[0] != 0 ? replication_epoch_now(engine)
 		    : replication->leader_lineage[0] != 0 ? replication->leader_epoch
 		                                          : replication->partial.epoch;
 		memcpy(rejoin->lineage, lineage, sizeof(rejoin->lineage));
@@ -198,6 +201,15 @@ uint64_t rejoin_from(const struct engine *engine)
 
 /* ---- The comparison ---- */
 
+static void told_drop(struct rejoin *rejoin)
+{
+	if (rejoin->told != NULL)
+		memory_free(&rejoin->engine->memory.engine, rejoin->told,
+		    rejoin->told_cap * sizeof(*rejoin->told));
+	rejoin->told = NULL;
+	rejoin->told_count = rejoin->told_cap = 0;
+}
+
 void rejoin_reset(struct engine *engine)
 {
 	struct rejoin *rejoin = engine->rejoin;
@@ -209,12 +221,9 @@ void rejoin_reset(struct engine *engine)
 		memory_free(memory, rejoin->todo, buckets / 8);
 		memory_free(memory, rejoin->wanted, buckets / 8);
 	}
-	if (rejoin->told != NULL)
-		memory_free(memory, rejoin->told, rejoin->told_cap * sizeof(*rejoin->told));
+	told_drop(rejoin);
 	rejoin->own = rejoin->theirs = NULL;
 	rejoin->todo = rejoin->wanted = NULL;
-	rejoin->told = NULL;
-	rejoin->told_count = rejoin->told_cap = 0;
 	rejoin->walked = rejoin->has_theirs = false;
 	buf_clear(&rejoin->wrong);
 	rejoin->wrong_at = 0;
@@ -224,12 +233,6 @@ void rejoin_reset(struct engine *engine)
 static void ask(struct engine *engine, const struct span *words, uint32_t count)
 {
 	follower_command(&engine->replication->follower, words, count);
-}
-
-static struct span word_of(char out[24], uint64_t number)
-{
-	int len = snprintf(out, 24, "%llu", (unsigned long long)number);
-	return span_of(out, (size_t)len);
 }
 
 static void begin_sums(struct rejoin *rejoin)
@@ -248,7 +251,7 @@ static void begin_sums(struct rejoin *rejoin)
 	rejoin->walked = rejoin->has_theirs = false;
 	rejoin->keys_wrong = 0;
 	rejoin->state = REJOIN_SUMMING;
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("COMPARE"), word_of(bits, rejoin->bits)};
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("COMPARE"), frame_word(bits, rejoin->bits)};
 	ask(engine, words, ARRAY_COUNT(words));
 }
 
@@ -345,14 +348,10 @@ static void on_own_setting(void *ctx, struct span key)
 /* The next buckets, up to a number of keys; none left: what is wrong is asked for. */
 static void next_round(struct rejoin *rejoin)
 {
-	struct memory *memory = &rejoin->engine->memory.engine;
 	size_t buckets = (size_t)1 << rejoin->bits;
 	uint64_t keys = 0, chosen = 0;
 	char bits[24];
-	if (rejoin->told != NULL)
-		memory_free(memory, rejoin->told, rejoin->told_cap * sizeof(*rejoin->told));
-	rejoin->told = NULL;
-	rejoin->told_count = rejoin->told_cap = 0;
+	told_drop(rejoin);
 	memset(rejoin->wanted, 0, buckets / 8);
 	for (size_t i = 0; i < buckets && (chosen == 0 || keys < COMPARE_KEYS_MAX); i++) {
 		uint8_t bit = (uint8_t)(1U << i % 8);
@@ -371,7 +370,7 @@ static void next_round(struct rejoin *rejoin)
 	}
 	rejoin->state = REJOIN_LISTING;
 	rejoin->told_lsn = UINT64_MAX;
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("LIST"), word_of(bits, rejoin->bits),
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("LIST"), frame_word(bits, rejoin->bits),
 	    span_of(rejoin->wanted, buckets / 8)};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
@@ -460,8 +459,9 @@ static void ask_for_one(struct rejoin *rejoin)
 		if (now.hash != version)
 			return;
 	}
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"), word_of(db, head[1]),
-	    word_of(have, head[0]), word_of(known, version), word_of(body, load_le64(head + 10)), key};
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"),
+	    frame_word(db, head[1]), frame_word(have, head[0]), frame_word(known, version),
+	    frame_word(body, load_le64(head + 10)), key};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 
@@ -487,7 +487,7 @@ static void ask_for_wrong(struct rejoin *rejoin)
 		ask_for_one(rejoin);
 	rejoin->whole = 0;
 	const struct span words[] = {
-	    SPAN_LIT("REPLCONF"), SPAN_LIT("RENEWED"), word_of(number, ++rejoin->number)};
+	    SPAN_LIT("REPLCONF"), SPAN_LIT("RENEWED"), frame_word(number, ++rejoin->number)};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 

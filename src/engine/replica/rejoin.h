@@ -15,13 +15,14 @@
  *
  * The file dir/rejoin says how far this has come, so that a crash begins again at 2 or 3:
  *
- *   tintype-rejoin 1 <cut: 0|1> <base> <common> <LSN of the cut, or 0> <epoch> <lineage>
+ *   tintype-rejoin 2 <cut: 0|1> <base> <common> <LSN of the cut, or 0> <epoch> <lineage>
  *
  * It goes when all is durable. A log of another lineage, or one with LSNs that the leader gave to
  * something else, is put aside as a whole.
  */
 #pragma once
 #include "engine/replica/compare.h"
+#include "repl/epoch.h"
 #include "repl/frame.h"
 
 enum rejoin_state {
@@ -39,7 +40,7 @@ struct rejoin {
 	bool        pending, cut;         /* cut: at the next start, behind `common` */
 	uint64_t    base;                 /* nothing is missing up to there */
 	uint64_t    common, cut_lsn;      /* cut_lsn: of the VOID behind `common`; it follows from there on */
-	uint32_t    epoch;
+	struct epoch epoch;
 	char        lineage[41];
 	struct rejoin_export *exporting;
 	/* The comparison. */

@@ -366,11 +366,10 @@ static enum err renew_one(struct renewer *renewer, struct renew_item *item)
 }
 
 /* False: the first one has to wait. */
-static bool item_step(struct renewer *renewer, struct replica_link *link)
+static bool item_step(struct renewer *renewer)
 {
 	struct engine *engine = renewer->engine;
 	struct renew_item *item = LIST_OF(renewer->items.next, struct renew_item, link);
-	UNUSED(link);
 	if (renewer->reading)
 		return false;
 	if (item->is_number) {
@@ -436,7 +435,7 @@ bool renew_step(struct engine *engine, struct replica_link *link)
 	for (int i = 0; i < SLICE_ITEMS; i++) {
 		if (list_is_empty(&renewer->items))
 			return more;
-		if (!item_step(renewer, link))
+		if (!item_step(renewer))
 			return more;
 	}
 	return true;

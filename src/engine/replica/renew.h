@@ -34,7 +34,7 @@ struct buf *renew_frames_for(struct replica_link *link);
 struct buf *renew_frames(struct replica_link *link);
 
 /* ---- renew_settings.c ---- */
-/* Users and policies, all of them. */
+/* Users, policies, declarations, the map of databases: all of them. */
 void renew_settings(struct engine *engine);
 /* The follower has a user or policy with this key: a mark, if there is none here. */
 MUST_CHECK enum err renew_setting_absent(struct engine *engine, struct span key);

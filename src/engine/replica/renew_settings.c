@@ -1,12 +1,17 @@
-/* engine/replica/renew_settings.c: users and tier policies of two servers that are compared (renew.h).
+/* engine/replica/renew_settings.c: users, tier policies, declarations of attributes and the map of databases
+ * of two servers that are compared (renew.h).
  * The leader writes all of its own once more, as they are few; the follower names those that it has, and
  * the leader writes that it has not. */
 #include "engine/replica/renew.h"
+
+#include "engine/databases.h"
+#include "engine/index/fields.h"
 #include "engine/tier.h"
 #include "engine/users.h"
 
-static const struct span user_prefix = {(const uint8_t *)"user:", 5};
-static const struct span policy_prefix = {(const uint8_t *)"tier-policy:", 12};
+static const struct span user_prefix = {(const uint8_t *)USER_SETTING, sizeof(USER_SETTING) - 1};
+static const struct span policy_prefix = {(const uint8_t *)POLICY_SETTING, sizeof(POLICY_SETTING) - 1};
+static const struct span field_prefix = {(const uint8_t *)FIELD_SETTING, sizeof(FIELD_SETTING) - 1};
 
 static const struct policy *policy_at(const struct engine *engine, uint32_t index)
 {
@@ -27,6 +32,10 @@ void renew_settings(struct engine *engine)
 		list_init(&copy.link);
 		err = tiers_set_policy(engine, &copy, &lsn);
 	}
+	if (err == OK)
+		err = fields_log_again(engine);
+	if (err == OK && databases_are_logged(engine))
+		err = databases_log_again(engine);
 	if (err != OK)
 		log_warning(engine->log, "replication: users and policies cannot be written again: %s",
 		    err_name(err));
@@ -51,6 +60,11 @@ enum err renew_setting_absent(struct engine *engine, struct span key)
 		for (uint32_t i = 0; (policy = policy_at(engine, i)) != NULL; i++)
 			if (span_equal(span_text(policy->name), name))
 				return OK;
+	} else if (has_prefix(key, field_prefix, &name)) {
+		if (fields_have_key(engine, key))
+			return OK;
+	} else if (span_is(key, DATABASES_SETTING)) {
+		return databases_are_logged(engine) ? OK : databases_log_again(engine);
 	} else {
 		return OK;
 	}
@@ -76,4 +90,7 @@ void settings_each_key(struct engine *engine, void (*each)(void *ctx, struct spa
 		each(ctx, buf_span(&key));
 	}
 	buf_fini(&key);
+	fields_each_key(engine, each, ctx);
+	if (databases_are_logged(engine))
+		each(ctx, SPAN_LIT(DATABASES_SETTING));
 }

@@ -284,6 +284,11 @@ bool repairs_step(struct engine *engine)
 	return more;
 }
 
+uint32_t repairs_pending(const struct engine *engine)
+{
+	return engine->repairs == NULL ? 0 : engine->repairs->count;
+}
+
 void repairs_info(const struct engine *engine, struct buf *out)
 {
 	const struct repairs *repairs = engine->repairs;

@@ -41,4 +41,5 @@ MUST_CHECK bool repair_asked(struct engine *engine, struct replica_link *link, c
 MUST_CHECK enum err repair_fetched(struct engine *engine, struct replica_link *link, struct span payload);
 /* The link is going; NULL: that to the leader. */
 void repair_forget(struct engine *engine, const struct replica_link *link);
+uint32_t repairs_pending(const struct engine *engine);
 void repairs_info(const struct engine *engine, struct buf *out);

@@ -38,17 +38,11 @@ static void fetched_write(struct buf *out, const struct fetched *fetched)
 	buf_append(out, fetched->bytes);
 }
 
-static struct span word_of(char out[24], uint64_t number)
-{
-	int len = snprintf(out, 24, "%llu", (unsigned long long)number);
-	return span_of(out, (size_t)len);
-}
-
 void repair_ask_leader(struct engine *engine, const struct repair_ask *ask)
 {
 	char lsn[24], db[24], type[24];
-	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCH"), word_of(lsn, ask->lsn),
-	    word_of(db, ask->db), word_of(type, ask->type), ask->key};
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCH"), frame_word(lsn, ask->lsn),
+	    frame_word(db, ask->db), frame_word(type, ask->type), ask->key};
 	follower_command(&engine->replication->follower, words, ARRAY_COUNT(words));
 }
 

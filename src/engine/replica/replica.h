@@ -6,10 +6,11 @@
  * to its log is refused by the store.
  *
  * Lineage. The SETTING record "replication:lineage" says to which family of copies a log belongs, and at
- * which LSN each epoch began: "<40 hex digits> <marks_from> <epoch>:<first LSN> ...". It is written when the first
+ * which LSN each epoch began: "<40 hex digits> <marks_from> <epoch> ..." (repl/epoch.h). It is written when the first
  * follower asks, and at each promotion, right behind the VOID that leaves out EPOCH_LSNS numbers
  * (store_skip). A follower's log belongs to that of a leader if it has the same lineage and its last
- * LSN lies before the end, as the leader knows it, of the follower's epoch. Otherwise it has
+ * LSN lies before the end, as the leader knows it, of the follower's epoch; if the leader knows no such
+ * epoch, before that one's first LSN. Otherwise it has
  * something that nobody else has (DIVERGED): see rejoin.h; or is another log (UNRELATED): it is put
  * aside as a whole (engine_events.put_aside) and the leader's comes in its place.
  *
@@ -29,17 +30,13 @@ enum {
 	REPLICA_PENDING_MAX = 256 << 20,  /* bytes of one group */
 };
 
-struct epoch {
-	uint32_t number;
-	uint64_t first;                   /* LSN */
-};
-
 /* A session that follows this server, or has said that it will. */
 struct replica_link {
 	struct list     link;             /* in the order of IMG.SYNC; else in no list */
 	struct session *session;
 	struct leader   leader;
 	bool            streaming, has_said;      /* has_said: an ACK came */
+	uint32_t        commands;         /* that came since IMG.SYNC, and itself */
 	char            ip[128];          /* as announced; "": its address */
 	uint16_t        port;
 	uint64_t        applied, durable, received;
@@ -51,7 +48,7 @@ struct replica_link {
 /* A walk left something out: see replica_partial.c. */
 struct partial {
 	uint64_t     base, whole;         /* whole: 0: nothing is left out */
-	uint32_t     epoch;
+	struct epoch epoch;
 	char         lineage[41];
 	struct place place;               /* of the SETTING that says so */
 };
@@ -77,7 +74,7 @@ struct replication {
 	struct partial  partial;
 	uint64_t        gap_whole;        /* what the leader said of gaps to come */
 	uint64_t        whole_least;      /* for those who follow this one */
-	uint32_t        leader_epoch;
+	struct epoch    leader_epoch;
 	uint32_t        epoch_seen;       /* the highest that any peer spoke of */
 	bool            deposed;          /* a peer has a higher one: nothing is acknowledged */
 	/* As leader. */
@@ -98,6 +95,7 @@ struct replication {
 	char            leader_lineage[41];
 	uint64_t        received, applied, position, leader_lsn, take_over_lsn, sync_lsn;
 	uint64_t        agreed_lsn;       /* the leader's last when the link began */
+	uint64_t        level_us;         /* when it had all that the leader had */
 	int64_t         leader_ms;        /* its clock when it said so */
 	uint64_t        acked_applied, acked_durable, acked_us;
 	struct list     pending;          /* of a group that is not complete */
@@ -132,6 +130,12 @@ static inline bool engine_follows(const struct engine *engine)
 {
 	return engine->replication != NULL && engine->replication->is_follower;
 }
+/* How far this follower is behind, as far as it can know: records; and since when it did not have all that
+ * the leader had, or did not hear of it. */
+struct replication_lag {
+	uint64_t records, us;
+};
+struct replication_lag replication_lag(struct engine *engine);
 /* The link to the leader is up and what it sent is here. */
 bool replication_link_is_up(const struct engine *engine);
 
@@ -140,7 +144,9 @@ bool replication_link_is_up(const struct engine *engine);
  * it, so that the leader, if it can be reached, is told that it leads no more. */
 MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, uint16_t port);
 MUST_CHECK enum err replication_lead(struct engine *engine, bool by_watch);
-uint32_t replication_epoch(const struct engine *engine);
+uint32_t replication_epoch(const struct engine *engine);      /* its number */
+struct epoch replication_epoch_now(const struct engine *engine);
+bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
 bool replication_setting_relocated(
@@ -164,7 +170,7 @@ MUST_CHECK enum err replication_note_gap(struct engine *engine, const struct rec
 /* All up to there is here. */
 void replication_reached(struct engine *engine, uint64_t lsn);
 /* It speaks of another epoch than the one in which something was left out. */
-bool replication_partial_is_lost(const struct engine *engine, uint32_t epoch);
+bool replication_partial_is_lost(const struct engine *engine, const struct epoch *epoch);
 /* Its SETTING record, and that in checkpoints, as those of the lineage. */
 MUST_CHECK bool partial_setting(struct engine *engine, const struct record *record);
 void partial_dump(const struct engine *engine, struct buf *out);
@@ -174,7 +180,9 @@ bool partial_load(struct engine *engine, struct span name, struct span text, str
 void replication_leader_init(struct engine *engine);
 struct sync_request {
 	struct span lineage;              /* "?": none */
-	uint64_t    epoch, lsn, segment_bytes, partial_lsn, partial_bytes;
+	struct span check;                /* of the request itself */
+	struct epoch epoch;
+	uint64_t    lsn, segment_bytes, partial_lsn, partial_bytes;
 	bool        compares;
 	uint64_t    from;                 /* with compares: it has no use for what lies before */
 };

@@ -124,7 +124,7 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
 	memcpy(own->lineage, replication->lineage, sizeof(own->lineage));
-	own->epoch = replication_epoch(engine);
+	own->epoch = replication_epoch_now(engine);
 	if (own->lineage[0] == 0 && replication->leader_lineage[0] != 0) {
 		memcpy(own->lineage, replication->leader_lineage, sizeof(own->lineage));
 		own->epoch = replication->leader_epoch;       /* its record has not come yet */
@@ -160,7 +160,7 @@ static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
-	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, leader->epoch)) {
+	if (!rejoin_is_pending(engine) && replication_partial_is_lost(engine, &leader->epoch)) {
 		log_warning(engine->log, "replication: the leader changed before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
@@ -173,7 +173,7 @@ static enum err on_agreed(void *ctx, const struct follower_greeting *leader)
 	replication->leader_lsn = leader->lsn;
 	replication->refusal[0] = 0;
 	log_notice(engine->log, "replication: the leader agreed: epoch %u, LSN %llu; here %llu",
-	    leader->epoch, (unsigned long long)leader->lsn,
+	    leader->epoch.number, (unsigned long long)leader->lsn,
 	    (unsigned long long)store_last_lsn(engine->store));
 	return OK;
 }
@@ -228,7 +228,7 @@ static enum err on_record(void *ctx, struct record *record)
 		return ERR_INVALID;
 	}
 	if (replication_is_partial(engine) && !rejoin_is_pending(engine) &&
-	    replication_epoch(engine) > replication->partial.epoch) {
+	    replication_epoch(engine) > replication->partial.epoch.number) {
 		log_warning(engine->log, "replication: a new epoch began before this follower was whole");
 		rejoin_or_begin_anew(engine, replication->partial.base);
 		return ERR_INVALID;
@@ -299,7 +299,7 @@ static bool line_begins(struct span line, const char *word)
 	return line.len > len && memcmp(line.ptr, word, len) == 0;
 }
 
-static void on_refused(void *ctx, struct span line)
+static void on_refused(void *ctx, struct span line, bool sure)
 {
 	struct engine *engine = ctx;
 	struct replication *replication = engine->replication;
@@ -312,6 +312,8 @@ static void on_refused(void *ctx, struct span line)
 		    replication->port, text);
 	memcpy(replication->refusal, text, sizeof(text));
 	unsigned long long common, last;
+	if (!sure)
+		return;                       /* it is asked again */
 	if (sscanf(text, "-DIVERGED %llu is the last LSN in common, %llu", &common, &last) == 2) {
 		if (!rejoin_diverged(engine, common, last))
 			begin_anew(engine);
@@ -391,6 +393,7 @@ void replication_follower_start(struct engine *engine)
 	replication->received = replication->applied = store_last_lsn(engine->store);
 	replication->acked_applied = replication->acked_durable = replication->position = 0;
 	replication->take_over = false;
+	replication->level_us = io_now_us(engine->io);
 	follower_start(&replication->follower, &target);
 }
 
@@ -404,6 +407,32 @@ static void follower_sync(struct engine *engine)
 		return;
 	replication->sync_lsn = last;
 	store_sync(engine->store);
+}
+
+/* How much of `leader` is missing; none is: it notes when. */
+static uint64_t lag_records(struct engine *engine, uint64_t leader)
+{
+	struct replication *replication = engine->replication;
+	const struct follower *follower = &replication->follower;
+	uint64_t now_us = io_now_us(engine->io);
+	uint64_t quiet_us = (uint64_t)(engine->settings->repl_ping_period_s + 1) * 1000000;
+	uint64_t have = max_u64(replication->applied, replication->position);
+	if (replication_is_partial(engine))
+		have = min_u64(have, replication->partial.base);
+	bool waits = follower->stalled || follower->taken < follower->in.len;
+	bool hears = replication_link_is_up(engine) && now_us - follower->heard_us <= quiet_us;
+	if (have >= leader && !waits && hears)
+		replication->level_us = now_us;
+	return leader > have ? leader - have : waits;
+}
+
+struct replication_lag replication_lag(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	uint64_t leader = max_u64(replication->leader_lsn, follower_peek(&replication->follower));
+	uint64_t records = lag_records(engine, leader);
+	return (struct replication_lag){
+	    .records = records, .us = io_now_us(engine->io) - replication->level_us};
 }
 
 bool replication_follower_step(struct engine *engine)
@@ -426,6 +455,7 @@ bool replication_follower_step(struct engine *engine)
 	if (durable >= last && replication->position > durable && list_is_empty(&replication->pending))
 		durable = applied = received = replication->position;
 	replication_reached(engine, applied);
+	(void)lag_records(engine, replication->leader_lsn);
 	bool more = rejoin_step(engine, durable);
 	if (replication_is_partial(engine)) {
 		applied = min_u64(applied, replication->partial.base);

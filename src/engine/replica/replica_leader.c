@@ -6,6 +6,9 @@
 
 #include "base/arith.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 static struct replica_link *link_at(struct list *at)
 {
 	return LIST_OF(at, struct replica_link, link);
@@ -134,6 +137,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	tail_start(&replication->tail, store_last_lsn(engine->store));
 	leader_init(&link->leader, &options);
 	link->streaming = call->session->streams = true;
+	link->commands = 1;
 	link->applied = link->durable = link->received = request->lsn;
 	link->heard_us = io_now_us(engine->io);
 	list_append(&replication->links, &link->link);
@@ -146,6 +150,26 @@ static void link_start(struct call *call, const struct sync_request *request)
 	    (unsigned long long)request->lsn);
 }
 
+/* The check of an answer is over it and the request's. */
+static void answer_check(const char *text, const struct sync_request *request, char check[FRAME_CHECK])
+{
+	const struct span words[] = {span_text(text), request->check};
+	frame_check_words(words, ARRAY_COUNT(words), 0, check);
+}
+
+/* A refusal on which the follower may put data aside. */
+static void PRINTF_LIKE(3, 4)
+refuse(struct call *call, const struct sync_request *request, const char *format, ...)
+{
+	char line[200] = "-", check[FRAME_CHECK];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(line + 1, sizeof(line) - 1, format, args);
+	va_end(args);
+	answer_check(line, request, check);
+	call_error(call, "%s [%s]", line + 1, check);
+}
+
 /* False: an error was replied. */
 static bool sync_is_possible(struct call *call, const struct sync_request *request)
 {
@@ -156,32 +180,31 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		    (unsigned long long)engine->settings->segment_bytes);
 		return false;
 	}
-	if (request->epoch > replication->epoch_seen)
-		replication->epoch_seen = (uint32_t)request->epoch;
+	replication->epoch_seen = (uint32_t)max_u64(replication->epoch_seen, request->epoch.number);
 	bool fresh = request->lsn == 0;
 	if (!fresh && !span_is(request->lineage, replication->lineage)) {
-		call_error(call, "UNRELATED the follower's data is of another lineage than %s",
+		refuse(call, request, "UNRELATED the follower's data is of another lineage than %s",
 		    replication->lineage);
 		return false;
 	}
-	if (!fresh && request->epoch > replication_epoch(engine)) {
-		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
-		call_error(call, "DIVERGED epoch %u is the latest here", replication_epoch(engine));
-		return false;
-	}
 	if (!fresh && !request->compares && request->lsn < replication->marks_from) {
-		call_error(call, "TOOLATE marks of what was deleted behind LSN %llu are gone",
+		refuse(call, request, "TOOLATE marks of what was deleted behind LSN %llu are gone",
 		    (unsigned long long)request->lsn);
 		return false;
 	}
-	uint64_t end = replication_epoch_end(replication, (uint32_t)request->epoch);
+	uint64_t end = replication_epoch_end(replication, request->epoch.number);
+	if (!replication_knows_epoch(replication, &request->epoch)) {
+		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
+		end = replication_epoch_end(replication, request->epoch.number - 1);
+		end = request->epoch.first == 0 ? 0 : min_u64(end, request->epoch.first - 1);
+	}
 	uint64_t last = store_last_lsn(engine->store);
 	if (!fresh && request->lsn > last && request->lsn <= end && replication->is_follower) {
 		call_error(call, "NOMASTERLINK Can't SYNC: the follower is ahead of this one");
 		return false;
 	}
 	if (!fresh && request->lsn > min_u64(end, last)) {
-		call_error(call, "DIVERGED %llu is the last LSN in common, %llu the latest",
+		refuse(call, request, "DIVERGED %llu is the last LSN in common, %llu the latest",
 		    (unsigned long long)min_u64(end, last), (unsigned long long)last);
 		return false;
 	}
@@ -197,7 +220,7 @@ void replication_sync(struct call *call, const struct sync_request *request)
 		return;
 	}
 	if (request->compares && replication->is_follower) {
-		call_error(call, "NOTLEADER a follower cannot bring another one to its leader's state");
+		refuse(call, request, "NOTLEADER a follower cannot bring another one to its leader's state");
 		return;
 	}
 	if (replication->is_follower && (replication->lineage[0] == 0 ||
@@ -222,8 +245,13 @@ void replication_sync(struct call *call, const struct sync_request *request)
 			return;
 		}
 	}
-	buf_printf(&call->reply->bytes, "+SYNC %s %u %llu %s\r\n", replication->lineage,
-	    replication_epoch(engine), (unsigned long long)store_last_lsn(engine->store), engine->run_id);
+	char line[200], word[EPOCH_TEXT], check[FRAME_CHECK];
+	const struct epoch now = replication_epoch_now(engine);
+	(void)epoch_word(word, &now);
+	snprintf(line, sizeof(line), "+SYNC %s %s %llu %s", replication->lineage, word,
+	    (unsigned long long)store_last_lsn(engine->store), engine->run_id);
+	answer_check(line, request, check);
+	buf_printf(&call->reply->bytes, "%s %s\r\n", line, check);
 	link_start(call, request);
 }
 
@@ -238,7 +266,10 @@ void replication_tell_position(struct engine *engine, struct replica_link *link,
 	    .epoch = replication_epoch(engine),
 	    .flags = flags,
 	};
-	frame_write_position(&link->session->out.bytes, &position);
+	struct buf *out = &link->session->out.bytes;
+	size_t at = out->len;
+	frame_write_position(out, &position);
+	frame_seal(out, at, &link->leader.frames);
 	link->told_us = io_now_us(engine->io);
 	link->leader.told = link->leader.sent;
 }
@@ -258,12 +289,17 @@ static void link_pump(struct engine *engine, struct replica_link *link)
 	if (paced)
 		budget = min_u64(budget, link->allowed);
 	uint64_t before = link->leader.bytes_sent;
+	/* Who takes what follows slowly knows how much there is. */
+	if (now_us - link->told_us >= POSITION_US && !leader_is_done(&link->leader))
+		replication_tell_position(engine, link, 0);
 	if (budget > 0)
 		leader_pump(&link->leader, out, budget);
 	uint64_t sent = link->leader.bytes_sent - before;
 	struct buf *frames = renew_frames(link);
 	if (frames != NULL) {
+		size_t at = out->bytes.len;
 		buf_append(&out->bytes, buf_span(frames));
+		frame_seal(&out->bytes, at, &link->leader.frames);
 		buf_clear(frames);
 	}
 	link->allowed = paced && sent < link->allowed ? link->allowed - sent : 0;

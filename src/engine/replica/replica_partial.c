@@ -42,22 +42,23 @@ void replication_reached(struct engine *engine, uint64_t lsn)
 	log_verbose(engine->log, "replication: whole again at LSN %llu", (unsigned long long)lsn);
 }
 
-bool replication_partial_is_lost(const struct engine *engine, uint32_t epoch)
+bool replication_partial_is_lost(const struct engine *engine, const struct epoch *epoch)
 {
-	return replication_is_partial(engine) && epoch != engine->replication->partial.epoch;
+	return replication_is_partial(engine) && !epoch_equal(epoch, &engine->replication->partial.epoch);
 }
 
 static bool partial_parse(struct engine *engine, struct span text)
 {
 	struct replication *replication = engine->replication;
-	char copy[128], lineage[41];
+	char copy[160], lineage[41];
 	unsigned long long base, whole;
-	unsigned epoch;
+	char word[EPOCH_TEXT];
+	struct epoch epoch;
 	if (text.len >= sizeof(copy))
 		return false;
 	memcpy(copy, text.ptr, text.len);
 	copy[text.len] = 0;
-	if (sscanf(copy, "%llu %llu %u %40s", &base, &whole, &epoch, lineage) != 4)
+	if (sscanf(copy, "%llu %llu %43s %40s", &base, &whole, word, lineage) != 4 || epoch_scan(word, &epoch) == 0)
 		return false;
 	replication->partial.base = base;
 	replication->partial.whole = replication->whole_least = whole;
@@ -68,8 +69,10 @@ static bool partial_parse(struct engine *engine, struct span text)
 
 static void partial_format(const struct replication *replication, struct buf *out)
 {
-	buf_printf(out, "%llu %llu %u %s", (unsigned long long)replication->partial.base,
-	    (unsigned long long)replication->partial.whole, replication->partial.epoch,
+	char word[EPOCH_TEXT];
+	(void)epoch_word(word, &replication->partial.epoch);
+	buf_printf(out, "%llu %llu %s %s", (unsigned long long)replication->partial.base,
+	    (unsigned long long)replication->partial.whole, word,
 	    replication->partial.lineage);
 }
 

@@ -15,6 +15,21 @@ uint32_t replication_epoch(const struct engine *engine)
 	    ? 0 : replication->epochs[replication->epoch_count - 1].number;
 }
 
+struct epoch replication_epoch_now(const struct engine *engine)
+{
+	const struct replication *replication = engine->replication;
+	return replication->epoch_count == 0
+	    ? (struct epoch){0} : replication->epochs[replication->epoch_count - 1];
+}
+
+bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch)
+{
+	for (uint32_t i = 0; i < replication->epoch_count; i++)
+		if (replication->epochs[i].number == epoch->number)
+			return epoch_equal(&replication->epochs[i], epoch);
+	return false;
+}
+
 uint64_t replication_epoch_end(const struct replication *replication, uint32_t epoch)
 {
 	for (uint32_t i = 0; i < replication->epoch_count; i++)
@@ -29,21 +44,21 @@ uint64_t replication_epoch_end(const struct replication *replication, uint32_t e
 static bool lineage_parse(struct replication *replication, struct span text)
 {
 	struct epoch epochs[EPOCHS_MAX];
-	char copy[EPOCHS_MAX * 32 + 64], lineage[41];
+	char copy[EPOCHS_MAX * EPOCH_TEXT + 64], lineage[41];
 	uint32_t count = 0;
 	int used = 0, step;
-	unsigned number;
-	unsigned long long first, marks;
+	unsigned long long marks;
 	if (text.len >= sizeof(copy) || text.len == 0)
 		return false;
 	memcpy(copy, text.ptr, text.len);
 	copy[text.len] = 0;
 	if (sscanf(copy, "%40s %llu%n", lineage, &marks, &used) != 2 || strlen(lineage) != 40)
 		return false;
-	while (count < EPOCHS_MAX && sscanf(copy + used, " %u:%llu%n", &number, &first, &step) == 2) {
-		if (first == 0 || (count > 0 && number <= epochs[count - 1].number))
+	while (count < EPOCHS_MAX && (step = epoch_scan(copy + used, &epochs[count])) > 0) {
+		bool later = count == 0 || epochs[count].number > epochs[count - 1].number;
+		if (epochs[count].first == 0 || !later)
 			return false;
-		epochs[count++] = (struct epoch){number, first};
+		count++;
 		used += step;
 	}
 	if (copy[used] != 0)
@@ -58,9 +73,11 @@ static bool lineage_parse(struct replication *replication, struct span text)
 static void lineage_format(const struct replication *replication, struct buf *out)
 {
 	buf_printf(out, "%s %llu", replication->lineage, (unsigned long long)replication->marks_from);
-	for (uint32_t i = 0; i < replication->epoch_count; i++)
-		buf_printf(out, " %u:%llu", replication->epochs[i].number,
-		    (unsigned long long)replication->epochs[i].first);
+	char word[EPOCH_TEXT];
+	for (uint32_t i = 0; i < replication->epoch_count; i++) {
+		buf_append_text(out, " ");
+		buf_append(out, epoch_word(word, &replication->epochs[i]));
+	}
 }
 
 static void lineage_take_place(struct engine *engine, struct place place)
@@ -151,7 +168,7 @@ enum err replication_log_lineage(struct engine *engine)
 	struct buf text;
 	if (replication->lineage[0] == 0) {
 		memcpy(replication->lineage, engine->repl_id, sizeof(replication->lineage));
-		replication->epochs[0] = (struct epoch){1, 1};
+		replication->epochs[0] = (struct epoch){.number = 1, .first = 1};
 		replication->epoch_count = 1;
 		replication->marks_from = store_last_lsn(engine->store);
 	}
@@ -201,8 +218,10 @@ static enum err promote(struct engine *engine)
 	}
 	uint32_t number = replication_epoch(engine);
 	number = (number > replication->epoch_seen ? number : replication->epoch_seen) + 1;
+	struct epoch next = {.number = number, .first = first};
+	io_random(engine->io, &next.tag, sizeof(next.tag));
 	if (replication->lineage[0] != 0)
-		replication->epochs[replication->epoch_count++] = (struct epoch){number, first};
+		replication->epochs[replication->epoch_count++] = next;
 	err = replication_log_lineage(engine);
 	log_notice(engine->log, "replication: this is the leader now, in epoch %u from LSN %llu on",
 	    replication_epoch(engine), (unsigned long long)first);

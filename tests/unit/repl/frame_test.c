@@ -25,7 +25,7 @@ Test(frame, records_come_back)
 	cr_assert_lt(frame.len, payload.len / 3, "compressed");
 	struct frame parsed;
 	struct span rest;
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	cr_assert_eq(parsed.frame_bytes, frame.len);
 	cr_assert_eq(frame_inflate(&parsed, &inflated, &rest), OK);
 	for (uint64_t i = 1; i <= 100; i++) {
@@ -52,16 +52,48 @@ Test(frame, every_flipped_bit_is_noticed)
 	struct frame parsed;
 	const struct frame_position position = {.lsn = 5, .leader_lsn = 8, .time_ms = 99, .epoch = 2};
 	frame_write_position(&frame, &position);
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	struct frame_position back;
 	cr_assert_eq(frame_read_position(parsed.payload, &back), OK);
 	cr_assert_eq(back.leader_lsn, 8);
 	for (size_t bit = 0; bit < frame.len * 8; bit++) {
 		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		cr_assert_neq(frame_parse(buf_span(&frame), &parsed), OK, "bit %zu", bit);
+		cr_assert_neq(frame_parse(buf_span(&frame), 0, &parsed), OK, "bit %zu", bit);
 		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	buf_fini(&frame);
+}
+
+Test(frame, one_that_is_lost_doubled_or_out_of_turn_is_noticed)
+{
+	struct buf frames = {.memory = &memory};
+	struct frame parsed;
+	uint32_t number = 0, first = 0;
+	frame_write_cancel(&frames, 1);
+	frame_write_cancel(&frames, 1);
+	frame_seal(&frames, 0, &first);
+	cr_assert_eq(first, 2);
+	size_t bytes = frames.len / 2;
+	for (; number < 2; number++)
+		for (size_t at = 0; at < 2; at++)
+			cr_assert_eq(frame_parse(span_of(frames.ptr + at * bytes, bytes), number, &parsed),
+			    at == number ? OK : ERR_CORRUPT);
+	buf_fini(&frames);
+}
+
+Test(frame, words_have_one_check_in_each_place)
+{
+	char check[FRAME_CHECK], other[FRAME_CHECK];
+	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("ACK"), SPAN_LIT("12")};
+	const struct span moved[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("ACK1"), SPAN_LIT("2")};
+	frame_check_words(words, 3, 1, check);
+	cr_assert_eq(strlen(check), FRAME_CHECK - 1);
+	frame_check_words(words, 3, 2, other);
+	cr_assert_str_neq(check, other);
+	frame_check_words(moved, 3, 1, other);
+	cr_assert_str_neq(check, other);
+	frame_check_words(words, 2, 1, other);
+	cr_assert_str_neq(check, other);
 }
 
 Test(frame, a_part_of_a_frame_waits_for_the_rest)
@@ -70,9 +102,9 @@ Test(frame, a_part_of_a_frame_waits_for_the_rest)
 	struct frame parsed;
 	frame_write_cancel(&frame, 77);
 	for (size_t len = 0; len < frame.len; len++)
-		cr_assert_eq(frame_parse(span_of(frame.ptr, len), &parsed), ERR_AGAIN);
+		cr_assert_eq(frame_parse(span_of(frame.ptr, len), 0, &parsed), ERR_AGAIN);
 	uint64_t lsn;
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	cr_assert_eq(frame_read_lsn(parsed.payload, &lsn), OK);
 	cr_assert_eq(lsn, 77);
 	buf_fini(&frame);
@@ -86,7 +118,7 @@ Test(frame, bodies_tell_where_they_go_on)
 	struct record record = record_of(5, (struct span){0}), back;
 	uint64_t bytes, from, lsn, offset;
 	frame_write_body(&frame, &record, 300000, 2 * CHUNK_BYTES);
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	cr_assert_eq(frame_inflate(&parsed, &inflated, &payload), OK);
 	cr_assert_eq(frame_read_body(payload, &back, &bytes, &from), OK);
 	cr_assert_eq(bytes, 300000);
@@ -94,7 +126,7 @@ Test(frame, bodies_tell_where_they_go_on)
 	buf_clear(&frame);
 	frame_write_bytes_head(&frame, 5, from, SPAN_LIT("some bytes"));
 	buf_append(&frame, SPAN_LIT("some bytes"));
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	struct span piece;
 	cr_assert_eq(frame_read_bytes(parsed.payload, &lsn, &offset, &piece), OK);
 	cr_assert_eq(lsn, 5);
@@ -120,6 +152,14 @@ Test(frame, what_makes_no_sense_is_refused)
 		cr_assert_eq(frame_record_take(&rest, &back), ERR_CORRUPT, "lie %zu", i);
 		payload.ptr[lies[i].at] = kept;
 	}
+	for (uint64_t refers = 0; refers <= 6; refers++) {    /* a LINK to nothing, or to what comes later */
+		record.type = RECORD_LINK;
+		record.refers = refers;
+		buf_clear(&payload);
+		frame_record_write(&payload, &record);
+		struct span rest = buf_span(&payload);
+		cr_assert_eq(frame_record_take(&rest, &back), refers > 0 && refers < 5 ? OK : ERR_CORRUPT);
+	}
 	buf_fini(&payload);
 }
 
@@ -136,7 +176,7 @@ Test(frame, keys_that_are_compared_come_back)
 	for (int i = 0; i < 50; i++)
 		frame_listed_write(&payload, &listed);
 	frame_write_compared(&frame, FRAME_LISTED, 77, FRAME_LAST, buf_span(&payload));
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	cr_assert_eq(frame_inflate(&parsed, &inflated, &rest), OK);
 	cr_assert_eq(frame_read_compared(&rest, &lsn, &word), OK);
 	cr_assert_eq(lsn, 77);
@@ -155,7 +195,7 @@ Test(frame, keys_that_are_compared_come_back)
 	cr_assert_eq(frame_listed_take(&rest, &back), ERR_CORRUPT);
 	buf_clear(&frame);
 	frame_write_renewed(&frame, 4, 5);
-	cr_assert_eq(frame_parse(buf_span(&frame), &parsed), OK);
+	cr_assert_eq(frame_parse(buf_span(&frame), 0, &parsed), OK);
 	cr_assert_eq(frame_read_renewed(parsed.payload, &number, &lsn), OK);
 	cr_assert_eq(number, 4);
 	cr_assert_eq(lsn, 5);
