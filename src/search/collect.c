@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { COLLECT_UNIT = 128 };
+enum { COLLECT_UNIT = 128, COLLECT_UNIT_DEEP = 32, TOP_DEEP = 1024 };
 
 static void scores_clear(struct search *search)
 {
@@ -272,7 +272,8 @@ void matches_check(struct search *search)
 
 bool window_collect(struct search *search)
 {
-	uint32_t left = COLLECT_UNIT;
+	bool slow = search->top.cap > TOP_DEEP || search->top.sort == SORT_TITLE;
+	uint32_t left = slow ? COLLECT_UNIT_DEEP : COLLECT_UNIT;
 	matches_narrow(search);
 	for (uint32_t word = search->words; word-- > 0;) {
 		while (search->matches[word] != 0) {

@@ -397,37 +397,41 @@ static enum err load_tags(struct index_load *load, struct span in)
 
 /* ---- Documents ---- */
 
-/* A number that somebody else wrote. */
-static bool take_varint(struct span *in, uint32_t *out)
+/* A number that somebody else wrote; NULL: it is none. */
+static const uint8_t *varint_take(const uint8_t *at, const uint8_t *end, uint32_t *out)
 {
 	uint64_t value = 0;
-	uint8_t byte = 0x80;
-	for (unsigned shift = 0; (byte & 0x80) != 0; shift += 7) {
-		if (shift >= 7 * VARINT_MAX || !take_u8(in, &byte))
-			return false;
+	for (unsigned shift = 0; at < end && shift < 7 * VARINT_MAX; shift += 7) {
+		uint8_t byte = *at++;
 		value |= (uint64_t)(byte & 0x7f) << shift;
+		if ((byte & 0x80) != 0)
+			continue;
+		*out = (uint32_t)value;
+		return value <= UINT32_MAX ? at : NULL;
 	}
-	*out = (uint32_t)value;
-	return value <= UINT32_MAX;
+	return NULL;
 }
 
 /* The ids of the words of a title become ours, in load->title. */
 static bool take_title(struct index_load *load, struct span *in)
 {
 	struct span bytes;
+	struct buf *title = &load->title;
 	uint32_t id;
 	if (!take_bytes(in, sizeof(uint16_t), &bytes) ||
 	    !take_bytes(in, load_le16(bytes.ptr), &bytes))
 		return false;
-	buf_clear(&load->title);
-	while (bytes.len > 0) {
-		if (!take_varint(&bytes, &id) || id >= load->id_cap || load->ids[id] == DICT_NONE)
+	buf_clear(title);
+	buf_reserve(title, bytes.len * VARINT_MAX);
+	uint8_t *out = title->ptr;
+	for (const uint8_t *at = bytes.ptr, *end = at + bytes.len; at < end;) {
+		at = varint_take(at, end, &id);
+		if (at == NULL || id >= load->id_cap || load->ids[id] == DICT_NONE)
 			return false;
-		buf_reserve(&load->title, VARINT_MAX);
-		uint8_t *end = varint_put(load->title.ptr + load->title.len, load->ids[id]);
-		load->title.len = (size_t)(end - load->title.ptr);
+		out = varint_put(out, load->ids[id]);
 	}
-	return load->title.len <= UINT16_MAX;
+	title->len = (size_t)(out - title->ptr);
+	return title->len <= UINT16_MAX;
 }
 
 /* Has no document from here on come yet? Titles of a window are kept in the order of their ids. */

@@ -138,6 +138,7 @@ struct search {
 	bool            skipped;          /* something was passed over: total is a lower bound */
 	struct search_hit *hits;
 	const struct search_budget *budget;          /* of this step */
+	uint64_t        unit_us;          /* what the longest of the last units took */
 	struct profile_work profile;
 	uint64_t        matches[WINDOW_WORDS];
 	uint64_t        touched[WINDOW_WORDS];       /* documents with a score to clear */

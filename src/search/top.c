@@ -3,7 +3,7 @@
 
 #include "base/endian.h"
 
-enum { SORT_UNIT = 128 };
+enum { SORT_UNIT = 64 };
 
 void top_fini(struct top *top, struct memory *memory)
 {
