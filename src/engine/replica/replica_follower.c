@@ -429,7 +429,9 @@ static uint64_t lag_records(struct engine *engine, uint64_t leader)
 struct replication_lag replication_lag(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
-	uint64_t leader = max_u64(replication->leader_lsn, follower_peek(&replication->follower));
+	uint64_t leader = replication->leader_lsn;
+	if (!replication->closed)             /* else the link is gone already */
+		leader = max_u64(leader, follower_peek(&replication->follower));
 	uint64_t records = lag_records(engine, leader);
 	return (struct replication_lag){
 	    .records = records, .us = io_now_us(engine->io) - replication->level_us};
