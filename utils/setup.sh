@@ -9,7 +9,7 @@ build="gcc clang make pkg-config liburing-dev libjemalloc-dev libxxhash-dev libl
 demo="python3 openssl libvips-tools mate-backgrounds lomiri-wallpapers-20.04"
 test="libcriterion-dev libclang-rt-14-dev python3 python3-redis python3-pytest redis-tools redis-server
       mate-backgrounds lomiri-wallpapers-20.04 libvips-tools tuxpaint-stamps-default openssl haproxy redis-sentinel prometheus-redis-exporter
-      libsqlite3-dev python3-django-redis python3-kombu ruby-redis ruby-activesupport ruby-sidekiq php-cli php-redis"
+      libsqlite3-dev libxapian-dev g++ python3-django-redis python3-kombu ruby-redis ruby-activesupport ruby-sidekiq php-cli php-redis"
 bench="redis-server redis-tools nginx-light fio libvips-tools python3 python3-redis mate-backgrounds
        libsqlite3-dev libxapian-dev g++ wamerican"
 
