@@ -140,9 +140,16 @@ static bool take_item(struct span *in, struct chunk_item *out)
 	    varint64_take(in, &out->meta_s) && varint64_take(in, &out->meta_ms));
 }
 
+void engine_adopt(struct engine *engine, struct place *place, uint64_t lsn)
+{
+	const struct place written = *place;
+	(void)store_adopt(engine->store, place, lsn);
+	engine->adopted_elsewhere += !place_equal(written, *place);
+}
+
 static void load_own(struct engine *engine, struct place *place, uint64_t lsn)
 {
-	(void)store_adopt(engine->store, place, lsn);
+	engine_adopt(engine, place, lsn);
 	past_take(engine, lsn, *place);
 }
 
@@ -231,6 +238,7 @@ static bool load_item(struct engine *engine, uint8_t db, struct chunk_item *item
 	/* A table that grew while it was read may have shown a key twice. */
 	if (directory_find(directory, item->key, item->hash) != NULL)
 		return true;
+	uint64_t elsewhere = engine->adopted_elsewhere;
 	struct entry *entry = (item->head & CHUNK_TYPE) == ENTRY_IMAGE
 	    ? load_image(engine, db, item) : load_value(engine, item);
 	if (entry == NULL)
@@ -241,6 +249,9 @@ static bool load_item(struct engine *engine, uint8_t db, struct chunk_item *item
 	if (item->expire_ms != 0)
 		entry_expiry(entry)->at_ms = item->expire_ms;
 	directory_insert(directory, entry, item->hash);
+	/* The next checkpoint in this slot covers the copy, and nobody will look for it again. */
+	if (engine->adopted_elsewhere != elsewhere)
+		engine_touch_place(engine, db, item->hash);
 	return true;
 }
 

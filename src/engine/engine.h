@@ -204,6 +204,7 @@ struct engine {
 	struct pubsub         *pubsub;    /* channels; NULL before the first subscription */
 	struct flushed        *flushed;   /* engine/flush.h; NULL: nothing */
 	struct { uint64_t freed, slice_us_max, images; } flushed_counts;
+	uint64_t               adopted_elsewhere;         /* records of the checkpoint that had moved since */
 	struct tracking       *tracking;  /* engine/tracking.h; NULL before the first CLIENT TRACKING */
 	struct session        *running;   /* whose command is being executed, or NULL */
 	bool                   by_itself; /* what goes now, goes by its time or for lack of memory */

@@ -36,6 +36,9 @@ static inline void engine_touch_place(struct engine *engine, uint8_t db, uint64_
 	engine->marks[db][hash % CHECKPOINT_MARKS] |= 3;
 }
 
+/* chunk.c: store_adopt, and whether the record had moved is counted. */
+void engine_adopt(struct engine *engine, struct place *place, uint64_t lsn);
+
 /* session.c */
 void sessions_unpress(struct engine *engine);
 

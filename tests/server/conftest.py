@@ -18,10 +18,18 @@ BUILD = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../b
 BINARY = os.path.join(BUILD, "tintype-server")
 
 
+GIVEN = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Nobody listens there, and it was not given before: a server may begin to listen later."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def until(condition, seconds=20):

@@ -449,8 +449,7 @@ void shadow_answered(struct shadow *shadow, struct buf *in)
 			continue;
 		}
 		/* Any other error is a refusal, which leaves things as they were. */
-		bool done = kind != '-' || begins_with(content, "WRONGTYPE") ||
-		    begins_with(content, "ERR no such key");
+		bool done = kind != '-';
 		if (done && shadow->ops[at].verb != DO_WAIT) {
 			const struct shadow_op *op = &shadow->ops[at];
 			bool ends_image = op->verb == DO_DEL && at == 0 &&

@@ -314,7 +314,7 @@ struct collection *collection_load(
 	}
 	for (uint32_t i = 0; i < collection->count; i++) {
 		struct collection_record *record = &collection->records[i];
-		(void)store_adopt(engine->store, &record->place, collection_record_lsn(record));
+		engine_adopt(engine, &record->place, collection_record_lsn(record));
 	}
 	for (uint32_t i = 0; *fetch && i < collection->count; i++) {
 		if (store_fetch(engine->store, collection->records[i].place))
