@@ -90,29 +90,9 @@ static void keep_place(struct engine *engine, struct place place)
 	engine->databases.place = place;
 }
 
-enum err databases_swap(struct engine *engine, uint8_t first, uint8_t second, uint64_t *lsn)
+/* Into the log; whether it is what counts already is the caller's business. */
+static enum err map_log(struct engine *engine, const struct database_map *map, uint64_t *lsn)
 {
-	struct database_map map = engine->databases.map;
-	database_map_swap(&map, first, second);
-	struct record record = {
-		.type = RECORD_SETTING,
-		.db = RECORD_ALL_DBS,
-		.key = SPAN_LIT(DATABASES_SETTING),
-		.value = span_of(map.of, sizeof(map.of)),
-		.sync = SYNC_ALWAYS,
-	};
-	enum err err = engine_append(engine, &record);
-	if (err != OK)
-		return err;
-	keep_place(engine, record.place);
-	databases_install(engine, &map);
-	*lsn = record.lsn;
-	return OK;
-}
-
-enum err databases_log_again(struct engine *engine)
-{
-	const struct database_map *map = &engine->databases.map;
 	struct record record = {
 		.type = RECORD_SETTING,
 		.db = RECORD_ALL_DBS,
@@ -121,9 +101,27 @@ enum err databases_log_again(struct engine *engine)
 		.sync = SYNC_ALWAYS,
 	};
 	enum err err = engine_append(engine, &record);
+	if (err != OK)
+		return err;
+	keep_place(engine, record.place);
+	*lsn = record.lsn;
+	return OK;
+}
+
+enum err databases_swap(struct engine *engine, uint8_t first, uint8_t second, uint64_t *lsn)
+{
+	struct database_map map = engine->databases.map;
+	database_map_swap(&map, first, second);
+	enum err err = map_log(engine, &map, lsn);
 	if (err == OK)
-		keep_place(engine, record.place);
+		databases_install(engine, &map);
 	return err;
+}
+
+enum err databases_log_again(struct engine *engine)
+{
+	uint64_t lsn;
+	return map_log(engine, &engine->databases.map, &lsn);
 }
 
 /* ---- The log, and checkpoints ---- */
