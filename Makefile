@@ -127,7 +127,7 @@ $(BUILD)/%-sim: $(BUILD)/tests/sim/%_sim.o $(SIM_SHARED) $(ARCHIVE)
 	@echo "  LD $@"
 	@$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-.PHONY: test unit sim server-tests kill-test heavy-test flip-test fuzz fuzz-smoke asan tidy
+.PHONY: test unit sim server-tests differential kill-test heavy-test flip-test fuzz fuzz-smoke asan tidy
 test:                                                    ## install what is missing, build, run every test
 	utils/setup.sh build test
 	$(MAKE) all
@@ -146,6 +146,10 @@ server-tests: all                                        ## a real server, real 
 .PHONY: schedules
 schedules: $(BUILD)/replica-sim                          ## every partition of three servers in up to LENGTH=6 steps
 	MALLOC_CONF=dirty_decay_ms:-1,muzzy_decay_ms:-1 $< --length $(or $(LENGTH),6) --lives $(or $(LIVES),1)
+
+differential: all                                        ## COMMANDS=2000000 random ones, SEED=n: answered as by redis-server
+	cd tests/server && BUILD=$(abspath $(BUILD)) DIFFERENTIAL_COMMANDS=$(or $(COMMANDS),2000000) DIFFERENTIAL_SEED=$(or $(SEED),1) \
+	    timeout 86400 $(PYTHON) -m pytest -q test_differential.py
 
 kill-test: all                                           ## ROUNDS=200 of kill -9 under load
 	cd tests/server && BUILD=$(abspath $(BUILD)) KILL_ROUNDS=$(or $(ROUNDS),200) $(PYTHON) -m pytest -q -k kill_rounds

@@ -74,8 +74,25 @@ struct bit_range {
 	bool    has_start, has_end, in_bits;
 };
 
-/* [start [end [BYTE|BIT]]] from argv[at] on. */
-static bool parse_bit_range(struct call *call, uint32_t at, struct bit_range *range)
+static bool parse_bit_unit(struct call *call, struct span word, bool *in_bits)
+{
+	*in_bits = span_is(word, "BIT");
+	if (*in_bits || span_is(word, "BYTE"))
+		return true;
+	reply_syntax_error(call);
+	return false;
+}
+
+static bool parse_bit_number(struct call *call, struct span word, int64_t *out)
+{
+	if (number_parse_i64(word, out))
+		return true;
+	reply_not_integer(call);
+	return false;
+}
+
+/* [start [end [BYTE|BIT]]] from argv[at] on; which of two errors is told goes by who asks (unit_first). */
+static bool parse_bit_range(struct call *call, uint32_t at, bool unit_first, struct bit_range *range)
 {
 	*range = (struct bit_range){.end = -1};
 	if (call->argc > at + 3) {
@@ -84,19 +101,14 @@ static bool parse_bit_range(struct call *call, uint32_t at, struct bit_range *ra
 	}
 	range->has_start = call->argc > at;
 	range->has_end = call->argc > at + 1;
-	if ((range->has_start && !number_parse_i64(call->argv[at], &range->start)) ||
-	    (range->has_end && !number_parse_i64(call->argv[at + 1], &range->end))) {
-		reply_not_integer(call);
+	bool has_unit = call->argc == at + 3;
+	if (range->has_start && !parse_bit_number(call, call->argv[at], &range->start))
 		return false;
-	}
-	if (call->argc == at + 3) {
-		range->in_bits = span_is(call->argv[at + 2], "BIT");
-		if (!range->in_bits && !span_is(call->argv[at + 2], "BYTE")) {
-			reply_syntax_error(call);
-			return false;
-		}
-	}
-	return true;
+	if (has_unit && unit_first && !parse_bit_unit(call, call->argv[at + 2], &range->in_bits))
+		return false;
+	if (range->has_end && !parse_bit_number(call, call->argv[at + 1], &range->end))
+		return false;
+	return !has_unit || unit_first || parse_bit_unit(call, call->argv[at + 2], &range->in_bits);
 }
 
 /* The bits [*first, *last] that the range means in `bytes` bytes. False: none. */
@@ -147,16 +159,20 @@ void cmd_bitcount(struct call *call)
 {
 	struct bit_range range;
 	uint64_t first, last;
+	struct entry *entry = call_lookup_read(call, call->argv[1]);
+	if (!string_entry(call, entry))
+		return;
+	if (entry == NULL) {                     /* whatever the range says, as Redis has it */
+		reply_int(call->reply, 0);
+		return;
+	}
 	if (call->argc == 3) {
 		reply_syntax_error(call);
 		return;
 	}
-	if (!parse_bit_range(call, 2, &range))
+	if (!parse_bit_range(call, 2, false, &range))
 		return;
-	struct entry *entry = call_lookup_read(call, call->argv[1]);
-	if (!string_entry(call, entry))
-		return;
-	struct span value = entry == NULL ? (struct span){0} : entry_string(entry);
+	struct span value = entry_string(entry);
 	bool reversed = range.start < 0 && range.end < 0 && range.start > range.end;
 	bool any = !reversed && range_bits(&range, value.len, &first, &last);
 	reply_int(call->reply, any ? (int64_t)count_bits(value, first, last) : 0);
@@ -195,8 +211,6 @@ void cmd_bitpos(struct call *call)
 		call_error(call, "ERR The bit argument must be 1 or 0.");
 		return;
 	}
-	if (!parse_bit_range(call, 3, &range))
-		return;
 	struct entry *entry = call_lookup_read(call, call->argv[1]);
 	if (!string_entry(call, entry))
 		return;
@@ -204,6 +218,8 @@ void cmd_bitpos(struct call *call)
 		reply_int(call->reply, bit ? -1 : 0);
 		return;
 	}
+	if (!parse_bit_range(call, 3, true, &range))
+		return;
 	struct span value = entry_string(entry);
 	if (!range_bits(&range, value.len, &first, &last)) {
 		reply_int(call->reply, -1);

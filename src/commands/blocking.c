@@ -40,12 +40,13 @@ static bool is_passed_over(struct call *call, struct span key, enum entry_type t
 	return entry != NULL && entry->type != type;
 }
 
-/* Nothing was there for it: it waits, or is told so. */
+/* Nothing was there for it: it waits, or is told so. Whoever waited in vain gets a null array; in a
+ * transaction, where nobody waits, what the command without B says. */
 static void wait_or_end(struct call *call, const struct block_keys *keys, uint64_t timeout_us, bool array)
 {
 	if (call_block(call, keys, timeout_us) || call->failed)
 		return;
-	if (array)
+	if (array || call_was_blocked(call))
 		reply_null_array(call->reply);
 	else
 		reply_null(call->reply);

@@ -144,11 +144,15 @@ void cmd_hello(struct call *call)
 	reply_array(call->reply, 0);
 }
 
-bool parse_database(struct call *call, struct span word, const char *invalid, uint8_t *db)
+bool parse_database(struct call *call, struct span word, uint8_t *db)
 {
 	int64_t number;
 	if (!number_parse_i64(word, &number)) {
-		call_error(call, "%s", invalid);
+		reply_not_integer(call);
+		return false;
+	}
+	if (number < INT32_MIN || number > INT32_MAX) {
+		call_error(call, "ERR value is out of range, value must between %d and %d", INT32_MIN, INT32_MAX);
 		return false;
 	}
 	if (number < 0 || number >= DATABASE_COUNT) {
@@ -161,7 +165,7 @@ bool parse_database(struct call *call, struct span word, const char *invalid, ui
 
 void cmd_select(struct call *call)
 {
-	if (!parse_database(call, call->argv[1], "ERR invalid DB index", &call->session->db))
+	if (!parse_database(call, call->argv[1], &call->session->db))
 		return;
 	reply_ok(call->reply);
 }

@@ -97,12 +97,12 @@ static void expire_generic(struct call *call, bool seconds, bool relative)
 {
 	struct conditions conditions = {0};
 	int64_t value, at_ms;
+	if (!parse_conditions(call, &conditions))
+		return;
 	if (!number_parse_i64(call->argv[2], &value)) {
 		reply_not_integer(call);
 		return;
 	}
-	if (!parse_conditions(call, &conditions))
-		return;
 	bool fits = !seconds || mul_i64(value, 1000, &value);
 	if (fits && relative)
 		fits = add_i64(value, (int64_t)engine_now_ms(call->engine), &value);

@@ -109,8 +109,6 @@ void cmd_renamenx(struct call *call)
 	rename_generic(call, true);
 }
 
-static const char not_an_integer[] = "ERR value is not an integer or out of range";
-
 static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
 {
 	*db = call->session->db;
@@ -119,7 +117,7 @@ static bool parse_copy(struct call *call, uint8_t *db, bool *replace)
 		if (span_is(call->argv[i], "REPLACE")) {
 			*replace = true;
 		} else if (span_is(call->argv[i], "DB") && i + 1 < call->argc) {
-			if (!parse_database(call, call->argv[++i], not_an_integer, db))
+			if (!parse_database(call, call->argv[++i], db))
 				return false;
 		} else {
 			reply_syntax_error(call);
@@ -146,7 +144,7 @@ void cmd_move(struct call *call)
 {
 	struct span key = call->argv[1];
 	uint8_t db, own = call->session->db;
-	if (!parse_database(call, call->argv[2], not_an_integer, &db))
+	if (!parse_database(call, call->argv[2], &db))
 		return;
 	if (db == own) {
 		call_error(call, "ERR source and destination objects are the same");

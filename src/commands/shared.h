@@ -23,9 +23,8 @@ static inline bool scan_matches(const struct scan_words *words, struct span name
 {
 	return words->all || glob_match(words->pattern, name, false);
 }
-/* The number of a database, into the inner one that it stands for. False: an error was replied; `invalid`
- * where it is no number. */
-bool parse_database(struct call *call, struct span word, const char *invalid, uint8_t *db);
+/* The number of a database, into the inner one that it stands for. False: an error was replied. */
+bool parse_database(struct call *call, struct span word, uint8_t *db);
 /* -ERR syntax error, and the other texts that Redis repeats. */
 void reply_syntax_error(struct call *call);
 /* Of a container: the subcommand is there, and its arguments are not right. */

@@ -66,8 +66,10 @@ struct set_words {
 };
 
 /* The options behind SET key value. False: an error was replied. */
+/* The number of an expiry is read behind all words: a wrong one of these is a syntax error first. */
 static bool parse_set_words(struct call *call, struct set_words *words)
 {
+	uint32_t expiry = 0;
 	for (uint32_t i = 3; i < call->argc;) {
 		struct span word = call->argv[i];
 		if (span_is(word, "NX") && !words->xx) {
@@ -85,14 +87,14 @@ static bool parse_set_words(struct call *call, struct set_words *words)
 		} else if (is_expiry_word(word) && !words->keep_ttl && !words->has_expiry &&
 		    i + 1 < call->argc) {
 			words->has_expiry = true;
-			if (!parse_expiry(call, &i, &words->expire_ms))
-				return false;
+			expiry = i;
+			i += 2;
 		} else {
 			reply_syntax_error(call);
 			return false;
 		}
 	}
-	return true;
+	return !words->has_expiry || parse_expiry(call, &expiry, &words->expire_ms);
 }
 
 void cmd_set(struct call *call)
@@ -215,38 +217,32 @@ void cmd_getdel(struct call *call)
 	call_notify(call, NOTIFY_GENERIC, "del", call->argv[1]);
 }
 
-/* What GETEX is to do with the deadline: leave it, clear it, or set it. */
-static bool parse_getex(struct call *call, bool *change, int64_t *at_ms)
+/* GETEX leaves the deadline, clears it, or sets it. Its number is read only if there is a key. */
+static bool getex_is_sound(struct call *call)
 {
-	*change = false;
-	*at_ms = 0;
-	if (call->argc == 2)
-		return true;
 	uint32_t at = 2;
-	if (call->argc == 3 && span_is(call->argv[2], "PERSIST")) {
-		*change = true;
+	while (at < call->argc && span_is(call->argv[at], "PERSIST"))
+		at++;
+	if (at == call->argc || (call->argc == 4 && is_expiry_word(call->argv[2])))
 		return true;
-	}
-	if (call->argc != 4 || !is_expiry_word(call->argv[2])) {
-		reply_syntax_error(call);
-		return false;
-	}
-	*change = true;
-	return parse_expiry(call, &at, at_ms);
+	reply_syntax_error(call);
+	return false;
 }
 
 void cmd_getex(struct call *call)
 {
-	bool change;
-	int64_t at_ms;
-	if (!parse_getex(call, &change, &at_ms))
+	bool change = call->argc > 2;
+	uint32_t at = 2;
+	int64_t at_ms = 0;
+	if (!getex_is_sound(call))
 		return;
 	struct entry *entry = call_lookup_read(call, call->argv[1]);
 	if (entry == NULL) {
 		reply_null(call->reply);
 		return;
 	}
-	if (!string_entry(call, entry))
+	bool sets = call->argc == 4 && is_expiry_word(call->argv[2]);
+	if (!string_entry(call, entry) || (sets && !parse_expiry(call, &at, &at_ms)))
 		return;
 	size_t bytes = call->reply->bytes.len;
 	uint32_t refs = call->reply->ref_count;

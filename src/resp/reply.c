@@ -112,6 +112,8 @@ void reply_error(struct reply *reply, const char *format, ...)
 	va_end(args);
 	ASSERT(len > 0);
 	size_t kept = (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1;
+	while (kept > 1 && (text[kept - 1] == '\r' || text[kept - 1] == '\n'))
+		kept--;
 	for (size_t i = 0; i < kept; i++)
 		if (text[i] == '\r' || text[i] == '\n')
 			text[i] = ' ';
