@@ -265,16 +265,16 @@ static bool replconf_compares(struct call *call)
 	} else if (call->argc == 4 && span_is(call->argv[1], "LIST")) {
 		good = number_parse_range(call->argv[2], 4, COMPARE_BITS_MAX, &bits) &&
 		    renew_list(link, (unsigned)bits, call->argv[3]);
-	} else if (call->argc == 7 && span_is(call->argv[1], "RENEW")) {
+	} else if (call->argc == 8 && span_is(call->argv[1], "RENEW")) {
 		good = number_parse_range(call->argv[2], 0, RECORD_ALL_DBS, &db) &&
 		    (db < DATABASE_COUNT || db == RECORD_ALL_DBS) &&
 		    number_parse_range(call->argv[3], 0, RENEW_BODY_ELSEWHERE, &have) &&
-		    parse_lsn(call->argv[4], &request.version) &&
-		    parse_lsn(call->argv[5], &request.body_lsn) && call->argv[6].len <= KEY_BYTES_MAX;
+		    parse_lsn(call->argv[4], &request.version) && parse_lsn(call->argv[5], &request.lsn) &&
+		    parse_lsn(call->argv[6], &request.body_lsn) && call->argv[7].len <= KEY_BYTES_MAX;
 		if (good) {
 			request.db = (uint8_t)db;
 			request.have = (enum renew_have)have;
-			request.key = call->argv[6];
+			request.key = call->argv[7];
 			good = renew_key(link, &request);
 		}
 	} else if (call->argc == 3 && span_is(call->argv[1], "RENEWED")) {
@@ -352,10 +352,11 @@ void cmd_img_sync(struct call *call)
 		return;
 	}
 	call->argc--;
-	request.compares = call->argc == 9 && span_is(call->argv[7], "COMPARE");
+	request.compares = call->argc == 10 && span_is(call->argv[7], "COMPARE");
 	if (call->session->transaction != NULL || call->session->subscriber != NULL ||
 	    (call->argc != 7 && !request.compares) ||
-	    (request.compares && !parse_lsn(call->argv[8], &request.from)) ||
+	    (request.compares &&
+	        (!parse_lsn(call->argv[8], &request.from) || !parse_lsn(call->argv[9], &request.base))) ||
 	    !parse_epoch(call->argv[2], &request.epoch) || !parse_lsn(call->argv[3], &request.lsn) ||
 	    !parse_lsn(call->argv[4], &request.segment_bytes) ||
 	    !parse_lsn(call->argv[5], &request.partial_lsn) ||

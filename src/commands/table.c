@@ -197,7 +197,7 @@ const struct command commands_table[] = {
 	{"sync", NULL, cmd_psync, 1, A | NS | NM, ADM, 0, 0, 0, "server", "1.0.0", "", "Refused: followers of this server ask by IMG.SYNC."},
 	{"replconf", NULL, cmd_replconf, -1, A | L | NS | Q, ADM, 0, 0, 0, "server", "3.0.0", "", "What followers tell a leader about themselves."},
 	{"img.quarantine", NULL, cmd_img_quarantine, -2, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "LIST | GET name | DISCARD name", "Lists stores that a leader could not go on with, tells where one lies, or removes it."},
-	{"img.sync", NULL, cmd_img_sync, -8, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes [COMPARE from] check", "Turns the connection into one that follows this server's log."},
+	{"img.sync", NULL, cmd_img_sync, -8, A | NS | NM, ADM, 0, 0, 0, "server", "0.2.0", "lineage epoch lsn segment-bytes partial-lsn partial-bytes [COMPARE from base] check", "Turns the connection into one that follows this server's log."},
 	{"object", NULL, cmd_container, -2, C, ACL_SLOW, 0, 0, 0, "generic", "2.2.3", "", "A container for object introspection commands."},
 	{"encoding", "object", cmd_object_encoding, 3, R, KEY_R, 2, 2, 1, "generic", "2.2.3", "key", "Returns the internal encoding of an object."},
 	{"freq", "object", cmd_object_freq, 3, R, KEY_R, 2, 2, 1, "generic", "4.0.0", "key", "Returns the logarithmic access frequency counter of an object."},

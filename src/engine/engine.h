@@ -218,7 +218,7 @@ struct engine {
 	struct latency_event   latency[16];
 	struct command_state  *commands;  /* the commands folder's index and counters */
 	uint64_t               clock_us;  /* when the last command ended, or the pass began */
-	bool                   loading, closing, corrupt_seen, flush_sessions, no_save, partly;
+	bool                   loading, closing, lost_some, flush_sessions, no_save, partly;
 	bool                   is_pressed;          /* the store was, when this pass began */
 	bool                   no_active_expire;    /* DEBUG SET-ACTIVE-EXPIRE 0 */
 	struct closing        *closing_state;

@@ -206,7 +206,7 @@ void engine_drop_awaited(struct engine *engine)
 	}
 	memory_free(memory, walk.entries, walk.cap * sizeof(*walk.entries));
 	engine->awaited = 0;
-	engine->corrupt_seen = true;
+	engine->lost_some = true;
 }
 
 /* IMAGE, META or LINK: the entry that it makes owns it, which the past may have held so far. */
@@ -332,10 +332,10 @@ void engine_recovered(void *ctx, const struct record *record)
 		past_note_released(engine, record->lsn);
 }
 
-void engine_follow_record(struct engine *engine, const struct record *record)
+void engine_take_record(struct engine *engine, const struct record *record)
 {
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	ASSERT(!engine->loading && engine_follows(engine));
+	ASSERT(!engine->loading);
 	enum err err = recover_record(engine, record);
 	if (err == OK)
 		return;
@@ -468,7 +468,7 @@ void engine_record_corrupt(void *ctx, struct place place, const struct record *r
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	engine->corrupt_seen = true;
+	engine->lost_some |= engine->loading || engine->partly;
 	if (engine->loading && record != NULL && !past_recovering(engine, record))
 		recover_corrupt(engine, place, record);
 	else if (record != NULL)

@@ -188,8 +188,8 @@ void follower_command(struct follower *follower, const struct span *words, uint3
 
 static void say_sync(struct follower *follower)
 {
-	char epoch[EPOCH_TEXT], lsn[24], segment[24], partial[24], bytes[24], from[24];
-	enum { COMPARES = 2 };
+	char epoch[EPOCH_TEXT], lsn[24], segment[24], partial[24], bytes[24], from[24], base[24];
+	enum { COMPARES = 3 };
 	struct follower_greeting own = {0};
 	follower->options.events->ask(follower->options.ctx, &own);
 	const struct body *body = follower->body;
@@ -203,6 +203,7 @@ static void say_sync(struct follower *follower)
 	    frame_word(bytes, body == NULL ? 0 : body->filled),
 	    SPAN_LIT("COMPARE"),
 	    frame_word(from, own.from),
+	    frame_word(base, own.base),
 	};
 	say_words(follower, words, ARRAY_COUNT(words) - (own.compares ? 0 : COMPARES), 0);
 	follower->lines_sent++;

@@ -4,7 +4,7 @@
  * The link is an ordinary client connection: PING, AUTH, REPLCONF as a Redis replica sends them, then
  *
  *   IMG.SYNC <lineage or ?> <epoch> <LSN> <segment bytes> <LSN of a body begun, or 0> <its bytes>
- *            [COMPARE <LSN>] <check>
+ *            [COMPARE <LSN> <base>] <check>
  *
  * The leader answers +SYNC <lineage> <epoch> <LSN> <run id> <check> and sends frames (frame.h) from then
  * on. What goes back are commands: REPLCONF ACK <applied> <durable> <received> <check>. Another first line
@@ -43,6 +43,7 @@ struct follower_greeting {
 	uint64_t lsn;
 	bool     compares;                /* ask: it may lack something, or have too much, before that LSN */
 	uint64_t from;                    /* ask: and takes only what has a larger LSN than this */
+	uint64_t base;                    /* ask: and nothing is missing up to there */
 };
 
 struct follower_events {
@@ -55,6 +56,8 @@ struct follower_events {
 	enum err (*record)(void *ctx, struct record *record);
 	/* What is left out of the records that follow is superseded by others up to this LSN. */
 	void (*whole)(void *ctx, uint64_t lsn);
+	/* Of what lies behind this LSN the leader cannot read all. Anything but OK ends the link. */
+	enum err (*lost)(void *ctx, uint64_t lsn);
 	enum err (*position)(void *ctx, const struct frame_position *position);
 	/* SUMS, LISTED, RENEWED (engine/replica/compare.h), FETCH, FETCHED (engine/replica/repair.h). */
 	enum err (*special)(void *ctx, enum frame_type type, struct span payload);

@@ -140,6 +140,9 @@ static enum err take_frame(struct follower *follower, const struct frame *frame)
 		if (err == OK)
 			follower->options.events->whole(follower->options.ctx, lsn);
 		return err;
+	case FRAME_LOST:
+		err = frame_read_lsn(payload, &lsn);
+		return err != OK ? err : follower->options.events->lost(follower->options.ctx, lsn);
 	case FRAME_POSITIONED:
 		err = frame_read_position(payload, &position);
 		return err != OK ? err

@@ -110,18 +110,12 @@ void frame_write_position(struct buf *out, const struct frame_position *position
 	frame_write(out, FRAME_POSITIONED, span_of(payload, sizeof(payload)), false);
 }
 
-void frame_write_cancel(struct buf *out, uint64_t lsn)
+void frame_write_lsn(struct buf *out, enum frame_type type, uint64_t lsn)
 {
 	uint8_t payload[8];
+	ASSERT(type == FRAME_CANCEL || type == FRAME_WHOLE || type == FRAME_LOST);
 	store_le64(payload, lsn);
-	frame_write(out, FRAME_CANCEL, span_of(payload, sizeof(payload)), false);
-}
-
-void frame_write_whole(struct buf *out, uint64_t lsn)
-{
-	uint8_t payload[8];
-	store_le64(payload, lsn);
-	frame_write(out, FRAME_WHOLE, span_of(payload, sizeof(payload)), false);
+	frame_write(out, type, span_of(payload, sizeof(payload)), false);
 }
 
 void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from)

@@ -15,6 +15,7 @@
  * BYTES     u64 LSN, u64 offset in the body, bytes of it
  * CANCEL    u64 LSN: the rest of this body will not come, nor the record
  * WHOLE     u64 LSN: what is left out of the records that follow is superseded up to there
+ * LOST      u64 LSN: of what lies behind that one, something cannot be read, and does not come
  * POSITION  u64 LSN up to which all that survives was sent, u64 the leader's durable LSN,
  *           i64 its wall clock (ms), u32 its epoch, u32 flags
  * SUMS      u64 LSN up to which all that survives was sent, u32 bits; of each of 2^bits buckets:
@@ -61,6 +62,7 @@ enum frame_type {
 	FRAME_RENEWED,
 	FRAME_FETCH,
 	FRAME_FETCHED,
+	FRAME_LOST,
 	FRAME_TYPE_COUNT
 };
 
@@ -88,8 +90,8 @@ void frame_write(struct buf *out, enum frame_type type, struct span payload, boo
 /* The head of a BYTES frame whose bytes follow from elsewhere: FRAME_HEADER + FRAME_BYTES_PREFIX. */
 void frame_write_bytes_head(struct buf *out, uint64_t lsn, uint64_t offset, struct span bytes);
 void frame_write_position(struct buf *out, const struct frame_position *position);
-void frame_write_whole(struct buf *out, uint64_t lsn);
-void frame_write_cancel(struct buf *out, uint64_t lsn);
+/* CANCEL, WHOLE and LOST. */
+void frame_write_lsn(struct buf *out, enum frame_type type, uint64_t lsn);
 void frame_write_body(struct buf *out, const struct record *record, uint64_t body_bytes, uint64_t from);
 /* `payload`: what follows the two numbers of a SUMS or LISTED frame. */
 void frame_write_compared(
@@ -122,7 +124,7 @@ MUST_CHECK enum err frame_read_body(
     struct span payload, struct record *out, uint64_t *body_bytes, uint64_t *from);
 MUST_CHECK enum err frame_read_bytes(
     struct span payload, uint64_t *lsn, uint64_t *offset, struct span *bytes);
-/* CANCEL and WHOLE. */
+/* Of frame_write_lsn. */
 MUST_CHECK enum err frame_read_lsn(struct span payload, uint64_t *lsn);
 MUST_CHECK enum err frame_read_position(struct span payload, struct frame_position *out);
 /* SUMS and LISTED: what follows is left in *payload. */

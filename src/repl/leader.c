@@ -46,7 +46,7 @@ static void leader_tell_whole(struct leader *leader, struct reply *out)
 	if (whole <= leader->whole_told)
 		return;
 	size_t at = out->bytes.len;
-	frame_write_whole(&out->bytes, whole);
+	frame_write_lsn(&out->bytes, FRAME_WHOLE, whole);
 	frame_seal(&out->bytes, at, &leader->frames);
 	leader->whole_told = whole;
 }
@@ -144,7 +144,7 @@ static void leader_cancel_body(struct leader *leader, struct reply *out)
 	if (leader->body_lsn == 0)
 		return;
 	size_t at = out->bytes.len;
-	frame_write_cancel(&out->bytes, leader->body_lsn);
+	frame_write_lsn(&out->bytes, FRAME_CANCEL, leader->body_lsn);
 	frame_seal(&out->bytes, at, &leader->frames);
 	leader->sent = leader->body_lsn;
 	leader_end_body(leader);
@@ -180,6 +180,19 @@ static bool leader_step_tail(struct leader *leader, struct reply *out)
 
 /* ---- From the disk ---- */
 
+/* It may be alive: then the follower cannot become what this server is by following alone. A follower of a
+ * follower has nobody to compare with, and goes without. */
+static void leader_say_lost(struct leader *leader, struct reply *out)
+{
+	leader->corrupt++;
+	leader_flush_records(leader, out);
+	if (*leader->options.follows)
+		return;
+	size_t at = out->bytes.len;
+	frame_write_lsn(&out->bytes, FRAME_LOST, leader->sent);
+	frame_seal(&out->bytes, at, &leader->frames);
+}
+
 static bool leader_step_walk(struct leader *leader, struct reply *out)
 {
 	struct walk_item item;
@@ -208,7 +221,7 @@ static bool leader_step_walk(struct leader *leader, struct reply *out)
 		}
 		return true;
 	case WALK_CORRUPT:
-		leader->corrupt++;
+		leader_say_lost(leader, out);
 		leader_cancel_body(leader, out);
 		leader->sent = max_u64(leader->sent, item.lsn);
 		return true;

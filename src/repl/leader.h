@@ -35,6 +35,7 @@ struct leader_options {
 	void          *ctx;
 	uint64_t       after;                     /* the follower has everything up to this LSN */
 	const uint64_t *whole_least;              /* what it lacks itself is superseded up to there */
+	const bool    *follows;                   /* this server follows another one */
 	uint64_t       partial_lsn, partial_bytes;        /* and so much of this one's body */
 };
 

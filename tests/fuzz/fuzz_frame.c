@@ -87,7 +87,7 @@ static void fuzz_payload(uint8_t type, struct span payload)
 		abort();
 	else if (type == FRAME_BYTES && frame_read_bytes(payload, &a, &b, &bytes) == OK && bytes.len == 0)
 		abort();
-	else if (type == FRAME_CANCEL)
+	else if (type == FRAME_CANCEL || type == FRAME_WHOLE || type == FRAME_LOST)
 		(void)!frame_read_lsn(payload, &a);
 	else if (type == FRAME_POSITIONED)
 		(void)!frame_read_position(payload, &position);

@@ -12,24 +12,27 @@
  *   2  the first follower is      5  the leader does       6  a machine stands still, then goes on
  *
  *   7  bits on a machine's disk flip; it scrubs, and what is damaged comes from the others
+ *   8  a machine loses its power, and comes back at once; bits of its disk have flipped
  *
- * (4 to 7 in lives by chance only.) Clients write to every machine that takes itself for the leader. An
+ * (4 to 8 in lives by chance only.) Clients write to every machine that takes itself for the leader. An
  * operator does what a Sentinel does: if the leader is gone and both others see each other, the one that
  * has more becomes the leader; whoever comes back is told to follow it.
  *
  * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is
  * there at the end, so no two leaders have both acknowledged. Two keys of one MSET are never seen apart,
- * but by a follower that says of itself that it lacks something. In two lives of three there are images,
- * too; in two of five the servers' clocks jump by up to an hour, each for itself. When all is healed, all
- * three hold the same, by IMG.DIGEST.
+ * but by a follower that says of itself that it lacks something, or a leader that takes back what it lost. In
+ * two lives of three there are images, too; in two of five the servers' clocks jump by up to an hour, each for
+ * itself. When all is healed, all three hold the same, by IMG.DIGEST.
  *
  * In lives by chance the links do not always pass on what they get (liar.h): on some there is noise; on some
  * the third server lies about what it has, or is led by a liar. Then two must acknowledge, of whom one is
  * honest; who lies is not made the leader; and who was lied to is replaced before the end.
  */
+#include "tests/sim/pictures.h"
 #include "tests/sim/replica_world.h"
 
 #include "base/arith.h"
+#include "engine/replica/rejoin.h"
 #include "engine/replica/repair.h"
 #include "engine/replica/replica.h"
 
@@ -96,7 +99,8 @@ static bool world_run(struct world *world, uint64_t us, bool write)
 			struct node *node = &world->nodes[i];
 			if (!node_is_up(node))
 				continue;
-			if (replication_is_partial(node->server->engine))
+			const struct engine *engine = node->server->engine;
+			if (replication_is_partial(engine) || engine->rejoin->lost_lsn != 0)
 				node->partial_us = world->now_us;
 			node_hear(world, node);
 			if (!node_pairs_are_whole(world, node))
@@ -168,8 +172,12 @@ static bool step(struct world *world, char what)
 		node_off(&world->nodes[leader]);
 	else if (what == '6')
 		world->nodes[victim].frozen = true;
-	else if (what == '7')
-		node_rot(world, &world->nodes[victim]);
+	else if (what == '8')
+		node_off(&world->nodes[victim]);
+	if (what == '7' || what == '8')
+		node_rot(world, &world->nodes[victim], what == '8' ? ROT_FRONT_BITS : ROT_BITS);
+	if (what == '8')
+		node_on(&world->nodes[victim]);
 	if (world->verbose)
 		fprintf(stderr, "%8llu ms  step %c\n", (unsigned long long)world->now_us / 1000, what);
 	return true;
@@ -252,6 +260,26 @@ static bool check_same(struct world *world)
 	return good;
 }
 
+/* Of an image that was not acknowledged there may be no copy that can be read: it is given up. */
+static bool give_corrupt_up(struct world *world)
+{
+	struct node *leader = &world->nodes[world->leader];
+	struct buf reply;
+	char line[64];
+	bool good = true;
+	buf_init(&reply, &world->memory);
+	for (int i = 0; i < PICTURES && good; i++) {
+		snprintf(line, sizeof(line), "IMG.VERIFY i%d\r\n", i);
+		good = ask_line(world, leader, line, &reply);
+		if (!good || memmem(reply.ptr, reply.len, "corrupt", 7) == NULL)
+			continue;
+		snprintf(line, sizeof(line), "DEL i%d\r\n", i);
+		good = ask_line(world, leader, line, &reply);
+	}
+	buf_fini(&reply);
+	return good;
+}
+
 static bool world_end(struct world *world)
 {
 	uint64_t until = world->now_us + SETTLE_US;
@@ -268,6 +296,8 @@ static bool world_end(struct world *world)
 		    (unsigned long long)world->seed, world->schedule);
 		return false;
 	}
+	if (world->rot && (!give_corrupt_up(world) || !world_run(world, QUIET_US, false)))
+		return false;
 	return check_acked(world) && check_same(world);
 }
 
@@ -307,7 +337,7 @@ static int life_run(uint64_t seed, const char *schedule, bool verbose, bool plan
 	world.rot = seed % 4 == 1;
 	snprintf(world.schedule, sizeof(world.schedule), "%s", schedule);
 	for (uint64_t i = 0; schedule[0] == 0 && i < 3 + seed % 8; i++)
-		world.schedule[i] = (char)('0' + random_below(&world.random, world.rot ? 8 : 7));
+		world.schedule[i] = (char)('0' + random_below(&world.random, world.rot ? 9 : 7));
 	if (schedule[0] == 0 && !plant)
 		world_lies(&world);
 	for (uint32_t i = 0; i < NODES; i++) {

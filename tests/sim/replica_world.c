@@ -158,14 +158,14 @@ void node_off(struct node *node)
 	node->server = NULL;
 }
 
-void node_rot(struct world *world, struct node *node)
+void node_rot(struct world *world, struct node *node, uint64_t bits)
 {
 	char path[64];
 	uint64_t left = 1 + random_below(&world->random, 8);
 	for (uint64_t tries = 0; left > 0 && tries < 200; tries++) {
 		snprintf(path, sizeof(path), "/hot/hot-%08llx.seg",
 		    (unsigned long long)(1 + random_below(&world->random, 12)));
-		bool flipped = sim_flip_bit(node->disk, path, random_below(&world->random, 8 << 20));
+		bool flipped = sim_flip_bit(node->disk, path, random_below(&world->random, bits));
 		left -= flipped;
 		world->flips += flipped;
 	}

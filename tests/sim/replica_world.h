@@ -12,6 +12,7 @@ enum {
 	NODES = 3, KEYS = 6, PAIRS = 4, PENDING = 16, STEPS_MAX = 16, PORT = 7001,
 	STEP_US = 700000, DOWN_US = 250000, SETTLE_US = 30000000, PASSES_MAX = 3000000,
 	NOBODY = NODES, PLANTED = 12, PARTIAL_US = 200000, LIAR = 2, QUIET_US = 3000000,
+	ROT_BITS = 8 << 20, ROT_FRONT_BITS = 512 << 10,
 };
 
 enum verb { V_SET, V_MSET, V_HSET, V_PUSH, V_DEL, V_IMAGE };
@@ -57,8 +58,8 @@ uint32_t node_number(const struct node *node);
 void world_set_cuts(struct world *world, uint32_t which);
 void node_settings(struct node *node);
 void node_on(struct node *node);
-/* Bits on its disk flip; it is told to look. */
-void node_rot(struct world *world, struct node *node);
+/* Bits on its disk flip, among the first so many of each segment; if it is up, it is told to look. */
+void node_rot(struct world *world, struct node *node, uint64_t bits);
 /* Without power. */
 void node_off(struct node *node);
 /* It may hold anything, as a liar leads it. */

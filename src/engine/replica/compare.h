@@ -10,7 +10,8 @@
  *   follower                               leader
  *   REPLCONF COMPARE bits                  SUMS, when a walk through all keys has made them
  *   REPLCONF LIST bits wanted              LISTED, ..., the last of which says so
- *   REPLCONF RENEW db version body key     (writes the key once more, in its log, unless it has this
+ *   REPLCONF RENEW db have version lsn body key
+ *                                          (writes the key once more, in its log, unless it has this
  *                                          version; a mark if it has no such key)
  *   REPLCONF RENEWED number                RENEWED number LSN: all that was asked for before is there
  *

@@ -9,7 +9,7 @@
 enum {
 	BATCH_KEYS = 256,                 /* asked for at a time */
 	BATCH_BYTES = 256 << 10,
-	WRONG_HEAD = 22,                  /* have u8, database u8, version u64, LSN of body u64, length u32 */
+	WRONG_HEAD = 30,                  /* have u8, database u8, u64 version, LSN, LSN of body; length u32 */
 };
 
 /* ---- The file ---- */
@@ -19,10 +19,10 @@ static void rejoin_parse(struct rejoin *rejoin, const char *text)
 	unsigned cut;
 	char word[EPOCH_TEXT];
 	struct epoch epoch;
-	unsigned long long base, common, cut_lsn;
+	unsigned long long base, common, cut_lsn, lost;
 	char lineage[41];
-	if (sscanf(text, "tintype-rejoin 2 %u %llu %llu %llu %43s %40s", &cut, &base, &common, &cut_lsn, word,
-	        lineage) != 6 || epoch_scan(word, &epoch) == 0) {
+	if (sscanf(text, "tintype-rejoin 3 %u %llu %llu %llu %llu %43s %40s", &cut, &base, &common, &cut_lsn, &lost,
+	        word, lineage) != 7 || epoch_scan(word, &epoch) == 0) {
 		log_warning(rejoin->engine->log, "%s cannot be read", rejoin->path);
 		return;
 	}
@@ -31,6 +31,7 @@ static void rejoin_parse(struct rejoin *rejoin, const char *text)
 	rejoin->base = base;
 	rejoin->common = common;
 	rejoin->cut_lsn = cut_lsn;
+	rejoin->lost_lsn = lost;
 	rejoin->epoch = epoch;
 	memcpy(rejoin->lineage, lineage, sizeof(lineage));
 }
@@ -59,9 +60,9 @@ static enum err rejoin_save(struct rejoin *rejoin)
 {
 	char text[256], word[EPOCH_TEXT];
 	(void)epoch_word(word, &rejoin->epoch);
-	int len = snprintf(text, sizeof(text), "tintype-rejoin 2 %d %llu %llu %llu %s %s\n", rejoin->cut,
+	int len = snprintf(text, sizeof(text), "tintype-rejoin 3 %d %llu %llu %llu %llu %s %s\n", rejoin->cut,
 	    (unsigned long long)rejoin->base, (unsigned long long)rejoin->common,
-	    (unsigned long long)rejoin->cut_lsn, word, rejoin->lineage);
+	    (unsigned long long)rejoin->cut_lsn, (unsigned long long)rejoin->lost_lsn, word, rejoin->lineage);
 	ASSERT(len > 0 && (size_t)len < sizeof(text));
 	enum err err = io_save_file(rejoin->engine->io, rejoin->path, span_of(text, (size_t)len));
 	if (err != OK)
@@ -81,6 +82,7 @@ static void rejoin_removed(struct io_op *op, int32_t result)
 static void rejoin_remove(struct rejoin *rejoin)
 {
 	rejoin->pending = rejoin->cut = false;
+	rejoin->lost_lsn = 0;
 	rejoin_reset(rejoin->engine);
 	if (rejoin->removing)
 		return;
@@ -102,10 +104,12 @@ void rejoin_free(struct engine *engine)
 	engine->rejoin = NULL;
 }
 
-/* As replica_partial.c says it to everybody else. */
-static void rejoin_be_partial(struct rejoin *rejoin)
+void rejoin_follows(struct engine *engine)
 {
-	struct replication *replication = rejoin->engine->replication;
+	struct rejoin *rejoin = engine->rejoin;
+	struct replication *replication = engine->replication;
+	if (!rejoin->pending)
+		return;
 	replication->partial.base = rejoin->base;
 	replication->partial.whole = UINT64_MAX;
 	replication->partial.epoch = rejoin->epoch;
@@ -124,15 +128,12 @@ void rejoin_opened(struct engine *engine)
 		if (rejoin_save(rejoin) != OK)
 			rejoin->cut = true;       /* once more at the next start: that does no harm */
 	}
-	if (engine->settings->replicaof[0] == 0) {
+	if (engine->settings->replicaof[0] == 0)
 		log_warning(engine->log, "this server leads, though something is missing behind LSN %llu",
 		    (unsigned long long)rejoin->base);
-		return;
-	}
-	rejoin_be_partial(rejoin);
 }
 
-static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at)
+static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at, uint64_t lost)
 {
 	struct rejoin *rejoin = engine->rejoin;
 	struct replication *replication = engine->replication;
@@ -153,25 +154,38 @@ static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at)
 		return false;
 	rejoin->cut = cut_at != 0;
 	rejoin->common = cut_at != 0 ? cut_at : rejoin->common;
+	rejoin->lost_lsn = lost;
 	rejoin->pending = true;
 	if (rejoin_save(rejoin) != OK) {
 		*rejoin = before;
 		return false;
 	}
 	rejoin->rejoins++;
-	rejoin_be_partial(rejoin);
+	if (engine_follows(engine))
+		rejoin_follows(engine);
 	return true;
 }
 
 bool rejoin_begin(struct engine *engine, uint64_t base)
 {
-	return begin(engine, base, 0);
+	return begin(engine, base, 0, 0);
+}
+
+bool rejoin_begin_lost(struct engine *engine)
+{
+	bool leads = engine->settings->replicaof[0] == 0;
+	return begin(engine, 1, 0, leads ? store_last_lsn(engine->store) : 0);
+}
+
+bool rejoin_will_notice(const struct engine *engine, uint64_t lsn)
+{
+	return engine->rejoin->state == REJOIN_CATCHING_UP && lsn < engine->replication->agreed_lsn;
 }
 
 bool rejoin_begin_cut(struct engine *engine, uint64_t common)
 {
 	ASSERT(common > 0);
-	return begin(engine, common, common);
+	return begin(engine, common, common, 0);
 }
 
 bool rejoin_diverged(struct engine *engine, uint64_t common, uint64_t last)
@@ -312,8 +326,9 @@ static void note_wrong(struct rejoin *rejoin, uint8_t db, struct span key,
 	head[0] = (uint8_t)have;
 	head[1] = db;
 	store_le64(head + 2, own->hash);
-	store_le64(head + 10, body_lsn);
-	store_le32(head + 18, (uint32_t)key.len);
+	store_le64(head + 10, own->lsn);
+	store_le64(head + 18, body_lsn);
+	store_le32(head + 26, (uint32_t)key.len);
 	buf_append(&rejoin->wrong, span_of(head, sizeof(head)));
 	buf_append(&rejoin->wrong, key);
 	rejoin->keys_wrong++;
@@ -449,10 +464,10 @@ static void sums_compare(struct rejoin *rejoin)
 static void ask_for_one(struct rejoin *rejoin)
 {
 	const uint8_t *head = rejoin->wrong.ptr + rejoin->wrong_at;
-	struct span key = span_of(head + WRONG_HEAD, load_le32(head + 18));
+	struct span key = span_of(head + WRONG_HEAD, load_le32(head + 26));
 	uint64_t version = load_le64(head + 2);
 	struct compare_version now;
-	char db[24], have[24], known[24], body[24];
+	char db[24], have[24], known[24], lsn[24], body[24];
 	rejoin->wrong_at += WRONG_HEAD + key.len;
 	if (head[1] != RECORD_ALL_DBS) {
 		compare_find(rejoin->engine, head[1], key, &now);
@@ -461,7 +476,7 @@ static void ask_for_one(struct rejoin *rejoin)
 	}
 	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("RENEW"),
 	    frame_word(db, head[1]), frame_word(have, head[0]), frame_word(known, version),
-	    frame_word(body, load_le64(head + 10)), key};
+	    frame_word(lsn, load_le64(head + 10)), frame_word(body, load_le64(head + 18)), key};
 	ask(rejoin->engine, words, ARRAY_COUNT(words));
 }
 

@@ -1,8 +1,9 @@
 /* engine/replica/rejoin.h: a follower that is not a prefix of its leader becomes one again, in place.
  *
- * Three things bring that about: it led, and wrote what nobody else has (DIVERGED); it was away for so
- * long that the leader's marks of what was deleted are gone (TOOLATE); or its leader changed while
- * records that had been left out of a walk were still to come (replica_partial.c). Then
+ * It led, and wrote what nobody else has (DIVERGED); it was away for so long that the leader's marks of
+ * what was deleted are gone (TOOLATE); its leader changed while records that had been left out of a walk
+ * were still to come (replica_partial.c); it could not read all of its own log when it started; or the
+ * leader could not (TOOLATE, too; or LOST, in the stream). Then
  *
  *   1. what it alone has, behind the last LSN in common, is copied to a store of its own in
  *      dir/quarantine (rejoin_export.c);
@@ -15,9 +16,11 @@
  *
  * The file dir/rejoin says how far this has come, so that a crash begins again at 2 or 3:
  *
- *   tintype-rejoin 2 <cut: 0|1> <base> <common> <LSN of the cut, or 0> <epoch> <lineage>
+ *   tintype-rejoin 3 <cut: 0|1> <base> <common> <LSN of the cut, or 0> <lost, or 0> <epoch> <lineage>
  *
- * It goes when all is durable. A log of another lineage, or one with LSNs that the leader gave to
+ * It goes when all is durable. A leader that could not read all of its log has such a file, too, until it
+ * follows: what it lost lies at or before `lost`, and it takes that back from followers that compare
+ * (repair.h). A log of another lineage, or one with LSNs that the leader gave to
  * something else, is put aside as a whole.
  */
 #pragma once
@@ -40,6 +43,7 @@ struct rejoin {
 	bool        pending, cut;         /* cut: at the next start, behind `common` */
 	uint64_t    base;                 /* nothing is missing up to there */
 	uint64_t    common, cut_lsn;      /* cut_lsn: of the VOID behind `common`; it follows from there on */
+	uint64_t    lost_lsn;             /* of a leader; 0: it lost nothing */
 	struct epoch epoch;
 	char        lineage[41];
 	struct rejoin_export *exporting;
@@ -71,7 +75,13 @@ void rejoin_free(struct engine *engine);
 void rejoin_opened(struct engine *engine);
 /* Something may be missing behind `base`; first it is written down. False: it cannot be. */
 MUST_CHECK bool rejoin_begin(struct engine *engine, uint64_t base);
-/* The same, and everything behind `common` is to be cut off at the next start. */
+/* Recovery could not read all. As rejoin_begin; a leader has its followers compare. */
+MUST_CHECK bool rejoin_begin_lost(struct engine *engine);
+/* It follows now: what is missing is said to everybody else as replica_partial.c says it. */
+void rejoin_follows(struct engine *engine);
+/* What is missing behind this LSN will be compared when all has come that is to come first. */
+bool rejoin_will_notice(const struct engine *engine, uint64_t lsn);
+/* The same as rejoin_begin, and everything behind `common` is to be cut off at the next start. */
 MUST_CHECK bool rejoin_begin_cut(struct engine *engine, uint64_t common);
 /* The leader says that `common` is the last LSN in common, and `last` its latest. True: it is seen to; the
  * server will begin anew. */

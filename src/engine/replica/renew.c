@@ -3,6 +3,8 @@
 
 #include "base/endian.h"
 #include "engine/collection/collection_log.h"
+#include "engine/replica/rejoin.h"
+#include "engine/replica/repair.h"
 #include "engine/replica/replica.h"
 
 enum {
@@ -25,6 +27,7 @@ struct renew_item {
 struct renewer {
 	uint32_t    magic;
 	struct engine *engine;
+	struct replica_link *link;
 	struct list items;
 	uint32_t    count;
 	struct buf  frames, listed, meta;
@@ -39,6 +42,8 @@ struct renewer {
 	bool        reading, has_meta;
 	uint64_t    entry_lsn;
 	struct renew_item *item;
+	struct regain regain;
+	bool        regaining;
 };
 
 static struct renewer *renewer_of(struct replica_link *link)
@@ -52,6 +57,7 @@ static struct renewer *renewer_of(struct replica_link *link)
 	renewer = memory_zalloc(&engine->memory.engine, sizeof(*renewer));
 	renewer->magic = RENEWER_MAGIC;
 	renewer->engine = engine;
+	renewer->link = link;
 	list_init(&renewer->items);
 	buf_init(&renewer->frames, &engine->memory.replies);
 	buf_init(&renewer->listed, &engine->memory.replies);
@@ -67,6 +73,9 @@ static void item_drop(struct renewer *renewer, struct renew_item *item)
 		store_read_fini(&renewer->read);
 		renewer->reading = false;
 	}
+	if (renewer->regaining)
+		repair_regain_cancel(renewer->engine, &renewer->regain);
+	renewer->regaining = false;
 	list_remove(&item->link);
 	renewer->count--;
 	renewer->has_meta = false;
@@ -344,6 +353,26 @@ static enum err renew_image(
 	return err;
 }
 
+static void on_regained(struct regain *regain, enum err err)
+{
+	struct renewer *renewer = regain->ctx;
+	CHECK_OBJ(renewer, RENEWER_MAGIC);
+	renewer->regaining = false;
+	if (err != OK && err != ERR_NOTFOUND)
+		log_warning(renewer->engine->log, "replication: a key cannot be taken back from a follower: %s",
+		    err_name(err));
+	item_drop(renewer, renewer->item);
+}
+
+/* The follower has what was lost here. */
+static bool was_lost(
+    const struct renewer *renewer, const struct renew_request *request, const struct compare_version *own)
+{
+	const struct replication *replication = renewer->engine->replication;
+	return request->lsn > own->lsn && request->lsn <= renewer->engine->rejoin->lost_lsn &&
+	    renewer->link->base >= replication->marks_from;
+}
+
 static enum err renew_one(struct renewer *renewer, struct renew_item *item)
 {
 	struct engine *engine = renewer->engine;
@@ -358,6 +387,13 @@ static enum err renew_one(struct renewer *renewer, struct renew_item *item)
 	compare_find(engine, request->db, request->key, &version);
 	if (version.hash == request->version)
 		return OK;
+	if (was_lost(renewer, request, &version)) {
+		renewer->regain = (struct regain){.link = renewer->link, .db = request->db,
+		    .key = request->key, .done = on_regained, .ctx = renewer};
+		renewer->regaining = true;
+		repair_regain(engine, &renewer->regain);
+		return ERR_AGAIN;
+	}
 	if (target.entry == NULL)
 		return renew_absent(engine, request);
 	if (target.entry->type == ENTRY_IMAGE)
@@ -370,7 +406,7 @@ static bool item_step(struct renewer *renewer)
 {
 	struct engine *engine = renewer->engine;
 	struct renew_item *item = LIST_OF(renewer->items.next, struct renew_item, link);
-	if (renewer->reading)
+	if (renewer->reading || renewer->regaining)
 		return false;
 	if (item->is_number) {
 		frame_write_renewed(&renewer->frames, item->number, store_last_lsn(engine->store));

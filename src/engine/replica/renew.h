@@ -4,6 +4,10 @@
  * record does: so order, durability and what happens in a crash are those of the log. A key that it
  * has and the leader has not gets a mark. An image whose body the follower has gets its metadata
  * only. Nothing of it is a change that clients could see.
+ *
+ * But a leader that lost something when it started (rejoin.h) takes over what the follower has and it has
+ * not, or has in an older version: if that is of an LSN of before it started, and no mark that would have
+ * deleted it there can be missing.
  */
 #pragma once
 #include "engine/replica/compare.h"
@@ -17,6 +21,7 @@ struct renew_request {
 	uint8_t     db;
 	enum renew_have have;             /* of the body that the leader's list named */
 	uint64_t    version, body_lsn;    /* what the follower has (0: no such key); body_lsn as listed */
+	uint64_t    lsn;                  /* of that version */
 	struct span key;
 };
 

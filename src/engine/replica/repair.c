@@ -19,12 +19,14 @@ static void fetch_drop(struct repairs *repairs)
 {
 	body_unref(repairs->body);
 	repairs->body = NULL;
-	repairs->has_head = false;
+	repairs->has_head = repairs->is_whole = false;
 }
 
-static void wish_drop(struct repairs *repairs, struct repair_wish *wish)
+void wish_drop(struct repairs *repairs, struct repair_wish *wish)
 {
 	ASSERT(repairs->count > 0 && !repairs->moving);
+	if (wish->regain != NULL)
+		repairs->engine->replication->regains--;
 	list_remove(&wish->link);
 	repairs->count--;
 	fetch_drop(repairs);
@@ -46,6 +48,18 @@ void repairs_free(struct engine *engine)
 }
 
 /* ---- Wishes ---- */
+
+struct repair_wish *wish_new(struct repairs *repairs, struct span key)
+{
+	struct repair_wish *wish = memory_zalloc(&repairs->engine->memory.engine, sizeof(*wish) + key.len);
+	wish->len = (uint32_t)key.len;
+	if (key.len > 0)
+		memcpy(wish->key, key.ptr, key.len);
+	list_append(&repairs->wishes, &wish->link);
+	repairs->count++;
+	repairs->wished++;
+	return wish;
+}
 
 static bool was_in_vain(const struct repairs *repairs, uint64_t lsn)
 {
@@ -69,21 +83,14 @@ static void wish_add(struct engine *engine, const struct record *record, struct 
 	    repairs->count >= WISHES_MAX || record->db >= DATABASE_COUNT || was_in_vain(repairs, record->lsn))
 		return;
 	for (struct list *at = repairs->wishes.next; at != &repairs->wishes; at = at->next)
-		if (LIST_OF(at, struct repair_wish, link)->lsn == record->lsn)
+		if (LIST_OF(at, struct repair_wish, link)->lsn == record->lsn)      /* a regain has none */
 			return;
-	struct repair_wish *wish =
-	    memory_zalloc(&engine->memory.engine, sizeof(*wish) + record->key.len);
+	struct repair_wish *wish = wish_new(repairs, record->key);
 	wish->db = record->db;
 	wish->type = record->type;
 	wish->lsn = record->lsn;
 	wish->place = place;
 	wish->moves = moves;
-	wish->len = (uint32_t)record->key.len;
-	if (wish->len > 0)
-		memcpy(wish->key, record->key.ptr, wish->len);
-	list_append(&repairs->wishes, &wish->link);
-	repairs->count++;
-	repairs->wished++;
 }
 
 static bool can_be_fetched(uint8_t type)
@@ -117,11 +124,16 @@ static bool wish_ask(struct repairs *repairs, struct repair_wish *wish)
 {
 	struct engine *engine = repairs->engine;
 	struct replication *replication = engine->replication;
-	const struct repair_ask ask = {wish->lsn, wish->db, wish->type, span_of(wish->key, wish->len)};
-	if (replication->is_follower) {
+	const struct repair_ask ask = {
+	    wish->lsn, wish->behind, wish->db, wish->type, span_of(wish->key, wish->len)};
+	struct replica_link *link = NULL;
+	if (wish->regain != NULL) {
+		if (wish->tried > 0)
+			return false;
+		link = wish->regain->link;
+	} else if (replication->is_follower) {
 		if (!replication_link_is_up(engine) || wish->tried > 0)
 			return false;
-		repair_ask_leader(engine, &ask);
 	} else {
 		uint32_t index = 0;
 		struct list *at = replication->links.next;
@@ -129,12 +141,26 @@ static bool wish_ask(struct repairs *repairs, struct repair_wish *wish)
 			at = at->next;
 		if (at == &replication->links)
 			return false;
-		repair_ask_follower(LIST_OF(at, struct replica_link, link), &ask);
+		link = LIST_OF(at, struct replica_link, link);
 	}
+	if (link != NULL)
+		repair_ask_follower(link, &ask);
+	else
+		repair_ask_leader(engine, &ask);
 	wish->tried++;
 	repairs->asked = true;
+	repairs->asked_link = link;
 	repairs->asked_us = io_now_us(engine->io);
 	return true;
+}
+
+static void regain_end(struct repairs *repairs, struct repair_wish *wish, enum err err)
+{
+	struct regain *regain = wish->regain;
+	repairs->asked = false;
+	repairs->regained += err == OK && !regain->changed;
+	wish_drop(repairs, wish);
+	regain->done(regain, err);
 }
 
 /* The answer is no use: the next peer, or none. */
@@ -144,6 +170,10 @@ static void wish_failed(struct repairs *repairs, struct repair_wish *wish)
 	repairs->asked = false;
 	if (wish_ask(repairs, wish))
 		return;
+	if (wish->regain != NULL) {
+		regain_end(repairs, wish, ERR_NOTFOUND);
+		return;
+	}
 	bool alone = wish->tried == 0;
 	if (!alone) {
 		note_in_vain(repairs, wish->lsn);
@@ -159,7 +189,8 @@ void repair_forget(struct engine *engine, const struct replica_link *link)
 	if (repairs == NULL)
 		return;
 	servings_drop(repairs, link, false);
-	repairs->asked_us = 0;                /* if it was that one: the time is up */
+	if (repairs->asked && repairs->asked_link == link)
+		repairs->asked_us = 0;        /* the time is up */
 }
 
 /* ---- The answer ---- */
@@ -195,8 +226,20 @@ static bool answer_is_right(const struct repairs *repairs, const struct repair_w
 	    digest_equal(&meta.etag, &repairs->body->digest);
 }
 
+static void regain_try(struct repairs *repairs, struct repair_wish *wish)
+{
+	enum err err = regain_take(repairs, wish);
+	repairs->is_whole = err == ERR_AGAIN;
+	if (err != ERR_AGAIN)
+		regain_end(repairs, wish, err);
+}
+
 static void answer_is_whole(struct repairs *repairs, struct repair_wish *wish)
 {
+	if (wish->regain != NULL) {
+		regain_try(repairs, wish);
+		return;
+	}
 	struct engine *engine = repairs->engine;
 	struct record *record = &repairs->record;
 	struct place now = wish->place;
@@ -244,10 +287,9 @@ enum err repair_fetched(struct engine *engine, struct replica_link *link, struct
 {
 	struct repairs *repairs = engine->repairs;
 	struct fetched fetched;
-	UNUSED(link);
 	if (!fetched_read(payload, &fetched))
 		return ERR_INVALID;
-	if (repairs->moving || !repairs->asked || list_is_empty(&repairs->wishes))
+	if (repairs->moving || repairs->is_whole || !repairs->asked || repairs->asked_link != link)
 		return OK;                    /* too late */
 	struct repair_wish *wish = LIST_OF(repairs->wishes.next, struct repair_wish, link);
 	if (fetched.lsn != wish->lsn)
@@ -279,7 +321,9 @@ bool repairs_step(struct engine *engine)
 	if (list_is_empty(&repairs->wishes) || repairs->moving)
 		return more;
 	struct repair_wish *wish = LIST_OF(repairs->wishes.next, struct repair_wish, link);
-	if (!repairs->asked || io_now_us(engine->io) - repairs->asked_us > ANSWER_US)
+	if (repairs->is_whole)
+		regain_try(repairs, wish);
+	else if (!repairs->asked || io_now_us(engine->io) - repairs->asked_us > ANSWER_US)
 		wish_failed(repairs, wish);
 	return more;
 }
@@ -294,7 +338,8 @@ void repairs_info(const struct engine *engine, struct buf *out)
 	const struct repairs *repairs = engine->repairs;
 	buf_printf(out,
 	    "repairs_pending:%u\r\nrepairs_wished:%llu\r\nrecords_repaired:%llu\r\nrepairs_failed:%llu\r\n"
-	    "records_given_for_repair:%llu\r\n",
+	    "records_given_for_repair:%llu\r\nkeys_regained:%llu\r\n",
 	    repairs->count, (unsigned long long)repairs->wished, (unsigned long long)repairs->repaired,
-	    (unsigned long long)repairs->failed, (unsigned long long)repairs->served);
+	    (unsigned long long)repairs->failed, (unsigned long long)repairs->served,
+	    (unsigned long long)repairs->regained);
 }

@@ -12,6 +12,8 @@ struct repair_wish {
 	unsigned     moves;               /* of the corrupt copy: the new one has one more */
 	uint32_t     tried, len;          /* tried: so many peers */
 	struct place place;
+	struct regain *regain;            /* or NULL: it is a repair */
+	uint64_t     behind;
 	uint8_t      key[];
 };
 
@@ -22,16 +24,23 @@ struct repair_serving {
 	struct replica_link *to;          /* NULL: the leader */
 	struct repair_ask ask;            /* its key lies behind this struct */
 	struct store_read read;
-	bool        reading, is_read;
+	bool        reading, is_read;     /* is_read: err, record and bytes are set */
 	enum err    err;
+	struct record record;             /* without what `bytes` are */
+	struct span bytes;
 	uint64_t    at;
+	/* Of what a key is now: */
+	struct buf  meta, copy;
+	uint64_t    entry_lsn;            /* of an image whose metadata, and then body, are being read; or 0 */
+	bool        has_meta;
 };
 
 struct repairs {
 	struct engine *engine;
 	struct list wishes, servings;     /* the first wish is asked for */
 	uint32_t    count, serving_count;
-	bool        asked, has_head, moving;
+	bool        asked, has_head, moving, is_whole;        /* is_whole: the answer to a regain has come */
+	const struct replica_link *asked_link;        /* NULL: the leader */
 	uint64_t    asked_us;
 	struct buf  head;                 /* what `record` borrows from */
 	struct record record;
@@ -42,8 +51,16 @@ struct repairs {
 		uint64_t lsn, until_us;
 	} vain[VAIN_MAX];
 	uint32_t    vain_at;
-	uint64_t    wished, repaired, failed, served;
+	uint64_t    wished, repaired, failed, served, regained;
 };
+
+/* ---- regain.c ---- */
+/* The answer is whole. ERR_AGAIN: it cannot be written now. */
+MUST_CHECK enum err regain_take(struct repairs *repairs, const struct repair_wish *wish);
+
+/* ---- repair.c ---- */
+struct repair_wish *wish_new(struct repairs *repairs, struct span key);
+void wish_drop(struct repairs *repairs, struct repair_wish *wish);
 
 /* ---- repair_serve.c ---- */
 struct fetched {

@@ -1,11 +1,12 @@
 /* engine/replica/repair_serve.c: records for peers that cannot read theirs. See repair.h. */
 #include "engine/replica/repair_parts.h"
 
+#include "base/arith.h"
 #include "base/endian.h"
 #include "engine/collection/collection_log.h"
 #include "engine/replica/renew.h"
 
-enum { SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20, FETCH_HEAD = 10 };
+enum { SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
 
 /* ---- Bytes ---- */
 
@@ -48,11 +49,12 @@ void repair_ask_leader(struct engine *engine, const struct repair_ask *ask)
 
 void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask)
 {
-	uint8_t head[FETCH_HEAD];
+	uint8_t head[REPAIR_ASK_HEAD];
 	struct buf payload;
 	store_le64(head, ask->lsn);
-	head[8] = ask->db;
-	head[9] = ask->type;
+	store_le64(head + 8, ask->behind);
+	head[16] = ask->db;
+	head[17] = ask->type;
 	buf_init(&payload, &link->session->engine->memory.replies);
 	buf_append(&payload, span_of(head, sizeof(head)));
 	buf_append(&payload, ask->key);
@@ -103,6 +105,8 @@ static void serving_drop(struct repair_serving *serving)
 		store_read_fini(&serving->read);
 	list_remove(&serving->link);
 	repairs->serving_count--;
+	buf_fini(&serving->meta);
+	buf_fini(&serving->copy);
 	memory_free(&repairs->engine->memory.engine, serving, sizeof(*serving) + serving->ask.key.len);
 }
 
@@ -120,7 +124,7 @@ void servings_drop(struct repairs *repairs, const struct replica_link *to, bool 
 bool repair_asked(struct engine *engine, struct replica_link *link, const struct repair_ask *ask)
 {
 	struct repairs *repairs = engine->repairs;
-	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || ask->lsn == 0 ||
+	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || (ask->lsn == 0 && link != NULL) ||
 	    repairs->serving_count >= SERVINGS_MAX)
 		return false;
 	struct repair_serving *serving =
@@ -128,12 +132,21 @@ bool repair_asked(struct engine *engine, struct replica_link *link, const struct
 	serving->repairs = repairs;
 	serving->to = link;
 	serving->ask = *ask;
+	buf_init(&serving->meta, &engine->memory.engine);
+	buf_init(&serving->copy, &engine->memory.values);
 	if (ask->key.len > 0)
 		memcpy(serving + 1, ask->key.ptr, ask->key.len);
 	serving->ask.key = span_of((uint8_t *)(serving + 1), ask->key.len);
 	list_append(&repairs->servings, &serving->link);
 	repairs->serving_count++;
 	return true;
+}
+
+static void on_image_read(struct store_read *read, enum err err)
+{
+	struct repair_serving *serving = read->ctx;
+	serving->reading = false;
+	serving->err = err;
 }
 
 static void on_read(struct store_read *read, enum err err)
@@ -146,6 +159,98 @@ static void on_read(struct store_read *read, enum err err)
 	    read->record.type == serving->ask.type && span_equal(read->record.key, serving->ask.key);
 	if (!is_it && serving->err == OK)
 		serving->err = ERR_NOTFOUND;
+	serving->record = read->record;
+	if (serving->err == OK && read->record.body != NULL)
+		serving->bytes = body_span(read->record.body);
+}
+
+static void serving_read(struct repair_serving *serving, struct place place, uint64_t lsn, bool meta_only)
+{
+	serving->read = (struct store_read){
+	    .done = serving->ask.lsn != 0 ? on_read : on_image_read,
+	    .ctx = serving,
+	    .place = place,
+	    .lsn = lsn,
+	    .meta_only = meta_only,
+	};
+	serving->reading = true;
+	store_read_start(serving->repairs->engine->store, &serving->read);
+}
+
+/* ---- What a key is now ---- */
+
+/* Everything up to there has come, and was done. */
+static bool is_applied(const struct engine *engine, uint64_t lsn)
+{
+	const struct replication *replication = engine->replication;
+	return list_is_empty(&replication->pending) && max_u64(replication->applied, replication->position) >= lsn;
+}
+
+static void copy_value(struct repair_serving *serving, struct entry *entry)
+{
+	struct collection *collection = entry_large(entry);
+	buf_append_u8(&serving->meta, value_letter(entry->type, collection != NULL));
+	if (collection != NULL) {
+		buf_append_u8(&serving->meta, (uint8_t)collection->value.encoding);
+		value_dump(&collection->value, &serving->copy);
+	} else {
+		buf_append(&serving->copy, entry_string(entry));
+	}
+	serving->bytes = buf_span(&serving->copy);
+}
+
+/* Metadata first, then the body. False: it is being read. */
+static bool copy_image(struct repair_serving *serving, struct entry *entry)
+{
+	struct image_ref ref;
+	image_ref_of(serving->repairs->engine, entry, &ref);
+	if (serving->read.state == NULL || serving->entry_lsn != entry->lsn) {
+		if (serving->read.state != NULL)
+			store_read_fini(&serving->read);
+		buf_clear(&serving->meta);
+		serving->has_meta = false;
+		serving->entry_lsn = entry->lsn;
+		serving_read(serving, ref.meta, ref.meta_lsn, true);
+		return false;
+	}
+	if (!serving->has_meta) {
+		serving->has_meta = true;
+		buf_append(&serving->meta, serving->read.record.meta);
+		store_read_fini(&serving->read);
+		serving_read(serving, ref.body, ref.body_lsn, false);
+		return false;
+	}
+	serving->bytes = body_span(serving->read.record.body);
+	return true;
+}
+
+/* False: not now. */
+static bool serving_copy(struct repair_serving *serving)
+{
+	struct engine *engine = serving->repairs->engine;
+	const struct repair_ask *ask = &serving->ask;
+	if (!is_applied(engine, ask->behind))
+		return false;
+	struct entry *entry = directory_lookup(&engine->directories[ask->db], ask->key);
+	bool is_image = entry != NULL && entry->type == ENTRY_IMAGE;
+	if (entry == NULL)
+		serving->err = ERR_NOTFOUND;
+	else if (!is_image)
+		copy_value(serving, entry);
+	else if (serving->err == OK && !copy_image(serving, entry))
+		return false;
+	serving->is_read = true;
+	if (serving->err != OK)
+		return true;
+	serving->record = (struct record){
+	    .type = is_image ? RECORD_IMAGE : RECORD_VALUE,
+	    .db = ask->db,
+	    .lsn = entry->lsn,
+	    .key = ask->key,
+	    .meta = buf_span(&serving->meta),
+	    .expire_ms = (int64_t)entry_expire_ms(entry),
+	};
+	return true;
 }
 
 static void serving_send(struct repair_serving *serving, const struct fetched *fetched)
@@ -166,7 +271,6 @@ static void serving_send(struct repair_serving *serving, const struct fetched *f
 static bool serving_piece(struct repair_serving *serving)
 {
 	struct repairs *repairs = serving->repairs;
-	const struct record *record = &serving->read.record;
 	struct fetched fetched = {.lsn = serving->ask.lsn};
 	struct buf head;
 	if (serving->err != OK) {
@@ -174,22 +278,22 @@ static bool serving_piece(struct repair_serving *serving)
 		return true;
 	}
 	buf_init(&head, &repairs->engine->memory.replies);
-	struct span all = record->body != NULL ? body_span(record->body) : (struct span){0};
 	if (serving->at == 0) {
-		struct record plain = *record;
+		struct record plain = serving->record;
 		plain.body = NULL;
 		plain.value = (struct span){0};
 		frame_record_write(&head, &plain);
 	}
-	fetched.body_bytes = all.len;
+	fetched.body_bytes = serving->bytes.len;
 	fetched.at = serving->at;
 	fetched.head = buf_span(&head);
-	fetched.bytes = span_slice(all, (size_t)serving->at, FETCH_PIECE);
+	fetched.bytes = span_slice(serving->bytes, (size_t)serving->at, FETCH_PIECE);
 	serving_send(serving, &fetched);
 	serving->at += fetched.bytes.len;
 	buf_fini(&head);
-	repairs->served += serving->at == all.len;
-	return serving->at == all.len;
+	bool was_last = serving->at == serving->bytes.len;
+	repairs->served += was_last;
+	return was_last;
 }
 
 static bool out_is_full(const struct repair_serving *serving)
@@ -208,12 +312,12 @@ bool servings_step(struct repairs *repairs)
 	struct repair_serving *serving = LIST_OF(repairs->servings.next, struct repair_serving, link);
 	if (serving->reading || out_is_full(serving))
 		return false;
-	if (!serving->is_read) {
+	if (!serving->is_read && serving->ask.lsn == 0) {
+		if (!serving_copy(serving))
+			return false;
+	} else if (!serving->is_read) {
 		if (find_place(engine, &serving->ask, &place) && place.segment != 0) {
-			serving->read = (struct store_read){
-			    .done = on_read, .ctx = serving, .place = place, .lsn = serving->ask.lsn};
-			serving->reading = true;
-			store_read_start(engine->store, &serving->read);
+			serving_read(serving, place, serving->ask.lsn, false);
 			return false;
 		}
 		serving->is_read = true;

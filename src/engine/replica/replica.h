@@ -42,6 +42,7 @@ struct replica_link {
 	uint64_t        applied, durable, received;
 	uint64_t        heard_us, told_us;        /* last acknowledgement; last position sent */
 	struct renewer *renewer;          /* renew.h; NULL: it has not compared */
+	uint64_t        base;             /* if it compares: it lacked nothing up to there */
 	uint64_t        allowed;          /* bytes that repl-max-bandwidth lets go now */
 };
 
@@ -104,6 +105,7 @@ struct replication {
 	enum err        stopped_by;       /* why nothing more is taken; OK: it is */
 	uint64_t        records, syncs, refusals, lost_links;
 	uint64_t        renewed_keys, renewed_bodies;         /* written again for a follower */
+	uint32_t        regains;          /* repair.h: under way */
 	char            refusal[160];
 	/* FAILOVER. */
 	uint8_t         failover;
@@ -119,6 +121,8 @@ void replication_close(struct engine *engine, void (*freed)(struct engine *engin
 void replication_free(struct engine *engine);
 /* Inside the store's opened(): follows if settings say so. */
 void replication_opened(struct engine *engine);
+/* Recovery could not read all, as engine->lost_some says. */
+void replication_note_loss(struct engine *engine);
 /* Once a pass. True: there is more to do at once. */
 bool replication_step(struct engine *engine);
 void replication_appended(struct engine *engine, const struct record *record);
@@ -185,6 +189,7 @@ struct sync_request {
 	uint64_t    lsn, segment_bytes, partial_lsn, partial_bytes;
 	bool        compares;
 	uint64_t    from;                 /* with compares: it has no use for what lies before */
+	uint64_t    base;                 /* with compares: nothing is missing up to there */
 };
 /* The link of this session, made if it has none. */
 struct replica_link *replication_link_of(struct session *session);
@@ -231,5 +236,5 @@ uint64_t replication_drop_pending(struct engine *engine);
 /* ---- recover.c ---- */
 /* Before the LINK of a leader's is appended. False: it is still being looked for. */
 MUST_CHECK bool engine_find_body(struct engine *engine, const struct record *record);
-/* The effect of a record of the leader's, which was appended here. */
-void engine_follow_record(struct engine *engine, const struct record *record);
+/* The effect of a record of a peer's, which was appended here. */
+void engine_take_record(struct engine *engine, const struct record *record);

@@ -68,7 +68,7 @@ static void pending_add(struct engine *engine, const struct record *record)
 static void apply_one(struct engine *engine, const struct record *record)
 {
 	if (record->type != RECORD_END && record->type != RECORD_VOID)
-		engine_follow_record(engine, record);
+		engine_take_record(engine, record);
 }
 
 static void apply_pending(struct engine *engine)
@@ -139,6 +139,7 @@ static void on_ask(void *ctx, struct follower_greeting *own)
 	own->lsn = rejoin_from(engine);
 	own->compares = rejoin_is_pending(engine);
 	own->from = store_last_lsn(engine->store);
+	own->base = engine->rejoin->base;
 	replication->received = max_u64(replication->received, own->lsn);
 }
 
@@ -242,6 +243,19 @@ static void on_whole(void *ctx, uint64_t lsn)
 	engine->replication->gap_whole = lsn;
 }
 
+static enum err on_lost(void *ctx, uint64_t lsn)
+{
+	struct engine *engine = ctx;
+	struct replication *replication = engine->replication;
+	if (rejoin_is_pending(engine) && rejoin_will_notice(engine, lsn))
+		return OK;
+	log_warning(engine->log, "replication: the leader cannot read all behind LSN %llu",
+	    (unsigned long long)lsn);
+	if (!rejoin_is_pending(engine))
+		rejoin_or_begin_anew(engine, replication_is_partial(engine) ? replication->partial.base : lsn);
+	return ERR_INVALID;
+}
+
 static enum err on_position(void *ctx, const struct frame_position *position)
 {
 	struct engine *engine = ctx;
@@ -280,7 +294,7 @@ static void on_changed(void *ctx, enum follower_state state)
 
 static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 {
-	enum { ASK = 10 };
+	enum { ASK = REPAIR_ASK_HEAD };
 	struct engine *engine = ctx;
 	if (type == FRAME_FETCHED)
 		return repair_fetched(engine, NULL, payload);
@@ -288,8 +302,8 @@ static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 		return rejoin_frame(engine, type, payload);
 	if (payload.len < ASK)
 		return ERR_CORRUPT;
-	const struct repair_ask ask = {.lsn = load_le64(payload.ptr), .db = payload.ptr[8],
-	    .type = payload.ptr[9], .key = span_slice(payload, ASK, payload.len)};
+	const struct repair_ask ask = {.lsn = load_le64(payload.ptr),
+	    .behind = load_le64(payload.ptr + 8), .db = payload.ptr[16], .type = payload.ptr[17], .key = span_slice(payload, ASK, payload.len)};
 	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;
 }
 
@@ -330,6 +344,7 @@ static const struct follower_events follower_events = {
     .agreed = on_agreed,
     .record = on_record,
     .whole = on_whole,
+    .lost = on_lost,
     .position = on_position,
     .special = on_special,
     .passed = on_passed,
@@ -478,6 +493,8 @@ bool replication_step(struct engine *engine)
 	struct replication *replication = engine->replication;
 	if (replication == NULL || replication->closed)
 		return false;
+	if (engine->lost_some && !engine->loading && !engine->partly)
+		replication_note_loss(engine);
 	bool more = replication_links_step(engine);
 	if (replication->failover != FAILOVER_NONE)
 		replication_failover_step(engine);

@@ -130,6 +130,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	    .ctx = link,
 	    .after = max_u64(request->lsn, request->from),
 	    .whole_least = &replication->whole_least,
+	    .follows = &replication->is_follower,
 	    .partial_lsn = request->partial_lsn,
 	    .partial_bytes = request->partial_bytes,
 	};
@@ -138,6 +139,7 @@ static void link_start(struct call *call, const struct sync_request *request)
 	leader_init(&link->leader, &options);
 	link->streaming = call->session->streams = true;
 	link->commands = 1;
+	link->base = request->base;
 	link->applied = link->durable = link->received = request->lsn;
 	link->heard_us = io_now_us(engine->io);
 	list_append(&replication->links, &link->link);
@@ -190,6 +192,11 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 	if (!fresh && !request->compares && request->lsn < replication->marks_from) {
 		refuse(call, request, "TOOLATE marks of what was deleted behind LSN %llu are gone",
 		    (unsigned long long)request->lsn);
+		return false;
+	}
+	if (!fresh && !request->compares && !replication->is_follower && request->lsn <= engine->rejoin->lost_lsn) {
+		refuse(call, request, "TOOLATE something of what lies before LSN %llu was lost here",
+		    (unsigned long long)engine->rejoin->lost_lsn);
 		return false;
 	}
 	uint64_t end = replication_epoch_end(replication, request->epoch.number);
@@ -378,6 +385,8 @@ void replication_appended(struct engine *engine, const struct record *record)
 	if (replication == NULL || replication->link_count == 0)
 		return;
 	tail_add(&replication->tail, record);
+	if (UNLIKELY(replication->regains > 0))
+		repair_appended(engine, record);
 	if (!io_timer_is_set(&replication->sync_timer))
 		io_timer_set(engine->io, &replication->sync_timer, REPLICA_SYNC_US);
 }

@@ -61,7 +61,8 @@ static bool partial_parse(struct engine *engine, struct span text)
 	if (sscanf(copy, "%llu %llu %43s %40s", &base, &whole, word, lineage) != 4 || epoch_scan(word, &epoch) == 0)
 		return false;
 	replication->partial.base = base;
-	replication->partial.whole = replication->whole_least = whole;
+	/* Without end: the file dir/rejoin says so, for as long as it is there. */
+	replication->partial.whole = replication->whole_least = whole == UINT64_MAX ? 0 : whole;
 	replication->partial.epoch = epoch;
 	memcpy(replication->partial.lineage, lineage, sizeof(lineage));
 	return true;

@@ -262,12 +262,26 @@ enum err replication_follow(struct engine *engine, const char *host, uint16_t po
 	snprintf(engine->settings->replicaof, sizeof(engine->settings->replicaof), "%s %u", host, port);
 	replication->is_follower = true;
 	replication->deposed = false;
+	rejoin_follows(engine);
 	store_set_following(engine->store, true);
 	replication_links_close(engine);
 	log_notice(engine->log, "replication: following %s:%u from LSN %llu on", host, port,
 	    (unsigned long long)store_last_lsn(engine->store));
 	replication_follower_start(engine);
 	return OK;
+}
+
+void replication_note_loss(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	engine->lost_some = false;
+	if (replication->lineage[0] == 0 || engine->settings->readonly)
+		return;                       /* nobody else has it */
+	if (!rejoin_begin_lost(engine))
+		log_warning(engine->log, "replication: what could not be read may be missing");
+	replication_links_close(engine);
+	if (replication->is_follower)
+		follower_restart(&replication->follower);
 }
 
 bool replication_link_is_up(const struct engine *engine)
@@ -300,6 +314,8 @@ void replication_opened(struct engine *engine)
 		replication->last_link_ms = io_wall_ms(engine->io);
 		replication->last_link_lsn = replication->marks_from;
 	}
+	if (engine->lost_some)
+		replication_note_loss(engine);
 	if (engine->settings->replicaof[0] == 0 || engine->settings->readonly)
 		return;
 	if (!target_parse(engine->settings->replicaof, host, &port)) {
@@ -307,10 +323,6 @@ void replication_opened(struct engine *engine)
 		    engine->settings->replicaof);
 		return;
 	}
-	/* A value that recovery could not read is gone: the leader has it. */
-	if (engine->corrupt_seen && replication->lineage[0] != 0 && !rejoin_is_pending(engine) &&
-	    !rejoin_begin(engine, 1))
-		log_warning(engine->log, "replication: what could not be read may be missing");
 	store_follow(engine->store);
 	replication->received = replication->applied = store_last_lsn(engine->store);
 	if (replication_follow(engine, host, port) != OK)

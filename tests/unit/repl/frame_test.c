@@ -69,8 +69,8 @@ Test(frame, one_that_is_lost_doubled_or_out_of_turn_is_noticed)
 	struct buf frames = {.memory = &memory};
 	struct frame parsed;
 	uint32_t number = 0, first = 0;
-	frame_write_cancel(&frames, 1);
-	frame_write_cancel(&frames, 1);
+	frame_write_lsn(&frames, FRAME_CANCEL, 1);
+	frame_write_lsn(&frames, FRAME_CANCEL, 1);
 	frame_seal(&frames, 0, &first);
 	cr_assert_eq(first, 2);
 	size_t bytes = frames.len / 2;
@@ -100,7 +100,7 @@ Test(frame, a_part_of_a_frame_waits_for_the_rest)
 {
 	struct buf frame = {.memory = &memory};
 	struct frame parsed;
-	frame_write_cancel(&frame, 77);
+	frame_write_lsn(&frame, FRAME_CANCEL, 77);
 	for (size_t len = 0; len < frame.len; len++)
 		cr_assert_eq(frame_parse(span_of(frame.ptr, len), 0, &parsed), ERR_AGAIN);
 	uint64_t lsn;
