@@ -485,11 +485,13 @@ void info_replication(struct engine *engine, struct buf *out)
 	    replication->marks_from == UINT64_MAX ? -1LL : (long long)replication->marks_from);
 	buf_printf(out,
 	    "replication_epoch:%u\r\nreplication_deposed:%d\r\nreplication_lost_links:%llu\r\n"
-	    "quarantined_stores:%u\r\nreplication_rejoining:%d\r\nreplication_rejoins:%llu\r\n"
+	    "quarantined_stores:%u\r\nreplication_rejoining:%d\r\nreplication_lost_lsn:%llu\r\n"
+	    "replication_rejoins:%llu\r\n"
 	    "replication_keys_differed:%llu\r\nreplication_renewed_keys:%llu\r\n"
 	    "replication_renewed_bodies:%llu\r\n",
 	    replication_epoch(engine), replication->deposed, (ull)replication->lost_links,
-	    engine->quarantine->count, engine->rejoin->pending, (ull)engine->rejoin->rejoins,
+	    engine->quarantine->count, replication->is_follower && engine->rejoin->pending,
+	    (ull)engine->rejoin->lost_lsn, (ull)engine->rejoin->rejoins,
 	    (ull)engine->rejoin->keys_renewed, (ull)replication->renewed_keys,
 	    (ull)replication->renewed_bodies);
 }

@@ -73,6 +73,12 @@ static void engine_extended(void *ctx, uint64_t lsn, struct span more)
 	replication_extended(ctx, lsn, more);
 }
 
+/* The first record of this life is coming. */
+static enum err engine_preface(void *ctx)
+{
+	return replication_begin_life(ctx);
+}
+
 /* A promoted follower does what followers leave to others. */
 void engine_took_over(struct engine *engine)
 {
@@ -130,6 +136,7 @@ static enum err engine_new_store(struct engine *engine)
 	    .durable = engine_durable,
 	    .appended = engine_appended,
 	    .extended = engine_extended,
+	    .preface = engine_preface,
 	    .relocated = engine_relocated,
 	    .corrupt = engine_record_corrupt,
 	    .state = engine_store_state,

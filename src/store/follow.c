@@ -3,7 +3,7 @@
 
 #include "store/clean.h"
 
-/* Says that no record has an LSN from next_lsn on and before `lsn`. */
+/* Says that no record has an LSN from next_lsn on and before `lsn`. `next`: its time, epoch and sync. */
 static enum err follow_gap(struct store *store, uint64_t lsn, const struct record *next)
 {
 	struct record end = {
@@ -92,6 +92,37 @@ enum err store_skip(struct store *store, uint64_t first, uint64_t lsns)
 	void_note(store, record.refers, record.lsn);
 	store->void_from = 0;
 	return OK;
+}
+
+enum err store_leave_out(struct store *store, uint64_t lsns)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(lsns > 0 && !store->in_transaction && !store->in_group);
+	const struct record like = {
+	    .type = RECORD_END,
+	    .time_ms = io_wall_ms(store->io),
+	    .epoch = store->epoch,
+	    .sync = SYNC_ALWAYS,
+	};
+	enum err err = store_check_record(store, &like);
+	if (err == OK && store->void_from != 0)
+		err = store_append_void(store);
+	return err != OK ? err : follow_gap(store, store->next_lsn + lsns, &like);
+}
+
+void store_ask_preface(struct store *store)
+{
+	CHECK_OBJ(store, STORE_MAGIC);
+	ASSERT(store->events.preface != NULL);
+	store->asks_preface = true;
+}
+
+enum err store_preface(struct store *store)
+{
+	store->asks_preface = false;
+	enum err err = store->events.preface(store->ctx);
+	store->asks_preface = err != OK;
+	return err;
 }
 
 void store_set_following(struct store *store, bool follows)

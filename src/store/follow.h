@@ -29,6 +29,10 @@ void store_follow(struct store *store);
 /* The next LSN lies `lsns` further on. What is there from `first` on, of a group that will not be
  * completed, and what was left out, is void; the owner has released it. */
 MUST_CHECK enum err store_skip(struct store *store, uint64_t first, uint64_t lsns);
+/* The same, and nothing is void: the next `lsns` are left out, as in a log that follows another one. */
+MUST_CHECK enum err store_leave_out(struct store *store, uint64_t lsns);
+/* events.preface runs before the next store_append. */
+void store_ask_preface(struct store *store);
 /* While it follows, store_append answers ERR_READONLY. */
 void store_set_following(struct store *store, bool follows);
 /* Of what is appended from now on. */
@@ -45,7 +49,8 @@ enum walk_step {
 	WALK_BODY,            /* the next bytes of its body */
 	WALK_POSITION,        /* all that survives up to walk_item.lsn was told; there is no more now */
 	WALK_WAIT,            /* bytes are being read: ready() follows */
-	WALK_CORRUPT,         /* the record walk_item.lsn cannot be read; the walk goes on behind it */
+	WALK_CORRUPT,         /* the record walk_item.lsn cannot be read, or something behind it that may be
+	                       * one; the walk goes on */
 };
 
 struct walk_item {

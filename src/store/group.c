@@ -33,6 +33,11 @@ enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodie
 	ASSERT(stream->batch_limit == STREAM_BATCHES);
 	if (store->state != OK)
 		return store->state;
+	if (UNLIKELY(store->asks_preface)) {
+		enum err err = store_preface(store);
+		if (err != OK)
+			return err;
+	}
 	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
 		return ERR_OVERLOADED;
 	uint64_t need = group_bytes(records, bytes) + (uint64_t)bodies * 3 * SECTOR;

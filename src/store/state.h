@@ -161,7 +161,7 @@ struct store {
 	uint64_t             first_always;        /* oldest record that waits for the disk, or 0 */
 	uint64_t             group_always;        /* first of the group that waits for the disk, or 0 */
 	bool                 in_group, in_transaction;    /* in_group: the last record continues */
-	bool                 is_given, is_following;      /* is_given: the record at hand has its LSN */
+	bool                 is_given, is_following, asks_preface;        /* is_given: it has its LSN */
 	uint32_t             epoch, epoch_seen, void_count, void_cap;
 	uint64_t             keep_marks_lsn, void_from;   /* void_from: a VOID is owed; 0: none */
 	uint64_t             sync_lsn, appended_seen;     /* asked of store_sync; as of the last tick */
@@ -280,6 +280,8 @@ MUST_CHECK enum err store_check_record(const struct store *store, const struct r
 MUST_CHECK enum err store_append_as(struct store *store, struct record *record, bool chained);
 /* Appends the VOID record that is owed. */
 MUST_CHECK enum err store_append_void(struct store *store);
+/* Asks the owner for what it wants to append before anything else. */
+MUST_CHECK enum err store_preface(struct store *store);
 void store_set_state(struct store *store, enum err state);
 /* Why no segment can be had: ERR_DISKFULL, ERR_READONLY, or ERR_OVERLOADED (one will come). */
 enum err store_no_room(const struct store *store);

@@ -337,6 +337,8 @@ enum err store_append(struct store *store, struct record *record)
 	enum err err = store->is_following ? ERR_READONLY : store_check_record(store, record);
 	if (err == OK && store->void_from != 0)
 		err = store_append_void(store);
+	if (err == OK && UNLIKELY(store->asks_preface))
+		err = store_preface(store);
 	if (err != OK)
 		return err;
 	record->lsn = store->next_lsn;

@@ -124,6 +124,9 @@ struct store_events {
 	void (*corrupt)(void *ctx, struct place place, const struct record *record_or_null);
 	/* A record was appended, whoever asked for it; nothing of it is durable yet. May be NULL. */
 	void (*appended)(void *ctx, const struct record *record);
+	/* Before the first store_append after store_ask_preface (follow.h), alone or in a group: what this
+	 * appends comes first. An error is that of the append, and the next one asks again. */
+	enum err (*preface)(void *ctx);
 	/* The last one got longer (extend.h). May be NULL. */
 	void (*extended)(void *ctx, uint64_t lsn, struct span more);
 	/* OK, ERR_DISKFULL or ERR_READONLY. */

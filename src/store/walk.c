@@ -471,6 +471,11 @@ enum walk_step store_walk_next(struct store_walk *walk, struct walk_item *out)
 		}
 		if (walk->phase < WALK_TELL && walk_collect(walk) != OK)
 			return WALK_WAIT;
+		if (walk->failed) {
+			walk->failed = false;
+			*out = (struct walk_item){.lsn = walk->after};
+			return WALK_CORRUPT;
+		}
 		walk_skip_copies(walk);
 		if (walk->at == walk->count && walk->overflowed) {
 			walk->after = walk->bound;

@@ -19,6 +19,7 @@ enum {
 	WALK_SLOT_BYTES = 1 << 20,        /* more than any head */
 	WALK_BODY_BYTES = 512 << 10,
 	WALK_TRIES = 4,                   /* windows for one record, until it counts as lost */
+	WALK_DAMAGED = 8,
 	WALK_SLICE = 512,                 /* entries put in order without a break */
 };
 
@@ -49,7 +50,8 @@ struct store_walk {
 	void        (*ready)(void *ctx);
 	void         *ctx;
 	uint8_t       phase;
-	bool          reading, closing, failed;
+	bool          reading, closing, failed;           /* failed: of this window not all was found */
+	uint32_t      damaged[WALK_DAMAGED], damaged_at;  /* segments of which that was told */
 	struct io_op  op;
 	struct io_timer timer;
 	struct iovec  iov;

@@ -221,13 +221,24 @@ static enum err source_block(struct store_walk *walk, struct segment *segment)
 	return OK;
 }
 
-/* Some steps through the batches of a segment that has no footer. */
+/* Something in this segment cannot be read: told once. */
+static void source_failed(struct store_walk *walk, uint32_t segment)
+{
+	for (unsigned i = 0; i < WALK_DAMAGED; i++)
+		if (walk->damaged[i] == segment)
+			return;
+	walk->damaged[walk->damaged_at++ % WALK_DAMAGED] = segment;
+	walk->failed = true;
+}
+
+/* Some steps through the batches of a segment that has no footer. What lies behind a bad place is found, and
+ * shows that it is one, not the end. */
 static enum err source_scan(struct store_walk *walk, struct segment *segment)
 {
 	for (unsigned steps = 0; steps < WALK_SLICE; steps++) {
 		struct scan *scan = &walk->scan;
 		struct span bytes = {0};
-		uint64_t end = min_u64(segment->written, scan->end);
+		uint64_t end = min_u64(min_u64(segment->written, segment->tail), scan->end);
 		uint64_t want = max_u64(scan->want, SECTOR);
 		if (scan->at >= end) {
 			source_next(walk);
@@ -237,7 +248,10 @@ static enum err source_scan(struct store_walk *walk, struct segment *segment)
 		enum err err = walk_need(walk, segment->id, scan->at, want, &bytes);
 		if (err != OK)
 			return err;
+		bool was_broken = scan->broken;
 		enum scan_step step = scan_next(scan, bytes);
+		if (was_broken && (step == SCAN_RECORD || step == SCAN_COMMIT))
+			source_failed(walk, segment->id);
 		if (step == SCAN_RECORD) {
 			const struct walk_entry entry = {
 			    .lsn = scan->view.header.lsn,
@@ -248,11 +262,12 @@ static enum err source_scan(struct store_walk *walk, struct segment *segment)
 			    .flags = scan->view.header.flags,
 			};
 			walk_offer(walk, &entry);
-		} else if (step == SCAN_BAD || step == SCAN_END ||
-		    (step == SCAN_MORE && scan->want <= bytes.len) ||
-		    (step == SCAN_MORE && scan->at + scan->want > end)) {
+		} else if (step == SCAN_END) {
 			source_next(walk);
 			return OK;
+		} else if (step == SCAN_BAD || (step == SCAN_MORE && scan->want <= bytes.len) ||
+		    (step == SCAN_MORE && scan->at + scan->want > end)) {
+			scan_skip(scan, bytes);
 		}
 	}
 	return ERR_AGAIN;
@@ -276,7 +291,7 @@ static enum err source_step(struct store_walk *walk)
 	if (err == ERR_AGAIN && !walk->reading)
 		walk_yield(walk);
 	if (err != OK && err != ERR_AGAIN) {      /* it cannot be read: what lies there is lost */
-		walk->failed = true;
+		source_failed(walk, segment->id);
 		source_next(walk);
 		err = OK;
 	}

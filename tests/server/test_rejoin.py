@@ -211,11 +211,11 @@ def test_the_leader_writes_down_what_it_has_not(pair):  # noqa: F811
     in_sync(leader, follower)
     last, lineage = info(leader)["master_repl_offset"], info(leader)["master_replid"]
     link = leader.client().connection_pool.get_connection("PING")
-    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "COMPARE", last)
+    say(link, 0, "IMG.SYNC", lineage, "1:1:00000000", last, 1 << 26, 0, 0, "COMPARE", last, last)
     assert link.read_response().startswith(b"SYNC")
     keys = (0, "absent"), (0, "here"), (0, "image"), (255, "user:unknown"), (255, "user:known")
     for number, (db, key) in enumerate(keys, 1):
-        say(link, number, "REPLCONF", "RENEW", db, 0, 1, 0, key)
+        say(link, number, "REPLCONF", "RENEW", db, 0, 1, 0, 0, key)
     say(link, 6, "REPLCONF", "RENEWED", 1)
     until(lambda: info(leader)["replication_renewed_keys"] == 5)
     assert info(leader)["replication_renewed_bodies"] == 1

@@ -5,7 +5,7 @@
  * At the end twelve lives whose servers wait for no quorum: that must be found out.
  *
  * Every schedule of partitions up to length L (default 3; 6 in the night's run), one step a digit, then
- * N lives by chance (of --seeds, a hundredth: a life is long). In each step:
+ * N lives by chance (of --seeds, a hundredth: a life is long) and N of 8888. In each step:
  *
  *   0  all links are whole        3  the second follower is cut off
  *   1  the leader is cut off      4  a machine loses its power, and comes back in a later step
@@ -20,9 +20,9 @@
  *
  * One goes only when the others have all of it. With min-replicas-to-ack 1, what was acknowledged is
  * there at the end, so no two leaders have both acknowledged. Two keys of one MSET are never seen apart,
- * but by a follower that says of itself that it lacks something, or a leader that takes back what it lost. In
- * two lives of three there are images, too; in two of five the servers' clocks jump by up to an hour, each for
- * itself. When all is healed, all three hold the same, by IMG.DIGEST.
+ * but by a follower that says of itself that it lacks something, or a leader that takes back what it
+ * lost. In two lives of three there are images, too; in two of five the servers' clocks jump by up to an
+ * hour, each for itself. When all is healed, all three hold the same, by IMG.DIGEST.
  *
  * In lives by chance the links do not always pass on what they get (liar.h): on some there is noise; on some
  * the third server lies about what it has, or is led by a liar. Then two must acknowledge, of whom one is
@@ -446,9 +446,12 @@ int main(int argc, char **argv)
 	uint64_t exhausted = tally.lives;
 	for (uint64_t i = 0; i < lives; i++)
 		run_one(&tally, from + tally.lives, "", false);
+	/* The same schedule for seeds whose disks rot: a leader has lost something in many of them. */
+	for (uint64_t i = 0; i < lives; i++)
+		run_one(&tally, (from + tally.lives) / 4 * 4 + 1 + 4 * i, "8888", false);
 	wait_all(&tally);
 	printf("%llu schedules of partitions and %llu lives of three servers, %llu failures\n",
-	    (unsigned long long)exhausted, (unsigned long long)lives, (unsigned long long)tally.failed);
+	    (unsigned long long)exhausted, (unsigned long long)(2 * lives), (unsigned long long)tally.failed);
 	/* Servers that do not wait for the quorum must be found out in the same run. */
 	struct tally planted = {0};
 	for (uint64_t i = 0; i < PLANTED; i++)

@@ -88,6 +88,7 @@ enum err regain_take(struct repairs *repairs, const struct repair_wish *wish)
 	if (err != OK)
 		return err;
 	engine_take_record(engine, &record);
+	repairs->regained++;
 	log_notice(engine->log, "replication: key '%.*s' was lost here, and is back from a follower",
 	    (int)(record.key.len < 200 ? record.key.len : 200), (const char *)record.key.ptr);
 	return OK;

@@ -9,7 +9,7 @@
 enum {
 	BATCH_KEYS = 256,                 /* asked for at a time */
 	BATCH_BYTES = 256 << 10,
-	WRONG_HEAD = 30,                  /* have u8, database u8, u64 version, LSN, LSN of body; length u32 */
+	WRONG_HEAD = 30,      /* u8 have, database; u64 version, LSN, LSN of body; u32 length */
 };
 
 /* ---- The file ---- */
@@ -154,7 +154,7 @@ static bool begin(struct engine *engine, uint64_t base, uint64_t cut_at, uint64_
 		return false;
 	rejoin->cut = cut_at != 0;
 	rejoin->common = cut_at != 0 ? cut_at : rejoin->common;
-	rejoin->lost_lsn = lost;
+	rejoin->lost_lsn = max_u64(rejoin->lost_lsn, lost);
 	rejoin->pending = true;
 	if (rejoin_save(rejoin) != OK) {
 		*rejoin = before;
@@ -175,6 +175,11 @@ bool rejoin_begin_lost(struct engine *engine)
 {
 	bool leads = engine->settings->replicaof[0] == 0;
 	return begin(engine, 1, 0, leads ? store_last_lsn(engine->store) : 0);
+}
+
+bool rejoin_note_lost(struct engine *engine, uint64_t lsn)
+{
+	return lsn <= engine->rejoin->lost_lsn || begin(engine, 1, 0, lsn);
 }
 
 bool rejoin_will_notice(const struct engine *engine, uint64_t lsn)

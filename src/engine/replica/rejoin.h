@@ -77,6 +77,8 @@ void rejoin_opened(struct engine *engine);
 MUST_CHECK bool rejoin_begin(struct engine *engine, uint64_t base);
 /* Recovery could not read all. As rejoin_begin; a leader has its followers compare. */
 MUST_CHECK bool rejoin_begin_lost(struct engine *engine);
+/* A leader has lost something up to this LSN. */
+MUST_CHECK bool rejoin_note_lost(struct engine *engine, uint64_t lsn);
 /* It follows now: what is missing is said to everybody else as replica_partial.c says it. */
 void rejoin_follows(struct engine *engine);
 /* What is missing behind this LSN will be compared when all has come that is to come first. */

@@ -158,7 +158,6 @@ static void regain_end(struct repairs *repairs, struct repair_wish *wish, enum e
 {
 	struct regain *regain = wish->regain;
 	repairs->asked = false;
-	repairs->regained += err == OK && !regain->changed;
 	wish_drop(repairs, wish);
 	regain->done(regain, err);
 }

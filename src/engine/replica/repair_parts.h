@@ -31,7 +31,7 @@ struct repair_serving {
 	uint64_t    at;
 	/* Of what a key is now: */
 	struct buf  meta, copy;
-	uint64_t    entry_lsn;            /* of an image whose metadata, and then body, are being read; or 0 */
+	uint64_t    entry_lsn;            /* of the image that is being read; or 0 */
 	bool        has_meta;
 };
 
@@ -39,7 +39,7 @@ struct repairs {
 	struct engine *engine;
 	struct list wishes, servings;     /* the first wish is asked for */
 	uint32_t    count, serving_count;
-	bool        asked, has_head, moving, is_whole;        /* is_whole: the answer to a regain has come */
+	bool        asked, has_head, moving, is_whole; /* is_whole: of a regain */
 	const struct replica_link *asked_link;        /* NULL: the leader */
 	uint64_t    asked_us;
 	struct buf  head;                 /* what `record` borrows from */

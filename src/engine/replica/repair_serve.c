@@ -183,7 +183,8 @@ static void serving_read(struct repair_serving *serving, struct place place, uin
 static bool is_applied(const struct engine *engine, uint64_t lsn)
 {
 	const struct replication *replication = engine->replication;
-	return list_is_empty(&replication->pending) && max_u64(replication->applied, replication->position) >= lsn;
+	return list_is_empty(&replication->pending) &&
+	    max_u64(replication->applied, replication->position) >= lsn;
 }
 
 static void copy_value(struct repair_serving *serving, struct entry *entry)

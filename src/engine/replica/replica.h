@@ -14,6 +14,11 @@
  * something that nobody else has (DIVERGED): see rejoin.h; or is another log (UNRELATED): it is put
  * aside as a whole (engine_events.put_aside) and the leader's comes in its place.
  *
+ * Lives. Before a leader writes for the first time after a start it begins an epoch of the same number, with
+ * a tag of its own, LIFE_LSNS further on. So a follower that has more of the life before than the leader
+ * itself, whose disk lost the end of its log, is known for what it is: the leader takes what it lost
+ * from there (rejoin.h).
+ *
  * A group (EXEC, MSET, ...) is applied when its last record is here.
  */
 #pragma once
@@ -24,6 +29,7 @@
 enum {
 	EPOCHS_MAX = 256,
 	EPOCH_LSNS = 1 << 24,             /* more than a deposed leader wrote alone */
+	LIFE_LSNS = 1 << 20,              /* more than what was lost at the end of a log */
 	REPLICA_SYNC_US = 5000,           /* what nobody waits for is made durable, to be sent */
 	REPLICA_ACK_US = 1000000,
 	REPLICA_DEPOSED_US = 30000000,    /* so long a leader believes that another one leads */
@@ -78,6 +84,7 @@ struct replication {
 	struct epoch    leader_epoch;
 	uint32_t        epoch_seen;       /* the highest that any peer spoke of */
 	bool            deposed;          /* a peer has a higher one: nothing is acknowledged */
+	bool            life_due;         /* it leads, and has not written since it started */
 	/* As leader. */
 	struct tail     tail;
 	struct list     links;
@@ -150,6 +157,8 @@ MUST_CHECK enum err replication_follow(struct engine *engine, const char *host, 
 MUST_CHECK enum err replication_lead(struct engine *engine, bool by_watch);
 uint32_t replication_epoch(const struct engine *engine);      /* its number */
 struct epoch replication_epoch_now(const struct engine *engine);
+/* Before anything else is appended. */
+MUST_CHECK enum err replication_begin_life(struct engine *engine);
 bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);
@@ -162,7 +171,7 @@ void replication_clear(struct engine *engine);
 /* Writes the lineage record, a new lineage if there is none. */
 MUST_CHECK enum err replication_log_lineage(struct engine *engine);
 /* The last LSN that a log of this epoch can share with ours. */
-uint64_t replication_epoch_end(const struct replication *replication, uint32_t epoch);
+uint64_t replication_epoch_end(const struct replication *replication, const struct epoch *epoch);
 
 /* ---- replica_partial.c ---- */
 /* Something may be missing before the last LSN: it was superseded by what has not come yet. */

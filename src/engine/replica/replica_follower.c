@@ -252,7 +252,8 @@ static enum err on_lost(void *ctx, uint64_t lsn)
 	log_warning(engine->log, "replication: the leader cannot read all behind LSN %llu",
 	    (unsigned long long)lsn);
 	if (!rejoin_is_pending(engine))
-		rejoin_or_begin_anew(engine, replication_is_partial(engine) ? replication->partial.base : lsn);
+		rejoin_or_begin_anew(
+		    engine, replication_is_partial(engine) ? replication->partial.base : lsn);
 	return ERR_INVALID;
 }
 
@@ -294,16 +295,20 @@ static void on_changed(void *ctx, enum follower_state state)
 
 static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 {
-	enum { ASK = REPAIR_ASK_HEAD };
 	struct engine *engine = ctx;
 	if (type == FRAME_FETCHED)
 		return repair_fetched(engine, NULL, payload);
 	if (type != FRAME_FETCH)
 		return rejoin_frame(engine, type, payload);
-	if (payload.len < ASK)
+	if (payload.len < REPAIR_ASK_HEAD)
 		return ERR_CORRUPT;
-	const struct repair_ask ask = {.lsn = load_le64(payload.ptr),
-	    .behind = load_le64(payload.ptr + 8), .db = payload.ptr[16], .type = payload.ptr[17], .key = span_slice(payload, ASK, payload.len)};
+	const struct repair_ask ask = {
+	    .lsn = load_le64(payload.ptr),
+	    .behind = load_le64(payload.ptr + 8),
+	    .db = payload.ptr[16],
+	    .type = payload.ptr[17],
+	    .key = span_slice(payload, REPAIR_ASK_HEAD, payload.len),
+	};
 	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;
 }
 

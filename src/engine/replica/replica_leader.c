@@ -172,6 +172,20 @@ refuse(struct call *call, const struct sync_request *request, const char *format
 	call_error(call, "%s [%s]", line + 1, check);
 }
 
+/* What this follower has too much is what a life before wrote here, and the disk has lost since then. */
+static bool has_lost_end(struct engine *engine, const struct sync_request *request, uint64_t end)
+{
+	struct replication *replication = engine->replication;
+	bool was_life = end != UINT64_MAX || replication->life_due;
+	if (replication->is_follower || !was_life || request->epoch.number != replication_epoch(engine) ||
+	    !replication_knows_epoch(replication, &request->epoch))
+		return false;
+	if (replication_begin_life(engine) != OK)
+		return false;
+	end = replication_epoch_end(replication, &request->epoch);
+	return request->lsn - end < LIFE_LSNS && rejoin_note_lost(engine, request->lsn);
+}
+
 /* False: an error was replied. */
 static bool sync_is_possible(struct call *call, const struct sync_request *request)
 {
@@ -183,31 +197,33 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		return false;
 	}
 	replication->epoch_seen = (uint32_t)max_u64(replication->epoch_seen, request->epoch.number);
-	bool fresh = request->lsn == 0;
+	bool fresh = request->lsn == 0, follows = !fresh && !request->compares;
 	if (!fresh && !span_is(request->lineage, replication->lineage)) {
 		refuse(call, request, "UNRELATED the follower's data is of another lineage than %s",
 		    replication->lineage);
 		return false;
 	}
-	if (!fresh && !request->compares && request->lsn < replication->marks_from) {
+	if (follows && request->lsn < replication->marks_from) {
 		refuse(call, request, "TOOLATE marks of what was deleted behind LSN %llu are gone",
 		    (unsigned long long)request->lsn);
 		return false;
 	}
-	if (!fresh && !request->compares && !replication->is_follower && request->lsn <= engine->rejoin->lost_lsn) {
+	if (follows && !replication->is_follower && request->lsn <= engine->rejoin->lost_lsn) {
 		refuse(call, request, "TOOLATE something of what lies before LSN %llu was lost here",
 		    (unsigned long long)engine->rejoin->lost_lsn);
 		return false;
 	}
-	uint64_t end = replication_epoch_end(replication, request->epoch.number);
-	if (!replication_knows_epoch(replication, &request->epoch)) {
-		/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
-		end = replication_epoch_end(replication, request->epoch.number - 1);
-		end = request->epoch.first == 0 ? 0 : min_u64(end, request->epoch.first - 1);
-	}
+	uint64_t end = replication_epoch_end(replication, &request->epoch);
 	uint64_t last = store_last_lsn(engine->store);
 	if (!fresh && request->lsn > last && request->lsn <= end && replication->is_follower) {
 		call_error(call, "NOMASTERLINK Can't SYNC: the follower is ahead of this one");
+		return false;
+	}
+	if (!fresh && request->lsn > min_u64(end, last) && has_lost_end(engine, request, end)) {
+		if (request->compares)
+			return true;
+		refuse(call, request, "TOOLATE what lies behind LSN %llu was lost here",
+		    (unsigned long long)min_u64(end, last));
 		return false;
 	}
 	if (!fresh && request->lsn > min_u64(end, last)) {

@@ -2,6 +2,7 @@
 #include "engine/replica/rejoin.h"
 #include "engine/replica/replica.h"
 
+#include "base/arith.h"
 #include "base/varint.h"
 #include "engine/chunk.h"
 #include "store/follow.h"
@@ -22,20 +23,31 @@ struct epoch replication_epoch_now(const struct engine *engine)
 	    ? (struct epoch){0} : replication->epochs[replication->epoch_count - 1];
 }
 
-bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch)
+/* Where that epoch is in the list, or epoch_count. */
+static uint32_t epoch_index(const struct replication *replication, const struct epoch *epoch)
 {
-	for (uint32_t i = 0; i < replication->epoch_count; i++)
-		if (replication->epochs[i].number == epoch->number)
-			return epoch_equal(&replication->epochs[i], epoch);
-	return false;
+	uint32_t i = 0;
+	while (i < replication->epoch_count && !epoch_equal(&replication->epochs[i], epoch))
+		i++;
+	return i;
 }
 
-uint64_t replication_epoch_end(const struct replication *replication, uint32_t epoch)
+bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch)
 {
-	for (uint32_t i = 0; i < replication->epoch_count; i++)
-		if (replication->epochs[i].number > epoch)
-			return replication->epochs[i].first - 1;
-	return UINT64_MAX;
+	return epoch_index(replication, epoch) < replication->epoch_count;
+}
+
+uint64_t replication_epoch_end(const struct replication *replication, const struct epoch *epoch)
+{
+	uint32_t i = epoch_index(replication, epoch);
+	if (i < replication->epoch_count)
+		return i + 1 < replication->epoch_count ? replication->epochs[i + 1].first - 1 : UINT64_MAX;
+	/* It led in an epoch that nobody here knows of, and was told to follow nevertheless. */
+	uint64_t end = epoch->first == 0 ? 0 : epoch->first - 1;
+	for (i = 0; i < replication->epoch_count; i++)
+		if (replication->epochs[i].number >= epoch->number)
+			return min_u64(end, replication->epochs[i].first - 1);
+	return end;
 }
 
 /* ---- The record ---- */
@@ -55,7 +67,9 @@ static bool lineage_parse(struct replication *replication, struct span text)
 	if (sscanf(copy, "%40s %llu%n", lineage, &marks, &used) != 2 || strlen(lineage) != 40)
 		return false;
 	while (count < EPOCHS_MAX && (step = epoch_scan(copy + used, &epochs[count])) > 0) {
-		bool later = count == 0 || epochs[count].number > epochs[count - 1].number;
+		const struct epoch *before = count == 0 ? NULL : &epochs[count - 1];
+		bool later = before == NULL || epochs[count].number > before->number ||
+		    (epochs[count].number == before->number && epochs[count].first > before->first);
 		if (epochs[count].first == 0 || !later)
 			return false;
 		count++;
@@ -191,6 +205,35 @@ enum err replication_log_lineage(struct engine *engine)
 
 /* ---- Roles ---- */
 
+/* The last of the list; the record that says so is the caller's to write. */
+static void epoch_add(struct engine *engine, uint32_t number, uint64_t first)
+{
+	struct replication *replication = engine->replication;
+	if (replication->epoch_count == EPOCHS_MAX) {
+		memmove(&replication->epochs[1], &replication->epochs[2],
+		    (EPOCHS_MAX - 2) * sizeof(replication->epochs[0]));
+		replication->epoch_count--;
+	}
+	struct epoch next = {.number = number, .first = first};
+	io_random(engine->io, &next.tag, sizeof(next.tag));
+	if (replication->lineage[0] != 0)
+		replication->epochs[replication->epoch_count++] = next;
+}
+
+enum err replication_begin_life(struct engine *engine)
+{
+	struct replication *replication = engine->replication;
+	if (!replication->life_due)
+		return OK;
+	uint64_t first = store_last_lsn(engine->store) + 1;
+	enum err err = store_leave_out(engine->store, LIFE_LSNS);
+	if (err != OK)
+		return err;
+	replication->life_due = false;
+	epoch_add(engine, replication_epoch(engine), first);
+	return replication_log_lineage(engine);
+}
+
 /* A new epoch: first the VOID, which covers whatever others may have from here on, and the part of a
  * group that will not be completed; then the record that says where it begins. */
 static enum err promote(struct engine *engine)
@@ -199,11 +242,6 @@ static enum err promote(struct engine *engine)
 	uint64_t last = store_last_lsn(engine->store);
 	if (replication->lineage[0] == 0 && last == 0)
 		return OK;                    /* nothing ever came: nobody's copy */
-	if (replication->epoch_count == EPOCHS_MAX) {
-		memmove(&replication->epochs[1], &replication->epochs[2],
-		    (EPOCHS_MAX - 2) * sizeof(replication->epochs[0]));
-		replication->epoch_count--;
-	}
 	uint64_t pending = replication_drop_pending(engine);
 	uint64_t first = pending != 0 ? pending : last + 1;
 	enum err err = store_skip(engine->store, first, EPOCH_LSNS);
@@ -218,10 +256,7 @@ static enum err promote(struct engine *engine)
 	}
 	uint32_t number = replication_epoch(engine);
 	number = (number > replication->epoch_seen ? number : replication->epoch_seen) + 1;
-	struct epoch next = {.number = number, .first = first};
-	io_random(engine->io, &next.tag, sizeof(next.tag));
-	if (replication->lineage[0] != 0)
-		replication->epochs[replication->epoch_count++] = next;
+	epoch_add(engine, number, first);
 	err = replication_log_lineage(engine);
 	log_notice(engine->log, "replication: this is the leader now, in epoch %u from LSN %llu on",
 	    replication_epoch(engine), (unsigned long long)first);
@@ -261,7 +296,7 @@ enum err replication_follow(struct engine *engine, const char *host, uint16_t po
 		sessions_lose(engine, replication_written_lsn(engine));
 	snprintf(engine->settings->replicaof, sizeof(engine->settings->replicaof), "%s %u", host, port);
 	replication->is_follower = true;
-	replication->deposed = false;
+	replication->deposed = replication->life_due = false;
 	rejoin_follows(engine);
 	store_set_following(engine->store, true);
 	replication_links_close(engine);
@@ -316,6 +351,9 @@ void replication_opened(struct engine *engine)
 	}
 	if (engine->lost_some)
 		replication_note_loss(engine);
+	replication->life_due = replication->lineage[0] != 0 && engine->settings->replicaof[0] == 0;
+	if (replication->life_due && !engine->settings->readonly)
+		store_ask_preface(engine->store);
 	if (engine->settings->replicaof[0] == 0 || engine->settings->readonly)
 		return;
 	if (!target_parse(engine->settings->replicaof, host, &port)) {

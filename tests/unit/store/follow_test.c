@@ -5,7 +5,9 @@
 #include "store/follow.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static const struct owner_options small = {.segment_bytes = 1 << 20, .spares = 8};
 
@@ -250,6 +252,77 @@ Test(follow, a_skip_voids_what_a_predecessor_wrote, .timeout = 60)
 	owner_start(&leader, &small);
 	cr_assert_eq(store_last_lsn(leader.store), 1002);
 	pipe.walk = store_walk_new(leader.store, pipe_ready, &pipe);
+	pipe_close(&pipe);
+}
+
+Test(follow, lsns_may_be_left_out_and_nothing_is_void, .timeout = 60)
+{
+	static struct owner leader, follower;
+	struct pipe pipe;
+	pipe_open(&pipe, &leader, &follower);
+	put(&leader, "a", RECORD_VALUE, 10);
+	cr_assert_eq(store_leave_out(leader.store, 1000), OK);
+	put(&leader, "b", RECORD_VALUE, 10);
+	cr_assert_eq(owner_find(&leader, "b")->lsn, 1002);
+	owner_wait_durable(&leader, 1002);
+	pipe_run(&pipe);
+	cr_assert_eq(pipe.records, 2);
+	pipe_check(&pipe);
+	store_walk_free(pipe.walk);
+	owner_stop(&leader);
+	owner_start(&leader, &small);
+	cr_assert_eq(store_last_lsn(leader.store), 1002);
+	cr_assert_not_null(owner_find(&leader, "a"));
+	pipe.walk = store_walk_new(leader.store, pipe_ready, &pipe);
+	pipe_close(&pipe);
+}
+
+/* One bit of the record, in its header. */
+static void flip_header(struct owner *owner, const char *key)
+{
+	const struct place place = owner_find(owner, key)->place;
+	char path[400];
+	uint8_t byte;
+	off_t at = (off_t)place.offset * RECORD_ALIGN + 9;
+	snprintf(path, sizeof(path), "%s/hot-%08x.seg", owner->dir[0], place.segment);
+	int fd = open(path, O_RDWR);
+	cr_assert_geq(fd, 0, "%s", path);
+	cr_assert_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+Test(follow, a_walk_goes_on_behind_what_cannot_be_read_and_says_so_once, .timeout = 60)
+{
+	static struct owner leader, follower;
+	struct pipe pipe;
+	struct walk_item item;
+	unsigned corrupt = 0, records = 0;
+	enum walk_step step;
+	pipe_open(&pipe, &leader, &follower);
+	for (const char *key = "abcd"; *key != 0; key++) {
+		char name[2] = {*key};
+		put(&leader, name, RECORD_VALUE, 10);
+		owner_wait_durable(&leader, store_last_lsn(leader.store));
+	}
+	store_walk_free(pipe.walk);
+	owner_stop(&leader);
+	owner_start(&leader, &small);         /* its segment is read from the disk now */
+	flip_header(&leader, "b");
+	pipe.walk = store_walk_new(leader.store, pipe_ready, &pipe);
+	for (int round = 0; round < 2; round++) {
+		store_walk_seek(pipe.walk, 0);
+		while ((step = store_walk_next(pipe.walk, &item)) != WALK_POSITION) {
+			corrupt += step == WALK_CORRUPT;
+			records += step == WALK_RECORD;
+			if (step == WALK_WAIT)
+				owner_wait(&leader);
+		}
+		cr_assert_eq(item.lsn, 4);
+	}
+	cr_assert_eq(corrupt, 1);
+	cr_assert_eq(records, 6, "%u", records);
 	pipe_close(&pipe);
 }
 
