@@ -73,7 +73,7 @@ enum err segment_header_parse(struct span bytes, struct segment_header *out)
 	if (out->version != SEGMENT_VERSION)
 		return ERR_VERSION;
 	bool sane = out->segment > 0 && out->tier < TIER_COUNT && out->bytes % SECTOR == 0 &&
-	    out->bytes >= 16 * SECTOR && out->bytes <= RECORD_BODY_MAX;
+	    out->bytes >= 16 * SECTOR && out->bytes <= RECORD_BODY_MAX && out->parts <= SEGMENT_PARTS;
 	return sane ? OK : ERR_CORRUPT;
 }
 

@@ -76,11 +76,14 @@ struct store_id {
 	uint8_t bytes[16];
 };
 
+enum { SEGMENT_PARTS = 16 };
+
 struct segment_header {
 	uint8_t         magic[8];         /* "TTSEGMNT" */
 	uint32_t        version, crc;
 	struct store_id store;
-	uint32_t        segment, nonce, tier, reserved;
+	uint32_t        segment, nonce, tier;
+	uint32_t        parts;            /* of SEGMENT_PARTS, that may hold batches; 0: all (reach.c) */
 	uint64_t        bytes;
 	int64_t         created_ms;
 };

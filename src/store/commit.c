@@ -67,9 +67,14 @@ static bool commit_submit_waiting(struct stream *stream)
 		if (stream->in_flight >= stream->store->options.batches_in_flight)
 			return false;
 		uint64_t end = batch->offset + batch->bytes;
+		bool covered = end <= reach_end(batch->segment);
 		if (zeroer_overlaps(batch->segment, batch->offset, end))
 			return false;
-		commit_submit(stream, batch);
+		if (covered)
+			commit_submit(stream, batch);
+		reach_extend(stream, batch->segment, end);
+		if (!covered)
+			return false;
 	}
 	return true;
 }

@@ -74,14 +74,8 @@ static void maker_write_header(struct store *store, bool trailer)
 {
 	struct maker *maker = &store->maker;
 	const struct segment *segment = maker->segment;
-	struct segment_header header = {
-		.store = store->id,
-		.segment = segment->id,
-		.nonce = segment->nonce,
-		.tier = segment->tier,
-		.bytes = segment->bytes,
-		.created_ms = io_wall_ms(store->io),
-	};
+	struct segment_header header;
+	segment_fill_header(segment, &header);
 	segment_header_write(maker->header, &header);
 	maker->iov = (struct iovec){.iov_base = maker->header, .iov_len = SECTOR};
 	const struct io_transfer transfer = {
@@ -320,6 +314,8 @@ static void maker_begin(struct store *store, struct segment *segment, bool recyc
 	ASSERT(!maker->busy);
 	segment_set_state(segment, SEGMENT_MAKING);
 	io_random(store->io, &segment->nonce, sizeof(segment->nonce));
+	segment->parts = 1;
+	segment->created_ms = io_wall_ms(store->io);
 	maker->busy = true;
 	maker->recycling = recycling;
 	maker->segment = segment;

@@ -194,6 +194,8 @@ static void file_accept(struct recovery *recovery)
 	}
 	struct segment *segment = segment_new(store, tier, header->segment, name);
 	segment->nonce = header->nonce;
+	segment->created_ms = header->created_ms;
+	segment->parts = recovery->file_step == FILE_HEADER ? (uint8_t)header->parts : 0;
 	segment_set_bytes(segment, header->bytes);
 	segment->written = header->bytes;
 	segment->fd = recovery->file_fd;

@@ -260,6 +260,13 @@ static bool salvage_is_due(const struct recovery *recovery, uint32_t at)
 	return true;
 }
 
+/* If batches lie beyond what the header says, it is not to be trusted. */
+static uint64_t salvage_bound(const struct scanned *scanned)
+{
+	uint64_t reach = reach_end(scanned->segment);
+	return scanned->stop <= reach ? max_u64(reach, scanned->stop) : UINT64_MAX;
+}
+
 static void salvage_end(struct recovery *recovery, struct scanned *scanned)
 {
 	scanned->salvaged = true;
@@ -279,6 +286,7 @@ bool recover_salvage(struct recovery *recovery)
 		if (!recovery->scanning) {
 			scan_begin(recovery, scanned, scanned->stop);
 			recovery->scan.broken = true;
+			recovery->scan.end = min_u64(recovery->scan.end, salvage_bound(scanned));
 		}
 		enum scan_step step = scan_run(recovery, scanned);
 		if (step == SCAN_MORE)

@@ -50,12 +50,14 @@ struct segment {
 	uint32_t       id, nonce, life;   /* life: of its latest commit block */
 	uint8_t        state, tier;       /* see segment_set_state */
 	uint8_t        stream;            /* who wrote to it; STREAM_COUNT: nobody, or not known */
+	uint8_t        parts;             /* as its header says; reach.c */
 	bool           failed;            /* a write failed: never used again */
 	bool           evacuated;         /* the cleaner left nothing in it that anybody needs */
 	bool           left_alone;        /* the cleaner found it corrupt, or could not read it */
 	uint64_t       clean_after_us;    /* the cleaner tried in vain */
 	uint32_t       moves_pending;     /* copies (move.c) that the owner was not yet offered */
 	int            fd;
+	int64_t        created_ms;
 	uint64_t       bytes;             /* of the file; see segment_set_bytes */
 	uint64_t       tail;              /* the next batch starts here */
 	uint64_t       written;           /* every batch below was written */
@@ -105,6 +107,11 @@ struct stream {
 	bool            unmarked;         /* no commit block on disk says what is durable */
 	uint32_t        failures;         /* streams of copies: batches given up */
 	uint32_t        durable_segment, durable_sector;
+	struct segment *reach_segment;    /* whose header is being written; NULL: none (reach.c) */
+	uint8_t         reach_parts;      /* what it will say */
+	uint8_t        *reach_sector;
+	struct iovec    reach_iov;
+	struct io_op    reach_op;
 	struct position ended[COMMIT_ENDED];      /* its last segments, latest first */
 	struct list     moves_waiting;    /* move.c: for a segment or a batch */
 };
@@ -186,46 +193,6 @@ struct store {
 	struct random        random;
 };
 
-/* ---- segment.c: the table of segments and their accounts ---- */
-struct segment *segment_new(struct store *store, enum tier tier, uint32_t id, const char *name);
-void segment_free(struct store *store, struct segment *segment);   /* its file is closed */
-struct segment *segment_find(const struct store *store, uint32_t id);
-void segment_set_id(struct store *store, struct segment *segment, uint32_t id);
-void segment_set_state(struct segment *segment, enum segment_state state);     /* and counts */
-void segment_set_bytes(struct segment *segment, uint64_t bytes);
-char *segment_path_new(struct store *store, enum tier tier, const char *name, size_t *bytes);
-void segment_name(char out[32], enum tier tier, uint32_t id);
-/* It holds nothing any more, for good. */
-void segment_clear(struct segment *segment);
-/* A record, alive or not, that lies in the segment. `type` matters for marks. */
-void segment_note(struct segment *segment, uint64_t lsn, uint32_t bytes, bool is_mark, uint8_t type);
-/* Something in it died when the log stood at this LSN. */
-static inline void segment_note_death(struct segment *segment, uint64_t lsn)
-{
-	segment->death_lsn = segment->death_lsn < lsn ? segment->death_lsn : lsn;
-}
-void segment_retain(struct segment *segment, uint32_t bytes);
-void segment_release(struct store *store, struct segment *segment, uint32_t bytes);
-struct segment *segment_spare(const struct store *store, enum tier tier, uint32_t *count);
-uint64_t segment_bytes_of(const struct store *store, enum tier tier);
-static inline struct stamp segment_stamp(const struct segment *segment, uint64_t offset)
-{
-	return (struct stamp){segment->id, segment->nonce, offset};
-}
-
-/* ---- maker.c ---- */
-void maker_init(struct store *store);
-void maker_fini(struct store *store);
-void maker_pump(struct store *store);
-/* Within disk_bytes_max there can be so many spare hot segments, once all that is dead is freed. */
-bool maker_can_offer(const struct store *store, uint32_t count);
-/* Nothing it does is under way. */
-bool maker_is_idle(const struct store *store);
-void maker_abandon(struct store *store);
-void maker_recycle(struct store *store, struct segment *segment);
-bool zeroer_overlaps(const struct segment *segment, uint64_t from, uint64_t to);
-void zeroer_pump(struct store *store);
-
 /* ---- stream.c: where a record goes ---- */
 void stream_init(struct store *store, struct stream *stream, enum log_stream number);
 /* Takes copies only: what is not durable there may be given up. */
@@ -297,4 +264,5 @@ void recovery_free(struct store *store);
 void recovery_maker_done(struct store *store);
 void recovery_no_room(struct store *store);     /* it need not wait for more spares */
 
+#include "store/segment.h"
 #include "store/snapshot.h"

@@ -135,6 +135,9 @@ void store_abandon(struct store *store)
 		struct stream *stream = &store->streams[number];
 		stream->in_flight = 0;
 		stream->syncing = false;
+		if (stream->reach_segment != NULL)
+			stream->reach_segment->pins--;
+		stream->reach_segment = NULL;
 		stream_abandon(stream);
 	}
 	store_teardown(store);
@@ -495,7 +498,7 @@ static bool store_is_quiet(const struct store *store)
 {
 	for (int number = 0; number < STREAM_COUNT; number++) {
 		const struct stream *stream = &store->streams[number];
-		if (stream->in_flight > 0 || stream->syncing)
+		if (stream->in_flight > 0 || stream->syncing || stream->reach_segment != NULL)
 			return false;
 		if (store->state != ERR_READONLY && !commit_is_quiet(stream))
 			return false;

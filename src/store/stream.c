@@ -15,6 +15,7 @@ void stream_init(struct store *store, struct stream *stream, enum log_stream num
 	list_init(&stream->batches);
 	list_init(&stream->idle);
 	list_init(&stream->moves_waiting);
+	reach_init(stream);
 }
 
 static void stream_free_list(struct list *batches)
@@ -29,7 +30,8 @@ static void stream_free_list(struct list *batches)
 void stream_fini(struct stream *stream)
 {
 	DROP_OBJ(stream, STREAM_MAGIC);
-	ASSERT(stream->in_flight == 0 && !stream->syncing);
+	ASSERT(stream->in_flight == 0 && !stream->syncing && stream->reach_segment == NULL);
+	reach_fini(stream);
 	if (stream->open != NULL)
 		batch_free(stream->open);
 	stream_free_list(&stream->batches);

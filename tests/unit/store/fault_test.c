@@ -196,7 +196,7 @@ Test(fault, second_home_that_loses_the_write_makes_the_store_read_only, .init = 
 	power_on(&small);
 	put("a", 5000);
 	wait_seconds(2);
-	cr_assert_eq(owner_put(&owner, "b", RECORD_IMAGE, 50000, SYNC_ALWAYS), OK);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_IMAGE, 30000, SYNC_ALWAYS), OK);
 	uint64_t lsn = store_last_lsn(owner.store);
 	sim_fail_call(disk, SIM_WRITE_EIO, 1);
 	sim_fail_call(disk, SIM_WRITE_LOST, 1);       /* the one that failed does not count */
