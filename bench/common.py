@@ -40,7 +40,7 @@ class Process:
             args = ["nginx", "-c", conf, "-p", folder]
         self.process = subprocess.Popen(["taskset", "-c", "0", *args], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        for _ in range(500):
+        for _ in range(3000):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=5) as probe:
                     if name == "nginx":

@@ -127,7 +127,7 @@ const struct setting settings_table[] = {
 	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
 	INT("flush-slice-keys", flush_slice_keys, "4096", 1, 1 << 30, 0),
 	BYTES("rewrite-slice-bytes", rewrite_slice_bytes, "32kb", 256, 16 * MIB, 0),
-	BYTES("load-first-bytes", load_first_bytes, "32mb", 0, 1024 * GIB, SETTING_IMMUTABLE),
+	BYTES("load-first-bytes", load_first_bytes, "4mb", 0, 1024 * GIB, SETTING_IMMUTABLE),
 	TEXT("open-at", open_at, "", SETTING_IMMUTABLE),
 	TEXT("rewind-to", rewind_to, "", SETTING_IMMUTABLE),
 	BOOL("readonly", readonly, "no", SETTING_IMMUTABLE),

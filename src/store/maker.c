@@ -27,7 +27,8 @@ enum maker_step {
 	MAKER_CLEAN_SYNC,
 };
 
-enum { ZERO_PACE_US = 4000 };
+/* Between pieces, beside writes, which gain from zeros, and beside reads, which wait behind each piece. */
+enum { ZERO_PACE_US = 4000, ZERO_PACE_READS_US = 20000 };
 
 static void maker_step_done(struct io_op *op, int32_t result);
 static void zeroer_wake(struct io_timer *timer);
@@ -513,9 +514,10 @@ static void zeroer_done(struct io_op *op, int32_t result)
 	}
 	if (segment->zero_first && store->closing)
 		maker_failed(store, -ECANCELED);
-	bool busy = store->streams[TIER_HOT].in_flight > 0;
+	uint64_t pace_us = store->reads_active > 0 ? ZERO_PACE_READS_US : ZERO_PACE_US;
+	bool busy = store->reads_active > 0 || store->streams[TIER_HOT].in_flight > 0;
 	if (busy && !segment->zero_first)
-		io_timer_set(store->io, &store->zero_timer, ZERO_PACE_US);
+		io_timer_set(store->io, &store->zero_timer, pace_us);
 	else
 		zeroer_pump(store);
 	store_check_closed(store);

@@ -114,7 +114,7 @@ static bool seal_decide(struct recovery *recovery, struct scanned *scanned)
 		seal_corrupt(recovery, scanned);
 		end = min_u64(scanned->end, segment_room_end(segment->bytes));
 		if (durable->segment == segment->id)
-			end = (uint64_t)durable->sector * SECTOR;
+			end = max_u64((uint64_t)durable->sector * SECTOR, scanned->follows);
 	}
 	segment_set_state(segment, SEGMENT_SEALED);
 	segment->tail = end;

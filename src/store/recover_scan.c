@@ -136,10 +136,36 @@ void recover_learn(struct recovery *recovery, struct scanned *scanned,
 	recovery->batch_from = recovery->found_count;
 }
 
+/* Of a segment that is looked through behind a bad place. */
+static void run_note(struct recovery *recovery, uint32_t segment)
+{
+	const struct scan *scan = &recovery->scan;
+	uint64_t from = (uint64_t)scan->commit.batch_sector * SECTOR;
+	if (!scan->whole)
+		return;
+	if (recovery->run_count > 0) {
+		struct batch_run *last = &recovery->runs[recovery->run_count - 1];
+		if (last->segment == segment && last->to == from) {
+			last->to = scan->batch_at;
+			return;
+		}
+	}
+	if (recovery->run_count == recovery->run_cap) {
+		size_t cap = recovery->run_cap == 0 ? 16 : recovery->run_cap * 2;
+		recovery->runs = memory_resize(recovery->store->memory, recovery->runs,
+		    recovery->run_cap * sizeof(*recovery->runs), cap * sizeof(*recovery->runs));
+		recovery->run_cap = cap;
+	}
+	recovery->runs[recovery->run_count++] = (struct batch_run){segment, from, scan->batch_at};
+}
+
 static void scan_committed(struct recovery *recovery, struct scanned *scanned)
 {
+	uint32_t life = recovery->scan.commit.life;
 	scanned->batches++;
 	recover_learn(recovery, scanned, &recovery->scan.commit);
+	if (scanned->stop != 0 && life >= scanned->segment->life)
+		run_note(recovery, scanned->segment->id);
 }
 
 /* Steps until bytes are needed (SCAN_MORE), something is bad, or the segment ends. */
@@ -303,6 +329,23 @@ bool recover_salvage(struct recovery *recovery)
 	}
 	recovery->at = 0;
 	return true;
+}
+
+/* A commit block says only what was durable before it. Whole batches right behind that count like those
+ * at the end of a log without a bad place: they may have been acknowledged, and nothing before them is
+ * missing that was not. */
+void recover_follow_on(struct recovery *recovery)
+{
+	for (size_t i = 0; i < recovery->run_count; i++) {
+		const struct batch_run *run = &recovery->runs[i];
+		struct scanned *scanned = recover_scanned(recovery, run->segment);
+		uint32_t stream = scanned->segment->stream;
+		if (stream == STREAM_COUNT || recovery->durable[stream].segment != run->segment)
+			continue;
+		uint64_t durable = (uint64_t)recovery->durable[stream].sector * SECTOR;
+		if (run->from <= durable && durable <= run->to)
+			scanned->follows = run->to;
+	}
 }
 
 /* ---- Bodies that nothing vouches for ---- */

@@ -55,7 +55,7 @@ void recover_judge(struct recovery *recovery)
 			scanned = recover_scanned(recovery, found->segment);
 		ASSERT(scanned != NULL);
 		bool durable = position_is_before(recovery, scanned->segment, offset);
-		if (offset >= scanned->end || (offset >= scanned->stop && !durable))
+		if (offset >= scanned->end || (offset >= max_u64(scanned->stop, scanned->follows) && !durable))
 			found->drop = true;
 	}
 }
@@ -64,13 +64,15 @@ void recover_cut(struct recovery *recovery, const struct found *bad)
 {
 	struct scanned *scanned = recover_scanned(recovery, bad->segment);
 	ASSERT(scanned != NULL);
-	scanned->stop = min_u64(scanned->stop, (uint64_t)bad->batch * SECTOR);
+	uint64_t from = (uint64_t)bad->batch * SECTOR;
+	scanned->stop = min_u64(scanned->stop, from);
+	scanned->follows = min_u64(scanned->follows, from);
 	scanned->sealed = false;
 	ASSERT(scanned->stop >= SECTOR);
 	for (size_t i = 0; i < recovery->found_count; i++) {
 		struct found *found = &recovery->found[i];
 		if (found->segment == bad->segment &&
-		    (uint64_t)found->offset * RECORD_ALIGN >= scanned->stop)
+		    (uint64_t)found->offset * RECORD_ALIGN >= from)
 			found->drop = true;
 	}
 }

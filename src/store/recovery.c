@@ -58,6 +58,7 @@ void recovery_free(struct store *store)
 	    recovery->scanned_count * sizeof(*recovery->scanned));
 	memory_free(memory, recovery->found, recovery->found_cap * sizeof(*recovery->found));
 	memory_free(memory, recovery->voids, recovery->void_cap * sizeof(*recovery->voids));
+	memory_free(memory, recovery->runs, recovery->run_cap * sizeof(*recovery->runs));
 	memory_free(memory, recovery->gaps, recovery->gap_cap * sizeof(*recovery->gaps));
 	memory_free(memory, recovery->sector, SECTOR);
 	for (int tier = 0; tier < TIER_COUNT; tier++)
@@ -240,6 +241,7 @@ static bool recovery_step(struct recovery *recovery)
 	case RECOVERY_SALVAGE:
 		if (!recover_salvage(recovery))
 			return false;
+		recover_follow_on(recovery);
 		recover_judge(recovery);
 		return true;
 	case RECOVERY_VERIFY:

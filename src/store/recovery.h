@@ -51,6 +51,7 @@ struct scanned {
 	struct segment *segment;
 	uint64_t        stop;             /* nothing valid lies here, or the seal's end */
 	uint64_t        end;              /* told by a later segment, or UINT64_MAX */
+	uint64_t        follows;          /* up to here whole batches follow what is known to be durable */
 	uint32_t        end_told_by, end_life;    /* by a commit block of this segment and life */
 	uint32_t        batches;
 	bool            sealed, salvaged;
@@ -60,6 +61,12 @@ struct scanned {
 	struct footer_ref *blocks;        /* of the footer */
 	uint32_t        block_count;
 	bool            used;             /* some record or commit block was found */
+};
+
+/* Whole batches, one right behind the other; offsets. */
+struct batch_run {
+	uint32_t segment;
+	uint64_t from, to;
 };
 
 /* A LINK that is to be replayed names the image of this LSN. */
@@ -110,6 +117,8 @@ struct recovery {
 	uint32_t          void_count, void_cap;
 	struct void_range *gaps;          /* LSNs that were left out: `from` up to that of the END */
 	size_t            gap_count, gap_cap;
+	struct batch_run *runs;           /* found behind bad places */
+	size_t            run_count, run_cap;
 	struct position   durable[STREAM_COUNT];
 	uint64_t          durable_lsn, lsn_seen;
 	uint32_t          durable_lsn_in;         /* the segment whose commit block says so */
@@ -180,6 +189,7 @@ void recover_spoilt(struct recovery *recovery);
 /* recover_scan.c: each true when the phase is over. */
 bool recover_scan(struct recovery *recovery);
 bool recover_salvage(struct recovery *recovery);
+void recover_follow_on(struct recovery *recovery);
 bool recover_verify(struct recovery *recovery);
 
 /* One record that was found; `refers` matters for VOID only. */

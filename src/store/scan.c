@@ -47,6 +47,7 @@ static enum scan_step scan_commit(struct scan *scan)
 	if (!whole && !scan->broken)
 		return SCAN_BAD;
 	ASSERT(scan->at < scan->end);
+	scan->whole = whole;
 	scan->sealed = (commit->flags & COMMIT_SEAL) != 0;
 	scan->at = scan->batch_at = round_up(scan->at + COMMIT_BYTES, SECTOR);
 	scan->count = scan->headers_crc = 0;

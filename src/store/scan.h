@@ -23,6 +23,7 @@ struct scan {
 	uint64_t            want;
 	uint32_t            count, headers_crc;       /* of this batch so far */
 	bool                broken;           /* part of this batch was skipped */
+	bool                whole;            /* no part of the batch completed last was */
 	bool                sealed;
 	struct record_view  view;
 	struct commit_block commit;
