@@ -55,7 +55,8 @@ void recover_judge(struct recovery *recovery)
 			scanned = recover_scanned(recovery, found->segment);
 		ASSERT(scanned != NULL);
 		bool durable = position_is_before(recovery, scanned->segment, offset);
-		if (offset >= scanned->end || (offset >= max_u64(scanned->stop, scanned->follows) && !durable))
+		uint64_t kept = max_u64(scanned->stop, scanned->follows);
+		if (offset >= scanned->end || (offset >= kept && !durable))
 			found->drop = true;
 	}
 }

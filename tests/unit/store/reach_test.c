@@ -81,7 +81,7 @@ Test(reach, whichever_write_the_disk_loses_no_other_record_is_lost, .timeout = 6
 			put(number, 40000);
 		bool is_hit = sim_fault_count(disk, SIM_WRITE_LOST) > 0;
 		restart();
-		cr_assert_geq(owner.recovered, RECORDS - 1, "write %d: %llu", lost, (unsigned long long)owner.recovered);
+		cr_assert_geq(owner.recovered, RECORDS - 1, "write %d", lost);
 		headers += is_hit && owner.recovered == RECORDS;
 		teardown();
 	}
