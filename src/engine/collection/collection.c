@@ -28,6 +28,27 @@ const struct value *entry_collection(const struct entry *entry, struct value *sm
 	return small;
 }
 
+void collections_prefetch(const struct directory *directory, const struct request *requests, uint32_t count)
+{
+	enum { AHEAD_MAX = 64 };
+	struct value_ahead ahead[AHEAD_MAX];
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < count && found < AHEAD_MAX; i++) {
+		const struct request *request = &requests[i];
+		if (!request->has_hash || request->argc < 3)
+			continue;
+		const struct entry *entry = directory_find(directory, request->argv[1], request->hash);
+		const struct collection *large = entry == NULL ? NULL : entry_object(entry);
+		if (large == NULL || entry->type == ENTRY_LIST)
+			continue;
+		uint32_t member = entry->type == ENTRY_ZSET ? request->argc - 1 : 2;
+		ahead[found++] =
+		    (struct value_ahead){.value = &large->value, .member = request->argv[member]};
+	}
+	for (unsigned step = 0; found > 0 && step < VALUE_AHEAD_STEPS; step++)
+		value_prefetch(ahead, found, step);
+}
+
 static bool is_of_type(struct call *call, const struct entry *entry, enum entry_type type)
 {
 	if (entry == NULL || entry->type == type)
