@@ -155,11 +155,11 @@ static enum err commit_small(struct edit *edit, const struct target *target, uin
 	enum err err = value_apply(&next, buf_span(&edit->ops), collections_limits(engine), &edit->added,
 	    &edit->removed);
 	ASSERT(err == OK);
-	if (next.count > 0)
+	edit->is_gone = next.count == 0 && edit->entry != NULL;
+	if (next.count > 0)           /* a large one is taken over: nothing is left in `next` */
 		err = log_whole(engine, target, &next, &record);
 	else if (edit->entry != NULL)
 		err = engine_delete(engine, target->db, edit->entry, edit->hash, &record.lsn);
-	edit->is_gone = next.count == 0 && edit->entry != NULL;
 	*lsn = record.lsn;
 	value_fini(&next);
 	return err;
