@@ -1,4 +1,4 @@
-/* base/check.h: assertions that stay on in release, object magics, attributes.
+/* base/check.h: assertions that stay on in release, object magics, attributes, and a hint.
  *
  * ASSERT is for what only a bug can do. It is never applied to bytes that a client, a
  * disk or a peer sent. Every long-lived struct begins with `uint32_t magic`; CHECK_OBJ
@@ -18,6 +18,14 @@
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+/* The builtin alone has no effect that the compiler sees: it would drop a call of a function
+ * that does nothing else. */
+static inline void prefetch(const void *line)
+{
+	__builtin_prefetch(line);
+	__asm__ volatile("");
+}
 
 /* Prints the condition and a backtrace to stderr, then aborts. */
 NORETURN void check_failed(const char *condition, const char *file, int line);

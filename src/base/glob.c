@@ -60,6 +60,8 @@ bool glob_match(struct span pattern, struct span text, bool ignore_case)
 {
 	size_t p = 0, t = 0;
 	size_t star_p = SIZE_MAX, star_t = 0;
+	if (text.len == 0)
+		return pattern.len == 0;
 	while (t < text.len) {
 		if (p < pattern.len && pattern.ptr[p] == '*') {
 			star_p = ++p;

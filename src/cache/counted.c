@@ -86,11 +86,18 @@ void counted_seek(const struct counted *tree, uint64_t weight, struct counted_at
 	at->place = 0;
 	if (node == NULL)
 		return;
+	uint64_t below = tree->weight;
 	for (uint32_t level = 0; level < tree->depth; level++) {
 		struct counted_inner *inner = node;
-		uint32_t i = 0;
-		for (; i + 1 < inner->count && weight >= inner->children[i].weight; i++)
+		uint32_t i = 0, last = inner->count - 1;
+		uint64_t before_last = below - inner->children[last].weight;
+		if (weight >= before_last) {          /* most are at an end */
+			weight -= before_last;
+			i = last;
+		}
+		for (; i < last && weight >= inner->children[i].weight; i++)
 			weight -= inner->children[i].weight;
+		below = inner->children[i].weight;
 		node = path_down(at, level, inner, i);
 	}
 	struct counted_leaf *leaf = node;
@@ -107,6 +114,7 @@ void counted_seek(const struct counted *tree, uint64_t weight, struct counted_at
 void counted_search(const struct counted *tree, counted_below *is_below, const void *ctx,
     struct counted_at *at, uint64_t *before)
 {
+	/* Whatever a comparison says, the item that is compared next is on its way. */
 	void *node = tree->root;
 	*before = 0;
 	at->leaf = NULL;
@@ -118,6 +126,8 @@ void counted_search(const struct counted *tree, counted_below *is_below, const v
 		uint32_t low = 1, high = inner->count;        /* children whose first one is below, but one */
 		while (low < high) {
 			uint32_t middle = (low + high) / 2;
+			prefetch(inner->children[(low + middle) / 2].first.item);
+			prefetch(inner->children[(middle + high) / 2].first.item);
 			if (is_below(ctx, &inner->children[middle].first))
 				low = middle + 1;
 			else
@@ -131,6 +141,8 @@ void counted_search(const struct counted *tree, counted_below *is_below, const v
 	uint32_t low = 0, high = leaf->count;
 	while (low < high) {
 		uint32_t middle = (low + high) / 2;
+		prefetch(leaf->slots[(low + middle) / 2].item);
+		prefetch(leaf->slots[(middle + high) / 2].item);
 		if (is_below(ctx, &leaf->slots[middle]))
 			low = middle + 1;
 		else

@@ -199,6 +199,23 @@ struct member **table_find(const struct table *table, struct span name)
 	return (struct member **)&at.bucket->slots[at.slot];
 }
 
+uint64_t table_prefetch_bucket(const struct table *table, struct span name)
+{
+	CHECK_OBJ(table, TABLE_MAGIC);
+	uint64_t hash = hash_key(name, table->seed);
+	prefetch(table_bucket(table, table_home(table, hash)));
+	return hash;
+}
+
+void table_prefetch_members(const struct table *table, uint64_t hash)
+{
+	const struct bucket *bucket = table_bucket(table, table_home(table, hash));
+	unsigned matches = bucket_matches(bucket, hash_tag(hash));
+	for (; matches != 0; matches &= matches - 1)
+		prefetch(bucket->slots[__builtin_ctz(matches)]);
+	prefetch(bucket_next(bucket));
+}
+
 static void bucket_add(struct table *table, struct bucket *bucket, void *member, uint8_t tag)
 {
 	for (;; bucket = bucket_next(bucket)) {
@@ -351,15 +368,42 @@ static uint64_t reverse_bits(uint64_t v)
 	return __builtin_bswap64(v);
 }
 
+static uint64_t cursor_next(uint64_t cursor, uint64_t mask)
+{
+	return reverse_bits(reverse_bits(cursor | ~mask) + 1);
+}
+
+static void prefetch_members(const struct bucket *bucket)
+{
+	for (unsigned used = bucket->used & USED_MASK; used != 0; used &= used - 1)
+		prefetch(bucket->slots[__builtin_ctz(used)]);
+}
+
+/* Who scans on comes to the members of the next bucket, whose line the call before asked for, and then to
+ * the bucket behind it. */
+static void scan_prefetch(const struct table *table, uint64_t cursor, uint64_t round)
+{
+	uint64_t next = cursor_next(cursor, round - 1), after = cursor_next(next, round - 1);
+	next &= round - 1;
+	after &= round - 1;
+	prefetch_members(table_bucket(table, next));
+	prefetch(table_bucket(table, after));
+	if (next + round < table->buckets)
+		prefetch_members(table_bucket(table, next + round));
+	if (after + round < table->buckets)
+		prefetch(table_bucket(table, after + round));
+}
+
 uint64_t table_scan(const struct table *table, uint64_t cursor, table_each *each, void *ctx)
 {
 	CHECK_OBJ(table, TABLE_MAGIC);
 	uint64_t round = table_round(table), mask = round - 1, at = cursor & mask;
+	scan_prefetch(table, cursor, round);
 	/* The bucket as it was before this round of splits: it and what was split off. */
 	bucket_each(table_bucket(table, at), each, ctx);
 	if (at + round < table->buckets)
 		bucket_each(table_bucket(table, at + round), each, ctx);
-	return reverse_bits(reverse_bits(cursor | ~mask) + 1);
+	return cursor_next(cursor, mask);
 }
 
 const struct member *table_next(const struct table *table, struct table_walk *walk)

@@ -36,6 +36,9 @@ void table_free(struct table *table);
 
 /* Where its pointer stands, until the table changes; NULL: not there. */
 struct member **table_find(const struct table *table, struct span name);
+/* Two steps of warming the cache for a member that is looked for soon, by the hash of its name. */
+uint64_t table_prefetch_bucket(const struct table *table, struct span name);
+void table_prefetch_members(const struct table *table, uint64_t hash);
 /* It must not be there yet. */
 void table_add(struct table *table, struct member *member);
 /* Takes it out; NULL: not there. */

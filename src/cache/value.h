@@ -100,6 +100,17 @@ MUST_CHECK bool zset_rank(const struct value *value, struct span member, uint64_
  * for each that was popped there. OP_REMOVE and OP_INSERT do not change it. */
 static inline int64_t list_head_number(const struct value *value) { return value->head_number; }
 
+/* Warms the cache for members of large hashes, sets and sorted sets that are looked for soon, in steps: each
+ * is taken for all of them before the next, so that their lines of memory come at the same time. */
+enum { VALUE_AHEAD_STEPS = 4 };
+struct value_ahead {
+	const struct value *value;        /* step 0 takes only its address */
+	struct span         member;
+	const struct table *table;
+	uint64_t            hash;
+};
+void value_prefetch(struct value_ahead *ahead, uint32_t count, unsigned step);
+
 /* A walk: hash {name, data}, set {name}, zset {name, score}, list {name}. Hashes and sets in their own
  * order; sorted sets by score, then bytes; lists from the head. Nothing may change meanwhile. */
 struct walk {

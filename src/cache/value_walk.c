@@ -72,6 +72,37 @@ bool zset_rank(const struct value *value, struct span member, uint64_t *rank)
 	return false;
 }
 
+static const struct table *value_table(const struct value *value)
+{
+	if (value->encoding == VALUE_TABLE)
+		return value->table;
+	return value->encoding == VALUE_RANKS ? value->ranks->table : NULL;
+}
+
+static void prefetch_one(struct value_ahead *ahead, unsigned step)
+{
+	if (step == 0) {
+		prefetch(ahead->value);
+		prefetch((const char *)ahead->value + sizeof(*ahead->value) - 1);
+	} else if (step == 1) {
+		ahead->table = value_table(ahead->value);
+		prefetch(ahead->table);
+	} else if (ahead->table == NULL) {
+		return;
+	} else if (step == 2) {
+		ahead->hash = table_prefetch_bucket(ahead->table, ahead->member);
+	} else {
+		table_prefetch_members(ahead->table, ahead->hash);
+	}
+}
+
+void value_prefetch(struct value_ahead *ahead, uint32_t count, unsigned step)
+{
+	ASSERT(step < VALUE_AHEAD_STEPS);
+	for (uint32_t i = 0; i < count; i++)
+		prefetch_one(&ahead[i], step);
+}
+
 /* ---- Ranges ------------------------------------------------------------------------------------ */
 
 static bool score_below(double score, double bound, bool or_equal)

@@ -136,8 +136,8 @@ static bool fit(const struct field_op *op, __int128 number, uint64_t *out)
 	return true;
 }
 
-/* True: the value was changed. */
-static bool field_run(struct call *call, const struct field_op *op, struct buf *value)
+/* True: the field holds something else now, or was made by this command (`grows`). */
+static bool field_run(struct call *call, const struct field_op *op, struct buf *value, bool grows)
 {
 	uint64_t next = 0, raw = field_read(buf_span(value), op->offset, op->bits);
 	int64_t old = sign_extend(raw, op);
@@ -155,7 +155,7 @@ static bool field_run(struct call *call, const struct field_op *op, struct buf *
 	}
 	field_write(value, op->offset, op->bits, next);
 	reply_int(call->reply, op->verb == FIELD_SET ? old : sign_extend(next, op));
-	return true;
+	return grows || next != raw;
 }
 
 /* How many operations there are, and how many bytes those need that write. */
@@ -192,7 +192,7 @@ static void bitfield(struct call *call, bool read_only)
 	if (ok) {
 		reply_array(call->reply, count);
 		while (next_op(&walk, &op))
-			changed |= field_run(call, &op, &value);
+			changed |= field_run(call, &op, &value, bytes > len);
 	}
 	/* The string becomes as long as the operations reach, even if all of them overflow. */
 	if (ok && (changed || bytes > len)) {

@@ -46,6 +46,10 @@ void cmd_setbit(struct call *call)
 	struct span old = entry == NULL ? (struct span){0} : entry_string(entry);
 	unsigned was = bit_at(old, offset);
 	uint64_t need = (offset >> 3) + 1;
+	if (need <= old.len && was == bit) {          /* nothing changes, and nobody is told */
+		reply_int(call->reply, was);
+		return;
+	}
 	struct buf value = string_copy(call, entry, need > old.len ? need : old.len, &ok);
 	if (ok) {
 		uint8_t mask = (uint8_t)(0x80 >> (offset & 7));

@@ -82,6 +82,9 @@ bool command_arity_fits(const struct command *command, uint32_t argc);
 bool command_is_allowed(struct call *call);
 /* In place of the command, after MULTI (multi.c). */
 void multi_queue(struct call *call);
+/* A command that is not queued was refused, and the reply from `at` on says why: EXEC will fail, or is what
+ * was refused, and then that ends the transaction. */
+void multi_refuse(struct call *call, size_t at);
 /* The commands that EXEC announced, each through `execute`. */
 void exec_run(struct session *session, void (*execute)(struct session *, const struct request *));
 

@@ -301,9 +301,11 @@ static void remember_keys(struct call *call)
 
 static void command_run(struct call *call)
 {
+	size_t at = call->reply->bytes.len;
 	if (!command_is_allowed(call)) {
 		if (call->command != NULL)
 			command_counters_of(call->engine, call->command)->rejected++;
+		multi_refuse(call, at);
 		return;
 	}
 	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&

@@ -58,10 +58,12 @@ void cmd_hsetnx(struct call *call)
 void cmd_hdel(struct call *call)
 {
 	struct edit edit;
+	struct item data;
 	if (!edit_begin(call, &edit, call->argv[1], ENTRY_HASH))
 		return;
-	for (uint32_t i = 2; i < call->argc && edit.value->count > 0; i++)
-		ops_member(&edit.ops, OP_DELETE, call->argv[i]);
+	for (uint32_t i = 2; i < call->argc; i++)
+		if (hash_get(edit.value, call->argv[i], &data))
+			ops_member(&edit.ops, OP_DELETE, call->argv[i]);
 	if (!edit_commit(&edit))
 		return;
 	if (edit.removed > 0)

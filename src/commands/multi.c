@@ -83,6 +83,23 @@ void multi_queue(struct call *call)
 	reply_status(call->reply, "QUEUED");
 }
 
+void multi_refuse(struct call *call, size_t at)
+{
+	struct transaction *transaction = open_transaction(call);
+	if (transaction != NULL && !call->engine->in_exec)
+		transaction->is_refused = true;
+	if (call->command == NULL || call->command->run != cmd_exec || call->reply->bytes.len < at + 3)
+		return;
+	char why[320];
+	struct span text = span_slice(buf_span(&call->reply->bytes), at + 1, call->reply->bytes.len - 2);
+	if (text.len > 4 && memcmp(text.ptr, "ERR ", 4) == 0)
+		text = span_slice(text, 4, text.len);
+	snprintf(why, sizeof(why), "%.*s", (int)min_u64(text.len, sizeof(why) - 1), (const char *)text.ptr);
+	reply_cut(call->reply, at, call->reply->ref_count);
+	transaction_drop(call->session);
+	call_error(call, "EXECABORT Transaction discarded because of: %s", why);
+}
+
 /* ---- EXEC ---- */
 
 /* The most that the queued commands can append. */

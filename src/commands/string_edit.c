@@ -139,7 +139,7 @@ void cmd_append(struct call *call)
 	struct buf value = string_copy(call, entry, old_len + more.len, &ok);
 	if (ok && more.len > 0)
 		memcpy(value.ptr + old_len, more.ptr, more.len);
-	if (ok && (more.len == 0 || string_store(call, buf_span(&value), "append")))
+	if (ok && string_store(call, buf_span(&value), "append"))
 		reply_int(call->reply, (int64_t)value.len);
 	buf_fini(&value);
 }

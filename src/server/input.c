@@ -13,6 +13,7 @@
 
 #include "base/arith.h"
 #include "commands/commands.h"
+#include "engine/collection/collection.h"
 
 #include <stdio.h>
 
@@ -171,6 +172,10 @@ static size_t execute_batch(struct connection *connection, struct batch *batch)
 	for (uint32_t i = 0; count > 1 && i < count; i++)
 		if (batch->request[i].has_hash)
 			directory_prefetch_entry(directory, batch->request[i].hash);
+	/* What follows is likely to be what was before: that tells whether there are members to be found. */
+	const struct command *last = connection->session.last_command;
+	if (count > 1 && last != NULL && (last->acl & (ACL_HASH | ACL_SET | ACL_SORTEDSET)) != 0)
+		collections_prefetch(directory, batch->request, count);
 	for (uint32_t i = 0; i < count; i++)
 		if (!execute_one(connection, &batch->request[i]))
 			return batch->end[i];

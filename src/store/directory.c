@@ -139,14 +139,6 @@ void directory_fini(struct directory *directory)
 	directory_init(directory, directory->memory, directory->seed);
 }
 
-/* The builtin alone has no effect that the compiler sees: it would drop a call of a function
- * that does nothing else. */
-static inline void prefetch(const void *line)
-{
-	__builtin_prefetch(line);
-	__asm__ volatile("");
-}
-
 /* Empties one bucket and its chain; how many entries there were. */
 static uint32_t bucket_drain(
     struct directory *directory, struct bucket *bucket, directory_each *each, void *ctx)

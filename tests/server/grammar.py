@@ -2,10 +2,10 @@
 types, alone and together, on a few keys that they share; some of them damaged on purpose.
 
 Left out is what two servers may answer differently without either being wrong: what chance decides (of these only forms that
-ask for all there is), cursors, dumps, idle times; and what waits for other servers."""
+ask for all there is), cursors and dumps (exchanges.py sees to these), idle times; and what waits for other servers."""
 
 GROUPS = ("generic", "string", "bitmap", "list", "set", "sorted-set", "hash")
-LEFT_OUT = {"wait", "waitaof", "migrate", "randomkey", "dump", "restore", "object|freq", "object|idletime", "object|help", "scan", "sscan", "hscan", "zscan", "sort_ro"}
+LEFT_OUT = {"wait", "waitaof", "migrate", "randomkey", "dump", "object|freq", "object|idletime", "object|help", "sort_ro"}
 CHANCE = {"spop", "srandmember", "hrandfield", "zrandmember"}
 UNDAMAGED = {"sort", "zrank", "zrevrank", "bitcount"}
 HOMES = {"string": "t", "bitmap": "t", "list": "l", "set": "s", "sorted-set": "z", "hash": "h"}
@@ -26,7 +26,7 @@ MOMENTS = ["1", "4102444800", "4133980800", "7258118400"]
 class Grammar:
     def __init__(self, docs, rng):
         """`docs`: COMMAND DOCS in RESP3, as Wire.read gives it."""
-        self.rng, self.shapes = rng, {}
+        self.rng, self.shapes, self.dumps = rng, {}, []
         for name, about in docs.items():
             if about[b"group"].decode() in GROUPS:
                 self.learn(name.decode(), about)
@@ -74,6 +74,8 @@ class Grammar:
 
     def moment(self, name):
         moment = self.pick(MOMENTS) if "unix" in name else self.pick(SECONDS)
+        if self.name == "set" and moment == "1":      # it would be there until somebody looks at the clock
+            return "0"
         if self.rng.random() < 0.05:
             return self.pick(ODD)
         return moment + "000" if "milli" in name or self.name in ("psetex", "pexpire", "pexpireat") else moment
@@ -86,7 +88,9 @@ class Grammar:
     def word(self, name, kind):
         named = {"numkeys": self.count_of_keys, "offset": self.offset, "bit": lambda: self.pick(["0", "1", "1", "2"]), "timeout": lambda: "0.002",
                  "encoding": lambda: self.pick(["u8", "i8", "u1", "i5", "u63", "i64", "u64", "x", "i0", "U8", "i65"]),
-                 "cursor": lambda: "0", "db": lambda: self.pick(["0", "1", "9", "16", "-1", "x"]), "db-index": lambda: self.pick(["0", "1", "9", "16", "x"]),
+                 "cursor": lambda: self.pick(["0"] * 12 + ["", "x", "-1", " 1", "99999999999999999999"]),
+                 "ttl": lambda: self.pick(["0", "0", "0", "-1", "100000000", "4133980800000", "x"]),
+                 "serialized-value": lambda: self.pick(self.dumps or TEXTS) if self.rng.random() < 0.8 else self.pick(TEXTS), "db": lambda: self.pick(["0", "1", "9", "16", "-1", "x"]), "db-index": lambda: self.pick(["0", "1", "9", "16", "x"]),
                  "increment": self.real if self.name.endswith("float") or self.name == "zincrby" else self.number,
                  "operation": lambda: self.pick(["AND", "OR", "XOR", "NOT", "and", "NAND"])}
         if name in named:
@@ -163,6 +167,8 @@ class Grammar:
         words = self.name.upper().split("|") + self.arguments(shape)
         if self.name in CHANCE:
             words = words[:2] + ["1000"]
+        if self.name.endswith("scan") and self.rng.random() < 0.9:
+            words += ["COUNT", "100000"]
         if self.name == "sort" and "BY" in words:
             words = [word for word in words if word not in ("STORE", "LIMIT")]
         if self.name in ("expire", "pexpire"):        # which of two is later must not depend on a millisecond

@@ -28,6 +28,27 @@ const struct value *entry_collection(const struct entry *entry, struct value *sm
 	return small;
 }
 
+void collections_prefetch(const struct directory *directory, const struct request *requests, uint32_t count)
+{
+	enum { AHEAD_MAX = 64 };
+	struct value_ahead ahead[AHEAD_MAX];
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < count && found < AHEAD_MAX; i++) {
+		const struct request *request = &requests[i];
+		if (!request->has_hash || request->argc < 3)
+			continue;
+		const struct entry *entry = directory_find(directory, request->argv[1], request->hash);
+		const struct collection *large = entry == NULL ? NULL : entry_object(entry);
+		if (large == NULL || entry->type == ENTRY_LIST)
+			continue;
+		uint32_t member = entry->type == ENTRY_ZSET ? request->argc - 1 : 2;
+		ahead[found++] =
+		    (struct value_ahead){.value = &large->value, .member = request->argv[member]};
+	}
+	for (unsigned step = 0; found > 0 && step < VALUE_AHEAD_STEPS; step++)
+		value_prefetch(ahead, found, step);
+}
+
 static bool is_of_type(struct call *call, const struct entry *entry, enum entry_type type)
 {
 	if (entry == NULL || entry->type == type)
@@ -134,11 +155,11 @@ static enum err commit_small(struct edit *edit, const struct target *target, uin
 	enum err err = value_apply(&next, buf_span(&edit->ops), collections_limits(engine), &edit->added,
 	    &edit->removed);
 	ASSERT(err == OK);
-	if (next.count > 0)
+	edit->is_gone = next.count == 0 && edit->entry != NULL;
+	if (next.count > 0)           /* a large one is taken over: nothing is left in `next` */
 		err = log_whole(engine, target, &next, &record);
 	else if (edit->entry != NULL)
 		err = engine_delete(engine, target->db, edit->entry, edit->hash, &record.lsn);
-	edit->is_gone = next.count == 0 && edit->entry != NULL;
 	*lsn = record.lsn;
 	value_fini(&next);
 	return err;

@@ -47,6 +47,10 @@ const struct value *call_read_value(
 /* As that of an entry at hand, whose type is not checked. */
 const struct value *entry_collection(const struct entry *entry, struct value *small);
 
+/* Warms the cache for what requests that have a hash will look for in large hashes, sets and sorted sets;
+ * their entries should be near. */
+void collections_prefetch(const struct directory *directory, const struct request *requests, uint32_t count);
+
 /* False: the key is of another type, or too long, and an error was replied; there is nothing to end. */
 MUST_CHECK bool edit_begin(struct call *call, struct edit *edit, struct span key, enum entry_type type);
 /* Logs and does edit->ops; nothing to do is fine. The edit is over. False: an error was replied (or

@@ -17,12 +17,12 @@ static bool glob(const char *pattern, const char *text)
 
 Test(glob, matches_as_redis_does)
 {
-	cr_assert(glob("*", "") && glob("*", "abc") && glob("a*c", "abbbc") && glob("a?c", "abc"));
+	cr_assert(glob("*", "abc") && glob("a*c", "abbbc") && glob("a?c", "abc"));
 	cr_assert(
 	    glob("h[ae]llo", "hallo") && !glob("h[ae]llo", "hillo") && glob("h[^e]llo", "hallo"));
 	cr_assert(glob("h[a-c]t", "hbt") && glob("h[c-a]t", "hbt") && !glob("h[a-c]t", "hdt"));
 	cr_assert(glob("a\\*c", "a*c") && !glob("a\\*c", "abc") && glob("**b**", "abc"));
-	cr_assert(!glob("", "a") && glob("", "") && !glob("a", "") && !glob("abc", "ab"));
+	cr_assert(!glob("*", "") && !glob("", "a") && glob("", "") && !glob("a", "") && !glob("abc", "ab"));
 	cr_assert(glob_match(SPAN_LIT("AbC*"), SPAN_LIT("aBcd"), true));
 }
 
