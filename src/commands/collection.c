@@ -14,6 +14,8 @@ enum { SCORE_TEXT_MAX = 512 };
 
 void edit_tell(const struct edit *edit, unsigned class, const char *event)
 {
+	if (edit->is_idle)
+		call_touch(edit->call, edit->key);
 	call_notify(edit->call, class, event, edit->key);
 	if (edit->is_gone)
 		call_notify(edit->call, NOTIFY_GENERIC, "del", edit->key);

@@ -73,6 +73,11 @@ enum err engine_delete_by_itself(
 	return err;
 }
 
+void call_touch(struct call *call, struct span key)
+{
+	engine_change(call->engine, call->session->db, key, call_hash(call, key));
+}
+
 enum lookup { LOOKUP_READ, LOOKUP_WRITE, LOOKUP_QUIET };
 
 static struct entry *call_lookup(struct call *call, struct span key, enum lookup kind)

@@ -100,9 +100,9 @@ class Exchanges:
         if dumps[0] in (b"-1", b""):
             return
         spoilt = self.rng.random() < 0.1
-        at, words = self.rng.randrange(1 << 20), [self.rng.choice(["0", "0", "100000", "-1"])]
+        at, words = self.rng.randrange(1 << 20), [self.rng.choice(["0", "0", "100000000", "-1"])]
         options = [word for word in ("REPLACE", "ABSTTL") if self.rng.random() < 0.6]
-        if "ABSTTL" in options and words[0] == "100000":
+        if "ABSTTL" in options and words[0] == "100000000":
             words = ["4133980800000"]
         # Each its own; then ours, too, what redis-server made of it.
         for made in (dumps, [dumps[1], dumps[1]]):

@@ -83,7 +83,7 @@ bool edit_begin(struct call *call, struct edit *edit, struct span key, enum entr
 	edit->type = (uint8_t)type;
 	edit->entry = entry;
 	edit->added = edit->removed = 0;
-	edit->is_gone = false;
+	edit->is_gone = edit->is_idle = false;
 	edit->reply_bytes = call->reply->bytes.len;
 	edit->reply_refs = call->reply->ref_count;
 	edit->value = &edit->small;
@@ -201,7 +201,8 @@ static enum err commit_one(struct edit *edit, bool grouped)
 {
 	uint64_t lsn = 0;
 	struct target target = edit_target(edit);
-	if (edit->ops.len == 0)
+	edit->is_idle = edit->ops.len == 0;
+	if (edit->is_idle)
 		return OK;
 	enum err err = edit->value == &edit->small ? commit_small(edit, &target, &lsn)
 	                                           : commit_large(edit, &target, grouped, &lsn);

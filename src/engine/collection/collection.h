@@ -36,6 +36,7 @@ struct edit {
 	struct buf    ops;                /* what is to be done */
 	uint64_t      added, removed;     /* by edit_commit: as value_apply says */
 	bool          is_gone;            /* by edit_commit: nothing was left, and the key is deleted */
+	bool          is_idle;            /* by edit_commit: there was nothing to be done */
 	size_t        reply_bytes;
 	uint32_t      reply_refs;
 };
