@@ -107,8 +107,8 @@ struct entry *call_lookup_read(struct call *call, struct span key);
 struct entry *call_lookup_write(struct call *call, struct span key);
 /* As lookup_read, but leaves access time and hit counts alone (TTL, TYPE, OBJECT, SCAN). */
 struct entry *call_lookup_quiet(struct call *call, struct span key);
-/* Who watches the key, or caches it, is told that it changed, though it did not: as Redis does, where a command
- * put there what was there already. */
+/* Who watches the key, or caches it, is told that it changed, though it did not: as Redis does, where a
+ * command put there what was there already. */
 void call_touch(struct call *call, struct span key);
 
 /* Sets a string. `body`, if given, holds the value and a reference is taken. */
