@@ -10,14 +10,22 @@ struct bound_test {
 	bool  is_on;
 };
 struct bound_test bound_test_make(const struct search *search, float weight, float others);
+/* Of a word alone, against this score. */
+struct bound_test bound_test_above(const struct search *search, float weight, float score);
+
+/* False: there is no telling without a division. */
+static inline bool bound_test_is_less(
+    const struct bound_test *test, const struct posting_best *best)
+{
+	float top = (float)best->tf_max;
+	return test->is_on && (float)best->length_single > test->by_tf - test->less &&
+	    (float)best->length_top > top * test->by_tf - test->less &&
+	    (float)best->length_between > (top - 1) * test->by_tf - test->less;
+}
 
 static inline bool bound_test_fails(
     const struct search *search, const struct bound_test *test, const struct posting_best *best)
 {
-	float top = (float)best->tf_max;
-	if (test->is_on && (float)best->length_single > test->by_tf - test->less &&
-	    (float)best->length_top > top * test->by_tf - test->less &&
-	    (float)best->length_between > (top - 1) * test->by_tf - test->less)
-		return true;
-	return is_hopeless(search, best_bound(search, test->weight, best) + test->others);
+	return bound_test_is_less(test, best) ||
+	    is_hopeless(search, best_bound(search, test->weight, best) + test->others);
 }

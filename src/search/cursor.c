@@ -2,6 +2,7 @@
 #include "search/cursor.h"
 
 #include "search/block.h"
+#include "search/simd.h"
 
 enum { PLACE_STEPS = 16 };
 
@@ -108,6 +109,8 @@ uint32_t cursor_run_find(const struct posting_run *run, uint32_t docid)
 	uint32_t base = 0;
 	if (run->count == 0)
 		return 0;
+	if (run->count == PACK_COUNT)
+		return simd_count_below(run->docids, docid);
 	/* Halves without branches: which way it goes cannot be foreseen. */
 	for (uint32_t left = run->count, half; left > 1; left -= half) {
 		half = left / 2;

@@ -54,16 +54,24 @@ float best_bound(const struct search *search, float weight, const struct posting
 
 /* weight / (1 + (base + slope * length) / tf) <= t, solved for the length; a little above t, so
  * that rounding cannot make a difference. */
-struct bound_test bound_test_make(const struct search *search, float weight, float others)
+struct bound_test bound_test_above(const struct search *search, float weight, float score)
 {
-	struct bound_test test = {.weight = weight, .others = others};
-	float most = search->threshold / search->slack - others - SCORE_STEP;
+	struct bound_test test = {.weight = weight};
+	float most = score - SCORE_STEP;
 	if (most <= 0 || weight <= 0 || search->norm_slope <= 0)
 		return test;
 	float ratio = weight / most * 1.00001f - 1;
 	test.by_tf = ratio / search->norm_slope;
 	test.less = search->norm_base / search->norm_slope - 0.01f;
 	test.is_on = true;
+	return test;
+}
+
+struct bound_test bound_test_make(const struct search *search, float weight, float others)
+{
+	struct bound_test test =
+	    bound_test_above(search, weight, search->threshold / search->slack - others);
+	test.others = others;
 	return test;
 }
 
@@ -104,24 +112,21 @@ struct run_range {
 	float    others;                  /* what all other parts of the query can add */
 };
 
-/* Which are there alone. */
+/* Which are there alone. Each goes to its word at once: where the next word begins cannot be
+ * foreseen, and a wrong guess costs more than the store. */
 static void run_bits(const struct posting_run *run, uint32_t low, const uint64_t *mask,
     uint64_t *out)
 {
-	uint64_t bits = 0;
-	uint32_t word = 0;
-	for (uint32_t i = 0; i < run->count; i++) {
-		uint32_t slot = run->docids[i] - low;
-		if (slot >= WINDOW_DOCS)
-			continue;
-		if (slot / 64 != word) {
-			out[word] |= bits & mask[word];
-			word = slot / 64;
-			bits = 0;
-		}
-		bits |= 1ULL << (slot % 64);
-	}
-	out[word] |= bits & mask[word];
+	uint64_t bits[WINDOW_WORDS] = {0};
+	uint32_t from = 0, to = run->count;
+	if (to > 0 && run->docids[0] < low)
+		from = cursor_run_find(run, low);
+	if (to > 0 && run->docids[to - 1] - low >= WINDOW_DOCS)
+		to = cursor_run_find(run, low + WINDOW_DOCS);
+	for (uint32_t i = from; i < to; i++)
+		bit_set(bits, run->docids[i] - low);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+		out[word] |= bits[word] & mask[word];
 }
 
 /* Sets in `out` the documents of one decoded run that are in `mask`. */

@@ -277,7 +277,7 @@ struct slots {
 
 /* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
  * lowest bits, which spares most of the others the search. */
-enum { FILTER_BITS = 8192, FILTER_WORTH = 24 };
+enum { FILTER_BITS = 4096, FILTER_WORTH = 16 };
 
 /* Of slots [from, to), which lie within the decoded run; adds scores of those that stay. */
 static void run_keep(struct search *search, struct cursor *cursor, struct slots slots, bool scores,

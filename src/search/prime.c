@@ -7,7 +7,7 @@
  * newest block down then passes over nearly all of the others from the start, instead of
  * learning that from what it meets.
  */
-#include "search/run.h"
+#include "search/bound.h"
 
 enum { PRIME_WANTED_MAX = 128, PRIME_BLOCKS = 24, PRIME_RUNS_MIN = 4, PRIME_RUNS_MAX = 1 << 14,
 	MEMO_BITS = 8 };
@@ -55,20 +55,32 @@ static void choice_offer(struct prime *prime, float bound, uint32_t run)
 	prime->choice_count += prime->choice_count < PRIME_BLOCKS;
 }
 
-/* Many blocks have the same limits: what follows from them is kept. */
+/* Once there are enough, most others are told from the worst of these without a division. Of the
+ * rest many have the same limits: what follows from them is kept. */
 static void choose(struct prime *prime, const struct search *search, const struct cursor *cursor)
 {
 	const struct postings *list = &cursor->term->list;
+	const float *worst = &prime->choices[PRIME_BLOCKS - 1].bound;
+	struct bound_test test = {0};
+	float made = 0;
 	struct { uint32_t key; float bound; } memo[1 << MEMO_BITS];
 	memset(memo, 0, sizeof(memo));
 	uint32_t end = list->block_count > PRIME_RUNS_MAX ? list->block_count - PRIME_RUNS_MAX : 0;
 	for (uint32_t run = list->block_count; run-- > end;) {
+		const struct posting_best *best = &list->skips[run].best;
+		if (prime->choice_count == PRIME_BLOCKS) {
+			if (made != *worst)
+				test = bound_test_above(search, cursor->weight, *worst);
+			made = *worst;
+			if (bound_test_is_less(&test, best))
+				continue;
+		}
 		uint32_t key;
-		memcpy(&key, &list->skips[run].best, sizeof(key));
+		memcpy(&key, best, sizeof(key));
 		uint32_t at = key * 0x9e3779b1u >> (32 - MEMO_BITS);
 		if (memo[at].key != key) {        /* never 0: the highest tf is in it */
 			memo[at].key = key;
-			memo[at].bound = best_bound(search, cursor->weight, &list->skips[run].best);
+			memo[at].bound = best_bound(search, cursor->weight, best);
 		}
 		choice_offer(prime, memo[at].bound, run);
 	}

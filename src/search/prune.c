@@ -7,7 +7,7 @@
 #include "search/run.h"
 #include "search/simd.h"
 
-enum { FEW_BITS = 6 };
+enum { FEW_BITS = 1 };
 
 static void prune_offer(const struct search *search, struct dense_prune *prune,
     const struct cursor *cursor)

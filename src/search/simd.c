@@ -127,6 +127,55 @@ uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
 	return above;
 }
 
+#if defined(__x86_64__)
+__attribute__((target("avx512f,popcnt"))) static uint32_t count_below_avx512(
+    const uint32_t *values, uint32_t limit)
+{
+	const __m512i low = _mm512_set1_epi32((int)limit);
+	uint32_t masks[4];
+	for (int i = 0; i < 4; i++) {
+		__mmask16 first = _mm512_cmplt_epu32_mask(_mm512_loadu_si512(values + 32 * i), low);
+		__mmask16 second =
+		    _mm512_cmplt_epu32_mask(_mm512_loadu_si512(values + 32 * i + 16), low);
+		masks[i] = (uint32_t)first | (uint32_t)second << 16;
+	}
+	return (uint32_t)(__builtin_popcountll(masks[0] | (uint64_t)masks[1] << 32) +
+	    __builtin_popcountll(masks[2] | (uint64_t)masks[3] << 32));
+}
+
+__attribute__((target("avx2"))) static uint32_t count_below_avx2(
+    const uint32_t *values, uint32_t limit)
+{
+	const __m256i low = _mm256_set1_epi32((int)limit);
+	__m256i others = _mm256_setzero_si256();
+	for (int i = 0; i < 16; i++) {
+		__m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(values + 8 * i));
+		/* -1 where it is not below. */
+		others = _mm256_sub_epi32(
+		    others, _mm256_cmpeq_epi32(_mm256_max_epu32(value, low), value));
+	}
+	__m128i sum = _mm_add_epi32(
+	    _mm256_castsi256_si128(others), _mm256_extracti128_si256(others, 1));
+	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+	sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+	return 128 - (uint32_t)_mm_cvtsi128_si32(sum);
+}
+#endif
+
+uint32_t simd_count_below(const uint32_t values[128], uint32_t limit)
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f"))
+		return count_below_avx512(values, limit);
+	if (__builtin_cpu_supports("avx2"))
+		return count_below_avx2(values, limit);
+#endif
+	uint32_t base = 0;
+	for (uint32_t half = 64; half > 0; half /= 2)
+		base += (values[base + half - 1] < limit) * half;
+	return base + (values[base] < limit);
+}
+
 uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64])
 {
 	uint32_t count = 0;

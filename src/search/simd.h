@@ -15,3 +15,6 @@ uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low);
 
 /* How many bits 64 words have in common. */
 uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64]);
+
+/* How many of 128 ascending values are below `limit`. */
+uint32_t simd_count_below(const uint32_t values[128], uint32_t limit);

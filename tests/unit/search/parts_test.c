@@ -4,6 +4,7 @@
 #include "search/column.h"
 #include "search/dense.h"
 #include "search/dict.h"
+#include "search/simd.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -29,6 +30,24 @@ Test(search_pack, every_width_comes_back)
 		memset(out, 0xff, sizeof(out));
 		pack_decode(words, width, out);
 		cr_assert_arr_eq(in, out, sizeof(in), "width %u", width);
+	}
+}
+
+Test(search_simd, counts_what_is_below_a_limit)
+{
+	struct random random;
+	uint32_t values[128];
+	random_init(&random, 1);
+	for (int round = 0; round < 200; round++) {
+		uint64_t value = round % 2 == 0 ? 0 : UINT32_MAX - 128 * 5;
+		for (int i = 0; i < 128; i++)
+			values[i] = (uint32_t)(value += random_below(&random, 5));
+		for (int i = 0; i < 128; i++) {
+			uint32_t limit = values[i] + (uint32_t)random_below(&random, 3) - 1, below = 0;
+			while (below < 128 && values[below] < limit)
+				below++;
+			cr_assert_eq(simd_count_below(values, limit), below);
+		}
 	}
 }
 
