@@ -227,7 +227,7 @@ void recover_restart(struct recovery *recovery)
 	memset(recovery->durable, 0, sizeof(recovery->durable));
 	recovery->durable_lsn = recovery->lsn_seen = recovery->replay_lsn = 0;
 	recovery->load_step = LOAD_BEGIN;
-	store->void_from = 0;
+	store->void_from = store->cut_from = 0;
 	store->stats.lost_records = 0;
 	recovery->phase = RECOVERY_SCAN;
 }

@@ -233,7 +233,7 @@ void recover_sort(struct recovery *recovery)
 	}
 	store->stats.torn_bytes = torn;
 	if (recovery->lsn_seen >= cut) {
-		store->void_from = cut;
+		store->void_from = store->cut_from = cut;
 		log_notice(store->log, "Cut a torn tail of %llu bytes from LSN %llu on",
 		    (unsigned long long)torn, (unsigned long long)cut);
 	}

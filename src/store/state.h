@@ -171,6 +171,7 @@ struct store {
 	bool                 is_given, is_following, asks_preface;        /* is_given: it has its LSN */
 	uint32_t             epoch, epoch_seen, void_count, void_cap;
 	uint64_t             keep_marks_lsn, void_from;   /* void_from: a VOID is owed; 0: none */
+	uint64_t             cut_from;            /* recovery cut what it found from here on; 0: nothing */
 	uint64_t             sync_lsn, appended_seen;     /* asked of store_sync; as of the last tick */
 	bool                 is_heavy;            /* much was appended since the one before */
 	uint32_t             expect_segments;     /* see store_expect */

@@ -436,6 +436,7 @@ uint64_t store_appended_bytes(const struct store *store)
 	return store->stats.appended_bytes;
 }
 uint64_t store_last_lsn(const struct store *store) { return store->next_lsn - 1; }
+uint64_t store_cut_from(const struct store *store) { return store->cut_from; }
 uint64_t store_durable_lsn(const struct store *store) { return store->durable_lsn; }
 uint64_t store_recorded_lsn(const struct store *store) { return store->recorded_lsn; }
 uint64_t store_written_lsn(const struct store *store) { return store->written_lsn; }

@@ -205,6 +205,9 @@ MUST_CHECK enum err store_rewind(struct store *store, uint64_t lsn);
 
 uint64_t store_appended_bytes(const struct store *store);      /* since the start, as asked */
 uint64_t store_last_lsn(const struct store *store);      /* of the latest append */
+/* What was here from this LSN on, recovery cut: nobody had been told that it is durable, unless the disk lost
+ * it, but others may have it. The LSN itself may be that of the VOID which says so. 0: it cut nothing. */
+uint64_t store_cut_from(const struct store *store);
 uint64_t store_durable_lsn(const struct store *store);   /* synced to the device */
 uint64_t store_recorded_lsn(const struct store *store);  /* known on disk to be durable */
 uint64_t store_written_lsn(const struct store *store);   /* as durable as each record asked */

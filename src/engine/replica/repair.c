@@ -119,6 +119,18 @@ void repair_note_key(struct engine *engine, uint8_t db, struct span key, struct 
 
 /* ---- Asking ---- */
 
+/* The follower that connected first of those that did after this one. NULL: none. */
+static struct replica_link *link_behind(const struct replication *replication, uint64_t id)
+{
+	struct replica_link *next = NULL;
+	for (struct list *at = replication->links.next; at != &replication->links; at = at->next) {
+		struct replica_link *link = LIST_OF(at, struct replica_link, link);
+		if (link->session->id > id && (next == NULL || link->session->id < next->session->id))
+			next = link;
+	}
+	return next;
+}
+
 /* False: there is nobody, or nobody left. */
 static bool wish_ask(struct repairs *repairs, struct repair_wish *wish)
 {
@@ -128,27 +140,25 @@ static bool wish_ask(struct repairs *repairs, struct repair_wish *wish)
 	    wish->lsn, wish->behind, wish->db, wish->type, span_of(wish->key, wish->len)};
 	struct replica_link *link = NULL;
 	if (wish->regain != NULL) {
-		if (wish->tried > 0)
+		if (wish->is_tried)
 			return false;
 		link = wish->regain->link;
 	} else if (replication->is_follower) {
-		if (!replication_link_is_up(engine) || wish->tried > 0)
+		if (!replication_link_is_up(engine) || wish->is_tried)
 			return false;
 	} else {
-		uint32_t index = 0;
-		struct list *at = replication->links.next;
-		while (at != &replication->links && index++ < wish->tried)
-			at = at->next;
-		if (at == &replication->links)
+		link = link_behind(replication, wish->tried_last);
+		if (link == NULL)
 			return false;
-		link = LIST_OF(at, struct replica_link, link);
+		wish->tried_last = link->session->id;
 	}
 	if (link != NULL)
 		repair_ask_follower(link, &ask);
 	else
 		repair_ask_leader(engine, &ask);
-	wish->tried++;
+	wish->is_tried = true;
 	repairs->asked = true;
+	repairs->is_cut = false;
 	repairs->asked_link = link;
 	repairs->asked_us = io_now_us(engine->io);
 	return true;
@@ -173,8 +183,8 @@ static void wish_failed(struct repairs *repairs, struct repair_wish *wish)
 		regain_end(repairs, wish, ERR_NOTFOUND);
 		return;
 	}
-	bool alone = wish->tried == 0;
-	if (!alone) {
+	/* Whom the wish was lost with may have it: who needs the record again asks again. */
+	if (wish->is_tried && !repairs->is_cut) {
 		note_in_vain(repairs, wish->lsn);
 		log_warning(repairs->engine->log, "record %llu is corrupt, and nobody else has it",
 		    (unsigned long long)wish->lsn);
@@ -188,8 +198,10 @@ void repair_forget(struct engine *engine, const struct replica_link *link)
 	if (repairs == NULL)
 		return;
 	servings_drop(repairs, link, false);
-	if (repairs->asked && repairs->asked_link == link)
+	if (repairs->asked && repairs->asked_link == link) {
 		repairs->asked_us = 0;        /* the time is up */
+		repairs->is_cut = true;
+	}
 }
 
 /* ---- The answer ---- */
@@ -274,9 +286,11 @@ static enum err take_head(struct repairs *repairs, struct span head, uint64_t bo
 	repairs->has_head = true;
 	if (body_bytes == 0)
 		return OK;
-	err = repairs->record.type == RECORD_IMAGE
-	    ? body_new(engine->pool, (size_t)body_bytes, &repairs->body)
-	    : body_new_heap(&engine->memory.values, (size_t)body_bytes, &repairs->body);
+	/* A full pool does not mean that the peer lacks it. */
+	bool is_pooled = repairs->record.type == RECORD_IMAGE &&
+	    body_new(engine->pool, (size_t)body_bytes, &repairs->body) == OK;
+	if (!is_pooled)
+		err = body_new_heap(&engine->memory.values, (size_t)body_bytes, &repairs->body);
 	if (err != OK)
 		repairs->body = NULL;
 	return err;

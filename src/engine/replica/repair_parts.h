@@ -10,7 +10,9 @@ struct repair_wish {
 	uint64_t     lsn;
 	uint8_t      db, type;
 	unsigned     moves;               /* of the corrupt copy: the new one has one more */
-	uint32_t     tried, len;          /* tried: so many peers */
+	uint32_t     len;
+	bool         is_tried;
+	uint64_t     tried_last;          /* of a leader: the follower asked last, by its connection's id */
 	struct place place;
 	struct regain *regain;            /* or NULL: it is a repair */
 	uint64_t     behind;
@@ -26,6 +28,7 @@ struct repair_serving {
 	struct store_read read;
 	bool        reading, is_read;     /* is_read: err, record and bytes are set */
 	enum err    err;
+	uint64_t    again_us;             /* there was no memory to read it: not before */
 	struct record record;             /* without what `bytes` are */
 	struct span bytes;
 	uint64_t    at;
@@ -40,6 +43,7 @@ struct repairs {
 	struct list wishes, servings;     /* the first wish is asked for */
 	uint32_t    count, serving_count;
 	bool        asked, has_head, moving, is_whole; /* is_whole: of a regain */
+	bool        is_cut;               /* who is asked is gone */
 	const struct replica_link *asked_link;        /* NULL: the leader */
 	uint64_t    asked_us;
 	struct buf  head;                 /* what `record` borrows from */

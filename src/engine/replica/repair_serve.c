@@ -6,7 +6,7 @@
 #include "engine/collection/collection_log.h"
 #include "engine/replica/renew.h"
 
-enum { SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
+enum { AGAIN_US = 200000, SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
 
 /* ---- Bytes ---- */
 
@@ -142,17 +142,29 @@ bool repair_asked(struct engine *engine, struct replica_link *link, const struct
 	return true;
 }
 
+/* True: what is wrong is not the record. */
+static bool is_short_of_memory(struct repair_serving *serving, enum err err)
+{
+	if (err != ERR_OVERLOADED && err != ERR_MEMORY)
+		return false;
+	serving->again_us = io_now_us(serving->repairs->engine->io) + AGAIN_US;
+	return true;
+}
+
 static void on_image_read(struct store_read *read, enum err err)
 {
 	struct repair_serving *serving = read->ctx;
 	serving->reading = false;
 	serving->err = err;
+	(void)is_short_of_memory(serving, err);
 }
 
 static void on_read(struct store_read *read, enum err err)
 {
 	struct repair_serving *serving = read->ctx;
 	serving->reading = false;
+	if (is_short_of_memory(serving, err))
+		return;
 	serving->is_read = true;
 	serving->err = err;
 	bool is_it = err == OK && read->record.lsn == serving->ask.lsn &&
@@ -304,6 +316,22 @@ static bool out_is_full(const struct repair_serving *serving)
 	                           : follower->out.len > OUT_MAX;
 }
 
+/* False: not yet. */
+static bool serving_again(struct repair_serving *serving)
+{
+	if (serving->again_us == 0)
+		return true;
+	if (io_now_us(serving->repairs->engine->io) < serving->again_us)
+		return false;
+	if (serving->read.state != NULL)
+		store_read_fini(&serving->read);
+	buf_clear(&serving->meta);
+	serving->again_us = serving->entry_lsn = 0;
+	serving->has_meta = false;
+	serving->err = OK;
+	return true;
+}
+
 bool servings_step(struct repairs *repairs)
 {
 	struct engine *engine = repairs->engine;
@@ -311,7 +339,7 @@ bool servings_step(struct repairs *repairs)
 	if (list_is_empty(&repairs->servings) || engine->loading)
 		return false;
 	struct repair_serving *serving = LIST_OF(repairs->servings.next, struct repair_serving, link);
-	if (serving->reading || out_is_full(serving))
+	if (serving->reading || out_is_full(serving) || !serving_again(serving))
 		return false;
 	if (!serving->is_read && serving->ask.lsn == 0) {
 		if (!serving_copy(serving))

@@ -159,6 +159,8 @@ uint32_t replication_epoch(const struct engine *engine);      /* its number */
 struct epoch replication_epoch_now(const struct engine *engine);
 /* Before anything else is appended. */
 MUST_CHECK enum err replication_begin_life(struct engine *engine);
+/* While that is due: the last LSN of the lives before. */
+uint64_t replication_former_end(const struct engine *engine);
 bool replication_knows_epoch(const struct replication *replication, const struct epoch *epoch);
 /* A SETTING record: true if it is this one. */
 MUST_CHECK bool replication_setting(struct engine *engine, const struct record *record);

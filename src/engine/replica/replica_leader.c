@@ -214,7 +214,8 @@ static bool sync_is_possible(struct call *call, const struct sync_request *reque
 		return false;
 	}
 	uint64_t end = replication_epoch_end(replication, &request->epoch);
-	uint64_t last = store_last_lsn(engine->store);
+	uint64_t last =
+	    replication->life_due ? replication_former_end(engine) : store_last_lsn(engine->store);
 	if (!fresh && request->lsn > last && request->lsn <= end && replication->is_follower) {
 		call_error(call, "NOMASTERLINK Can't SYNC: the follower is ahead of this one");
 		return false;

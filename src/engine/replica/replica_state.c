@@ -220,12 +220,18 @@ static void epoch_add(struct engine *engine, uint32_t number, uint64_t first)
 		replication->epochs[replication->epoch_count++] = next;
 }
 
+uint64_t replication_former_end(const struct engine *engine)
+{
+	uint64_t cut = store_cut_from(engine->store);
+	return cut != 0 ? cut - 1 : store_last_lsn(engine->store);
+}
+
 enum err replication_begin_life(struct engine *engine)
 {
 	struct replication *replication = engine->replication;
 	if (!replication->life_due)
 		return OK;
-	uint64_t first = store_last_lsn(engine->store) + 1;
+	uint64_t first = replication_former_end(engine) + 1;
 	enum err err = store_leave_out(engine->store, LIFE_LSNS);
 	if (err != OK)
 		return err;

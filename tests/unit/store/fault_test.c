@@ -375,6 +375,28 @@ Test(fault, what_was_only_written_is_cut_or_kept_but_never_half, .init = setup, 
 	cr_assert_gt(owner_find(&owner, "c")->lsn, 1);
 }
 
+Test(fault, what_is_cut_is_told_by_its_first_lsn, .init = setup, .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("a", 100);
+	wait_seconds(2);
+	cr_assert_eq(store_cut_from(owner.store), 0);
+	/* The batch of "c" goes while that of "b" is under way, ends before it, and says no more than that "a"
+	 * is durable. */
+	sim_fail_call(disk, SIM_WRITE_LOST, 2);
+	uint64_t b = store_last_lsn(owner.store) + 1;
+	cr_assert_eq(owner_put(&owner, "b", RECORD_VALUE, 70000, SYNC_ALWAYS), OK);
+	store_flush(owner.store);
+	cr_assert_eq(owner_put(&owner, "c", RECORD_VALUE, 70000, SYNC_ALWAYS), OK);
+	store_flush(owner.store);
+	owner_wait_durable(&owner, b + 1);
+	owner_power_cut(&owner, disk);
+	power_on(&small);
+	cr_assert_eq(store_cut_from(owner.store), b);
+	cr_assert_null(owner_find(&owner, "c"));
+	cr_assert_geq(store_last_lsn(owner.store), b + 1, "no LSN is given again that was seen");
+}
+
 Test(fault, moved_record_survives_a_power_cut_in_either_tier, .init = setup, .fini = teardown,
     .timeout = 60)
 {
