@@ -44,6 +44,7 @@ struct renewer {
 	struct renew_item *item;
 	struct regain regain;
 	bool        regaining;
+	bool        awaits_repair;        /* of what the first item needs */
 };
 
 static struct renewer *renewer_of(struct replica_link *link)
@@ -246,9 +247,13 @@ static void on_read(struct store_read *read, enum err err)
 	}
 	if (err == OK)
 		return;                       /* the body: it stays until it is used */
+	store_read_fini(read);
+	renewer->has_meta = false;
+	renewer->awaits_repair = err == ERR_CORRUPT && repairs_pending(renewer->engine) > 0;
+	if (renewer->awaits_repair)
+		return;                       /* another follower may have it; then it is read again */
 	log_warning(renewer->engine->log, "replication: a key cannot be written again for a follower: %s",
 	    err_name(err));
-	store_read_fini(read);
 	if (err == ERR_CORRUPT || err == ERR_IO)
 		item_drop(renewer, renewer->item);
 }
@@ -408,6 +413,9 @@ static bool item_step(struct renewer *renewer)
 	struct renew_item *item = LIST_OF(renewer->items.next, struct renew_item, link);
 	if (renewer->reading || renewer->regaining)
 		return false;
+	if (renewer->awaits_repair && repairs_pending(engine) > 0)
+		return false;
+	renewer->awaits_repair = false;
 	if (item->is_number) {
 		frame_write_renewed(&renewer->frames, item->number, store_last_lsn(engine->store));
 		item_drop(renewer, item);
