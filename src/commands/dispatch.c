@@ -311,8 +311,11 @@ static void command_run(struct call *call)
 	if (UNLIKELY(call->engine->pause.is_on) && (call->command->flags & CMD_NO_PAUSE) == 0 &&
 	    call_is_paused(call, call->command->flags & (CMD_WRITE | CMD_MAY_WRITE)))
 		return;
-	if (UNLIKELY(call->engine->partly) && !command_keys_are_here(call))
+	if (UNLIKELY(call->engine->partly) && !command_keys_are_here(call)) {
+		if (call->failed)
+			multi_refuse(call, at);
 		return;
+	}
 	if ((call->command->flags & CMD_INDEX) != 0 && !index_is_made(call))
 		return;
 	if (call->command->flags & CMD_WRITE) {

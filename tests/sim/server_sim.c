@@ -498,14 +498,22 @@ static int life_run(uint64_t seed, bool plant, bool verbose)
 /* What ended lives came to. */
 struct tally {
 	uint64_t failed, wrong;           /* wrong: of those, found to show a wrong state */
+	struct { pid_t pid; uint64_t seed; } running[2];
 };
 
-static bool wait_one(struct tally *tally)
+static bool wait_one(struct tally *tally, bool plant)
 {
-	int status;
-	if (wait(&status) < 0)
+	int status, at = 0;
+	pid_t pid = wait(&status);
+	if (pid < 0)
 		return false;
-	tally->failed += !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	at = tally->running[0].pid == pid ? 0 : 1;
+	ASSERT(tally->running[at].pid == pid);
+	bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+	if (failed && !plant)
+		printf("FAILED: --one %llu\n", (unsigned long long)tally->running[at].seed);
+	tally->running[at].pid = 0;
+	tally->failed += failed;
 	tally->wrong += WIFEXITED(status) && WEXITSTATUS(status) == WRONG;
 	return true;
 }
@@ -513,19 +521,21 @@ static bool wait_one(struct tally *tally)
 static struct tally run_many(uint64_t from, uint64_t lives, bool plant)
 {
 	struct tally tally = {0};
-	uint64_t running = 0;
 	for (uint64_t i = 0; i < lives; i++) {
-		if (running == 2 && wait_one(&tally))
-			running--;
+		if (tally.running[0].pid != 0 && tally.running[1].pid != 0)
+			(void)wait_one(&tally, plant);
+		fflush(stdout);
 		pid_t pid = fork();
 		ASSERT(pid >= 0);
 		if (pid == 0) {
 			alarm(120);
 			_exit(life_run(from + i, plant, false));
 		}
-		running++;
+		int at = tally.running[0].pid == 0 ? 0 : 1;
+		tally.running[at].pid = pid;
+		tally.running[at].seed = from + i;
 	}
-	while (wait_one(&tally))
+	while (wait_one(&tally, plant))
 		;
 	return tally;
 }
