@@ -121,6 +121,9 @@ def test_damage_found_while_serving_is_said_of_its_keys_alone(some):
         assert answer == b"value %d" % (10 * i) or answer in bad
     with pytest.raises(redis.BusyLoadingError, match="damaged"):
         client.dbsize()
+    for _ in range(2):                            # each ends its transaction
+        with pytest.raises(redis.exceptions.ExecAbortError, match="LOADING a part of the checkpoint is damaged"):
+            client.pipeline().incr("counted").execute()
     try:                                          # it may belong to a chunk that is damaged
         client.set("new", "1")
     except redis.ResponseError as error:
