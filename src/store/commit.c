@@ -117,6 +117,12 @@ static void commit_durable(struct stream *stream, struct batch *batch)
 	struct store *store = stream->store;
 	ASSERT(batch->state == BATCH_WRITTEN);
 	ASSERT(stream->batches.next == &batch->link);
+	/* Noted already, unless it was written while the stream had failed in another segment. */
+	uint64_t end = batch->offset + batch->bytes;
+	if (batch->segment->written < end) {
+		batch->segment->written = end;
+		read_pump_waiting(store);
+	}
 	stream->durable_segment = batch->segment->id;
 	stream->durable_sector = (uint32_t)((batch->offset + batch->bytes) / SECTOR);
 	if (stream->number == STREAM_USER)
