@@ -14,6 +14,7 @@
 
 #include "io/sim.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -657,15 +658,31 @@ static void tally_add(struct tally *sum, const struct tally *part)
 		to[i] += from[i];
 }
 
+static uint64_t now_living;              /* the seed whose life it is */
+
+/* A life takes milliseconds; one that has not ended by now waits for what never comes. */
+static void say_it_hangs(int signal)
+{
+	char text[80];
+	int len = snprintf(text, sizeof(text), "FAILED: seed %llu does not end\n",
+	    (unsigned long long)now_living);
+	ssize_t written = write(STDOUT_FILENO, text, (size_t)len);
+	_exit(written == len ? 1 : signal);
+}
+
 /* Every `step`th seed from `from` on, until there are so many crash points. */
 static void run_lives(const struct options *options, uint64_t from, uint64_t step, struct tally *out)
 {
 	uint64_t points = (options->points + step - 1) / step;
+	signal(SIGALRM, say_it_hangs);
 	for (uint64_t seed = from; out->points < points; seed += step) {
+		now_living = seed;
+		alarm(120);
 		uint32_t cuts = life_run(seed, options->plant, options->verbose, &out->cleaned);
 		out->failures += cuts == 0;
 		out->points += cuts == 0 ? 1 : cuts;
 	}
+	alarm(0);
 }
 
 /* Lives on two processors: each process does its share and sends what it came to. */
