@@ -75,6 +75,8 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
 
 /* recover.c */
 void engine_recovered(void *ctx, const struct record *record);
+void engine_foreseen(void *ctx, uint8_t db, struct span key);
+void engine_progress(void *ctx, uint64_t told, uint64_t left);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
 void engine_drop_awaited(struct engine *engine);
 enum liveness engine_is_live(void *ctx, const struct record *record);

@@ -154,6 +154,10 @@ void recovery_fail(struct recovery *recovery, enum err err);
 /* At least `want` bytes from `at`, or empty: they are being read and recovery_run follows. */
 struct span window_get(struct recovery *recovery, struct segment *segment, uint64_t at,
     uint64_t want);
+/* What was found, with its body if that lies right behind the head. ERR_AGAIN: as window_get, empty.
+ * ERR_CORRUPT: it is not there, or not whole. */
+enum err window_get_record(struct recovery *recovery, const struct found *found,
+    struct record_view *view, struct span *bytes);
 
 /* recover_files.c: finds the segments. True when all are known. */
 MUST_CHECK enum err recover_list(struct recovery *recovery);
