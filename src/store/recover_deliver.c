@@ -430,11 +430,19 @@ bool recover_is_told(const struct recovery *recovery, const struct found *found)
 	    found->type == RECORD_SETTING;
 }
 
+static void key_foreseen(struct recovery *recovery, uint8_t db, struct span key)
+{
+	struct store *store = recovery->store;
+	if (recovery->is_lazy)
+		(void)store_want_key(store, db, store->events.key_hash(store->ctx, db, key));
+	else
+		store->events.foreseen(store->ctx, db, key);
+}
+
 /* The key of a record that is told soon lies in the window already, unchecked. */
 static void deliver_foresee(struct recovery *recovery)
 {
 	enum { AHEAD = 8 };
-	struct store *store = recovery->store;
 	if (recovery->next + AHEAD >= recovery->found_count)
 		return;
 	const struct found *found = &recovery->found[recovery->next + AHEAD];
@@ -449,7 +457,7 @@ static void deliver_foresee(struct recovery *recovery)
 		memcpy(&header, bytes, sizeof(header));
 		size_t left = window->len - (size_t)(at - window->from) - sizeof(header);
 		if (header.db < DATABASE_COUNT && header.key_bytes <= left)
-			store->events.foreseen(store->ctx, header.db,
+			key_foreseen(recovery, header.db,
 			    span_of(bytes + sizeof(header), header.key_bytes));
 		return;
 	}

@@ -622,8 +622,8 @@ static bool load_may_wait(const struct recovery *recovery)
 	uint64_t most = recovery->store->options.load_bytes_first;
 	if (most == 0 || bytes <= most || manifest->chains.len > 0)
 		return false;
-	/* Each record that is told costs a read: when they are many, all of it at once is quicker. */
-	size_t told = 0, most_told = 16 + manifest->header.chunk_count / 16;
+	/* Records that are told cost a read each: when they are many, all of it at once is quicker. */
+	size_t told = 0, most_told = 16 + manifest->header.chunk_count / 2;
 	for (size_t i = 0; i < recovery->found_count; i++) {
 		const struct found *found = &recovery->found[i];
 		told += recover_is_told(recovery, found);
