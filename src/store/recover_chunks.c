@@ -120,6 +120,16 @@ static void read_free(struct memory *memory, struct chunk_read *read)
 		memory_free(memory, read->bytes, read->cap);
 }
 
+static bool reader_is_busy(const struct chunk_reader *reader)
+{
+	bool busy = false;
+	for (uint32_t i = 0; i < READS; i++)
+		busy |= reader->reads[i].busy;
+	for (uint32_t i = 0; i < URGENT_READS; i++)
+		busy |= reader->urgent[i].busy;
+	return busy;
+}
+
 void recover_chunks_free(struct recovery *recovery)
 {
 	struct memory *memory = recovery->store->memory;
@@ -248,16 +258,6 @@ static void read_take(struct chunk_reader *reader, const struct chunk_read *read
 
 /* ---- Before the store is open ---- */
 
-static bool reader_is_busy(const struct chunk_reader *reader)
-{
-	bool busy = false;
-	for (uint32_t i = 0; i < READS; i++)
-		busy |= reader->reads[i].busy;
-	for (uint32_t i = 0; i < URGENT_READS; i++)
-		busy |= reader->urgent[i].busy;
-	return busy;
-}
-
 /* Takes over what has come, in order, and asks for more. */
 static void reader_pump(struct chunk_reader *reader)
 {
@@ -362,7 +362,7 @@ static void reader_wake(struct io_timer *timer)
 void recover_chunks_behind(struct recovery *recovery)
 {
 	struct chunk_reader *reader = recovery->chunks;
-	ASSERT(reader != NULL && !reader_is_busy(reader));
+	ASSERT(reader != NULL && !reader->reads[0].busy && !reader->bad);
 	reader->behind = true;
 	reader->part = LOAD_PART_REST;
 	for (uint32_t i = 0; i < READS; i++) {
@@ -380,7 +380,8 @@ static void urgent_take(struct chunk_reader *reader, struct chunk_read *read)
 	read->done = false;
 	read_take(reader, read, read->first);
 	if (!reader->behind && reader->bad) {
-		recover_give_up_load(recovery);
+		recovery->gives_up = true;
+		recovery_run(recovery);
 		return;
 	}
 	urgent_pump(reader);

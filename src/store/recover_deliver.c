@@ -463,11 +463,24 @@ static void deliver_foresee(struct recovery *recovery)
 	}
 }
 
+static bool windows_are_idle(const struct recovery *recovery)
+{
+	bool idle = true;
+	for (unsigned tier = 0; tier < TIER_COUNT; tier++)
+		idle = idle && io_op_is_idle(&recovery->window[tier].op);
+	return idle;
+}
+
 bool recover_deliver(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	if (recovery->reading)
 		return false;
+	if (recovery->gives_up) {
+		if (recover_chunks_are_idle(store) && windows_are_idle(recovery))
+			recover_give_up_load(recovery);
+		return false;
+	}
 	if (!recovery->noted) {
 		recovery->noted = true;
 		for (size_t i = 0; i < recovery->found_count; i++)

@@ -200,9 +200,10 @@ static void restart_segments(struct store *store)
 void recover_restart(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
+	ASSERT(recover_chunks_are_idle(store));
 	if (recovery->load_begun)
 		store->events.load_reset(store->ctx);
-	recovery->load_begun = recovery->is_lazy = false;
+	recovery->load_begun = recovery->is_lazy = recovery->gives_up = false;
 	recover_chunks_free(recovery);
 	if (recovery->load_fd >= 0)
 		io_close_now(store->io, recovery->load_fd);

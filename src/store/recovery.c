@@ -166,6 +166,8 @@ struct span window_get(struct recovery *recovery, struct segment *segment, uint6
 	struct window *window = &recovery->window[segment->tier];
 	uint64_t end = window->from + window->len;
 	ASSERT(want > 0 && want <= PIECE_BYTES / 2);
+	if (!io_op_is_idle(&window->op))
+		return (struct span){0};      /* a chunk came before these bytes */
 	if (window->segment == segment && at >= window->from && at + want <= end)
 		return span_of(window->buf + (at - window->from), (size_t)(end - at));
 	window->size = window_next_size(window, segment, at);

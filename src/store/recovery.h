@@ -130,6 +130,7 @@ struct recovery {
 	struct buf        manifest_file;  /* recover_load.c, from here on */
 	struct manifest   manifest;
 	bool              has_manifest, load_begun, load_bad;
+	bool              gives_up;       /* a chunk is bad: anew, as soon as nothing is being read */
 	uint32_t          void_slots;     /* bit s: the manifest of slot s is to be removed */
 	uint64_t          replay_lsn;     /* 0: no checkpoint */
 	uint8_t           load_step;
