@@ -625,8 +625,6 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 {
 	uint32_t docid = search_docid(search, slot);
 	switch (node->kind) {
-	case QUERY_PHRASE:
-		return phrase_has(search, node, slot, scores);
 	case QUERY_PREFIX: case QUERY_TAG:
 		if (!union_has(search, node, docid))
 			return false;
@@ -680,8 +678,12 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		phrase_narrow_list(search, node, mask);
 	if (node == search_root(search) && scores && search->lists && search->prunes)
 		prune_list(search, mask);
-	if (node->kind == QUERY_PHRASE && scores)
-		lengths_prefetch(search, mask);
+	if (node->kind == QUERY_PHRASE) {
+		if (scores)
+			lengths_prefetch(search, mask);
+		phrase_match_list(search, node, scores, mask);
+		return;
+	}
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

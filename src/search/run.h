@@ -252,9 +252,8 @@ void list_score_late(struct search *search);
 
 /* ---- phrase.c -------------------------------------------------------------------------- */
 
-/* Is the phrase in this document? Adds its score. */
-MUST_CHECK bool phrase_has(
-    struct search *search, struct node *node, uint32_t slot, bool scores);
+/* Clears candidates that do not have the phrase; adds scores of those that do. */
+void phrase_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include "search/dense.h"
 #include "search/dict.h"
 #include "search/simd.h"
+#include "search/spots.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -230,6 +231,45 @@ Test(search_postings, positions_can_be_read_in_any_order)
 		}
 	}
 	list_fini(&f);
+}
+
+/* Of some ids, given at once, of which not all are in the list. */
+static void spots_check(struct list_fixture *f, struct cursor *cursor, uint32_t rarity)
+{
+	uint32_t docids[SPOTS_MAX], positions[POSTING_TF_MAX], count = 0, at = 0;
+	struct spot spots[SPOTS_MAX];
+	for (uint32_t id = 0; id < f->docs.next + 10 && count < SPOTS_MAX; id++)
+		if (random_below(&f->random, rarity) == 0)
+			docids[count++] = id;
+	cursor_spots(cursor, docids, count, spots);
+	for (uint32_t i = 0; i < count; i++) {
+		while (at < f->count && f->naive[at].docid < docids[i])
+			at++;
+		const struct naive_posting *naive = &f->naive[at];
+		if (at == f->count || naive->docid != docids[i]) {
+			cr_assert_eq(spots[i].tf, 0);
+			continue;
+		}
+		cr_assert_eq(spots[i].tf, naive->tf);
+		cr_assert_eq(spot_positions(&spots[i], positions), naive->tf);
+		cr_assert_arr_eq(positions, naive->positions, naive->tf * sizeof(*positions));
+	}
+}
+
+Test(search_postings, spots_of_many_documents_are_those_of_each)
+{
+	static const uint32_t counts[] = {1, 127, 128, 300, 1000};       /* the last: dense */
+	for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+		struct list_fixture f;
+		list_init(&f, i, counts[i]);
+		struct term term = {.list = f.list};
+		struct cursor cursor;
+		cursor_init(&cursor, &term);
+		for (uint32_t pass = 0; pass < 100; pass++)
+			spots_check(&f, &cursor, 1 + pass % 20);
+		cursor_fini(&cursor);
+		list_fini(&f);
+	}
 }
 
 Test(search_postings, bounds_hold_for_every_posting)
