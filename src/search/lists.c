@@ -602,6 +602,22 @@ static bool range_has(const struct node *node, uint32_t docid)
 	    value >= node->date_low && value <= node->date_high;
 }
 
+/* Of a batch. */
+static void range_keep(const struct search *search, const struct node *node, uint64_t *mask)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		const uint32_t *docids = search->docids + word * 64;
+		uint64_t kept = 0;
+		if (node->field != NULL && node->has_numbers)
+			kept = column_keep(
+			    &node->field->numbers, docids, node->low, node->high, mask[word]);
+		if (node->field != NULL && node->has_dates)
+			kept |= column_keep(&node->field->dates, docids, node->date_low,
+			    node->date_high, mask[word] & ~kept);
+		mask[word] = kept;
+	}
+}
+
 static bool geo_has(const struct node *node, uint32_t docid)
 {
 	double lon, lat;
@@ -672,6 +688,10 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 	if (node->kind == QUERY_TAG && node->cursor_count == 1 &&
 	    node->cursors[0].term->list.bits != NULL) {
 		dense_intersect(search, &node->cursors[0].term->list, mask);
+		return;
+	}
+	if (node->kind == QUERY_RANGE && search->lists) {
+		range_keep(search, node, mask);
 		return;
 	}
 	if (node->kind == QUERY_PHRASE && search->lists)

@@ -80,7 +80,7 @@ struct posting {
 	const uint32_t *positions;        /* tf of them, ascending */
 };
 
-/* How much of a run is decoded: each includes those before it. The tail always is whole. */
+/* How much of a run is decoded: each includes those before it. Of the tail ids, or all. */
 enum posting_part { PART_NONE, PART_DOCIDS, PART_TFS, PART_POSITIONS };
 
 /* Decoded postings of one block or of the tail. */

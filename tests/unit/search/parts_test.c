@@ -149,12 +149,14 @@ static void dense_check_count(const struct postings *list)
 static void list_check(struct list_fixture *f, bool may_hold_dead)
 {
 	struct posting_run run;
-	uint32_t positions[POSTING_TF_MAX], at = 0, seen = 0;
+	uint32_t positions[POSTING_TF_MAX], docids[PACK_COUNT], at = 0, seen = 0;
 	for (uint32_t i = 0; i < postings_run_count(&f->list); i++) {
 		uint32_t first, last;
 		run.part = PART_NONE;
 		postings_load(&f->list, i, PART_DOCIDS, &run);
+		memcpy(docids, run.docids, sizeof(docids));
 		postings_load(&f->list, i, PART_POSITIONS, &run);
+		cr_assert_arr_eq(docids, run.docids, run.count * sizeof(*docids));
 		postings_bounds(&f->list, i, &first, &last);
 		for (uint32_t j = 0; j < run.count; j++, seen++) {
 			while (at < f->count && f->naive[at].docid < run.docids[j]) {
@@ -508,6 +510,27 @@ static double column_value(struct random *random, int kind)
 	}
 }
 
+/* 64 documents, near each other or far apart. */
+static void column_check_keep(const struct column *column, const double *values, const bool *there,
+    struct random *random)
+{
+	uint32_t docids[64];
+	uint64_t mask = random_next(random);
+	double low = values[random_below(random, COLUMN_DOCS)];
+	double high = values[random_below(random, COLUMN_DOCS)];
+	uint32_t gap = 1 + (uint32_t)random_below(random, COLUMN_DOCS / 64 - 1);
+	docids[0] = (uint32_t)random_below(random, COLUMN_DOCS - 64 * gap);
+	for (int i = 1; i < 64; i++)
+		docids[i] = docids[i - 1] + 1 + (uint32_t)random_below(random, gap);
+	uint64_t kept = column_keep(column, docids, low, high, mask);
+	for (int i = 0; i < 64; i++) {
+		double value = values[docids[i]];
+		bool expected =
+		    (mask >> i & 1) != 0 && there[docids[i]] && value >= low && value <= high;
+		cr_assert_eq(kept >> i & 1, expected, "%.17g in [%.17g %.17g]", value, low, high);
+	}
+}
+
 static void column_check(const struct column *column, const double *values, const bool *there,
     struct random *random)
 {
@@ -518,6 +541,8 @@ static void column_check(const struct column *column, const double *values, cons
 		cr_assert(
 		    !found || value == values[i], "%u: %.17g, not %.17g", i, value, values[i]);
 	}
+	for (int round = 0; round < 60; round++)
+		column_check_keep(column, values, there, random);
 	for (uint32_t round = 0; round < 60; round++) {
 		uint32_t window = round % 3;
 		double low = values[random_below(random, COLUMN_DOCS)];
