@@ -58,6 +58,7 @@ static void words_flush(struct index_builder *builder)
 		struct span word = span_of(batch->words[i].bytes, batch->words[i].len);
 		const struct term *term =
 		    dict_add_hashed(dict, batch->space, word, batch->words[i].hash);
+		postings_prefetch(&term->list);
 		entry_push(builder->index, term->id, batch->words[i].position);
 	}
 	batch->count = 0;

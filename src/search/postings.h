@@ -102,6 +102,13 @@ void postings_fini(struct postings *list, struct memory *memory);
 void postings_append(struct postings *list, struct memory *memory, const struct docs *docs,
     const struct posting *posting);
 
+/* The next posting goes there. */
+static inline void postings_prefetch(const struct postings *list)
+{
+	if (list->tail != NULL)
+		__builtin_prefetch(list->tail + list->tail_len, 1);
+}
+
 /* Runs are numbered: the sealed blocks, then the tail, if it holds any. */
 static inline uint32_t postings_run_count(const struct postings *list)
 {

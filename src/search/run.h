@@ -128,6 +128,7 @@ struct search {
 	const struct column *sort_column;
 	struct top      top;
 	struct buf      text;             /* scratch: a title */
+	struct title_words *title_words;  /* NULL, or of a sort by title */
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
 	bool            total_is_least;   /* ... as a lower bound */
