@@ -110,23 +110,6 @@ void simd_above(const float values[128], float low, uint64_t bits[2])
 	}
 }
 
-uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
-{
-	uint64_t above = 0;
-#if defined(__x86_64__)
-	__m128i limit = _mm_set1_epi8((char)low);
-	for (int i = 0; i < 4; i++) {
-		__m128i value = _mm_loadu_si128((const __m128i *)(const void *)(values + 16 * i));
-		__m128i is_low = _mm_cmpeq_epi8(_mm_subs_epu8(value, limit), _mm_setzero_si128());
-		above |= (uint64_t)(~(unsigned)_mm_movemask_epi8(is_low) & 0xffff) << (16 * i);
-	}
-#else
-	for (int i = 0; i < 64; i++)
-		above |= (uint64_t)(values[i] > low) << i;
-#endif
-	return above;
-}
-
 #if defined(__x86_64__)
 __attribute__((target("avx512f,popcnt"))) static uint32_t count_below_avx512(
     const uint32_t *values, uint32_t limit)
@@ -186,4 +169,42 @@ uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64])
 	for (int i = 0; i < 64; i++)
 		count += (uint32_t)__builtin_popcountll(a[i] & b[i]);
 	return count;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512bw"))) static void bytes_upto_avx512(
+    const uint8_t *values, uint8_t limit, uint64_t *bits)
+{
+	const __m512i most = _mm512_set1_epi8((char)limit);
+	for (int i = 0; i < 64; i++)
+		bits[i] = _mm512_cmple_epu8_mask(_mm512_loadu_si512(values + 64 * i), most);
+}
+
+__attribute__((target("avx2"))) static void bytes_upto_avx2(
+    const uint8_t *values, uint8_t limit, uint64_t *bits)
+{
+	const __m256i most = _mm256_set1_epi8((char)limit);
+	for (int i = 0; i < 128; i++) {
+		__m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(values + 32 * i));
+		__m256i is = _mm256_cmpeq_epi8(_mm256_min_epu8(value, most), value);
+		uint64_t half = (uint32_t)_mm256_movemask_epi8(is);
+		bits[i / 2] = i % 2 == 0 ? half : bits[i / 2] | half << 32;
+	}
+}
+#endif
+
+void simd_bytes_upto(const uint8_t values[4096], uint8_t limit, uint64_t bits[64])
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512bw")) {
+		bytes_upto_avx512(values, limit, bits);
+		return;
+	}
+	if (__builtin_cpu_supports("avx2")) {
+		bytes_upto_avx2(values, limit, bits);
+		return;
+	}
+#endif
+	for (int i = 0; i < 64; i++)
+		bits[i] = ~simd_bytes_above_64(values + 64 * i, limit);
 }

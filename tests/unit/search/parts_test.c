@@ -52,6 +52,24 @@ Test(search_simd, counts_what_is_below_a_limit)
 	}
 }
 
+Test(search_simd, compares_bytes_without_a_sign)
+{
+	static uint8_t values[4096];
+	static const uint8_t limits[] = {0, 1, 5, 127, 128, 200, 254, 255};
+	struct random random;
+	uint64_t bits[64];
+	random_init(&random, 2);
+	for (size_t round = 0; round < ARRAY_COUNT(limits); round++) {
+		for (int i = 0; i < 4096; i++)
+			values[i] = (uint8_t)random_next(&random);
+		simd_bytes_upto(values, limits[round], bits);
+		for (int i = 0; i < 4096; i++)
+			cr_assert_eq(bits[i / 64] >> (i % 64) & 1, values[i] <= limits[round]);
+		for (int i = 0; i < 64; i++)
+			cr_assert_eq(simd_bytes_above_64(values + 64 * i, limits[round]), ~bits[i]);
+	}
+}
+
 /* ---- postings ------------------------------------------------------------------------ */
 
 enum { LIST_MAX = 3000 };
