@@ -20,20 +20,21 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
-/* If no document of the run that has the word once can enter, only those that have it more often are
- * left: without a look at their lengths, which lie far apart. */
-static void list_drop_once(struct search *search, const struct posting_run *run, uint64_t *mask)
+/* If no document of the run that has the word once, or not more often than a few times, can enter,
+ * only those are left that do: without a look at their lengths, which lie far apart. */
+static void list_drop_rare(struct search *search, const struct posting_run *run, uint64_t *mask)
 {
 	const struct cursor *cursor = search->driver;
 	const struct postings *list = &cursor->term->list;
-	uint32_t shortest = list->best.length_single;
-	if (search->driver_run < list->block_count)
-		shortest = list->skips[search->driver_run].best.length_single;
-	float once = term_score(search, cursor->weight, 1, shortest);
-	if (!is_hopeless(search, once + others_here(search, search->driver_node)))
+	const struct posting_best *best = search->driver_run < list->block_count
+	    ? &list->skips[search->driver_run].best : &list->best;
+	struct score_limit limit = {.others = others_here(search, search->driver_node),
+	    .slack = search->slack, .limit = search->threshold};
+	uint32_t tf = tf_below_limit(search, cursor->weight, best, &limit);
+	if (tf == 0)
 		return;
-	mask[0] &= simd_bytes_above_64(run->tfs, 1);
-	mask[1] &= simd_bytes_above_64(run->tfs + 64, 1);
+	mask[0] &= simd_bytes_above_64(run->tfs, (uint8_t)tf);
+	mask[1] &= simd_bytes_above_64(run->tfs + 64, (uint8_t)tf);
 	search_skip(search);
 }
 
@@ -88,7 +89,7 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	mask[1] = end <= 64 ? 0 : ~0ULL >> (128 - end);
 	memcpy(search->docids, run->docids, end * sizeof(*run->docids));
 	if (search->driver_scores && search->prunes)
-		list_drop_once(search, run, mask);
+		list_drop_rare(search, run, mask);
 	if (search->driver_scores && !search->driver_is_late)
 		list_gather_scores(search, run, mask);
 	if (!search->driver_is_late)

@@ -109,7 +109,8 @@ enum err search_start(struct search **out, struct index *index, const struct que
 		return err;
 	}
 	if (search->scoring)
-		memset(search->scores, 0, sizeof(search->scores));
+		memset(search->scores, 0, (search->lists ? PACK_COUNT : WINDOW_DOCS) *
+		    sizeof(*search->scores));
 	if (options->iterators)
 		profile_init(search);
 	*out = search;
