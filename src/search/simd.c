@@ -208,3 +208,40 @@ void simd_bytes_upto(const uint8_t values[4096], uint8_t limit, uint64_t bits[64
 	for (int i = 0; i < 64; i++)
 		bits[i] = ~simd_bytes_above_64(values + 64 * i, limit);
 }
+
+#if defined(__x86_64__)
+/* All of the filter in four registers. */
+__attribute__((target("avx512f"))) static void filter_avx512(
+    const uint32_t *filter, const uint32_t *values, uint64_t *bits)
+{
+	const __m512i a = _mm512_loadu_si512(filter), b = _mm512_loadu_si512(filter + 16);
+	const __m512i c = _mm512_loadu_si512(filter + 32), d = _mm512_loadu_si512(filter + 48);
+	const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
+	const __m512i upper = _mm512_set1_epi32(SIMD_FILTER_BITS / 2);
+	bits[0] = bits[1] = 0;
+	for (int i = 0; i < 8; i++) {
+		__m512i value = _mm512_loadu_si512(values + 16 * i);
+		__m512i at = _mm512_srli_epi32(value, 5);
+		__m512i word = _mm512_mask_blend_epi32(_mm512_test_epi32_mask(value, upper),
+		    _mm512_permutex2var_epi32(a, at, b), _mm512_permutex2var_epi32(c, at, d));
+		__m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(value, low));
+		bits[i / 4] |= (uint64_t)_mm512_test_epi32_mask(word, bit) << (16 * (i % 4));
+	}
+}
+#endif
+
+void simd_filter(const uint32_t filter[SIMD_FILTER_BITS / 32], const uint32_t values[128],
+    uint64_t bits[2])
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f")) {
+		filter_avx512(filter, values, bits);
+		return;
+	}
+#endif
+	bits[0] = bits[1] = 0;
+	for (int i = 0; i < 128; i++) {
+		uint32_t at = values[i] % SIMD_FILTER_BITS;
+		bits[i / 64] |= (uint64_t)(filter[at / 32] >> (at % 32) & 1) << (i % 64);
+	}
+}

@@ -34,6 +34,11 @@ static inline uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low
 /* Bits of those of 4096 bytes that are no more than `limit`. */
 void simd_bytes_upto(const uint8_t values[4096], uint8_t limit, uint64_t bits[64]);
 
+/* Bit i: the bit of `filter` that values[i] names by its lowest bits is set. */
+enum { SIMD_FILTER_BITS = 2048 };
+void simd_filter(const uint32_t filter[SIMD_FILTER_BITS / 32], const uint32_t values[128],
+    uint64_t bits[2]);
+
 /* How many bits 64 words have in common. */
 uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64]);
 

@@ -52,6 +52,25 @@ Test(search_simd, counts_what_is_below_a_limit)
 	}
 }
 
+Test(search_simd, a_filter_passes_what_shares_the_lowest_bits)
+{
+	struct random random;
+	uint32_t filter[SIMD_FILTER_BITS / 32], values[128];
+	uint64_t bits[2];
+	random_init(&random, 3);
+	for (int round = 0; round < 50; round++) {
+		for (size_t i = 0; i < ARRAY_COUNT(filter); i++)
+			filter[i] = (uint32_t)random_next(&random);
+		for (int i = 0; i < 128; i++)
+			values[i] = (uint32_t)random_next(&random);
+		simd_filter(filter, values, bits);
+		for (int i = 0; i < 128; i++) {
+			uint32_t at = values[i] % SIMD_FILTER_BITS;
+			cr_assert_eq(bits[i / 64] >> (i % 64) & 1, filter[at / 32] >> (at % 32) & 1);
+		}
+	}
+}
+
 Test(search_simd, compares_bytes_without_a_sign)
 {
 	static uint8_t values[4096];
