@@ -58,6 +58,7 @@ static void words_flush(struct index_builder *builder)
 		struct span word = span_of(batch->words[i].bytes, batch->words[i].len);
 		const struct term *term =
 		    dict_add_hashed(dict, batch->space, word, batch->words[i].hash);
+		postings_prefetch(&term->list);
 		entry_push(builder->index, term->id, batch->words[i].position);
 	}
 	batch->count = 0;
@@ -261,12 +262,16 @@ static void tags_flush(struct index *index, struct tag_batch *batch)
 		dict_prefetch_term(&index->dict, batch->tags[i].hash);
 	for (uint32_t i = 0; i < batch->count; i++)
 		dict_prefetch_key(&index->dict, batch->tags[i].hash);
+	struct term *terms[TAGS_AHEAD];
 	for (uint32_t i = 0; i < batch->count; i++) {
-		uint32_t id = batch->tags[i].field;
-		struct field *field = index->fields[id];
 		struct span text = span_of(batch->tags[i].bytes, batch->tags[i].len);
-		struct term *term = dict_add_hashed(
-		    &index->dict, (uint16_t)(id + 1), text, batch->tags[i].hash);
+		terms[i] = dict_add_hashed(&index->dict, (uint16_t)(batch->tags[i].field + 1), text,
+		    batch->tags[i].hash);
+		postings_prefetch(&terms[i]->list);
+	}
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct field *field = index->fields[batch->tags[i].field];
+		struct term *term = terms[i];
 		if (term->ordinal == ORDINAL_NONE)
 			term->ordinal = tags_add_term(&field->tags, term->id);
 		plain_append(index, term, batch->docid);

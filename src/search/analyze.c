@@ -140,6 +140,10 @@ static size_t encode(const int32_t *points, size_t count, uint8_t *out, size_t m
 	size_t len = 0;
 	for (size_t i = 0; i < count; i++) {
 		uint8_t bytes[4];
+		if (points[i] < 0x80 && len < max) {
+			out[len++] = (uint8_t)points[i];
+			continue;
+		}
 		size_t size = (size_t)utf8proc_encode_char(points[i], bytes);
 		if (len + size > max) {
 			*cut = true;
@@ -241,6 +245,26 @@ static uint8_t fold_ascii(uint8_t byte)
 	return is_word ? byte : 0;
 }
 
+/* A word of ASCII alone that begins at `at`: goes out at once. Returns its end; `at`: there is none. */
+static size_t split_plain(struct splitter *split, size_t at)
+{
+	uint8_t word[SEARCH_TERM_BYTES_MAX], folded = 0;
+	const struct span text = split->text;
+	size_t len = 0, end = at;
+	for (; end < text.len && text.ptr[end] < 0x80; end++) {
+		folded = fold_ascii(text.ptr[end]);
+		if (folded == 0)
+			break;
+		if (len < sizeof(word))
+			word[len++] = folded;
+	}
+	if (len == 0 || (end < text.len && text.ptr[end] >= 0x80))
+		return at;
+	split->emit(split->ctx, span_of(word, len), split->position++,
+	    span_slice(text, at, end - at));
+	return end;
+}
+
 void analyze_words(struct span text, analyze_emit *emit, void *ctx)
 {
 	struct splitter split;
@@ -254,6 +278,10 @@ void analyze_words(struct span text, analyze_emit *emit, void *ctx)
 	split.emit = emit;
 	split.ctx = ctx;
 	for (size_t at = 0; at < text.len;) {
+		if (split.count == 0)
+			at = split_plain(&split, at);
+		if (at == text.len)
+			break;
 		split.here = at;
 		if (text.ptr[at] < 0x80) {
 			uint8_t folded = fold_ascii(text.ptr[at++]);
@@ -301,8 +329,9 @@ struct tag_folder {
 
 static bool is_blank(int32_t point)
 {
-	return point == ' ' || (point >= '\t' && point <= '\r') || point == 0xa0 ||
-	    utf8proc_category(point) == UTF8PROC_CATEGORY_ZS;
+	if (point < 0x80)
+		return point == ' ' || (point >= '\t' && point <= '\r');
+	return point == 0xa0 || utf8proc_category(point) == UTF8PROC_CATEGORY_ZS;
 }
 
 static void tag_push(struct tag_folder *tag, int32_t point)

@@ -29,3 +29,23 @@ static inline bool bound_test_fails(
 	return bound_test_is_less(test, best) ||
 	    is_hopeless(search, best_bound(search, test->weight, best) + test->others);
 }
+
+/* What a score must be above: (score + others) * slack > limit. */
+struct score_limit {
+	float others, slack, limit;
+};
+
+/* The highest tf up to which no posting of a block of this best is above the limit. */
+static inline uint32_t tf_below_limit(const struct search *search, float weight,
+    const struct posting_best *best, const struct score_limit *limit)
+{
+	uint32_t tf = 1;
+	for (; tf <= best->tf_max; tf++) {
+		uint32_t length = tf == 1 ? best->length_single
+		    : tf == best->tf_max ? best->length_top : best->length_between;
+		float score = term_score(search, weight, (uint8_t)tf, length);
+		if ((score + limit->others) * limit->slack > limit->limit)
+			break;
+	}
+	return tf - 1;
+}

@@ -1,10 +1,9 @@
 /* search/collect.c: the matches of a window are counted and offered to the results. */
-#include "search/run.h"
-#include "search/varint.h"
+#include "search/titles.h"
 
 #include <math.h>
 
-enum { COLLECT_UNIT = 128, COLLECT_UNIT_DEEP = 32, TOP_DEEP = 1024 };
+enum { COLLECT_UNIT = 128, COLLECT_UNIT_DEEP = TITLES_AHEAD, TOP_DEEP = 1024 };
 
 static void scores_clear(struct search *search)
 {
@@ -29,44 +28,6 @@ void window_abandon(struct search *search)
 	search->frame_count = 0;
 	memset(search->matches, 0, sizeof(search->matches));
 	scores_clear(search);
-}
-
-/* Words of the title, one blank between them, which sorts before all letters: so it is as if word
- * was compared with word. Those that begin in the first `bytes`. */
-static struct span title_text(struct search *search, struct span ids, size_t bytes)
-{
-	struct buf *out = &search->text;
-	buf_clear(out);
-	for (const uint8_t *at = ids.ptr, *end = at + ids.len; at < end && out->len < bytes;) {
-		uint32_t id;
-		at = varint_get(at, &id);
-		ASSERT(id < search->index->dict.id_end);
-		const struct term *term = dict_term(&search->index->dict, id);
-		ASSERT(term != NULL);     /* a live document has it */
-		if (out->len > 0)
-			buf_append_u8(out, ' ');
-		buf_append(out, term_text(term));
-	}
-	return buf_span(out);
-}
-
-/* False: what the first bytes tell is enough, it cannot enter. */
-static bool entry_set_title(struct search *search, struct entry *entry)
-{
-	const struct top *top = &search->top;
-	struct span ids = docs_title(&search->index->docs, entry->docid);
-	entry->missing = ids.len == 0;
-	if (entry->missing)
-		return true;
-	struct span text = title_text(search, ids, sizeof(entry->key));
-	entry->key = text_key(text);
-	if (top_is_full(top) && !top->entries[0].missing && entry->key != top->entries[0].key &&
-	    (entry->key < top->entries[0].key) == top->descending)
-		return false;
-	text = title_text(search, ids, SIZE_MAX);
-	entry->text = search->text.ptr;
-	entry->text_len = (uint32_t)text.len;
-	return true;
 }
 
 static void entry_set_tag(const struct search *search, struct entry *entry)
@@ -95,7 +56,7 @@ static bool entry_fill(struct search *search, struct entry *entry)
 		    !column_get(search->sort_column, entry->docid, &entry->number);
 		break;
 	case SORT_TITLE:
-		return entry_set_title(search, entry);
+		return title_fill(search, entry);
 	case SORT_TAG:
 		entry_set_tag(search, entry);
 		break;
@@ -275,6 +236,8 @@ bool window_collect(struct search *search)
 	bool slow = search->top.cap > TOP_DEEP || search->top.sort == SORT_TITLE;
 	uint32_t left = slow ? COLLECT_UNIT_DEEP : COLLECT_UNIT;
 	matches_narrow(search);
+	if (search->top.sort == SORT_TITLE)
+		titles_ahead(search, left);
 	for (uint32_t word = search->words; word-- > 0;) {
 		while (search->matches[word] != 0) {
 			if (left-- == 0)

@@ -434,15 +434,29 @@ bool column_bounds(const struct column *column, uint32_t at, double *low, double
 /* The least code whose value is >= bound; one more than the greatest if there is none. */
 static uint64_t code_bound(const struct column_window *window, double bound)
 {
-	uint64_t low = 0, high = (uint64_t)value_code(window, window->high) + 1;
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-		if (code_value(window, (uint32_t)middle) < bound)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	if (window->kind == COLUMN_LIST)
+		return list_find(sealed_list(window), window->list_count, bound);
+	uint64_t end = (uint64_t)value_code(window, window->high) + 1;
+	double guess = (bound * scales[window->scale] - (double)window->base) /
+	    (double)window->step;
+	uint64_t at = !(guess > 0) ? 0 : guess >= (double)end ? end : (uint64_t)guess;
+	/* It is off by one where a float is rounded. */
+	while (at > 0 && code_value(window, (uint32_t)at - 1) >= bound)
+		at--;
+	while (at < end && code_value(window, (uint32_t)at) < bound)
+		at++;
+	return at;
+}
+
+/* Codes of the values within [low, high]: from `from` on, `until` not included. */
+struct code_range {
+	uint64_t from, until;
+};
+
+static struct code_range code_range(const struct column_window *window, double low, double high)
+{
+	return (struct code_range){
+	    code_bound(window, low), code_bound(window, nextafter(high, INFINITY))};
 }
 
 /* Bit i of `out`: value i lies within [low, high]. Blocks without a bit in `wanted` (NULL:
@@ -452,17 +466,17 @@ static void filter_codes(const struct column_window *window, double low, double 
 {
 	uint32_t codes[PACK_COUNT];
 	const uint32_t *in = sealed_codes(window);
-	uint64_t from = code_bound(window, low);
-	uint64_t until = code_bound(window, nextafter(high, INFINITY));     /* not included */
-	if (from >= until)
+	struct code_range range = code_range(window, low, high);
+	if (range.from >= range.until)
 		return;
+	uint32_t from = (uint32_t)range.from, last = (uint32_t)(range.until - 1);
 	for (uint32_t at = 0; at < window->count; at += PACK_COUNT, in += 4 * window->width) {
 		uint32_t word = at / 64;
 		if (wanted != NULL && (wanted[word] | wanted[word + 1]) == 0)
 			continue;
 		pack_decode(in, window->width, codes);
-		out[word] = simd_within(codes, (uint32_t)from, (uint32_t)(until - 1));
-		out[word + 1] = simd_within(codes + 64, (uint32_t)from, (uint32_t)(until - 1));
+		out[word] = simd_within(codes, from, last);
+		out[word + 1] = simd_within(codes + 64, from, last);
 	}
 }
 
@@ -514,6 +528,60 @@ void column_filter(const struct column *column, uint32_t at, double low, double 
 		ranks_to_slots(window, keep);
 	for (uint32_t i = 0; i < WINDOW_WORDS; i++)
 		mask[i] &= keep[i];
+}
+
+static bool value_is_within(const struct column *column, uint32_t docid, double low, double high)
+{
+	double value;
+	return column_get(column, docid, &value) && value >= low && value <= high;
+}
+
+/* Of 64 documents those of `mask`, which lie in one sealed window of codes. */
+static uint64_t keep_codes(const struct column_window *window, const uint32_t docids[64],
+    const struct code_range *range, uint64_t mask)
+{
+	uint64_t kept = 0, count = range->until - range->from;
+	const uint32_t *codes = sealed_codes(window);
+	for (uint64_t bits = mask; bits != 0; bits &= bits - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(bits);
+		uint32_t at = window_rank(window, docids[i] % WINDOW_DOCS);
+		if (at == window->count)
+			continue;
+		uint64_t code = pack_get(codes + (size_t)at / PACK_COUNT * 4 * window->width,
+		    window->width, at % PACK_COUNT);
+		kept |= (uint64_t)(code - range->from < count) << i;
+	}
+	return kept;
+}
+
+uint64_t column_keep(
+    const struct column *column, const uint32_t docids[64], double low, double high, uint64_t mask)
+{
+	enum { FEW = 4 };
+	uint64_t kept = 0, rest = mask, here;
+	for (; rest != 0; rest &= ~here) {
+		uint32_t first = (uint32_t)__builtin_ctzll(rest), at = docids[first] >> WINDOW_SHIFT;
+		const struct column_window *window = column_window(column, at);
+		here = 0;
+		for (uint64_t bits = rest; bits != 0; bits &= bits - 1) {
+			if (docids[__builtin_ctzll(bits)] >> WINDOW_SHIFT != at)
+				break;
+			here |= bits & -bits;
+		}
+		if (window == NULL || window->low > high || window->high < low)
+			continue;
+		if (window->kind != COLUMN_OPEN && window->kind != COLUMN_DOUBLES &&
+		    __builtin_popcountll(here) >= FEW) {
+			struct code_range range = code_range(window, low, high);
+			if (range.from < range.until)
+				kept |= keep_codes(window, docids, &range, here);
+			continue;
+		}
+		for (uint64_t bits = here; bits != 0; bits &= bits - 1)
+			if (value_is_within(column, docids[__builtin_ctzll(bits)], low, high))
+				kept |= bits & -bits;
+	}
+	return kept;
 }
 
 /* ---- Dumps ---- */

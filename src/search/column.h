@@ -53,6 +53,10 @@ void column_seal(struct column *column, uint32_t window, bool is_dead);
 void column_filter(const struct column *column, uint32_t window, double low, double high,
     uint64_t mask[WINDOW_WORDS]);
 
+/* Of 64 ascending ids those whose bit of `mask` is set and whose value is within [low, high]. */
+uint64_t column_keep(
+    const struct column *column, const uint32_t docids[64], double low, double high, uint64_t mask);
+
 /* Least and greatest value in a window; false if it has none. */
 bool column_bounds(const struct column *column, uint32_t window, double *low, double *high);
 

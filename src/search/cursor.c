@@ -184,9 +184,11 @@ static bool cursor_reach(struct cursor *cursor, uint32_t docid, uint32_t *place)
 	return *place < cursor->run.count && cursor->run.docids[*place] == docid;
 }
 
-static uint32_t tf_at(const struct cursor *cursor, uint32_t place)
+static uint32_t tf_at(struct cursor *cursor, uint32_t place)
 {
 	const struct postings *list = &cursor->term->list;
+	if (cursor->run_at == list->block_count)
+		cursor_load(cursor, cursor->run_at, PART_TFS);
 	if (cursor->run.part >= PART_TFS)
 		return cursor->run.tfs[place];
 	return posting_tf(list, cursor->run_at, place);

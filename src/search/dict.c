@@ -398,4 +398,5 @@ void dict_drop(struct dict *dict, struct term *term)
 	term->pins = dict->free_id;
 	dict->free_id = term->id;
 	dict->term_count--;
+	dict->dropped++;
 }

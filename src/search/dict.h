@@ -58,6 +58,7 @@ struct dict {
 	uint32_t           term_count;    /* live */
 	uint32_t           id_end;        /* ids ever given are below */
 	uint32_t           free_id;
+	uint64_t           dropped;       /* terms, ever */
 	struct dict_leaf **leaves;
 	uint32_t           leaf_count, leaf_cap;
 };

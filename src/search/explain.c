@@ -1,6 +1,6 @@
 /* search/explain.c: the plan of a search as a tree: what is asked, in which order, of how many
  * documents; see search.h. */
-#include "search/run.h"
+#include "search/plan.h"
 
 #include "base/buf.h"
 
@@ -48,9 +48,9 @@ static void explain_one(const struct search *search, const struct node *node, st
 
 void search_explain(const struct search *search, struct buf *out)
 {
-	/* Where the next sibling of each level stands in search->order. */
-	struct { uint32_t next, end; } levels[SEARCH_DEPTH_MAX * 5 + 9];
-	uint32_t depth = 0, at = search->root;
+	struct plan_walk walk;
+	const struct node *node;
+	uint32_t depth;
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	if (search->nodes == NULL)
 		return;                   /* it has ended */
@@ -58,20 +58,10 @@ void search_explain(const struct search *search, struct buf *out)
 	    search->lists ? "POSTINGS" : "WINDOWS",
 	    (unsigned long long)search->index->docs.live_count,
 	    search->top.sort == SORT_SCORE ? "score" : "field");
-	for (;;) {
-		const struct node *node = &search->nodes[at];
+	plan_walk_init(&walk, search);
+	while ((node = plan_walk_next(&walk, &depth)) != NULL) {
 		for (uint32_t i = 0; i <= depth; i++)
 			buf_append_text(out, "  ");
 		explain_one(search, node, out);
-		if (node->child_count > 0) {
-			ASSERT(depth < ARRAY_COUNT(levels));
-			levels[depth].next = node->first_child;
-			levels[depth++].end = node->first_child + node->child_count;
-		}
-		while (depth > 0 && levels[depth - 1].next == levels[depth - 1].end)
-			depth--;
-		if (depth == 0)
-			return;
-		at = search->order[levels[depth - 1].next++];
 	}
 }

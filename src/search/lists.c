@@ -4,11 +4,11 @@
  * leaves ask for each candidate on its own; cursors gallop, since candidates ascend.
  */
 #include "search/bound.h"
-#include "search/simd.h"
+#include "search/filter.h"
 
 #include <math.h>
 
-enum { LIST_PASSES = 128, TAGS_FEW = 32 };
+enum { LIST_PASSES = 128, TAGS_FEW = 32, FILTER_WORTH = 6 };
 
 /* ---- The next batch ---------------------------------------------------------------------- */
 
@@ -20,20 +20,21 @@ static uint32_t slots_end(const uint64_t mask[PACK_COUNT / 64])
 	return mask[0] == 0 ? 0 : 64 - (uint32_t)__builtin_clzll(mask[0]);
 }
 
-/* If no document of the run that has the word once can enter, only those that have it more often are
- * left: without a look at their lengths, which lie far apart. */
-static void list_drop_once(struct search *search, const struct posting_run *run, uint64_t *mask)
+/* If no document of the run that has the word once, or not more often than a few times, can enter,
+ * only those are left that do: without a look at their lengths, which lie far apart. */
+static void list_drop_rare(struct search *search, const struct posting_run *run, uint64_t *mask)
 {
 	const struct cursor *cursor = search->driver;
 	const struct postings *list = &cursor->term->list;
-	uint32_t shortest = list->best.length_single;
-	if (search->driver_run < list->block_count)
-		shortest = list->skips[search->driver_run].best.length_single;
-	float once = term_score(search, cursor->weight, 1, shortest);
-	if (!is_hopeless(search, once + others_here(search, search->driver_node)))
+	const struct posting_best *best = search->driver_run < list->block_count
+	    ? &list->skips[search->driver_run].best : &list->best;
+	struct score_limit limit = {.others = others_here(search, search->driver_node),
+	    .slack = search->slack, .limit = search->threshold};
+	uint32_t tf = tf_below_limit(search, cursor->weight, best, &limit);
+	if (tf == 0)
 		return;
-	mask[0] &= simd_bytes_above_64(run->tfs, 1);
-	mask[1] &= simd_bytes_above_64(run->tfs + 64, 1);
+	mask[0] &= simd_bytes_above_64(run->tfs, (uint8_t)tf);
+	mask[1] &= simd_bytes_above_64(run->tfs + 64, (uint8_t)tf);
 	search_skip(search);
 }
 
@@ -88,7 +89,7 @@ static void list_gather(struct search *search, const struct posting_run *run)
 	mask[1] = end <= 64 ? 0 : ~0ULL >> (128 - end);
 	memcpy(search->docids, run->docids, end * sizeof(*run->docids));
 	if (search->driver_scores && search->prunes)
-		list_drop_once(search, run, mask);
+		list_drop_rare(search, run, mask);
 	if (search->driver_scores && !search->driver_is_late)
 		list_gather_scores(search, run, mask);
 	if (!search->driver_is_late)
@@ -275,37 +276,64 @@ struct slots {
 	uint32_t from, to;
 };
 
-/* Which candidates are in the list, a run at a time: ids of the run set bits of a filter by their
- * lowest bits, which spares most of the others the search. */
-enum { FILTER_BITS = 4096, FILTER_WORTH = 16 };
+static void slots_drop(uint64_t *mask, struct slots slots)
+{
+	for (uint32_t slot = slots.from; slot < slots.to; slot++)
+		mask[slot / 64] &= ~(1ULL << (slot % 64));
+}
 
-/* Of slots [from, to), which lie within the decoded run; adds scores of those that stay. */
-static void run_keep(struct search *search, struct cursor *cursor, struct slots slots, bool scores,
+/* Is the candidate at this place of the decoded run? Adds its score. */
+static bool slot_keep(struct search *search, struct cursor *cursor, uint32_t slot, uint32_t place,
+    bool scores)
+{
+	const struct posting_run *run = &cursor->run;
+	if (place >= run->count || run->docids[place] != search->docids[slot])
+		return false;
+	if (scores) {
+		cursor_load(cursor, cursor->run_at, PART_TFS);
+		term_add_score(search, cursor, slot, place);
+	}
+	return true;
+}
+
+/* Of slots [from, to), which lie within the decoded run, those that it has; adds their scores. All
+ * ids of the run go through a filter of the candidates. */
+static void run_keep_many(struct search *search, struct cursor *cursor, struct slots slots,
+    bool scores, const struct filter *filter, uint64_t *mask)
+{
+	const struct posting_run *run = &cursor->run;
+	uint64_t passed[PACK_COUNT / 64], kept[PACK_COUNT / 64] = {0};
+	simd_filter(filter->bits, run->docids, passed);
+	for (uint32_t word = 0; word < PACK_COUNT / 64; word++) {
+		for (uint64_t bits = passed[word]; bits != 0; bits &= bits - 1) {
+			uint32_t place = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t slot = filter->slots[run->docids[place] % SIMD_FILTER_BITS];
+			if (slot_keep(search, cursor, slot, place, scores))
+				kept[slot / 64] |= 1ULL << (slot % 64);
+		}
+	}
+	for (uint32_t i = 0; i < filter->other_count; i++) {
+		uint32_t slot = filter->others[i];
+		if (slot >= slots.from && slot < slots.to && slot_keep(search, cursor, slot,
+		    cursor_run_find(run, search->docids[slot]), scores))
+			kept[slot / 64] |= 1ULL << (slot % 64);
+	}
+	kept[0] &= mask[0];
+	kept[1] &= mask[1];
+	slots_drop(mask, slots);
+	mask[0] |= kept[0];
+	mask[1] |= kept[1];
+}
+
+/* The same, one by one. */
+static void run_keep_few(struct search *search, struct cursor *cursor, struct slots slots, bool scores,
     uint64_t *mask)
 {
-	uint64_t filter[FILTER_BITS / 64];
-	const struct posting_run *run = &cursor->run;
-	bool filters = slots.to - slots.from >= FILTER_WORTH;
-	if (filters) {
-		memset(filter, 0, sizeof(filter));
-		for (uint32_t i = 0; i < run->count; i++)
-			filter[run->docids[i] / 64 % (FILTER_BITS / 64)] |= 1ULL << (run->docids[i] % 64);
-	}
 	for (uint32_t slot = slots.from; slot < slots.to; slot++) {
-		uint32_t docid = search->docids[slot], place = 0;
 		uint64_t bit = 1ULL << (slot % 64);
-		bool has = (mask[slot / 64] & bit) != 0 && (!filters ||
-		    (filter[docid / 64 % (FILTER_BITS / 64)] >> (docid % 64) & 1) != 0);
-		if (has) {
-			place = cursor_run_find(run, docid);
-			has = place < run->count && run->docids[place] == docid;
-		}
-		if (!has) {
+		if ((mask[slot / 64] & bit) != 0 && !slot_keep(search, cursor, slot,
+		    cursor_run_find(&cursor->run, search->docids[slot]), scores))
 			mask[slot / 64] &= ~bit;
-		} else if (scores) {
-			cursor_load(cursor, cursor->run_at, PART_TFS);
-			term_add_score(search, cursor, slot, place);
-		}
 	}
 }
 
@@ -330,12 +358,6 @@ static bool run_is_hopeless(struct search *search, const struct node *node, uint
 	search_skip(search);
 	search->blocks_skipped++;
 	return true;
-}
-
-static void slots_drop(uint64_t *mask, struct slots slots)
-{
-	for (uint32_t slot = slots.from; slot < slots.to; slot++)
-		mask[slot / 64] &= ~(1ULL << (slot % 64));
 }
 
 /* ---- Dense lists: their bits tell, and where to find what scores need ------------------------- */
@@ -433,33 +455,51 @@ static void dense_intersect(const struct search *search, const struct postings *
 	}
 }
 
-/* Blocks lie anywhere in memory: those that a batch's candidates need are all asked for
- * before the first is read, so that the waits overlap. */
-static void list_prefetch(const struct search *search, const struct cursor *cursor,
+static void block_prefetch(const struct posting_skip *skip)
+{
+	const uint8_t *block = (const uint8_t *)skip->block;
+	for (int line = 0; line < 4; line++)
+		__builtin_prefetch(block + 64 * line);
+}
+
+/* Of few candidates, block by block. */
+static void list_prefetch_few(const struct search *search, const struct postings *list, uint32_t at,
     const uint64_t *mask)
 {
-	const struct postings *list = &cursor->term->list;
-	uint32_t at = 0, count = list->block_count, asked = CURSOR_NO_RUN;
-	if (!search->lists)
-		return;
+	uint32_t asked = CURSOR_NO_RUN;
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t docid = search->docids[word * 64 + (uint32_t)__builtin_ctzll(bits)];
-			/* Ids ascend: mostly it is the same block, or one of the next. */
-			for (int step = 0; step < 4 && at < count && list->skips[at].last < docid; step++)
-				at++;
-			if (at < count && list->skips[at].last < docid)
-				at = postings_find(list, docid, at, count);
-			if (at >= count)
+			if (at < list->block_count && list->skips[at].last < docid)
+				at = postings_find(list, docid, at, list->block_count);
+			if (at >= list->block_count)
 				return;
-			if (at == asked)
-				continue;
+			if (at != asked)
+				block_prefetch(&list->skips[at]);
 			asked = at;
-			const uint8_t *block = (const uint8_t *)list->skips[at].block;
-			for (int line = 0; line < 4; line++)
-				__builtin_prefetch(block + 64 * line);
 		}
 	}
+}
+
+/* Blocks lie anywhere in memory: those that a batch's candidates, the last in slot `end` - 1, need are
+ * all asked for before the first is read, so that the waits overlap. */
+static void list_prefetch(
+    const struct search *search, struct cursor *cursor, const uint64_t *mask, uint32_t end)
+{
+	enum { DENSELY = 8 };             /* candidates a block */
+	const struct postings *list = &cursor->term->list;
+	uint32_t first = mask[0] != 0 ? (uint32_t)__builtin_ctzll(mask[0])
+	                              : 64 + (uint32_t)__builtin_ctzll(mask[1]);
+	uint32_t at = cursor_find(cursor, search->docids[first]), until = at;
+	uint32_t count =
+	    (uint32_t)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
+	while (until < list->block_count && until < at + count / DENSELY &&
+	    list->skips[until].last < search->docids[end - 1])
+		block_prefetch(&list->skips[until++]);
+	if (until < list->block_count && list->skips[until].last < search->docids[end - 1])
+		list_prefetch_few(search, list, until, mask);
+	else if (until < list->block_count)
+		block_prefetch(&list->skips[until]);
 }
 
 /* Candidates without the word go; the others get its score. One cursor of the node. */
@@ -469,13 +509,16 @@ static void list_intersect(struct search *search, const struct node *node, struc
 	const struct postings *list = &cursor->term->list;
 	uint32_t end = slots_end(mask), count = postings_run_count(list), first, last;
 	struct slots slots = {0, 0};
+	struct filter filter;
+	filter.is_made = false;
 	if (list->bits != NULL) {
 		dense_intersect(search, list, mask);
 		if (scores)
 			dense_score(search, node, cursor, mask);
 		return;
 	}
-	list_prefetch(search, cursor, mask);
+	if (search->lists && end > 0)
+		list_prefetch(search, cursor, mask, end);
 	for (; slots.from < end; slots.from = slots.to) {
 		slots.to = slots.from + 1;
 		if ((mask[slots.from / 64] >> (slots.from % 64) & 1) == 0)
@@ -495,7 +538,13 @@ static void list_intersect(struct search *search, const struct node *node, struc
 		}
 		search->blocks_read += cursor->run_at != at;
 		cursor_load(cursor, at, PART_DOCIDS);
-		run_keep(search, cursor, slots, scores, mask);
+		if (slots.to - slots.from < FILTER_WORTH) {
+			run_keep_few(search, cursor, slots, scores, mask);
+			continue;
+		}
+		if (!filter.is_made)
+			filter_make(&filter, search->docids, mask);
+		run_keep_many(search, cursor, slots, scores, &filter, mask);
 	}
 }
 
@@ -602,6 +651,22 @@ static bool range_has(const struct node *node, uint32_t docid)
 	    value >= node->date_low && value <= node->date_high;
 }
 
+/* Of a batch. */
+static void range_keep(const struct search *search, const struct node *node, uint64_t *mask)
+{
+	for (uint32_t word = 0; word < search->words; word++) {
+		const uint32_t *docids = search->docids + word * 64;
+		uint64_t kept = 0;
+		if (node->field != NULL && node->has_numbers)
+			kept = column_keep(
+			    &node->field->numbers, docids, node->low, node->high, mask[word]);
+		if (node->field != NULL && node->has_dates)
+			kept |= column_keep(&node->field->dates, docids, node->date_low,
+			    node->date_high, mask[word] & ~kept);
+		mask[word] = kept;
+	}
+}
+
 static bool geo_has(const struct node *node, uint32_t docid)
 {
 	double lon, lat;
@@ -625,8 +690,6 @@ static bool leaf_has(struct search *search, struct node *node, uint32_t slot, bo
 {
 	uint32_t docid = search_docid(search, slot);
 	switch (node->kind) {
-	case QUERY_PHRASE:
-		return phrase_has(search, node, slot, scores);
 	case QUERY_PREFIX: case QUERY_TAG:
 		if (!union_has(search, node, docid))
 			return false;
@@ -676,12 +739,20 @@ void leaf_match_list(struct search *search, struct node *node, bool scores, uint
 		dense_intersect(search, &node->cursors[0].term->list, mask);
 		return;
 	}
+	if (node->kind == QUERY_RANGE && search->lists) {
+		range_keep(search, node, mask);
+		return;
+	}
 	if (node->kind == QUERY_PHRASE && search->lists)
 		phrase_narrow_list(search, node, mask);
 	if (node == search_root(search) && scores && search->lists && search->prunes)
 		prune_list(search, mask);
-	if (node->kind == QUERY_PHRASE && scores)
-		lengths_prefetch(search, mask);
+	if (node->kind == QUERY_PHRASE) {
+		if (scores)
+			lengths_prefetch(search, mask);
+		phrase_match_list(search, node, scores, mask);
+		return;
+	}
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);

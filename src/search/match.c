@@ -155,6 +155,14 @@ bool search_prunes(struct search *search)
 	return search->prunes;
 }
 
+/* Are all results there already, among which no other can come? */
+static bool scores_are_known(const struct search *search)
+{
+	const struct top *top = &search->top;
+	return top->count > 0 && top_is_full(top) &&
+	    search_root(search)->bound * search->slack <= top->entries[0].score;
+}
+
 /* Where many match, of which few can enter the results, matches are found first, quietly; a
  * second pass scores those that can. In windows only where all must be counted. */
 bool search_is_quiet_first(const struct search *search)
@@ -165,7 +173,7 @@ bool search_is_quiet_first(const struct search *search)
 	    (top_is_full(&search->top) || search->floor > 0) && search->options.accept == NULL &&
 	    !search->shows_all && (search->prunes || !search->total_is_known) &&
 	    (kind == QUERY_AND || (kind == QUERY_PHRASE && !search->prunes) ||
-	        (kind == QUERY_OR && !search->lists));
+	        (kind == QUERY_OR && !search->lists) || scores_are_known(search));
 }
 
 /* The root's frame; its mask holds the candidates. */

@@ -213,6 +213,32 @@ static const uint8_t *tail_load_one(struct posting_run *run, uint32_t i, const u
 	return tf > 1 ? rest_load(run, i, in) : in;
 }
 
+/* The field, tf and positions of a posting in a tail. */
+static const uint8_t *tail_skip_one(const uint8_t *in)
+{
+	uint32_t tf;
+	if (LIKELY(*in++ < 0x80))
+		return in;
+	in = varint_get(in, &tf);
+	return varint_skip(in, tf);
+}
+
+static void tail_load_docids(const struct postings *list, struct posting_run *run)
+{
+	const uint8_t *in = list->tail, *end = in + list->tail_len;
+	uint32_t docid = list->tail_first, gap;
+	for (uint32_t i = 0; i < list->tail_count; i++) {
+		in = varint_get(in, &gap);
+		docid += gap;
+		run->docids[i] = docid;
+		if (!list->plain)
+			in = tail_skip_one(in);
+	}
+	ASSERT(in == end);
+	run->count = list->tail_count;
+	run->part = PART_DOCIDS;
+}
+
 static void tail_load(const struct postings *list, struct posting_run *run)
 {
 	const uint8_t *in = list->tail;
@@ -291,6 +317,10 @@ void postings_load(const struct postings *list, uint32_t at, enum posting_part p
 	ASSERT(at < postings_run_count(list));
 	if (run->part >= part)
 		return;
+	if (at == list->block_count && part == PART_DOCIDS) {
+		tail_load_docids(list, run);
+		return;
+	}
 	if (at == list->block_count) {
 		tail_load(list, run);
 		return;

@@ -80,7 +80,7 @@ struct posting {
 	const uint32_t *positions;        /* tf of them, ascending */
 };
 
-/* How much of a run is decoded: each includes those before it. The tail always is whole. */
+/* How much of a run is decoded: each includes those before it. Of the tail ids, or all. */
 enum posting_part { PART_NONE, PART_DOCIDS, PART_TFS, PART_POSITIONS };
 
 /* Decoded postings of one block or of the tail. */
@@ -101,6 +101,13 @@ void postings_fini(struct postings *list, struct memory *memory);
 /* `docs` gives the lengths for the bounds of a block that is sealed by this. */
 void postings_append(struct postings *list, struct memory *memory, const struct docs *docs,
     const struct posting *posting);
+
+/* The next posting goes there. */
+static inline void postings_prefetch(const struct postings *list)
+{
+	if (list->tail != NULL)
+		__builtin_prefetch(list->tail + list->tail_len, 1);
+}
 
 /* Runs are numbered: the sealed blocks, then the tail, if it holds any. */
 static inline uint32_t postings_run_count(const struct postings *list)

@@ -8,6 +8,7 @@
  * learning that from what it meets.
  */
 #include "search/bound.h"
+#include "search/simd.h"
 
 enum { PRIME_WANTED_MAX = 128, PRIME_BLOCKS = 24, PRIME_RUNS_MIN = 4, PRIME_RUNS_MAX = 1 << 14,
 	MEMO_BITS = 8 };
@@ -101,6 +102,15 @@ static void score_offer(struct prime *prime, float score)
 	prime->score_count += !is_filled(prime);
 }
 
+static void offer_live(
+    struct prime *prime, const struct search *search, uint32_t docid, float score)
+{
+	if (is_filled(prime) && score <= prime->scores[prime->wanted - 1])
+		return;
+	if (docid < search->limit && docs_is_live(&search->index->docs, docid))
+		score_offer(prime, score);
+}
+
 static void read_run(struct prime *prime, const struct search *search, struct cursor *cursor,
     uint32_t at)
 {
@@ -108,12 +118,39 @@ static void read_run(struct prime *prime, const struct search *search, struct cu
 	const struct posting_run *run = &cursor->run;
 	cursor_load(cursor, at, PART_TFS);
 	run_scores(search, run, cursor->weight, scores);
-	for (uint32_t i = 0; i < run->count; i++) {
-		if (is_filled(prime) && scores[i] <= prime->scores[prime->wanted - 1])
-			continue;
-		if (run->docids[i] < search->limit &&
-		    docs_is_live(&search->index->docs, run->docids[i]))
-			score_offer(prime, scores[i]);
+	for (uint32_t i = 0; i < run->count; i++)
+		offer_live(prime, search, run->docids[i], scores[i]);
+}
+
+/* Once there are enough: of those alone that have the word often enough. */
+static void read_often(struct prime *prime, const struct search *search, struct cursor *cursor,
+    uint32_t at)
+{
+	const struct posting_run *run = &cursor->run;
+	const struct posting_best *best = &cursor->term->list.skips[at].best;
+	struct score_limit limit = {.slack = 1, .limit = prime->scores[prime->wanted - 1]};
+	uint32_t tf = tf_below_limit(search, cursor->weight, best, &limit);
+	if (tf == 0) {
+		read_run(prime, search, cursor, at);
+		return;
+	}
+	cursor_load(cursor, at, PART_TFS);
+	uint32_t places[PACK_COUNT], count = 0;
+	for (uint32_t from = 0; from < PACK_COUNT; from += 64) {
+		uint64_t bits = simd_bytes_above_64(run->tfs + from, (uint8_t)tf);
+		for (; bits != 0; bits &= bits - 1) {
+			uint32_t i = from + (uint32_t)__builtin_ctzll(bits);
+			if (i >= run->count)
+				break;
+			docs_prefetch_length(&search->index->docs, run->docids[i]);
+			places[count++] = i;
+		}
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t docid = run->docids[places[i]];
+		uint32_t length = docs_length(&search->index->docs, docid);
+		offer_live(prime, search, docid,
+		    term_score(search, cursor->weight, run->tfs[places[i]], length));
 	}
 }
 
@@ -125,7 +162,10 @@ static void prime_word(struct search *search, struct node *node)
 	for (uint32_t i = 0; i < prime.choice_count; i++) {
 		if (is_filled(&prime) && prime.choices[i].bound <= prime.scores[prime.wanted - 1])
 			break;
-		read_run(&prime, search, cursor, prime.choices[i].run);
+		if (is_filled(&prime))
+			read_often(&prime, search, cursor, prime.choices[i].run);
+		else
+			read_run(&prime, search, cursor, prime.choices[i].run);
 		search->blocks_read++;
 	}
 	if (is_filled(&prime) && prime.scores[prime.wanted - 1] > search->floor)

@@ -3,7 +3,7 @@
  * While a search runs its counts stand by node. When it ends, and its nodes go, they become a
  * list in the order of the plan: a parent, then its children as they were asked. Times are
  * those of leaves; a parent has those of what is below it. */
-#include "search/run.h"
+#include "search/plan.h"
 
 void profile_init(struct search *search)
 {
@@ -109,28 +109,18 @@ static void iterators_sum(struct search *search)
 
 void profile_close(struct search *search)
 {
-	struct { uint32_t next, end; } levels[SEARCH_DEPTH_MAX * 5 + 9];
-	uint32_t depth = 0, at = search->root;
+	struct plan_walk walk;
+	const struct node *node;
+	uint32_t depth;
 	if (search->profile.nodes == NULL || search->profile.iterators != NULL)
 		return;
 	search->profile.cap = search->node_count;
 	search->profile.iterators =
 	    memory_zalloc(search->memory, search->profile.cap * sizeof(*search->profile.iterators));
 	buf_clear(&search->text);
-	for (;;) {
-		const struct node *node = &search->nodes[at];
+	plan_walk_init(&walk, search);
+	while ((node = plan_walk_next(&walk, &depth)) != NULL)
 		iterator_put(search, node, depth);
-		if (node->child_count > 0) {
-			ASSERT(depth < ARRAY_COUNT(levels));
-			levels[depth].next = node->first_child;
-			levels[depth++].end = node->first_child + node->child_count;
-		}
-		while (depth > 0 && levels[depth - 1].next == levels[depth - 1].end)
-			depth--;
-		if (depth == 0)
-			break;
-		at = search->order[levels[depth - 1].next++];
-	}
 	iterators_sum(search);
 	memory_free(search->memory, search->profile.nodes,
 	    search->node_count * sizeof(*search->profile.nodes));

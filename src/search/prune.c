@@ -7,7 +7,7 @@
 #include "search/run.h"
 #include "search/simd.h"
 
-enum { FEW_BITS = 1 };
+enum { OPEN_FEW = 12 };
 
 static void prune_offer(const struct search *search, struct dense_prune *prune,
     const struct cursor *cursor)
@@ -67,20 +67,15 @@ static int class_length(const struct search *search, const struct dense_prune *p
 	return low;
 }
 
-/* Those of `bits` that are not too long. */
-static uint64_t short_enough(const uint8_t lengths[64], int length_max, uint64_t bits)
+/* Those of a window that are not too long. */
+static void short_enough(const struct doc_window *docs, int length_max, uint64_t bits[WINDOW_WORDS])
 {
-	uint64_t kept = 0;
 	if (length_max < 0)
-		return 0;
-	if (length_max >= LENGTH_LONG)
-		return bits;
-	if (__builtin_popcountll(bits) > FEW_BITS)
-		return bits & ~simd_bytes_above_64(lengths, (uint8_t)length_max);
-	for (; bits != 0; bits &= bits - 1)
-		if (lengths[__builtin_ctzll(bits)] <= length_max)
-			kept |= bits & -bits;
-	return kept;
+		memset(bits, 0, WINDOW_WORDS * sizeof(*bits));
+	else if (length_max >= LENGTH_LONG)
+		memset(bits, 0xff, WINDOW_WORDS * sizeof(*bits));
+	else
+		simd_bytes_upto(docs->lengths, (uint8_t)length_max, bits);
 }
 
 /* For the threshold of now. */
@@ -93,29 +88,45 @@ static void prune_ready(struct search *search, struct dense_prune *prune)
 	prune->threshold = search->threshold;
 }
 
-/* The class of a document in a batch, or less than 0: that is not known. */
-static int list_class(const struct search *search, const struct dense_prune *prune, uint32_t slot)
+/* The class of a document, of which `known` is what is known so far of words in `which`. */
+static uint32_t dense_class(
+    const struct dense_prune *prune, uint32_t known, uint32_t which, uint32_t docid)
 {
-	uint32_t docid = search->docids[slot], class = 0;
+	for (uint32_t i = 0; i < prune->count; i++)
+		if ((which >> i & 1) != 0)
+			known |= (uint32_t)(dense_tf(&prune->cursors[i]->term->list, docid) > 1) << i;
+	return known;
+}
+
+/* Is a document of a batch short enough? Its length mostly tells, without a look at how often it has
+ * the dense words. */
+static bool list_may_enter(const struct search *search, const struct dense_prune *prune, uint32_t slot)
+{
+	uint32_t docid = search->docids[slot], class = 0, open = 0;
 	for (uint32_t i = 0; i < prune->count; i++) {
 		const struct cursor *cursor = prune->cursors[i];
 		const struct posting_run *run = &cursor->run;
-		bool has = cursor == search->driver;
-		uint32_t tf;
-		if (has && (run->part < PART_TFS || slot >= run->count || run->docids[slot] != docid))
-			return -1;
-		if (!has && cursor->term->list.bits == NULL)
-			return -1;        /* no longer dense */
-		tf = has ? run->tfs[slot] : dense_tf(&cursor->term->list, docid);
-		class |= (uint32_t)(tf > 1) << i;
+		bool drives = cursor == search->driver;
+		bool here = drives && run->part >= PART_TFS && slot < run->count &&
+		    run->docids[slot] == docid;
+		if (here)
+			class |= (uint32_t)(run->tfs[slot] > 1) << i;
+		else if (!drives && cursor->term->list.bits != NULL)
+			open |= 1u << i;
+		else
+			return true;      /* the run has gone, or it is no longer dense */
 	}
-	return (int)class;
+	uint32_t length = docs_length(&search->index->docs, docid);
+	int most = (int)(length < LENGTH_LONG ? length : LENGTH_LONG);
+	if (most <= prune->length_max[class])
+		return true;
+	return most <= prune->length_max[class | open] &&
+	    most <= prune->length_max[dense_class(prune, class, open, docid)];
 }
 
 void prune_list(struct search *search, uint64_t *mask)
 {
 	struct dense_prune *prune = &search->prune;
-	const struct docs *docs = &search->index->docs;
 	ASSERT(search->prunes && search->lists);
 	prune_ready(search, prune);
 	if (prune->count == 0)
@@ -126,13 +137,45 @@ void prune_list(struct search *search, uint64_t *mask)
 	for (uint32_t word = 0; word < search->words; word++) {
 		for (uint64_t bits = mask[word]; bits != 0; bits &= bits - 1) {
 			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
-			int class = list_class(search, prune, slot);
-			uint32_t length = docs_length(docs, search->docids[slot]);
-			length = length < LENGTH_LONG ? length : LENGTH_LONG;
-			if (class < 0 || (int)length <= prune->length_max[class])
+			if (list_may_enter(search, prune, slot))
 				continue;
 			mask[word] &= ~(bits & -bits);
 			search_skip(search);
+		}
+	}
+}
+
+/* Of the documents in `open`, which are short enough for some class: for theirs. */
+static void window_keep_open(const struct search *search, const struct dense_prune *prune,
+    const uint64_t *open, uint64_t *kept)
+{
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	uint64_t more[PRUNE_WORDS][WINDOW_WORDS], fits[WINDOW_WORDS];
+	for (uint32_t i = 0; i < prune->count; i++)
+		dense_more_bits(&prune->cursors[i]->term->list, search->window, more[i]);
+	if (prune->count == 1)
+		memset(more[1], 0, sizeof(more[1]));
+	/* None of class 0 is short enough. */
+	for (uint32_t class = 1; class < PRUNE_CLASSES; class++) {
+		short_enough(docs, prune->length_max[class], fits);
+		uint64_t first = (class & 1) != 0 ? 0 : ~0ULL, second = (class & 2) != 0 ? 0 : ~0ULL;
+		for (uint32_t word = 0; word < WINDOW_WORDS; word++)
+			kept[word] |= open[word] & fits[word] & (more[0][word] ^ first) &
+			    (more[1][word] ^ second);
+	}
+}
+
+/* The same where there are few of them. */
+static void window_keep_few(const struct search *search, const struct dense_prune *prune,
+    const uint64_t *open, uint64_t *kept)
+{
+	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		for (uint64_t bits = open[word]; bits != 0; bits &= bits - 1) {
+			uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			uint32_t class = dense_class(prune, 0, PRUNE_CLASSES - 1, search->low + slot);
+			if (docs->lengths[slot] <= prune->length_max[class])
+				kept[word] |= bits & -bits;
 		}
 	}
 }
@@ -141,32 +184,29 @@ void prune_window(struct search *search, uint64_t *mask)
 {
 	struct dense_prune *prune = &search->prune;
 	const struct doc_window *docs = docs_window(&search->index->docs, search->window);
-	uint64_t more[PRUNE_WORDS][WINDOW_WORDS];
-	uint64_t lost = 0;
+	uint64_t kept[WINDOW_WORDS], open[WINDOW_WORDS], lost = 0;
+	uint32_t open_count = 0;
 	ASSERT(search->prunes && !search->lists);
 	prune_ready(search, prune);
 	if (prune->count == 0 || docs == NULL)
 		return;
-	for (uint32_t i = 0; i < prune->count; i++) {
+	for (uint32_t i = 0; i < prune->count; i++)
 		if (prune->cursors[i]->term->list.bits == NULL)
 			return;           /* no longer dense */
-		dense_more_bits(&prune->cursors[i]->term->list, search->window, more[i]);
-	}
-	if (prune->count == 1)
-		memset(more[1], 0, sizeof(more[1]));
+	short_enough(docs, prune->length_max[0], kept);
+	short_enough(docs, prune->length_max[PRUNE_CLASSES - 1], open);
 	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		uint64_t bits = mask[word], kept = 0;
-		uint64_t first = more[0][word], second = more[1][word];
-		if (bits == 0)
-			continue;
-		const uint64_t classes[PRUNE_CLASSES] = {bits & ~first & ~second,
-		    bits & first & ~second, bits & ~first & second, bits & first & second};
-		for (uint32_t i = 0; i < PRUNE_CLASSES; i++)
-			if (classes[i] != 0)
-				kept |= short_enough(
-				    docs->lengths + word * 64, prune->length_max[i], classes[i]);
-		lost |= bits & ~kept;
-		mask[word] = kept;
+		kept[word] &= mask[word];
+		open[word] &= mask[word] & ~kept[word];
+		open_count += (uint32_t)__builtin_popcountll(open[word]);
+	}
+	if (open_count > OPEN_FEW)
+		window_keep_open(search, prune, open, kept);
+	else if (open_count > 0)
+		window_keep_few(search, prune, open, kept);
+	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
+		lost |= mask[word] & ~kept[word];
+		mask[word] = kept[word];
 	}
 	if (lost != 0)
 		search_skip(search);
@@ -222,11 +262,9 @@ void prune_word(struct search *search, struct node *node, uint64_t *mask)
 	const int16_t *length_max = cursor->limits.length_max;
 	if (docs == NULL || length_max[1] == LENGTH_LONG)
 		return;
-	for (uint32_t word = 0; word < WINDOW_WORDS; word++) {
-		uint64_t seen = node->in_order ? search->touched[word] & mask[word] : 0;
-		kept[word] = seen | (mask[word] == seen ? 0 : short_enough(docs->lengths + word * 64,
-		    length_max[1], mask[word] & ~seen));
-	}
+	short_enough(docs, length_max[1], kept);
+	for (uint32_t word = 0; word < WINDOW_WORDS && node->in_order; word++)
+		kept[word] |= search->touched[word];
 	for (uint32_t i = 0; more != NULL && i < more->count; i++) {
 		uint32_t slot = more->at[i] >> DENSE_TF_BITS, tf = more->at[i] & DENSE_TF_MAX;
 		kept[slot / 64] |= (uint64_t)(docs->lengths[slot] <= length_max[tf]) << (slot % 64);

@@ -128,6 +128,7 @@ struct search {
 	const struct column *sort_column;
 	struct top      top;
 	struct buf      text;             /* scratch: a title */
+	struct title_words *title_words;  /* NULL, or of a sort by title */
 	uint64_t        total;
 	bool            total_is_known;   /* from the start */
 	bool            total_is_least;   /* ... as a lower bound */
@@ -252,9 +253,8 @@ void list_score_late(struct search *search);
 
 /* ---- phrase.c -------------------------------------------------------------------------- */
 
-/* Is the phrase in this document? Adds its score. */
-MUST_CHECK bool phrase_has(
-    struct search *search, struct node *node, uint32_t slot, bool scores);
+/* Clears candidates that do not have the phrase; adds scores of those that do. */
+void phrase_match_list(struct search *search, struct node *node, bool scores, uint64_t *mask);
 
 /* ---- bind.c ---------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* search/search.c: a search from start to end, in slices; see search.h and run.h. */
-#include "search/run.h"
+#include "search/titles.h"
 
 enum { LIST_UNITS = 4, UNIT_US_MAX = 150 };
 
@@ -35,6 +35,7 @@ void search_free(struct search *search)
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	search_release(search);
 	facets_free(search);
+	titles_end(search);
 	search->index->ordinal_users -= search->holds_ordinals;
 	if (search->hits != NULL)
 		memory_free(
@@ -108,7 +109,8 @@ enum err search_start(struct search **out, struct index *index, const struct que
 		return err;
 	}
 	if (search->scoring)
-		memset(search->scores, 0, sizeof(search->scores));
+		memset(search->scores, 0, (search->lists ? PACK_COUNT : WINDOW_DOCS) *
+		    sizeof(*search->scores));
 	if (options->iterators)
 		profile_init(search);
 	*out = search;
@@ -262,6 +264,7 @@ enum err search_step(struct search *search, const struct search_budget *budget)
 	CHECK_OBJ(search, SEARCH_MAGIC);
 	ASSERT(budget != NULL);
 	search->budget = budget;
+	titles_begin(search);
 	if (search->phase >= PHASE_MATCH && search->phase <= PHASE_COLLECT) {
 		if (!search->lists &&
 		    docs_window(&search->index->docs, search->window) == NULL) {

@@ -110,23 +110,6 @@ void simd_above(const float values[128], float low, uint64_t bits[2])
 	}
 }
 
-uint64_t simd_bytes_above_64(const uint8_t values[64], uint8_t low)
-{
-	uint64_t above = 0;
-#if defined(__x86_64__)
-	__m128i limit = _mm_set1_epi8((char)low);
-	for (int i = 0; i < 4; i++) {
-		__m128i value = _mm_loadu_si128((const __m128i *)(const void *)(values + 16 * i));
-		__m128i is_low = _mm_cmpeq_epi8(_mm_subs_epu8(value, limit), _mm_setzero_si128());
-		above |= (uint64_t)(~(unsigned)_mm_movemask_epi8(is_low) & 0xffff) << (16 * i);
-	}
-#else
-	for (int i = 0; i < 64; i++)
-		above |= (uint64_t)(values[i] > low) << i;
-#endif
-	return above;
-}
-
 #if defined(__x86_64__)
 __attribute__((target("avx512f,popcnt"))) static uint32_t count_below_avx512(
     const uint32_t *values, uint32_t limit)
@@ -186,4 +169,79 @@ uint32_t simd_count_both(const uint64_t a[64], const uint64_t b[64])
 	for (int i = 0; i < 64; i++)
 		count += (uint32_t)__builtin_popcountll(a[i] & b[i]);
 	return count;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx512bw"))) static void bytes_upto_avx512(
+    const uint8_t *values, uint8_t limit, uint64_t *bits)
+{
+	const __m512i most = _mm512_set1_epi8((char)limit);
+	for (int i = 0; i < 64; i++)
+		bits[i] = _mm512_cmple_epu8_mask(_mm512_loadu_si512(values + 64 * i), most);
+}
+
+__attribute__((target("avx2"))) static void bytes_upto_avx2(
+    const uint8_t *values, uint8_t limit, uint64_t *bits)
+{
+	const __m256i most = _mm256_set1_epi8((char)limit);
+	for (int i = 0; i < 128; i++) {
+		__m256i value = _mm256_loadu_si256((const __m256i *)(const void *)(values + 32 * i));
+		__m256i is = _mm256_cmpeq_epi8(_mm256_min_epu8(value, most), value);
+		uint64_t half = (uint32_t)_mm256_movemask_epi8(is);
+		bits[i / 2] = i % 2 == 0 ? half : bits[i / 2] | half << 32;
+	}
+}
+#endif
+
+void simd_bytes_upto(const uint8_t values[4096], uint8_t limit, uint64_t bits[64])
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512bw")) {
+		bytes_upto_avx512(values, limit, bits);
+		return;
+	}
+	if (__builtin_cpu_supports("avx2")) {
+		bytes_upto_avx2(values, limit, bits);
+		return;
+	}
+#endif
+	for (int i = 0; i < 64; i++)
+		bits[i] = ~simd_bytes_above_64(values + 64 * i, limit);
+}
+
+#if defined(__x86_64__)
+/* All of the filter in four registers. */
+__attribute__((target("avx512f"))) static void filter_avx512(
+    const uint32_t *filter, const uint32_t *values, uint64_t *bits)
+{
+	const __m512i a = _mm512_loadu_si512(filter), b = _mm512_loadu_si512(filter + 16);
+	const __m512i c = _mm512_loadu_si512(filter + 32), d = _mm512_loadu_si512(filter + 48);
+	const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
+	const __m512i upper = _mm512_set1_epi32(SIMD_FILTER_BITS / 2);
+	bits[0] = bits[1] = 0;
+	for (int i = 0; i < 8; i++) {
+		__m512i value = _mm512_loadu_si512(values + 16 * i);
+		__m512i at = _mm512_srli_epi32(value, 5);
+		__m512i word = _mm512_mask_blend_epi32(_mm512_test_epi32_mask(value, upper),
+		    _mm512_permutex2var_epi32(a, at, b), _mm512_permutex2var_epi32(c, at, d));
+		__m512i bit = _mm512_sllv_epi32(one, _mm512_and_si512(value, low));
+		bits[i / 4] |= (uint64_t)_mm512_test_epi32_mask(word, bit) << (16 * (i % 4));
+	}
+}
+#endif
+
+void simd_filter(const uint32_t filter[SIMD_FILTER_BITS / 32], const uint32_t values[128],
+    uint64_t bits[2])
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512f")) {
+		filter_avx512(filter, values, bits);
+		return;
+	}
+#endif
+	bits[0] = bits[1] = 0;
+	for (int i = 0; i < 128; i++) {
+		uint32_t at = values[i] % SIMD_FILTER_BITS;
+		bits[i / 64] |= (uint64_t)(filter[at / 32] >> (at % 32) & 1) << (i % 64);
+	}
 }

@@ -169,6 +169,25 @@ bool wide_lacks(const struct search *search, uint32_t window)
 	return false;
 }
 
+/* Windows that likely have as many matches as are asked for, if this is the whole query: what is
+ * united in one go need not be decoded again for the next. */
+static uint32_t windows_wanted(const struct search *search, const struct node *node)
+{
+	uint64_t wanted = search->top.cap, there = 0;
+	const struct wide *wide = node->wide;
+	if (!wide->is_expanded || node != search_root(search))
+		return WIDE_WINDOWS;
+	if (search->shows_all || search->options.count == SEARCH_EXACT)
+		return wide->page_count;
+	if (search->options.count == SEARCH_FAST && wanted < SEARCH_COUNT_FAST)
+		wanted = SEARCH_COUNT_FAST;
+	for (uint32_t i = 0; i < wide->term_count; i++)
+		there += wide->terms[i]->list.count;
+	uint64_t windows = (wanted + wanted / 8) * wide->page_count / (there + 1) + 1;
+	windows = windows < WIDE_WINDOWS ? WIDE_WINDOWS : windows;
+	return windows < wide->page_count ? (uint32_t)windows : wide->page_count;
+}
+
 void wide_want(struct search *search, uint32_t window)
 {
 	for (uint32_t i = 0; i < search->node_count; i++) {
@@ -176,7 +195,8 @@ void wide_want(struct search *search, uint32_t window)
 		if (wide == NULL || wide->from <= window || wide->to < wide->from)
 			continue;
 		/* Each step is twice as long as the one before, and at least long enough. */
-		wide->size = wide->size == 0 ? WIDE_WINDOWS : wide->size * 2;
+		wide->size = wide->size > 0 ? wide->size * 2
+		    : windows_wanted(search, &search->nodes[i]);
 		wide->to = wide->from > wide->size ? wide->from - wide->size : 0;
 		wide->to = wide->to < window ? wide->to : window;
 		wide->at = 0;

@@ -40,6 +40,31 @@ static void tag(const char *text, const char *expected)
 	    (int)len, (char *)out, expected);
 }
 
+static void emit_source(void *ctx, struct span word, uint32_t position, struct span source)
+{
+	struct buf *out = ctx;
+	UNUSED(word);
+	if (position > 0)
+		buf_append_text(out, "/");
+	buf_append(out, source);
+}
+
+Test(analyze, what_a_word_was_in_the_text_is_told)
+{
+	static const char *const texts[][2] = {{"  Red car, now", "Red/car/now"},
+	    {"Caf\u00e9 Fl\u00f6te x", "Caf\u00e9/Fl\u00f6te/x"}, {"a\u00e9 b", "a\u00e9/b"},
+	    {"x\u2014Yes", "x/Yes"}, {"one\u4e2dTwo", "one/\u4e2d/Two"}};
+	for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+		struct memory memory = {0};
+		struct buf out;
+		buf_init(&out, &memory);
+		analyze_words(span_text(texts[i][0]), emit_source, &out);
+		cr_assert(span_equal(buf_span(&out), span_text(texts[i][1])), "%s: %.*s",
+		    texts[i][0], (int)out.len, (char *)out.ptr);
+		buf_fini(&out);
+	}
+}
+
 Test(analyze, words_are_runs_of_letters_and_digits)
 {
 	words("", "");

@@ -5,6 +5,7 @@
 #include "search/dense.h"
 #include "search/dict.h"
 #include "search/simd.h"
+#include "search/spots.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -48,6 +49,43 @@ Test(search_simd, counts_what_is_below_a_limit)
 				below++;
 			cr_assert_eq(simd_count_below(values, limit), below);
 		}
+	}
+}
+
+Test(search_simd, a_filter_passes_what_shares_the_lowest_bits)
+{
+	struct random random;
+	uint32_t filter[SIMD_FILTER_BITS / 32], values[128];
+	uint64_t bits[2];
+	random_init(&random, 3);
+	for (int round = 0; round < 50; round++) {
+		for (size_t i = 0; i < ARRAY_COUNT(filter); i++)
+			filter[i] = (uint32_t)random_next(&random);
+		for (int i = 0; i < 128; i++)
+			values[i] = (uint32_t)random_next(&random);
+		simd_filter(filter, values, bits);
+		for (int i = 0; i < 128; i++) {
+			uint32_t at = values[i] % SIMD_FILTER_BITS;
+			cr_assert_eq(bits[i / 64] >> (i % 64) & 1, filter[at / 32] >> (at % 32) & 1);
+		}
+	}
+}
+
+Test(search_simd, compares_bytes_without_a_sign)
+{
+	static uint8_t values[4096];
+	static const uint8_t limits[] = {0, 1, 5, 127, 128, 200, 254, 255};
+	struct random random;
+	uint64_t bits[64];
+	random_init(&random, 2);
+	for (size_t round = 0; round < ARRAY_COUNT(limits); round++) {
+		for (int i = 0; i < 4096; i++)
+			values[i] = (uint8_t)random_next(&random);
+		simd_bytes_upto(values, limits[round], bits);
+		for (int i = 0; i < 4096; i++)
+			cr_assert_eq(bits[i / 64] >> (i % 64) & 1, values[i] <= limits[round]);
+		for (int i = 0; i < 64; i++)
+			cr_assert_eq(simd_bytes_above_64(values + 64 * i, limits[round]), ~bits[i]);
 	}
 }
 
@@ -148,12 +186,14 @@ static void dense_check_count(const struct postings *list)
 static void list_check(struct list_fixture *f, bool may_hold_dead)
 {
 	struct posting_run run;
-	uint32_t positions[POSTING_TF_MAX], at = 0, seen = 0;
+	uint32_t positions[POSTING_TF_MAX], docids[PACK_COUNT], at = 0, seen = 0;
 	for (uint32_t i = 0; i < postings_run_count(&f->list); i++) {
 		uint32_t first, last;
 		run.part = PART_NONE;
 		postings_load(&f->list, i, PART_DOCIDS, &run);
+		memcpy(docids, run.docids, sizeof(docids));
 		postings_load(&f->list, i, PART_POSITIONS, &run);
+		cr_assert_arr_eq(docids, run.docids, run.count * sizeof(*docids));
 		postings_bounds(&f->list, i, &first, &last);
 		for (uint32_t j = 0; j < run.count; j++, seen++) {
 			while (at < f->count && f->naive[at].docid < run.docids[j]) {
@@ -230,6 +270,45 @@ Test(search_postings, positions_can_be_read_in_any_order)
 		}
 	}
 	list_fini(&f);
+}
+
+/* Of some ids, given at once, of which not all are in the list. */
+static void spots_check(struct list_fixture *f, struct cursor *cursor, uint32_t rarity)
+{
+	uint32_t docids[SPOTS_MAX], positions[POSTING_TF_MAX], count = 0, at = 0;
+	struct spot spots[SPOTS_MAX];
+	for (uint32_t id = 0; id < f->docs.next + 10 && count < SPOTS_MAX; id++)
+		if (random_below(&f->random, rarity) == 0)
+			docids[count++] = id;
+	cursor_spots(cursor, docids, count, spots);
+	for (uint32_t i = 0; i < count; i++) {
+		while (at < f->count && f->naive[at].docid < docids[i])
+			at++;
+		const struct naive_posting *naive = &f->naive[at];
+		if (at == f->count || naive->docid != docids[i]) {
+			cr_assert_eq(spots[i].tf, 0);
+			continue;
+		}
+		cr_assert_eq(spots[i].tf, naive->tf);
+		cr_assert_eq(spot_positions(&spots[i], positions), naive->tf);
+		cr_assert_arr_eq(positions, naive->positions, naive->tf * sizeof(*positions));
+	}
+}
+
+Test(search_postings, spots_of_many_documents_are_those_of_each)
+{
+	static const uint32_t counts[] = {1, 127, 128, 300, 1000};       /* the last: dense */
+	for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+		struct list_fixture f;
+		list_init(&f, i, counts[i]);
+		struct term term = {.list = f.list};
+		struct cursor cursor;
+		cursor_init(&cursor, &term);
+		for (uint32_t pass = 0; pass < 100; pass++)
+			spots_check(&f, &cursor, 1 + pass % 20);
+		cursor_fini(&cursor);
+		list_fini(&f);
+	}
 }
 
 Test(search_postings, bounds_hold_for_every_posting)
@@ -468,6 +547,27 @@ static double column_value(struct random *random, int kind)
 	}
 }
 
+/* 64 documents, near each other or far apart. */
+static void column_check_keep(const struct column *column, const double *values, const bool *there,
+    struct random *random)
+{
+	uint32_t docids[64];
+	uint64_t mask = random_next(random);
+	double low = values[random_below(random, COLUMN_DOCS)];
+	double high = values[random_below(random, COLUMN_DOCS)];
+	uint32_t gap = 1 + (uint32_t)random_below(random, COLUMN_DOCS / 64 - 1);
+	docids[0] = (uint32_t)random_below(random, COLUMN_DOCS - 64 * gap);
+	for (int i = 1; i < 64; i++)
+		docids[i] = docids[i - 1] + 1 + (uint32_t)random_below(random, gap);
+	uint64_t kept = column_keep(column, docids, low, high, mask);
+	for (int i = 0; i < 64; i++) {
+		double value = values[docids[i]];
+		bool expected =
+		    (mask >> i & 1) != 0 && there[docids[i]] && value >= low && value <= high;
+		cr_assert_eq(kept >> i & 1, expected, "%.17g in [%.17g %.17g]", value, low, high);
+	}
+}
+
 static void column_check(const struct column *column, const double *values, const bool *there,
     struct random *random)
 {
@@ -478,6 +578,8 @@ static void column_check(const struct column *column, const double *values, cons
 		cr_assert(
 		    !found || value == values[i], "%u: %.17g, not %.17g", i, value, values[i]);
 	}
+	for (int round = 0; round < 60; round++)
+		column_check_keep(column, values, there, random);
 	for (uint32_t round = 0; round < 60; round++) {
 		uint32_t window = round % 3;
 		double low = values[random_below(random, COLUMN_DOCS)];
