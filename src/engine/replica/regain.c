@@ -22,8 +22,6 @@ void repair_regain_cancel(struct engine *engine, struct regain *regain)
 		struct repair_wish *wish = LIST_OF(at, struct repair_wish, link);
 		if (wish->regain != regain)
 			continue;
-		if (at == repairs->wishes.next)
-			repairs->asked = false;
 		wish_drop(repairs, wish);
 		return;
 	}

@@ -4,6 +4,7 @@
 #include "engine/replica/replica.h"
 
 enum { FETCH_PIECE = 256 << 10, FETCH_BODY_MAX = 512 << 20, VAIN_MAX = 64 };
+#define FETCHED_LATER UINT64_MAX              /* where in the body: it cannot be told now */
 
 struct repair_wish {
 	struct list  link;
@@ -11,8 +12,12 @@ struct repair_wish {
 	uint8_t      db, type;
 	unsigned     moves;               /* of the corrupt copy: the new one has one more */
 	uint32_t     len;
+	/* Of this round, in which each peer is asked once: */
 	bool         is_tried;
+	uint32_t     lacking;             /* so many have said that it is not there */
 	uint64_t     tried_last;          /* of a leader: the follower asked last, by its connection's id */
+	uint32_t     peers_most;          /* that there were at once, since it is wished for */
+	uint64_t     not_before_us, until_us;     /* a round begins then; it is given up then */
 	struct place place;
 	struct regain *regain;            /* or NULL: it is a repair */
 	uint64_t     behind;
@@ -26,9 +31,10 @@ struct repair_serving {
 	struct replica_link *to;          /* NULL: the leader */
 	struct repair_ask ask;            /* its key lies behind this struct */
 	struct store_read read;
-	bool        reading, is_read;     /* is_read: err, record and bytes are set */
+	bool        reading, is_read, has_begun;      /* is_read: err, record and bytes are set */
 	enum err    err;
 	uint64_t    again_us;             /* there was no memory to read it: not before */
+	uint64_t    since_us;             /* when it was looked at first */
 	struct record record;             /* without what `bytes` are */
 	struct span bytes;
 	uint64_t    at;
@@ -40,12 +46,15 @@ struct repair_serving {
 
 struct repairs {
 	struct engine *engine;
-	struct list wishes, servings;     /* the first wish is asked for */
+	struct list wishes, servings;
 	uint32_t    count, serving_count;
-	bool        asked, has_head, moving, is_whole; /* is_whole: of a regain */
-	bool        is_cut;               /* who is asked is gone */
-	const struct replica_link *asked_link;        /* NULL: the leader */
+	struct repair_wish *asked;        /* which is asked for, or NULL */
+	bool        moving, is_whole;     /* is_whole: of a regain */
+	struct replica_link *asked_link;  /* NULL: the leader */
 	uint64_t    asked_us;
+	/* What has come so far; it outlives a link that is cut, until another one's begins. */
+	struct repair_wish *half;         /* whose it is, or NULL */
+	bool        is_resumed;           /* two gave it */
 	struct buf  head;                 /* what `record` borrows from */
 	struct record record;
 	struct body *body;
@@ -72,6 +81,7 @@ struct fetched {
 	struct span head, bytes;
 };
 MUST_CHECK bool fetched_read(struct span payload, struct fetched *out);
+void fetched_write(struct buf *out, const struct fetched *fetched);
 void repair_ask_leader(struct engine *engine, const struct repair_ask *ask);
 void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask);
 MUST_CHECK bool servings_step(struct repairs *repairs);

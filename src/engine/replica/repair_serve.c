@@ -6,7 +6,7 @@
 #include "engine/collection/collection_log.h"
 #include "engine/replica/renew.h"
 
-enum { AGAIN_US = 200000, SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
+enum { AGAIN_US = 200000, LATER_US = 2000000, SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
 
 /* ---- Bytes ---- */
 
@@ -24,10 +24,10 @@ bool fetched_read(struct span payload, struct fetched *out)
 	    .head = span_slice(payload, FETCHED_HEAD, (size_t)head),
 	    .bytes = span_slice(payload, FETCHED_HEAD + (size_t)head, payload.len),
 	};
-	return out->at == 0 || head == 0;
+	return out->at != FETCHED_LATER || payload.len == FETCHED_HEAD;
 }
 
-static void fetched_write(struct buf *out, const struct fetched *fetched)
+void fetched_write(struct buf *out, const struct fetched *fetched)
 {
 	uint8_t head[FETCHED_HEAD];
 	store_le64(head, fetched->lsn);
@@ -41,9 +41,9 @@ static void fetched_write(struct buf *out, const struct fetched *fetched)
 
 void repair_ask_leader(struct engine *engine, const struct repair_ask *ask)
 {
-	char lsn[24], db[24], type[24];
+	char lsn[24], db[24], type[24], from[24];
 	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCH"), frame_word(lsn, ask->lsn),
-	    frame_word(db, ask->db), frame_word(type, ask->type), ask->key};
+	    frame_word(db, ask->db), frame_word(type, ask->type), frame_word(from, ask->from), ask->key};
 	follower_command(&engine->replication->follower, words, ARRAY_COUNT(words));
 }
 
@@ -53,8 +53,9 @@ void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask
 	struct buf payload;
 	store_le64(head, ask->lsn);
 	store_le64(head + 8, ask->behind);
-	head[16] = ask->db;
-	head[17] = ask->type;
+	store_le64(head + 16, ask->from);
+	head[24] = ask->db;
+	head[25] = ask->type;
 	buf_init(&payload, &link->session->engine->memory.replies);
 	buf_append(&payload, span_of(head, sizeof(head)));
 	buf_append(&payload, ask->key);
@@ -124,8 +125,10 @@ void servings_drop(struct repairs *repairs, const struct replica_link *to, bool 
 bool repair_asked(struct engine *engine, struct replica_link *link, const struct repair_ask *ask)
 {
 	struct repairs *repairs = engine->repairs;
-	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || (ask->lsn == 0 && link != NULL) ||
-	    repairs->serving_count >= SERVINGS_MAX)
+	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || (ask->lsn == 0 && link != NULL))
+		return false;
+	servings_drop(repairs, link, false);  /* who asks anew waits for that only */
+	if (repairs->serving_count >= SERVINGS_MAX)
 		return false;
 	struct repair_serving *serving =
 	    memory_zalloc(&engine->memory.engine, sizeof(*serving) + ask->key.len);
@@ -291,7 +294,9 @@ static bool serving_piece(struct repair_serving *serving)
 		return true;
 	}
 	buf_init(&head, &repairs->engine->memory.replies);
-	if (serving->at == 0) {
+	if (!serving->has_begun) {
+		serving->has_begun = true;
+		serving->at = serving->ask.from < serving->bytes.len ? serving->ask.from : 0;
 		struct record plain = serving->record;
 		plain.body = NULL;
 		plain.value = (struct span){0};
@@ -314,6 +319,15 @@ static bool out_is_full(const struct repair_serving *serving)
 	const struct follower *follower = &serving->repairs->engine->replication->follower;
 	return serving->to != NULL ? renew_frames_for(serving->to)->len > OUT_MAX
 	                           : follower->out.len > OUT_MAX;
+}
+
+/* It has waited for too long, for memory or for what is to be applied here first. */
+static bool is_too_late(struct repair_serving *serving)
+{
+	uint64_t now_us = io_now_us(serving->repairs->engine->io);
+	if (serving->since_us == 0)
+		serving->since_us = now_us;
+	return !serving->is_read && now_us - serving->since_us > LATER_US;
 }
 
 /* False: not yet. */
@@ -339,7 +353,15 @@ bool servings_step(struct repairs *repairs)
 	if (list_is_empty(&repairs->servings) || engine->loading)
 		return false;
 	struct repair_serving *serving = LIST_OF(repairs->servings.next, struct repair_serving, link);
-	if (serving->reading || out_is_full(serving) || !serving_again(serving))
+	if (serving->reading || out_is_full(serving))
+		return false;
+	if (is_too_late(serving)) {
+		const struct fetched later = {.lsn = serving->ask.lsn, .at = FETCHED_LATER};
+		serving_send(serving, &later);
+		serving_drop(serving);
+		return true;
+	}
+	if (!serving_again(serving))
 		return false;
 	if (!serving->is_read && serving->ask.lsn == 0) {
 		if (!serving_copy(serving))

@@ -305,8 +305,9 @@ static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 	const struct repair_ask ask = {
 	    .lsn = load_le64(payload.ptr),
 	    .behind = load_le64(payload.ptr + 8),
-	    .db = payload.ptr[16],
-	    .type = payload.ptr[17],
+	    .from = load_le64(payload.ptr + 16),
+	    .db = payload.ptr[24],
+	    .type = payload.ptr[25],
 	    .key = span_slice(payload, REPAIR_ASK_HEAD, payload.len),
 	};
 	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;
