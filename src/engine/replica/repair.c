@@ -2,6 +2,7 @@
 #include "engine/replica/repair_parts.h"
 
 #include "base/arith.h"
+#include "engine/collection/collection_log.h"
 #include "image/meta.h"
 
 enum {
@@ -32,7 +33,7 @@ static void half_drop(struct repairs *repairs)
 	body_unref(repairs->body);
 	repairs->body = NULL;
 	repairs->half = NULL;
-	repairs->is_resumed = false;
+	repairs->is_resumed = repairs->is_proven = false;
 }
 
 void wish_drop(struct repairs *repairs, struct repair_wish *wish)
@@ -40,6 +41,8 @@ void wish_drop(struct repairs *repairs, struct repair_wish *wish)
 	ASSERT(repairs->count > 0 && !repairs->moving);
 	if (wish->regain != NULL)
 		repairs->engine->replication->regains--;
+	if (wish->regain != NULL && repairs->asked == wish)
+		collections_drop_preparing(repairs->engine);
 	if (repairs->half == wish)
 		half_drop(repairs);
 	if (repairs->asked == wish) {
@@ -304,18 +307,20 @@ static bool answer_is_right(const struct repairs *repairs, const struct repair_w
 	    digest_equal(&meta.etag, &repairs->body->digest);
 }
 
-static void regain_try(struct repairs *repairs, struct repair_wish *wish)
+/* True: there is more to do at once. */
+static bool regain_try(struct repairs *repairs, struct repair_wish *wish)
 {
 	enum err err = regain_take(repairs, wish);
-	repairs->is_whole = err == ERR_AGAIN;
-	if (err != ERR_AGAIN)
+	repairs->is_whole = err == ERR_AGAIN || err == ERR_BUSY;
+	if (!repairs->is_whole)
 		regain_end(repairs, wish, err);
+	return err == ERR_BUSY;
 }
 
 static void answer_is_whole(struct repairs *repairs, struct repair_wish *wish)
 {
 	if (wish->regain != NULL) {
-		regain_try(repairs, wish);
+		(void)regain_try(repairs, wish);
 		return;
 	}
 	struct engine *engine = repairs->engine;
@@ -442,10 +447,8 @@ bool repairs_step(struct engine *engine)
 	if (list_is_empty(&repairs->wishes) || repairs->moving)
 		return more;
 	struct repair_wish *wish = repairs->asked;
-	if (repairs->is_whole) {
-		regain_try(repairs, wish);
-		return more;
-	}
+	if (repairs->is_whole)
+		return regain_try(repairs, wish) || more;
 	if (wish != NULL && now_us(repairs) - repairs->asked_us <= ANSWER_US)
 		return more;
 	wish = wish != NULL ? wish : wish_due(repairs);

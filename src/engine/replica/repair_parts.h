@@ -1,5 +1,6 @@
 /* engine/replica/repair_parts.h: what repair.c and repair_serve.c share. Private to them. */
 #pragma once
+#include "cache/value.h"
 #include "engine/replica/repair.h"
 #include "engine/replica/replica.h"
 
@@ -40,8 +41,10 @@ struct repair_serving {
 	uint64_t    at;
 	/* Of what a key is now: */
 	struct buf  meta, copy;
-	uint64_t    entry_lsn;            /* of the image that is being read; or 0 */
+	uint64_t    entry_lsn;            /* of the image that is being read, or of the value; or 0 */
 	bool        has_meta;
+	bool        dumping;              /* a large collection, in slices */
+	struct walk walk;
 };
 
 struct repairs {
@@ -55,6 +58,7 @@ struct repairs {
 	/* What has come so far; it outlives a link that is cut, until another one's begins. */
 	struct repair_wish *half;         /* whose it is, or NULL */
 	bool        is_resumed;           /* two gave it */
+	bool        is_proven;            /* of a regain: nothing is wrong with it */
 	struct buf  head;                 /* what `record` borrows from */
 	struct record record;
 	struct body *body;
@@ -68,7 +72,7 @@ struct repairs {
 };
 
 /* ---- regain.c ---- */
-/* The answer is whole. ERR_AGAIN: it cannot be written now. */
+/* The answer is whole. ERR_AGAIN: it cannot be written now. ERR_BUSY: this was one slice of it. */
 MUST_CHECK enum err regain_take(struct repairs *repairs, const struct repair_wish *wish);
 
 /* ---- repair.c ---- */

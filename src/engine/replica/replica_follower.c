@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "base/endian.h"
+#include "engine/collection/collection_log.h"
 #include "store/follow.h"
 
 /* A record of a group whose end has not come. */
@@ -208,6 +209,10 @@ static enum err on_record(void *ctx, struct record *record)
 		retry_soon(engine, 1);
 		return ERR_AGAIN;
 	}
+	if (collection_prepare(engine, record) == ERR_AGAIN) {
+		retry_soon(engine, 1);
+		return ERR_AGAIN;
+	}
 	record->sync = SYNC_EVERYSEC;         /* or when the sync before has ended: follower_sync */
 	enum err err = replication_note_gap(engine, record);
 	if (err == OK || err == ERR_NOTFOUND)
@@ -288,6 +293,7 @@ static void on_changed(void *ctx, enum follower_state state)
 		log_verbose(engine->log, "replication: the link broke within a group");
 	if (state != FOLLOWER_STREAMING) {
 		repair_forget(engine, NULL);
+		collections_drop_preparing(engine);
 		return;
 	}
 	replication->acked_us = 0;
