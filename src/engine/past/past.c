@@ -65,12 +65,9 @@ void past_unref(struct past *past, uint64_t lsn, bool today)
 		body_release(past, lsn, last.place);
 }
 
-/* The first entry gives its record to the past. */
-static void held_give(struct past *past, uint64_t lsn, struct place place)
+/* The past owns its record from now on. It may have thought so before the log was replayed. */
+static void held_own(struct past *past, struct held *held, struct place place)
 {
-	struct held *held = held_find(&past->held, lsn);
-	if (held == NULL)
-		held = held_add(&past->held, lsn, place, false);
 	if (held->owned) {
 		ASSERT(held->unsure);
 		past->bytes -= past_bytes_of(held);
@@ -78,9 +75,18 @@ static void held_give(struct past *past, uint64_t lsn, struct place place)
 	}
 	held->owned = true;
 	held->unsure = false;
-	held->refs++;
 	store_note_death(past->engine->store, held->place);
 	past->bytes += past_bytes_of(held);
+}
+
+/* The first entry gives its record to the past. */
+static void held_give(struct past *past, uint64_t lsn, struct place place)
+{
+	struct held *held = held_find(&past->held, lsn);
+	if (held == NULL)
+		held = held_add(&past->held, lsn, place, false);
+	held_own(past, held, place);
+	held->refs++;
 }
 
 /* The first entry leaves its record to whoever else needs it. */
@@ -92,15 +98,7 @@ static void held_leave(struct past *past, uint64_t lsn, struct place place)
 		return;
 	}
 	ASSERT(held->refs > 0);
-	if (held->owned) {
-		ASSERT(held->unsure);
-		past->bytes -= past_bytes_of(held);
-		store_release(past->engine->store, place);
-	}
-	held->owned = true;
-	held->unsure = false;
-	store_note_death(past->engine->store, held->place);
-	past->bytes += past_bytes_of(held);
+	held_own(past, held, place);
 }
 
 static void held_share(struct past *past, uint64_t lsn, struct place place, bool owned, bool today)

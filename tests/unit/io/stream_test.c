@@ -23,6 +23,23 @@ static void pair_fini(struct pair *pair)
 	end_fini(&pair->b);
 }
 
+enum { BIG = 8 << 20 };
+
+/* A pair, and BIG bytes to send. */
+static uint8_t *big_open(struct rig *rig, struct pair *pair, uint64_t seed)
+{
+	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
+	pattern_fill(bytes, BIG, seed);
+	pair_open(rig, pair);
+	return bytes;
+}
+
+static void big_close(struct rig *rig, struct pair *pair, uint8_t *bytes)
+{
+	memory_free(&rig->memory, bytes, BIG);
+	pair_fini(pair);
+}
+
 static void small_messages_arrive_in_order(struct rig *rig)
 {
 	struct pair pair;
@@ -44,22 +61,17 @@ static void small_messages_arrive_in_order(struct rig *rig)
 }
 EVERYWHERE(small_messages_arrive_in_order)
 
-enum { BIG = 8 << 20 };
-
 static void one_large_message_arrives_whole(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 5);
+	uint8_t *bytes = big_open(rig, &pair, 5);
 	end_send(&pair.a, span_of(bytes, BIG));
 	end_until_received(&pair.b, BIG);
 	rig_until(rig, &pair.a.sent);
 	cr_assert_eq(pair.a.sent_err, OK);
 	cr_assert_eq(pair.b.received.len, BIG);
 	cr_assert_eq(memcmp(pair.b.received.ptr, bytes, BIG), 0);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(one_large_message_arrives_whole)
 
@@ -87,9 +99,7 @@ EVERYWHERE(vectors_are_sent_in_order)
 static void body_is_received_directly_in_mid_stream(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 7);
+	uint8_t *bytes = big_open(rig, &pair, 7);
 	pair.b.pause_at = 1;
 	end_send(&pair.a, span_of(bytes, BIG));
 	rig_until(rig, &pair.b.paused);
@@ -112,17 +122,14 @@ static void body_is_received_directly_in_mid_stream(struct rig *rig)
 	cr_assert_eq(memcmp(pair.b.received.ptr + head, bytes + BIG / 2, BIG / 2), 0);
 	rig_until(rig, &pair.a.sent);
 	memory_free(&rig->memory, body, len);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(body_is_received_directly_in_mid_stream)
 
 static void pause_and_resume_lose_nothing(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 8);
+	uint8_t *bytes = big_open(rig, &pair, 8);
 	end_send(&pair.a, span_of(bytes, BIG));
 	unsigned pauses = 0;
 	while (pair.b.received.len < BIG) {
@@ -141,8 +148,7 @@ static void pause_and_resume_lose_nothing(struct rig *rig)
 	cr_assert_gt(pauses, 3);
 	cr_assert_eq(memcmp(pair.b.received.ptr, bytes, BIG), 0);
 	rig_until(rig, &pair.a.sent);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(pause_and_resume_lose_nothing)
 
@@ -169,9 +175,7 @@ EVERYWHERE(pause_of_an_idle_stream_is_confirmed)
 static void pause_does_not_cancel_a_send(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 9);
+	uint8_t *bytes = big_open(rig, &pair, 9);
 	pair.b.pause_at = 1;
 	end_send(&pair.a, span_of(bytes, BIG));       /* stays in flight: b pauses */
 	rig_until(rig, &pair.b.paused);
@@ -184,8 +188,7 @@ static void pause_does_not_cancel_a_send(struct rig *rig)
 	end_until_received(&pair.b, BIG);
 	rig_until(rig, &pair.a.sent);
 	cr_assert_eq(pair.a.sent_err, OK);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(pause_does_not_cancel_a_send)
 
@@ -205,17 +208,14 @@ EVERYWHERE(end_of_peer_is_told)
 static void send_to_a_closed_peer_fails(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 10);
+	uint8_t *bytes = big_open(rig, &pair, 10);
 	pair.b.pause_at = 1;
 	end_send(&pair.a, span_of(bytes, BIG));
 	rig_until(rig, &pair.b.paused);
 	end_close(&pair.b);
 	rig_until(rig, &pair.a.sent);
 	cr_assert_eq(pair.a.sent_err, ERR_CLOSED);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(send_to_a_closed_peer_fails)
 
@@ -268,9 +268,7 @@ static void pages_arrive_between_other_bytes(struct rig *rig)
 	static const size_t heads[] = {0, 9, 100000};
 	enum { SKEW = 1234, PAGES = 5 << 20, TAIL = 20000 };
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_alloc(&rig->memory, BIG);
-	pattern_fill(bytes, BIG, 11);
+	uint8_t *bytes = big_open(rig, &pair, 11);
 	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
 		size_t head = heads[i], all = head + PAGES + 2 + TAIL;
 		uint8_t *at = bytes + SKEW;
@@ -287,8 +285,7 @@ static void pages_arrive_between_other_bytes(struct rig *rig)
 		cr_assert_eq(memcmp(pair.b.received.ptr, at, all), 0);
 		buf_clear(&pair.b.received);
 	}
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(pages_arrive_between_other_bytes)
 
@@ -332,8 +329,7 @@ HOSTS(renewed_memory_does_not_change_what_was_sent)
 static void pages_to_a_closed_peer_fail(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_zalloc(&rig->memory, BIG);
+	uint8_t *bytes = big_open(rig, &pair, 1);
 	struct iovec iov[] = {{bytes, 10}, {bytes, BIG}};
 	pair.b.pause_at = 1;
 	io_stream_send_pages(rig->io, &pair.a.stream, iov, 2, 1);
@@ -341,24 +337,21 @@ static void pages_to_a_closed_peer_fail(struct rig *rig)
 	end_close(&pair.b);
 	rig_until(rig, &pair.a.sent);
 	cr_assert_eq(pair.a.sent_err, ERR_CLOSED);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(pages_to_a_closed_peer_fail)
 
 static void close_with_pages_under_way(struct rig *rig)
 {
 	struct pair pair;
-	pair_open(rig, &pair);
-	uint8_t *bytes = memory_zalloc(&rig->memory, BIG);
+	uint8_t *bytes = big_open(rig, &pair, 1);
 	struct iovec iov = {bytes, BIG};
 	pair.b.pause_at = 1;
 	io_stream_send_pages(rig->io, &pair.a.stream, &iov, 1, 0);
 	rig_until(rig, &pair.b.paused);
 	end_close(&pair.a);
 	cr_assert(!pair.a.sent);
-	memory_free(&rig->memory, bytes, BIG);
-	pair_fini(&pair);
+	big_close(rig, &pair, bytes);
 }
 EVERYWHERE(close_with_pages_under_way)
 
