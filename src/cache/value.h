@@ -19,6 +19,7 @@
 #include "store/directory.h"          /* enum entry_type: ENTRY_HASH, ENTRY_LIST, ENTRY_SET, ENTRY_ZSET */
 
 struct table;
+struct walk;
 struct ranks;
 struct sequence;
 
@@ -76,11 +77,18 @@ MUST_CHECK enum err value_apply(struct value *value, struct span ops, const stru
 void value_dump(const struct value *value, struct buf *out);
 /* So many bytes at most. */
 uint64_t value_dump_bytes(const struct value *value);
+/* The same in pieces of about `bytes`: `walk` was begun on a value in its large form, which does not change
+ * meanwhile. False: that was all. */
+MUST_CHECK bool value_dump_next(struct walk *walk, size_t bytes, struct buf *out);
 /* The other way, into an empty value of that type. Everything is checked: foreign bytes may come here
  * (RESTORE). `encoding`: of the value that was dumped; a packed one beyond the limits takes its large
  * form at once. ERR_CORRUPT: the value is empty. */
 MUST_CHECK enum err value_load(struct value *value, enum value_encoding encoding, struct span bytes,
     const struct value_limits *limits);
+/* Of a value in its large form, in pieces: the next part of its dump, of about `bytes`, is taken off `rest`.
+ * The first goes into an empty value. ERR_CORRUPT: as it is, it is no use. */
+MUST_CHECK enum err value_load_some(
+    struct value *value, struct span *rest, size_t bytes, const struct value_limits *limits);
 /* Whether bytes that were written by this program can be borrowed: their shape, in one walk. Not whether
  * their members are in order and different, which only value_load does. */
 MUST_CHECK bool value_check(enum entry_type type, enum value_encoding encoding, struct span bytes);

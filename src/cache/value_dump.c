@@ -36,6 +36,19 @@ void value_dump(const struct value *value, struct buf *out)
 	}
 }
 
+bool value_dump_next(struct walk *walk, size_t bytes, struct buf *out)
+{
+	const struct value *value = walk->value;
+	ASSERT(value->encoding == value_large(value->type));
+	for (size_t end = out->len + bytes; out->len < end;) {
+		if (!walk_next(walk))
+			return false;
+		struct member_view view = {walk->name.bytes, walk->data.bytes, walk->score, 0};
+		dump_member(value->type, out, &view);
+	}
+	return true;
+}
+
 uint64_t value_dump_bytes(const struct value *value)
 {
 	if (value->encoding == VALUE_PACKED || value->encoding == VALUE_INTSET)
@@ -171,20 +184,23 @@ static enum err load_packed(
 }
 
 /* Operations that each add one. */
-static enum err load_ops(struct value *value, struct span bytes, const struct value_limits *limits)
+enum err value_load_some(
+    struct value *value, struct span *rest, size_t bytes, const struct value_limits *limits)
 {
 	static const enum op makers[ENTRY_TYPE_COUNT] = {
 		[ENTRY_HASH] = OP_SET, [ENTRY_LIST] = OP_PUSH_TAIL,
 		[ENTRY_SET] = OP_ADD, [ENTRY_ZSET] = OP_SCORE,
 	};
-	struct span rest = bytes;
+	const struct span all = *rest;
 	struct op_view op;
 	uint64_t count = 0, added, removed;
-	for (; rest.len > 0; count++)
-		if (!ops_take(&rest, &op) || op.op != makers[value->type])
+	for (; rest->len > 0 && all.len - rest->len < bytes; count++)
+		if (!ops_take(rest, &op) || op.op != makers[value->type])
 			return ERR_CORRUPT;
-	value_convert(value, value_large(value->type), limits);
-	enum err err = value_apply(value, bytes, limits, &added, &removed);
+	if (value->encoding != value_large(value->type))
+		value_convert(value, value_large(value->type), limits);
+	const struct span ops = span_slice(all, 0, all.len - rest->len);
+	enum err err = value_apply(value, ops, limits, &added, &removed);
 	return err == OK && added != count ? ERR_CORRUPT : err;
 }
 
@@ -199,7 +215,7 @@ enum err value_load(struct value *value, enum value_encoding encoding, struct sp
 	if (encoding == VALUE_PACKED || encoding == VALUE_INTSET)
 		err = load_packed(value, encoding, bytes, limits);
 	else if (encoding == value_large(value->type))
-		err = load_ops(value, bytes, limits);
+		err = value_load_some(value, &bytes, SIZE_MAX, limits);
 	value->bytes = value->memory->bytes - before;
 	if (err != OK)
 		value_fini(value);

@@ -224,21 +224,21 @@ static bool replconf_word(struct call *call, struct span word, struct span value
 	return true;
 }
 
-/* FETCH lsn database type key | FETCHED payload. False: it is neither. */
+/* FETCH lsn database type from key | FETCHED payload. False: it is neither. */
 static bool replconf_repairs(struct call *call)
 {
 	struct replica_link *link = call->session->replica;
 	struct repair_ask ask = {0};
 	int64_t db, type;
 	bool good = false;
-	if (call->argc == 6 && span_is(call->argv[1], "FETCH")) {
-		good = parse_lsn(call->argv[2], &ask.lsn) &&
+	if (call->argc == 7 && span_is(call->argv[1], "FETCH")) {
+		good = parse_lsn(call->argv[2], &ask.lsn) && parse_lsn(call->argv[5], &ask.from) &&
 		    number_parse_range(call->argv[3], 0, DATABASE_COUNT - 1, &db) &&
 		    number_parse_range(call->argv[4], 1, RECORD_TYPE_COUNT - 1, &type);
 		if (good) {
 			ask.db = (uint8_t)db;
 			ask.type = (uint8_t)type;
-			ask.key = call->argv[5];
+			ask.key = call->argv[6];
 			good = repair_asked(call->engine, link, &ask);
 		}
 	} else if (call->argc == 3 && span_is(call->argv[1], "FETCHED")) {

@@ -11,7 +11,9 @@
 enum {
 	SLICE_US = 200,
 	BUCKETS_PER_LOOK = 8,
-	RETRY_US = 1000000,
+	TICK_US = 1000000,
+	IDLE_COMMANDS = 100,      /* in a tick: more is work, which is not to be disturbed */
+	IDLE_LSNS = 10000,        /* fewer are replayed in no time */
 	PAST_CHUNK_BYTES = 256 << 10,
 };
 
@@ -38,12 +40,14 @@ struct checkpoints {
 	struct buf              out;
 	struct io_timer         timer;
 	uint64_t                started_us, begun_lsn, due_bytes;
+	uint64_t                tick_lsn, tick_commands;      /* at the last tick */
+	int64_t                 idle_s, waited_s;     /* ticks without work; since one last began by time */
 	struct checkpoint_stats stats;
 };
 
 static void checkpoint_ready(struct store_checkpoint *job);
 static void checkpoint_done(struct store_checkpoint *job, enum err err);
-static void checkpoint_due(struct io_timer *timer);
+static void checkpoint_tick(struct io_timer *timer);
 
 enum err checkpoints_new(struct engine *engine)
 {
@@ -57,7 +61,7 @@ enum err checkpoints_new(struct engine *engine)
 	list_init(&all->waiting);
 	list_init(&all->served);
 	buf_init(&all->out, &engine->memory.engine);
-	io_timer_init(&all->timer, checkpoint_due, all);
+	io_timer_init(&all->timer, checkpoint_tick, all);
 	all->stats.last_duration_s = -1;
 	all->stats.last_save_s = engine->started_ms / 1000;
 	return OK;
@@ -89,15 +93,26 @@ void checkpoints_free(struct engine *engine)
 
 /* ---- When ---- */
 
-static void checkpoint_due(struct io_timer *timer)
+/* Once a second: whether it is time, or everybody rests and a start would have much to replay. */
+static void checkpoint_tick(struct io_timer *timer)
 {
 	struct checkpoints *all = timer->ctx;
-	struct engine *engine = all->engine;
-	int64_t interval_s = engine->settings->checkpoint_interval_s;
-	uint64_t us = interval_s > 0 ? (uint64_t)interval_s * 1000000 : RETRY_US;
-	io_timer_set(engine->io, &all->timer, us);
-	if (interval_s > 0 && store_last_lsn(engine->store) != all->begun_lsn)
+	const struct engine *engine = all->engine;
+	const struct settings *settings = engine->settings;
+	uint64_t lsn = store_last_lsn(engine->store), commands = engine->counters.commands;
+	bool works = lsn != all->tick_lsn || commands - all->tick_commands > IDLE_COMMANDS;
+	all->idle_s = works ? 0 : all->idle_s + 1;
+	all->tick_lsn = lsn;
+	all->tick_commands = commands;
+	bool rests = settings->checkpoint_idle_s > 0 && all->idle_s >= settings->checkpoint_idle_s &&
+	    lsn - all->begun_lsn >= IDLE_LSNS;
+	bool is_time = settings->checkpoint_interval_s > 0 &&
+	    ++all->waited_s >= settings->checkpoint_interval_s;
+	if (is_time)
+		all->waited_s = 0;
+	if (rests || (is_time && lsn != all->begun_lsn))
 		all->asked = true;
+	io_timer_set(engine->io, &all->timer, TICK_US);
 }
 
 void checkpoints_opened(struct engine *engine)
@@ -108,9 +123,7 @@ void checkpoints_opened(struct engine *engine)
 	all->begun_lsn = stats.checkpoint_lsn > 0 ? stats.checkpoint_lsn - 1 : 0;
 	all->due_bytes = engine->settings->checkpoint_bytes;
 	all->is_open = true;
-	int64_t interval_s = engine->settings->checkpoint_interval_s;
-	io_timer_set(engine->io, &all->timer,
-	    interval_s > 0 ? (uint64_t)interval_s * 1000000 : RETRY_US);
+	io_timer_set(engine->io, &all->timer, TICK_US);
 }
 
 void checkpoints_ask(struct engine *engine, struct checkpoint_waiter *waiter)

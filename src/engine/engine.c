@@ -132,6 +132,8 @@ static enum err engine_new_store(struct engine *engine)
 	    .load_settings = engine_load_settings,
 	    .load_reset = engine_load_reset,
 	    .key_hash = engine_key_hash,
+	    .foreseen = engine_foreseen,
+	    .progress = engine_progress,
 	    .loaded = engine_loaded,
 	    .durable = engine_durable,
 	    .appended = engine_appended,

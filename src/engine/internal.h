@@ -60,8 +60,6 @@ uint64_t engine_value_bytes(const struct entry *entry);
 uint64_t engine_entry_bytes(const struct entry *entry);
 /* The reply must wait for `lsn` if changes to this type are promised to be durable. */
 void call_gate(struct call *call, enum entry_type type, uint64_t lsn);
-/* A body for a value that is too long to be copied into the log's batch. */
-MUST_CHECK enum err engine_value_body(struct engine *engine, struct span value, struct body **out);
 /* store_append for a record whose `value` may be of any length. ERR_MEMORY besides. */
 MUST_CHECK enum err engine_append(struct engine *engine, struct record *record);
 /* A value takes the place of an image that becomes history: the image's end is a record of its own
@@ -77,6 +75,8 @@ void engine_entry_moved(struct engine *engine, uint8_t db, struct entry *entry);
 
 /* recover.c */
 void engine_recovered(void *ctx, const struct record *record);
+void engine_foreseen(void *ctx, uint8_t db, struct span key);
+void engine_progress(void *ctx, uint64_t told, uint64_t left);
 bool engine_relocated(void *ctx, const struct record *record, struct place from, struct place to);
 void engine_drop_awaited(struct engine *engine);
 enum liveness engine_is_live(void *ctx, const struct record *record);

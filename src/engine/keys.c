@@ -139,22 +139,12 @@ static struct target call_target(struct call *call, struct span key)
 	return target;
 }
 
-enum err engine_value_body(struct engine *engine, struct span value, struct body **out)
-{
-	enum err err = body_new_heap(&engine->memory.values, value.len, out);
-	if (err != OK)
-		return err;
-	memcpy((*out)->ptr, value.ptr, value.len);
-	body_advance(*out, value.len);
-	return OK;
-}
-
 enum err engine_append(struct engine *engine, struct record *record)
 {
 	const struct span value = record->value;
 	if (value.len <= BODY_INLINE_MAX)
 		return store_append(engine->store, record);
-	enum err err = engine_value_body(engine, value, &record->body);
+	enum err err = body_copy(&engine->memory.values, value, &record->body);
 	if (err != OK)
 		return err;
 	record->value = (struct span){0};
@@ -265,7 +255,7 @@ enum err call_set_string(struct call *call, struct span key, struct span value, 
 	if (key.len > KEY_BYTES_MAX)
 		return ERR_TOOLARGE;
 	if (body == NULL && value.len > BODY_INLINE_MAX) {
-		err = engine_value_body(engine, value, &made);
+		err = body_copy(&engine->memory.values, value, &made);
 		if (err != OK)
 			return err;
 		body = made;

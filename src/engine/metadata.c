@@ -15,11 +15,9 @@ enum err metadata_remember(
     struct engine *engine, uint64_t lsn, struct span encoded, struct body **out)
 {
 	struct body *body;
-	enum err err = body_new_heap(&engine->memory.images, encoded.len, &body);
+	enum err err = body_copy(&engine->memory.images, encoded, &body);
 	if (err != OK)
 		return err;
-	memcpy(body->ptr, encoded.ptr, encoded.len);
-	body_advance(body, encoded.len);
 	struct digest key = body_cache_key(0, lsn);
 	body_cache_put(engine->metas, &key, body);
 	if (out != NULL)

@@ -309,9 +309,7 @@ uint64_t pubsub_publish(struct engine *engine, enum channel_kind kind, struct sp
 	struct channel *channel = channel_lookup(engine, kind, name);
 	bool many = (channel == NULL ? 0 : channel->count) + pubsub->counts[CHANNEL_PATTERN] > 1;
 	if (body == NULL && many && payload.len >= SHARED_BYTES_MIN &&
-	    body_new_heap(&engine->memory.replies, payload.len, &made) == OK) {
-		memcpy(made->ptr, payload.ptr, payload.len);
-		body_advance(made, payload.len);
+	    body_copy(&engine->memory.replies, payload, &made) == OK) {
 		body = made;
 		payload = body_span(made);
 	}

@@ -312,6 +312,24 @@ static bool image_is_owned(struct engine *engine, const struct record *record)
 	    entry_image(entry)->body_lsn == (record->lsn & LSN_MASK);
 }
 
+void engine_foreseen(void *ctx, uint8_t db, struct span key)
+{
+	struct engine *engine = ctx;
+	const struct directory *directory = &engine->directories[db];
+	directory_prefetch(directory, directory_hash(directory, key));
+}
+
+/* As many more keys for a record as so far. Those of a checkpoint were counted before. */
+void engine_progress(void *ctx, uint64_t told, uint64_t left)
+{
+	struct engine *engine = ctx;
+	for (unsigned db = 0; db < DATABASE_COUNT && engine->replay_lsn == 0; db++) {
+		struct directory *directory = &engine->directories[db];
+		uint64_t count = directory_count(directory);
+		directory_expect(directory, count + (uint64_t)((double)count / (double)told * (double)left));
+	}
+}
+
 void engine_recovered(void *ctx, const struct record *record)
 {
 	struct engine *engine = ctx;

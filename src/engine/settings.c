@@ -125,6 +125,7 @@ const struct setting settings_table[] = {
 	INT("batches-in-flight", batches_in_flight, "4", 1, 4, SETTING_IMMUTABLE),
 	INT("checkpoint-interval", checkpoint_interval_s, "300", 0, 86400, 0),
 	BYTES("checkpoint-bytes", checkpoint_bytes, "1gb", 0, 1024 * GIB, 0),
+	INT("checkpoint-idle", checkpoint_idle_s, "3", 0, 86400, 0),
 	INT("flush-slice-keys", flush_slice_keys, "4096", 1, 1 << 30, 0),
 	BYTES("rewrite-slice-bytes", rewrite_slice_bytes, "32kb", 256, 16 * MIB, 0),
 	BYTES("load-first-bytes", load_first_bytes, "4mb", 0, 1024 * GIB, SETTING_IMMUTABLE),

@@ -52,7 +52,7 @@ struct settings {
 	uint64_t segment_bytes, disk_bytes_max, body_memory, hot_memory, derivative_memory,
 	    meta_memory;
 	int64_t  spare_segments, batch_delay_ms, batches_in_flight;
-	int64_t  checkpoint_interval_s;
+	int64_t  checkpoint_interval_s, checkpoint_idle_s;
 	uint64_t checkpoint_bytes;
 	uint64_t rewrite_slice_bytes;
 	int64_t  flush_slice_keys;

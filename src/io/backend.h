@@ -118,8 +118,10 @@ struct io {
 	int             signal_fd;        /* -1 until io_watch_signals; real back ends */
 	struct io_op    signal_op;
 	struct {
-		int  pipe[2], null_fd;        /* 0: not open */
-		bool refused;                 /* this machine cannot */
+		int      pipe[2], null_fd;    /* 0: not open */
+		bool     refused;             /* this machine cannot */
+		uint8_t *notes;
+		uint32_t noted;               /* bytes of it */
 	} splice;                             /* host_splice.c */
 	int             lock_fds[IO_LOCKS_MAX];
 	unsigned        lock_count;

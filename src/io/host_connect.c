@@ -78,7 +78,7 @@ int32_t host_connect_check(struct io *io, int fd)
 		return -errno;
 	if (error != 0)
 		return -error;
-	/* io_uring would hand out -EAGAIN for a socket that does not block. */
+	/* As an accepted socket is: back ends make it what they need. */
 	int flags = fcntl(fd, F_GETFL);
 	return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ? -errno : 0;
 }

@@ -3,28 +3,33 @@
  * vmsplice(2) puts the pages themselves into a pipe, splice(2) moves them on to the socket, which then
  * refers to them until the peer has acknowledged them. That costs less than half of what copying does, on
  * loopback too, where zero-copy sends copy all the same. Short entries before and behind the pages are
- * written into the pipe, so that a reply passes the socket at one go.
+ * copied into notes, memory of this file whose pages go along, so that a reply is put into the pipe with one
+ * call and passes the socket with another. Notes are written once; when there is no room left for more, other
+ * pages take their place, for sockets may still refer to the old ones.
  *
  * One pipe serves all streams: it is empty between two calls. What a full socket leaves in it is thrown
  * away and given once more when there is room.
  */
 #include "base/arith.h"
 #include "io/host.h"
+#include "io/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 enum {
 	PIPE_BYTES = 1 << 20,             /* what anybody may have: /proc/sys/fs/pipe-max-size */
-	PIPE_COPY_MAX = PIPE_BUF,         /* of one short entry */
+	NOTES_BYTES = 64 << 10,
+	NOTE_MAX = 4096,                  /* of one short entry */
+	PUT_ENTRIES = 8,                  /* at one go */
 	STEP_BYTES = 512 << 10,           /* of pages: what a full socket refuses was done in vain */
-	PAGES_LEFT_MIN = 16 << 10,        /* less than that is copied */
+	PAGES_LEFT_MIN = 8 << 10,         /* less than that is copied */
 };
 
 /* Linux 6.5 waits for room in a socket although it was told not to. */
@@ -46,6 +51,11 @@ void host_splice_close(struct io *io)
 	if (io->splice.null_fd > 0)
 		close(io->splice.null_fd);
 	io->splice.null_fd = 0;
+	if (io->splice.notes == NULL)
+		return;
+	io_memory_renew(io->splice.notes, NOTES_BYTES);
+	memory_free(&io->memory, io->splice.notes, NOTES_BYTES);
+	io->splice.notes = NULL;
 }
 
 static void splice_refuse(struct io *io)
@@ -60,7 +70,9 @@ static bool splice_open(struct io *io)
 		return true;
 	ASSERT(!io->splice.refused);
 	io->splice.null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	if (kernel_waits() || io->splice.null_fd <= 0 ||
+	io->splice.notes = memory_try_alloc_aligned(&io->memory, NOTE_MAX, NOTES_BYTES);
+	io->splice.noted = 0;
+	if (kernel_waits() || io->splice.notes == NULL || io->splice.null_fd <= 0 ||
 	    pipe2(io->splice.pipe, O_CLOEXEC | O_NONBLOCK) != 0 ||
 	    fcntl(io->splice.pipe[1], F_SETPIPE_SZ, PIPE_BYTES) < PIPE_BYTES) {
 		splice_refuse(io);
@@ -87,7 +99,7 @@ bool host_splice_is_due(struct io *io, struct io_stream *stream)
 		stream->pages = NULL;
 		return false;
 	}
-	return io_iov_bytes(stream->send_iov, host_copied_entries(stream)) <= PIPE_COPY_MAX;
+	return io_iov_bytes(stream->send_iov, host_copied_entries(stream)) <= NOTE_MAX;
 }
 
 void host_sent(struct io *io, struct io_stream *stream, size_t bytes)
@@ -100,44 +112,57 @@ void host_sent(struct io *io, struct io_stream *stream, size_t bytes)
 		stream->pages = NULL;
 }
 
-/* Fills the pipe with the pages and the short entries around them; how many bytes, or -errno. */
-static ssize_t pipe_fill(struct io *io, const struct io_stream *stream)
+/* A copy of a short entry that nobody will change. */
+static struct iovec note_take(struct io *io, struct iovec entry)
 {
-	size_t total = 0;
-	for (uint32_t i = 0; i < stream->send_iov_count; i++) {
-		struct iovec entry = stream->send_iov[i];
-		bool is_pages = &stream->send_iov[i] == stream->pages;
-		if (!is_pages && entry.iov_len > PIPE_COPY_MAX)
-			break;
-		if (is_pages)
-			entry.iov_len = min_u64(entry.iov_len, STEP_BYTES);
-		ssize_t put = is_pages ? vmsplice(io->splice.pipe[1], &entry, 1, SPLICE_F_NONBLOCK)
-		                       : writev(io->splice.pipe[1], &entry, 1);
-		io->stats.enters++;
-		if (put < 0 && total == 0)
-			return -errno;
-		total += put > 0 ? (size_t)put : 0;
-		if (put != (ssize_t)stream->send_iov[i].iov_len)
-			break;
-	}
-	return (ssize_t)total;
+	struct iovec note = {io->splice.notes + io->splice.noted, entry.iov_len};
+	memcpy(note.iov_base, entry.iov_base, entry.iov_len);
+	io->splice.noted += (uint32_t)entry.iov_len;
+	return note;
 }
 
-/* Non-blocking for this call alone: sends through the ring want to wait. */
-static ssize_t pipe_to_socket(struct io *io, int fd, size_t len)
+/* Puts the pages and the short entries around them into the pipe; how many bytes, or -errno. */
+static ssize_t pipe_fill(struct io *io, const struct io_stream *stream)
 {
-	int flags = fcntl(fd, F_GETFL);
-	bool waits = flags >= 0 && (flags & O_NONBLOCK) == 0;
-	if (waits && fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
-		return -errno;
-	ssize_t sent = splice(io->splice.pipe[0], NULL, fd, NULL, len, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-	ssize_t result = sent < 0 ? -errno : sent;
-	if (waits) {
-		int rc = fcntl(fd, F_SETFL, flags);
-		ASSERT(rc == 0);
+	struct iovec put[PUT_ENTRIES];
+	unsigned count = 0;
+	if (io->splice.noted + NOTE_MAX > NOTES_BYTES) {
+		io_memory_renew(io->splice.notes, NOTES_BYTES);
+		io->splice.noted = 0;
 	}
-	io->stats.enters += waits ? 4 : 2;
-	return result;
+	for (uint32_t i = 0; i < stream->send_iov_count && count < PUT_ENTRIES; i++) {
+		struct iovec entry = stream->send_iov[i];
+		if (&stream->send_iov[i] == stream->pages) {
+			bool all = entry.iov_len <= STEP_BYTES;
+			entry.iov_len = all ? entry.iov_len : STEP_BYTES;
+			put[count++] = entry;
+			if (!all)
+				break;
+		} else if (entry.iov_len <= NOTES_BYTES - io->splice.noted) {
+			put[count++] = note_take(io, entry);
+		} else {
+			break;
+		}
+	}
+	ssize_t total = vmsplice(io->splice.pipe[1], put, count, SPLICE_F_NONBLOCK);
+	io->stats.enters++;
+	return total < 0 ? -errno : total;
+}
+
+static ssize_t pipe_to_socket(struct io *io, struct io_stream *stream, size_t len)
+{
+	/* The ring's operations wait all the same; this one would, too. */
+	if (!stream->nonblocking) {
+		int flags = fcntl(stream->fd, F_GETFL);
+		if (flags < 0 || fcntl(stream->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+			return -errno;
+		stream->nonblocking = 1;
+		io->stats.enters += 2;
+	}
+	ssize_t sent = splice(
+	    io->splice.pipe[0], NULL, stream->fd, NULL, len, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	io->stats.enters++;
+	return sent < 0 ? -errno : sent;
 }
 
 static bool pipe_empty(struct io *io, size_t len)
@@ -157,7 +182,7 @@ int32_t host_splice_send(struct io *io, struct io_stream *stream)
 {
 	ASSERT(stream->pages != NULL);
 	ssize_t total = pipe_fill(io, stream);
-	ssize_t sent = total < 0 ? total : pipe_to_socket(io, stream->fd, (size_t)total);
+	ssize_t sent = total < 0 ? total : pipe_to_socket(io, stream, (size_t)total);
 	bool waits = sent == -EAGAIN || sent == -EINTR;
 	bool peer_gone = sent == -EPIPE || sent == -ECONNRESET || sent == -ETIMEDOUT;
 	if (sent > 0)

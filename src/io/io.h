@@ -171,7 +171,7 @@ struct io_stream {
 	uint32_t      magic;
 	int           fd;
 	uint8_t       mode;               /* back end's, from here on */
-	uint8_t       sending, closing, armed, starving, polling;
+	uint8_t       sending, closing, armed, starving, polling, nonblocking;
 	uint16_t      refs;
 	const struct io_stream_events *events;
 	void         *ctx;
@@ -194,7 +194,7 @@ void io_stream_send(struct io *io, struct io_stream *stream, struct iovec *iov, 
  * read them after sent() too. Before that memory is written again it is renewed (memory.h). */
 void io_stream_send_pages(
     struct io *io, struct io_stream *stream, struct iovec *iov, uint32_t count, uint32_t pages);
-enum { IO_PAGES_MIN = 64 << 10 };                 /* shorter ones are better copied */
+enum { IO_PAGES_MIN = 24 << 10 };                 /* shorter ones are better copied */
 
 /* Stops received(); paused() follows, after the last bytes that were under way. */
 void io_stream_pause(struct io *io, struct io_stream *stream);

@@ -36,7 +36,7 @@
 
 enum {
 	FRAME_MAGIC = 0x31525254,         /* "TRR1" */
-	FRAME_VERSION = 3,
+	FRAME_VERSION = 4,
 	FRAME_HEADER = 20,
 	FRAME_BYTES_MAX = 1 << 20,        /* behind the header, and once inflated */
 	FRAME_RECORD = 60,

@@ -228,7 +228,8 @@ struct place batch_extend(struct batch *batch, const struct stamp *stamp, struct
 	ASSERT(batch->state == BATCH_OPEN && batch->count > 0);
 	struct batch_entry *entry = &batch->entries[batch->count - 1];
 	uint64_t body_bytes = entry->body_bytes + more.len;
-	if (entry->is_move || entry->body_bytes == 0 || body_bytes > BODY_INLINE_MAX ||
+	bool is_rehomed = entry->old.segment != 0;      /* and its owner has not heard of it */
+	if (entry->is_move || is_rehomed || entry->body_bytes == 0 || body_bytes > BODY_INLINE_MAX ||
 	    batch->bytes + more.len > BATCH_BYTES_SOFT)
 		return none;
 	if (round_up(round_up(batch->buf_len + more.len, RECORD_ALIGN) + COMMIT_BYTES, SECTOR) > BATCH_BUFFER)

@@ -192,6 +192,16 @@ void body_advance(struct body *body, size_t count)
 		body_finish_hash(body);
 }
 
+enum err body_copy(struct memory *memory, struct span bytes, struct body **out)
+{
+	enum err err = body_new_heap(memory, bytes.len, out);
+	if (err != OK)
+		return err;
+	memcpy((*out)->ptr, bytes.ptr, bytes.len);
+	body_advance(*out, bytes.len);
+	return OK;
+}
+
 struct body *body_ref(struct body *body)
 {
 	CHECK_OBJ(body, BODY_MAGIC);

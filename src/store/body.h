@@ -54,6 +54,8 @@ uint64_t body_pool_used(const struct body_pool *pool);                     /* by
 MUST_CHECK enum err body_new(struct body_pool *pool, size_t len, struct body **out);
 /* The same on the heap. ERR_MEMORY. */
 MUST_CHECK enum err body_new_heap(struct memory *memory, size_t len, struct body **out);
+/* One on the heap that is full. */
+MUST_CHECK enum err body_copy(struct memory *memory, struct span bytes, struct body **out);
 
 /* Narrows a body whose whole block was read from a disk to the `len` bytes behind `skip`, with
  * chunk checksums that were already proven (u32 each, copied). For the store. */

@@ -13,6 +13,7 @@ enum {
 	TAGS = 2,                         /* the tags of entries begin here */
 	BUCKETS_MIN = 4,
 	BUCKET_FILL = 7,                  /* entries on average at which the table grows */
+	GROWTH_MAX = 4,                   /* by so much if more are expected, else by 2 */
 	RANDOM_TRIES = 256,
 };
 
@@ -114,6 +115,11 @@ void directory_reserve(struct directory *directory, uint64_t count)
 	while (buckets * BUCKET_FILL < count)
 		buckets *= 2;
 	*table = (struct directory_table){buckets_new(directory, buckets), buckets - 1, 0};
+}
+
+void directory_expect(struct directory *directory, uint64_t count)
+{
+	directory->expected = count;
 }
 
 static void free_one(void *ctx, struct entry *entry)
@@ -320,12 +326,24 @@ static void bucket_add(struct directory *directory, struct bucket *bucket, struc
 	}
 }
 
+/* Entries lie all over the memory, and a move reads the key of each. */
+static void bucket_prefetch(const struct directory_table *table, uint64_t at)
+{
+	if (at > table->mask)
+		return;
+	const struct bucket *bucket = &table->buckets[at];
+	for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1)
+		__builtin_prefetch(slot_get(bucket, (unsigned)__builtin_ctz(used)));
+}
+
 /* Moves one bucket of the small table, with its chain, to the large one. */
 static void directory_move(struct directory *directory, uint64_t at)
 {
+	enum { AHEAD = 4 };               /* of two with each insertion */
 	struct directory_table *from = &directory->tables[0], *to = &directory->tables[1];
 	struct bucket *bucket = &from->buckets[at];
 	bool first = true;
+	bucket_prefetch(from, at + AHEAD);
 	while (bucket != NULL) {
 		struct bucket *next = bucket_next(bucket);
 		for (unsigned used = bucket_used(bucket); used != 0; used &= used - 1) {
@@ -375,7 +393,9 @@ static void directory_grow(struct directory *directory)
 	}
 	if (table->count < (table->mask + 1) * BUCKET_FILL)
 		return;
-	uint64_t count = (table->mask + 1) * 2;
+	uint64_t now = table->mask + 1, count = now * 2;
+	if (directory->expected > count * BUCKET_FILL)
+		count = now * GROWTH_MAX;
 	directory->tables[1] =
 	    (struct directory_table){buckets_new(directory, count), count - 1, 0};
 	directory->moved = 0;

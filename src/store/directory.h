@@ -133,6 +133,7 @@ struct directory {
 		uint64_t       count;     /* entries */
 	} tables[2];                      /* [1] is the larger one while growing */
 	uint64_t moved; /* buckets of tables[0] already moved; UINT64_MAX: not growing */
+	uint64_t       expected;          /* directory_expect */
 	uint64_t       seed;
 	uint64_t       entry_bytes;       /* of all entries, values too */
 	uint64_t       drained;           /* buckets that directory_drain has emptied */
@@ -144,6 +145,8 @@ struct directory {
 void directory_init(struct directory *directory, struct memory *memory, uint64_t seed);
 /* Of an empty one: so many entries are coming. */
 void directory_reserve(struct directory *directory, uint64_t count);
+/* About so many are coming: it may grow in larger steps. 0: nobody knows. */
+void directory_expect(struct directory *directory, uint64_t count);
 void directory_fini(struct directory *directory);         /* frees every entry */
 
 static inline uint64_t directory_hash(const struct directory *directory, struct span key)

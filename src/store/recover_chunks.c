@@ -4,7 +4,7 @@
  * is replayed (all of them, or of a large checkpoint those with values that are read from the
  * log); and the rest, once the store is open. Within a part chunks are read as they lie in the
  * file, several with one read, and while some are being taken over the next ones are on
- * their way. A chunk of the rest that somebody waits for is read first, alone.
+ * their way. Chunks of the rest that somebody waits for are read first, each alone.
  *
  * Chunks of what the owner can make again come last; a damaged one of these is told of, no more.
  *
@@ -18,6 +18,7 @@
 
 enum {
 	READS = 2,
+	URGENT_READS = 8,
 	READ_BYTES = 4 << 20,
 	READ_BYTES_BEHIND = 512 << 10,
 	TURN_BYTES = 12 << 10,            /* taken over in one turn, about 200 us */
@@ -43,7 +44,7 @@ struct chunk_reader {
 	uint32_t          count, next;
 	uint32_t          ends[LOAD_PARTS];
 	enum load_part    part;
-	struct chunk_read reads[READS], urgent;
+	struct chunk_read reads[READS], urgent[URGENT_READS];
 	uint32_t          turn;
 	uint32_t         *wanted;         /* one after the other */
 	uint32_t          wanted_count, wanted_at;
@@ -58,7 +59,7 @@ static void chunk_read_done(struct io_op *op, int32_t result);
 static void urgent_done(struct io_op *op, int32_t result);
 static void reader_wake(struct io_timer *timer);
 static void urgent_pump(struct chunk_reader *reader);
-static void urgent_take(struct chunk_reader *reader);
+static void urgent_take(struct chunk_reader *reader, struct chunk_read *read);
 
 /* ---- Order ---- */
 
@@ -119,6 +120,16 @@ static void read_free(struct memory *memory, struct chunk_read *read)
 		memory_free(memory, read->bytes, read->cap);
 }
 
+static bool reader_is_busy(const struct chunk_reader *reader)
+{
+	bool busy = false;
+	for (uint32_t i = 0; i < READS; i++)
+		busy |= reader->reads[i].busy;
+	for (uint32_t i = 0; i < URGENT_READS; i++)
+		busy |= reader->urgent[i].busy;
+	return busy;
+}
+
 void recover_chunks_free(struct recovery *recovery)
 {
 	struct memory *memory = recovery->store->memory;
@@ -128,7 +139,8 @@ void recover_chunks_free(struct recovery *recovery)
 	io_timer_cancel(recovery->store->io, &reader->timer);
 	for (uint32_t i = 0; i < READS; i++)
 		read_free(memory, &reader->reads[i]);
-	read_free(memory, &reader->urgent);
+	for (uint32_t i = 0; i < URGENT_READS; i++)
+		read_free(memory, &reader->urgent[i]);
 	memory_free(memory, reader->states, reader->count);
 	memory_free(memory, reader->order, reader->count * sizeof(*reader->order));
 	memory_free(memory, reader->wanted, reader->count * sizeof(*reader->wanted));
@@ -246,14 +258,6 @@ static void read_take(struct chunk_reader *reader, const struct chunk_read *read
 
 /* ---- Before the store is open ---- */
 
-static bool reader_is_busy(const struct chunk_reader *reader)
-{
-	bool busy = reader->urgent.busy;
-	for (uint32_t i = 0; i < READS; i++)
-		busy |= reader->reads[i].busy;
-	return busy;
-}
-
 /* Takes over what has come, in order, and asks for more. */
 static void reader_pump(struct chunk_reader *reader)
 {
@@ -330,9 +334,11 @@ static void reader_wake(struct io_timer *timer)
 	}
 	if (reader->stopped)
 		return;
-	if (reader->urgent.done) {
+	for (uint32_t i = 0; i < URGENT_READS; i++) {
+		if (!reader->urgent[i].done)
+			continue;
 		io_timer_set(io, &reader->timer, 0);
-		urgent_take(reader);
+		urgent_take(reader, &reader->urgent[i]);
 		return;
 	}
 	if (!read->done)
@@ -356,7 +362,7 @@ static void reader_wake(struct io_timer *timer)
 void recover_chunks_behind(struct recovery *recovery)
 {
 	struct chunk_reader *reader = recovery->chunks;
-	ASSERT(reader != NULL && !reader_is_busy(reader));
+	ASSERT(reader != NULL && !reader->reads[0].busy && !reader->bad);
 	reader->behind = true;
 	reader->part = LOAD_PART_REST;
 	for (uint32_t i = 0; i < READS; i++) {
@@ -368,14 +374,14 @@ void recover_chunks_behind(struct recovery *recovery)
 
 /* ---- One chunk, for somebody who waits ---- */
 
-static void urgent_take(struct chunk_reader *reader)
+static void urgent_take(struct chunk_reader *reader, struct chunk_read *read)
 {
 	struct recovery *recovery = reader->recovery;
-	struct chunk_read *read = &reader->urgent;
 	read->done = false;
 	read_take(reader, read, read->first);
 	if (!reader->behind && reader->bad) {
-		recover_give_up_load(recovery);
+		recovery->gives_up = true;
+		recovery_run(recovery);
 		return;
 	}
 	urgent_pump(reader);
@@ -388,28 +394,35 @@ static void urgent_take(struct chunk_reader *reader)
 static void urgent_done(struct io_op *op, int32_t result)
 {
 	struct chunk_reader *reader = op->ctx;
-	read_over(reader, &reader->urgent, reader->urgent.first, result);
+	uint32_t at = 0;
+	while (at < URGENT_READS && op != &reader->urgent[at].op)
+		at++;
+	ASSERT(at < URGENT_READS);
+	struct chunk_read *read = &reader->urgent[at];
+	read_over(reader, read, read->first, result);
 	if (reader->stopped)
 		store_check_closed(reader->recovery->store);
 	else
-		urgent_take(reader);
+		urgent_take(reader, read);
 }
 
 static void urgent_pump(struct chunk_reader *reader)
 {
-	struct chunk_read *read = &reader->urgent;
-	if (read->busy || read->done || reader->stopped)
-		return;
-	if (reader->wanted_at == reader->wanted_count)
-		return;
-	uint32_t number = reader->wanted[reader->wanted_at++];
-	struct manifest_chunk chunk = reader_chunk(reader, number);
-	ASSERT(reader->states[number] == CHUNK_WANTED);
-	reader->states[number] = CHUNK_READING;
-	read->first = number;
-	read->from = chunk.offset;
-	read->iov.iov_len = (size_t)round_up(chunk.bytes, SECTOR);
-	read_submit(reader, read, urgent_done);
+	for (uint32_t i = 0; i < URGENT_READS && !reader->stopped; i++) {
+		struct chunk_read *read = &reader->urgent[i];
+		if (reader->wanted_at == reader->wanted_count)
+			return;
+		if (read->busy || read->done)
+			continue;
+		uint32_t number = reader->wanted[reader->wanted_at++];
+		struct manifest_chunk chunk = reader_chunk(reader, number);
+		ASSERT(reader->states[number] == CHUNK_WANTED);
+		reader->states[number] = CHUNK_READING;
+		read->first = number;
+		read->from = chunk.offset;
+		read->iov.iov_len = (size_t)round_up(chunk.bytes, SECTOR);
+		read_submit(reader, read, urgent_done);
+	}
 }
 
 enum store_key store_want_key(struct store *store, uint8_t db, uint64_t hash)

@@ -386,10 +386,6 @@ static bool deliver_from_footer(struct recovery *recovery, const struct found *f
 /* True: on to the next one. False: bytes are being read. */
 static bool deliver_one(struct recovery *recovery, const struct found *found)
 {
-	struct store *store = recovery->store;
-	struct segment *segment = segment_find(store, found->segment);
-	uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
-	ASSERT(segment != NULL);
 	if (found->drop || found->type == RECORD_PART || found->type == RECORD_VOID ||
 	    found->type == RECORD_END)
 		return true;
@@ -398,31 +394,12 @@ static bool deliver_one(struct recovery *recovery, const struct found *found)
 		return true;
 	if (wait)
 		return false;
-	struct stamp stamp = segment_stamp(segment, offset);
 	struct record_view view;
-	uint64_t want = RECORD_HEADER;
-	for (int tries = 0; tries < 3; tries++) {
-		struct span bytes = window_get(recovery, segment, offset, want);
-		if (bytes.len == 0)
-			return false;
-		enum err err = record_parse(bytes, &stamp, &view);
-		if (err == ERR_AGAIN) {
-			want = view.layout.head_bytes;
-			continue;
-		}
-		if (err != OK || view.header.lsn != found->lsn) {
-			deliver_corrupt(recovery, found, NULL);
-			return true;
-		}
-		uint64_t all = view.layout.head_bytes;
-		if (view.header.body_bytes <= BODY_INLINE_MAX)
-			all = view.layout.bytes;
-		if (bytes.len >= all)
-			return deliver_parsed(recovery, found, &view, bytes);
-		want = all;
-	}
-	deliver_corrupt(recovery, found, NULL);
-	return true;
+	struct span bytes;
+	enum err err = window_get_record(recovery, found, &view, &bytes);
+	if (err == ERR_CORRUPT)
+		deliver_corrupt(recovery, found, NULL);
+	return err == OK ? deliver_parsed(recovery, found, &view, bytes) : err != ERR_AGAIN;
 }
 
 /* What lies in a segment, told or not, counts for how long marks must stay. */
@@ -453,25 +430,79 @@ bool recover_is_told(const struct recovery *recovery, const struct found *found)
 	    found->type == RECORD_SETTING;
 }
 
+static void key_foreseen(struct recovery *recovery, uint8_t db, struct span key)
+{
+	struct store *store = recovery->store;
+	if (recovery->is_lazy)
+		(void)store_want_key(store, db, store->events.key_hash(store->ctx, db, key));
+	else
+		store->events.foreseen(store->ctx, db, key);
+}
+
+/* The key of a record that is told soon lies in the window already, unchecked. */
+static void deliver_foresee(struct recovery *recovery)
+{
+	enum { AHEAD = 8 };
+	if (recovery->next + AHEAD >= recovery->found_count)
+		return;
+	const struct found *found = &recovery->found[recovery->next + AHEAD];
+	for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
+		const struct window *window = &recovery->window[tier];
+		uint64_t at = (uint64_t)found->offset * RECORD_ALIGN;
+		if (window->segment == NULL || window->segment->id != found->segment ||
+		    at < window->from || at + RECORD_HEADER > window->from + window->len)
+			continue;
+		struct record_header header;
+		const uint8_t *bytes = window->buf + (at - window->from);
+		memcpy(&header, bytes, sizeof(header));
+		size_t left = window->len - (size_t)(at - window->from) - sizeof(header);
+		if (header.db < DATABASE_COUNT && header.key_bytes <= left)
+			key_foreseen(recovery, header.db,
+			    span_of(bytes + sizeof(header), header.key_bytes));
+		return;
+	}
+}
+
+static bool windows_are_idle(const struct recovery *recovery)
+{
+	bool idle = true;
+	for (unsigned tier = 0; tier < TIER_COUNT; tier++)
+		idle = idle && io_op_is_idle(&recovery->window[tier].op);
+	return idle;
+}
+
 bool recover_deliver(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
 	if (recovery->reading)
 		return false;
+	if (recovery->gives_up) {
+		if (recover_chunks_are_idle(store) && windows_are_idle(recovery))
+			recover_give_up_load(recovery);
+		return false;
+	}
 	if (!recovery->noted) {
 		recovery->noted = true;
 		for (size_t i = 0; i < recovery->found_count; i++)
 			deliver_note(recovery, &recovery->found[i]);
 	}
+	bool foresees = store->events.foreseen != NULL;
 	for (uint32_t told = 0; recovery->next < recovery->found_count; told++) {
 		if (told == DELIVER_SLICE) {
+			if (store->events.progress != NULL)
+				store->events.progress(store->ctx, recovery->next,
+				    recovery->found_count - recovery->next);
 			io_timer_set(store->io, &recovery->timer, 0);
 			return false;
 		}
 		const struct found *found = &recovery->found[recovery->next];
+		if (foresees)
+			deliver_foresee(recovery);
 		if (recover_is_told(recovery, found) && !deliver_one(recovery, found))
 			return false;
 		recovery->next++;
 	}
+	if (store->events.progress != NULL && recovery->found_count > 0)
+		store->events.progress(store->ctx, recovery->found_count, 0);
 	return true;
 }

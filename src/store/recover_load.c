@@ -200,9 +200,10 @@ static void restart_segments(struct store *store)
 void recover_restart(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
+	ASSERT(recover_chunks_are_idle(store));
 	if (recovery->load_begun)
 		store->events.load_reset(store->ctx);
-	recovery->load_begun = recovery->is_lazy = false;
+	recovery->load_begun = recovery->is_lazy = recovery->gives_up = false;
 	recover_chunks_free(recovery);
 	if (recovery->load_fd >= 0)
 		io_close_now(store->io, recovery->load_fd);
@@ -622,8 +623,8 @@ static bool load_may_wait(const struct recovery *recovery)
 	uint64_t most = recovery->store->options.load_bytes_first;
 	if (most == 0 || bytes <= most || manifest->chains.len > 0)
 		return false;
-	/* Each record that is told costs a read: when they are many, all of it at once is quicker. */
-	size_t told = 0, most_told = 16 + manifest->header.chunk_count / 16;
+	/* Records that are told cost a read each: when they are many, all of it at once is quicker. */
+	size_t told = 0, most_told = 16 + manifest->header.chunk_count / 2;
 	for (size_t i = 0; i < recovery->found_count; i++) {
 		const struct found *found = &recovery->found[i];
 		told += recover_is_told(recovery, found);

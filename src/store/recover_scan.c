@@ -367,6 +367,20 @@ static void verify_done(struct store_read *read, enum err err)
 	recovery_run(recovery);
 }
 
+/* With its body, if it lies right behind the head; ERR_NOTFOUND: that has to be read by itself. */
+static enum err verify_in_window(struct recovery *recovery, const struct found *found)
+{
+	struct record_view view;
+	struct span bytes;
+	if ((found->flags & RECORD_CHAINED) != 0 || found->bytes > BODY_INLINE_MAX)
+		return ERR_NOTFOUND;
+	enum err err = window_get_record(recovery, found, &view, &bytes);
+	if (err != OK)
+		return err;
+	struct span body = span_slice(bytes, view.layout.body_at, view.header.body_bytes);
+	return record_check_chunks(view.crcs, 0, body) ? OK : ERR_CORRUPT;
+}
+
 bool recover_verify(struct recovery *recovery)
 {
 	struct store *store = recovery->store;
@@ -378,6 +392,13 @@ bool recover_verify(struct recovery *recovery)
 		uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN;
 		if (found->drop || found->mark ||
 		    position_is_before(recovery, segment, offset))
+			continue;
+		enum err err = verify_in_window(recovery, found);
+		if (err == ERR_AGAIN)
+			return false;
+		if (err == ERR_CORRUPT)
+			recover_cut(recovery, found);
+		if (err != ERR_NOTFOUND)
 			continue;
 		recovery->reading = true;
 		recovery->read = (struct store_read){

@@ -166,6 +166,8 @@ struct span window_get(struct recovery *recovery, struct segment *segment, uint6
 	struct window *window = &recovery->window[segment->tier];
 	uint64_t end = window->from + window->len;
 	ASSERT(want > 0 && want <= PIECE_BYTES / 2);
+	if (!io_op_is_idle(&window->op))
+		return (struct span){0};      /* a chunk came before these bytes */
 	if (window->segment == segment && at >= window->from && at + want <= end)
 		return span_of(window->buf + (at - window->from), (size_t)(end - at));
 	window->size = window_next_size(window, segment, at);
@@ -180,6 +182,32 @@ struct span window_get(struct recovery *recovery, struct segment *segment, uint6
 	ASSERT(at + want <= to);
 	window_submit(recovery, window, from, window->want);
 	return (struct span){0};
+}
+
+enum err window_get_record(struct recovery *recovery, const struct found *found,
+    struct record_view *view, struct span *bytes)
+{
+	struct segment *segment = segment_find(recovery->store, found->segment);
+	uint64_t offset = (uint64_t)found->offset * RECORD_ALIGN, want = RECORD_HEADER;
+	ASSERT(segment != NULL);
+	struct stamp stamp = segment_stamp(segment, offset);
+	for (int tries = 0; tries < 3; tries++) {
+		*bytes = window_get(recovery, segment, offset, want);
+		if (bytes->len == 0)
+			return ERR_AGAIN;
+		enum err err = record_parse(*bytes, &stamp, view);
+		if (err == OK && view->header.lsn == found->lsn) {
+			bool is_long = view->header.body_bytes > BODY_INLINE_MAX;
+			want = is_long ? view->layout.head_bytes : view->layout.bytes;
+			if (bytes->len >= want)
+				return OK;
+		} else if (err == ERR_AGAIN) {
+			want = view->layout.head_bytes;
+		} else {
+			return ERR_CORRUPT;
+		}
+	}
+	return ERR_CORRUPT;
 }
 
 /* ---- Phases ---- */

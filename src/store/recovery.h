@@ -130,6 +130,7 @@ struct recovery {
 	struct buf        manifest_file;  /* recover_load.c, from here on */
 	struct manifest   manifest;
 	bool              has_manifest, load_begun, load_bad;
+	bool              gives_up;       /* a chunk is bad: anew, as soon as nothing is being read */
 	uint32_t          void_slots;     /* bit s: the manifest of slot s is to be removed */
 	uint64_t          replay_lsn;     /* 0: no checkpoint */
 	uint8_t           load_step;
@@ -154,6 +155,10 @@ void recovery_fail(struct recovery *recovery, enum err err);
 /* At least `want` bytes from `at`, or empty: they are being read and recovery_run follows. */
 struct span window_get(struct recovery *recovery, struct segment *segment, uint64_t at,
     uint64_t want);
+/* What was found, with its body if that lies right behind the head. ERR_AGAIN: as window_get, empty.
+ * ERR_CORRUPT: it is not there, or not whole. */
+enum err window_get_record(struct recovery *recovery, const struct found *found,
+    struct record_view *view, struct span *bytes);
 
 /* recover_files.c: finds the segments. True when all are known. */
 MUST_CHECK enum err recover_list(struct recovery *recovery);

@@ -112,6 +112,10 @@ struct store_events {
 	enum err (*load_chunk)(void *ctx, uint8_t db, uint32_t count, struct span bytes);
 	enum err (*load_settings)(void *ctx, struct span bytes);
 	uint64_t (*key_hash)(void *ctx, uint8_t db, struct span key);
+	/* recovered() will soon tell of that key, which is not checked yet. May be NULL. */
+	void (*foreseen)(void *ctx, uint8_t db, struct span key);
+	/* So many records were told, and about so many are still to be told. May be NULL. */
+	void (*progress)(void *ctx, uint64_t told, uint64_t left);
 	void (*loaded)(void *ctx, bool all);    /* after opened(): more chunks are there; or all */
 	/* Memory is to be emptied, without a word to the store: recovery begins anew. */
 	void (*load_reset)(void *ctx);

@@ -54,7 +54,8 @@ static void fuzz_fetched(struct span payload)
 	struct record record;
 	if (!fetched_read(payload, &fetched))
 		return;
-	if (fetched.head.len + fetched.bytes.len > payload.len || (fetched.at > 0 && fetched.head.len > 0))
+	if (fetched.head.len + fetched.bytes.len > payload.len ||
+	    (fetched.at == FETCHED_LATER && fetched.bytes.len > 0))
 		abort();
 	while (frame_record_take(&fetched.head, &record) == OK) {
 	}

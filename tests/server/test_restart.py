@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 
 import pytest
 import redis
@@ -188,6 +189,27 @@ def test_second_checkpoint_writes_only_what_changed(server, client):
     client.save()
     written = client.info("persistence")["checkpoint_bytes_written"] - first
     assert 0 < written < first / 10
+
+
+def test_a_server_at_rest_makes_its_next_start_quick(make_server):
+    server = make_server("--checkpoint-interval", "0", "--checkpoint-bytes", "0", "--checkpoint-idle", "1")
+    client = server.client()
+    put = {f"k{i}": f"v{i}" for i in range(12000)}
+    client.mset(dict(list(put.items())[:9000]))
+    time.sleep(2.5)
+    assert client.info("persistence")["checkpoint_lsn"] == 0      # not worth it
+    client.mset(dict(list(put.items())[9000:]))
+    time.sleep(2.5)                                               # to ask is work, too
+    until(lambda: client.info("persistence")["checkpoint_lsn"] > 12000)
+    until(lambda: client.info("persistence")["rdb_bgsave_in_progress"] == 0)
+    written = client.info("persistence")["checkpoint_bytes_written"]
+    time.sleep(2.5)
+    assert client.info("persistence")["checkpoint_bytes_written"] == written
+    server.kill()
+    server.start()
+    client = server.client()
+    assert client.info("store")["recovered_records"] < 100
+    assert client.mget(list(put)) == [value.encode() for value in put.values()]
 
 
 def test_lost_segment_is_named_and_its_images_are_corrupt(server, client):

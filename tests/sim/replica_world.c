@@ -5,6 +5,7 @@
 #include "engine/replica/replica.h"
 #include "server/aside.h"
 #include "tests/sim/pictures.h"
+#include "tests/sim/settle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +19,6 @@ void node_print_line(void *ctx, enum log_level level, struct span text)
 	if (node->world->verbose)
 		fprintf(stderr, "%8llu ms  %c: %.*s\n", (unsigned long long)node->world->now_us / 1000,
 		    'A' + (int)(node - node->world->nodes), (int)text.len, (const char *)text.ptr);
-}
-
-static void settle(struct settings *settings, const char *name, const char *value)
-{
-	const char *why = NULL;
-	const struct setting *setting = settings_find(span_text(name));
-	ASSERT(setting != NULL);
-	enum err err = settings_set(settings, setting, span_text(value), &why);
-	ASSERT(err == OK);
 }
 
 uint32_t node_number(const struct node *node)

@@ -15,6 +15,7 @@
  * --plant early tells the server not to wait for the disk, to see that it is found out.
  */
 #include "tests/sim/hoard.h"
+#include "tests/sim/settle.h"
 #include "tests/sim/worker.h"
 
 #include "base/arith.h"
@@ -66,14 +67,6 @@ static void print_line(void *ctx, enum log_level level, struct span text)
 	life->damaged = life->damaged || says(text, span_text(damaged)) || says(text, span_text(lost));
 	if (life->verbose)
 		fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
-}
-
-static void settle(struct settings *settings, const char *name, const char *value)
-{
-	const char *why = NULL;
-	enum err err =
-	    settings_set(settings, settings_find(span_text(name)), span_text(value), &why);
-	ASSERT(err == OK);
 }
 
 /* How durable an answer is: in every other life it means so, in the others it may not. */

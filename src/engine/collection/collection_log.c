@@ -562,6 +562,7 @@ void collections_free(struct engine *engine)
 	if (all == NULL)
 		return;
 	collections_drop_assembling(engine);
+	collections_drop_preparing(engine);
 	while (!list_is_empty(&all->due))
 		due_drop(engine, LIST_OF(all->due.next, struct due, link));
 	while (!list_is_empty(&all->graves))

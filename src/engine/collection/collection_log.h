@@ -114,6 +114,10 @@ MUST_CHECK enum err collection_recover_value(
     struct engine *engine, const struct target *target, const struct record *record);
 MUST_CHECK enum err collection_recover_change(
     struct engine *engine, const struct target *target, const struct record *record);
+/* Before that, of a record that is not in the log yet: a long value is made in slices, of which this is one.
+ * ERR_AGAIN: there are more. ERR_CORRUPT. */
+MUST_CHECK enum err collection_prepare(struct engine *engine, const struct record *record);
+void collections_drop_preparing(struct engine *engine);       /* it does not come */
 /* One that the chunk of a checkpoint asked for. */
 void collection_recover_fetched(
     struct engine *engine, const struct target *target, const struct record *record);

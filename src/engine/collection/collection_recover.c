@@ -6,7 +6,7 @@
 #include "engine/chunk.h"
 #include "store/chunks.h"
 
-enum { FILL_SOME = 1024, CHUNK_PART_MAX = 1 << 30 };
+enum { FILL_SOME = 1024, CHUNK_PART_MAX = 1 << 30, AT_ONCE_BYTES = 256 << 10, PREPARE_BYTES = 64 << 10 };
 
 static struct span record_bytes(const struct record *record)
 {
@@ -14,6 +14,56 @@ static struct span record_bytes(const struct record *record)
 }
 
 /* ---- VALUE ---- */
+
+void collections_drop_preparing(struct engine *engine)
+{
+	struct preparing *preparing = &engine->collections->preparing;
+	struct value *value = &preparing->value;
+	if (preparing->body == NULL)
+		return;
+	body_unref(preparing->body);
+	preparing->body = NULL;
+	if (value->count > 0)                 /* it may be long, too */
+		collection_retire(engine, collection_new(engine, value, NULL));
+	else
+		value_fini(value);
+}
+
+enum err collection_prepare(struct engine *engine, const struct record *record)
+{
+	struct preparing *preparing = &engine->collections->preparing;
+	enum entry_type type;
+	bool is_large;
+	if (record->type != RECORD_VALUE || record->body == NULL || record->body->len <= AT_ONCE_BYTES ||
+	    value_type_of(record->meta, &type, &is_large) != OK || !is_large ||
+	    record->meta.ptr[1] <= VALUE_INTSET)
+		return OK;
+	if (preparing->body != record->body) {
+		collections_drop_preparing(engine);
+		value_init(&preparing->value, type, &engine->memory.values);
+		preparing->body = body_ref(record->body);
+		preparing->rest = body_span(record->body);
+		preparing->err = ERR_AGAIN;
+	}
+	if (preparing->err != ERR_AGAIN)
+		return preparing->err;
+	enum err err = value_load_some(
+	    &preparing->value, &preparing->rest, PREPARE_BYTES, collections_limits(engine));
+	preparing->err = err == OK && preparing->rest.len > 0 ? ERR_AGAIN : err;
+	return preparing->err;
+}
+
+/* False: it was not. */
+static bool take_prepared(struct engine *engine, const struct record *record, struct value *value)
+{
+	struct preparing *preparing = &engine->collections->preparing;
+	if (preparing->body == NULL || preparing->body != record->body || preparing->err != OK)
+		return false;
+	*value = preparing->value;
+	value_init(&preparing->value, value->type, &engine->memory.values);
+	collections_drop_preparing(engine);
+	return true;
+}
 
 static enum err load_value(struct engine *engine, const struct record *record, struct value *value)
 {
@@ -24,6 +74,8 @@ static enum err load_value(struct engine *engine, const struct record *record, s
 		return err;
 	if (!is_large)
 		return ERR_VERSION;
+	if (take_prepared(engine, record, value))
+		return OK;
 	value_init(value, type, &engine->memory.values);
 	err = value_load(value, record->meta.ptr[1], record_bytes(record), collections_limits(engine));
 	if (err != OK)

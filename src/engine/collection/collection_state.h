@@ -25,6 +25,14 @@ struct assembling {
 	struct buf         key, queue;    /* of a list: changes to be done at the end */
 };
 
+/* A VALUE that is about to come, and is long: it is made in slices before. */
+struct preparing {
+	struct body *body;                /* of its record; NULL: none is */
+	struct value value;
+	struct span  rest;                /* of the body */
+	enum err     err;                 /* ERR_AGAIN: not ready */
+};
+
 struct collections {
 	struct engine      *engine;
 	struct value_limits limits;
@@ -41,6 +49,7 @@ struct collections {
 	int64_t             head;
 	bool                pieces_over;
 	struct assembling   assembling;
+	struct preparing    preparing;
 };
 
 static inline uint64_t collection_last_lsn(const struct collection *collection)

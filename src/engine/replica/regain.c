@@ -22,8 +22,6 @@ void repair_regain_cancel(struct engine *engine, struct regain *regain)
 		struct repair_wish *wish = LIST_OF(at, struct repair_wish, link);
 		if (wish->regain != regain)
 			continue;
-		if (at == repairs->wishes.next)
-			repairs->asked = false;
 		wish_drop(repairs, wish);
 		return;
 	}
@@ -58,7 +56,9 @@ static bool is_sound(const struct repairs *repairs, const struct regain *regain,
 		    digest_equal(&meta.etag, &repairs->body->digest);
 	if (record->type != RECORD_VALUE || value_type_of(record->meta, &type, &is_large) != OK)
 		return false;
-	return is_large || type == ENTRY_STRING || value_is_sound(type, bytes);
+	if (is_large || type == ENTRY_STRING)
+		return true;                  /* a collection is proven when it is made */
+	return bytes.len <= BODY_INLINE_MAX && value_is_sound(type, bytes);
 }
 
 enum err regain_take(struct repairs *repairs, const struct repair_wish *wish)
@@ -68,8 +68,9 @@ enum err regain_take(struct repairs *repairs, const struct repair_wish *wish)
 	struct span bytes = repairs->body == NULL ? (struct span){0} : body_span(repairs->body);
 	if (regain->changed)
 		return OK;                    /* what it is now comes in the stream */
-	if (!is_sound(repairs, regain, bytes))
+	if (!repairs->is_proven && !is_sound(repairs, regain, bytes))
 		return ERR_CORRUPT;
+	repairs->is_proven = true;
 	struct record record = {
 	    .type = repairs->record.type,
 	    .db = regain->db,
@@ -82,7 +83,10 @@ enum err regain_take(struct repairs *repairs, const struct repair_wish *wish)
 		record.body = repairs->body;
 	else
 		record.value = bytes;
-	enum err err = store_append(engine->store, &record);
+	enum err err = collection_prepare(engine, &record);
+	if (err != OK)
+		return err == ERR_AGAIN ? ERR_BUSY : err;
+	err = store_append(engine->store, &record);
 	if (err == ERR_OVERLOADED || err == ERR_DISKFULL || err == ERR_READONLY)
 		return ERR_AGAIN;
 	if (err != OK)

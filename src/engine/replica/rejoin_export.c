@@ -373,7 +373,7 @@ static void keep_value(struct rejoin_export *export, struct record *record, stru
 	}
 	struct body *body = NULL;
 	if (record->value.len > BODY_INLINE_MAX) {
-		if (engine_value_body(export->engine, record->value, &body) != OK)
+		if (body_copy(&export->engine->memory.values, record->value, &body) != OK)
 			export->failed = true;
 		record->value = (struct span){0};
 	}

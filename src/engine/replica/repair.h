@@ -4,11 +4,16 @@
  * Whatever finds one (the scrub, IMG.VERIFY, a GET, the cleaner) notes a wish: key, type, LSN and the
  * place where the record should be. One wish at a time is asked for:
  *
- *   REPLCONF FETCH lsn database type key      a follower asks its leader
- *   FETCH     u64 LSN, u64 LSN behind, u8 database, u8 type, key   (a frame) a leader asks a follower
+ *   REPLCONF FETCH lsn database type from key      a follower asks its leader
+ *   FETCH     u64 LSN, u64 LSN behind, u64 from, u8 database, u8 type, key: a frame; a leader asks
  *   FETCHED   u64 LSN, u64 bytes of the body, u64 where in it what follows lies, u32 length of the
  *             head, head (a record without body, in the first one only), bytes: as a frame, or as
- *             REPLCONF FETCHED payload. Without a head and at 0: it is not there either.
+ *             REPLCONF FETCHED payload. Without a head and at 0: it is not there either; at the highest
+ *             number: it cannot be told now.
+ *
+ * A body that was cut off goes on: from `from` on, whoever gives it. If two gave it and it is wrong, the
+ * second one is asked for all of it. Who is cut off, silent, or short of memory may have it: all are asked
+ * again, until a minute has passed without a byte; in vain it was only when all said that it is not there.
  *
  * What comes must have that LSN, key and type, and an image's bytes the digest that its metadata say. It
  * is written as a copy under the same LSN (store_move_given), so nothing else changes, and nobody sees
@@ -37,9 +42,10 @@ void repair_note_key(struct engine *engine, uint8_t db, struct span key, struct 
 /* A slice. True: there is more to do at once. */
 bool repairs_step(struct engine *engine);
 /* A peer asks; `link` NULL: the leader does. False: it makes no sense. */
-enum { REPAIR_ASK_HEAD = 18 };        /* of FETCH, before the key */
+enum { REPAIR_ASK_HEAD = 26 };        /* of FETCH, before the key */
 struct repair_ask {
 	uint64_t    lsn, behind;          /* lsn 0: what the key is, once all up to `behind` is applied */
+	uint64_t    from;                 /* so much of its body is there */
 	uint8_t     db, type;
 	struct span key;
 };

@@ -6,7 +6,10 @@
 #include "engine/collection/collection_log.h"
 #include "engine/replica/renew.h"
 
-enum { AGAIN_US = 200000, SERVINGS_MAX = 64, FETCHED_HEAD = 28, OUT_MAX = 1 << 20 };
+enum {
+	DUMP_SLICE = 64 << 10, AGAIN_US = 200000, LATER_US = 2000000, SERVINGS_MAX = 64, FETCHED_HEAD = 28,
+	OUT_MAX = 1 << 20,
+};
 
 /* ---- Bytes ---- */
 
@@ -24,10 +27,10 @@ bool fetched_read(struct span payload, struct fetched *out)
 	    .head = span_slice(payload, FETCHED_HEAD, (size_t)head),
 	    .bytes = span_slice(payload, FETCHED_HEAD + (size_t)head, payload.len),
 	};
-	return out->at == 0 || head == 0;
+	return out->at != FETCHED_LATER || payload.len == FETCHED_HEAD;
 }
 
-static void fetched_write(struct buf *out, const struct fetched *fetched)
+void fetched_write(struct buf *out, const struct fetched *fetched)
 {
 	uint8_t head[FETCHED_HEAD];
 	store_le64(head, fetched->lsn);
@@ -41,9 +44,9 @@ static void fetched_write(struct buf *out, const struct fetched *fetched)
 
 void repair_ask_leader(struct engine *engine, const struct repair_ask *ask)
 {
-	char lsn[24], db[24], type[24];
+	char lsn[24], db[24], type[24], from[24];
 	const struct span words[] = {SPAN_LIT("REPLCONF"), SPAN_LIT("FETCH"), frame_word(lsn, ask->lsn),
-	    frame_word(db, ask->db), frame_word(type, ask->type), ask->key};
+	    frame_word(db, ask->db), frame_word(type, ask->type), frame_word(from, ask->from), ask->key};
 	follower_command(&engine->replication->follower, words, ARRAY_COUNT(words));
 }
 
@@ -53,8 +56,9 @@ void repair_ask_follower(struct replica_link *link, const struct repair_ask *ask
 	struct buf payload;
 	store_le64(head, ask->lsn);
 	store_le64(head + 8, ask->behind);
-	head[16] = ask->db;
-	head[17] = ask->type;
+	store_le64(head + 16, ask->from);
+	head[24] = ask->db;
+	head[25] = ask->type;
 	buf_init(&payload, &link->session->engine->memory.replies);
 	buf_append(&payload, span_of(head, sizeof(head)));
 	buf_append(&payload, ask->key);
@@ -121,11 +125,29 @@ void servings_drop(struct repairs *repairs, const struct replica_link *to, bool 
 	}
 }
 
+/* It takes long, and is asked for again: it goes on. */
+static bool is_being_served(
+    const struct repairs *repairs, const struct replica_link *link, const struct repair_ask *ask)
+{
+	for (struct list *at = repairs->servings.next; at != &repairs->servings; at = at->next) {
+		const struct repair_serving *serving = LIST_OF(at, struct repair_serving, link);
+		if (serving->to == link && serving->dumping && serving->ask.lsn == ask->lsn &&
+		    serving->ask.db == ask->db && serving->ask.behind == ask->behind &&
+		    span_equal(serving->ask.key, ask->key))
+			return true;
+	}
+	return false;
+}
+
 bool repair_asked(struct engine *engine, struct replica_link *link, const struct repair_ask *ask)
 {
 	struct repairs *repairs = engine->repairs;
-	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || (ask->lsn == 0 && link != NULL) ||
-	    repairs->serving_count >= SERVINGS_MAX)
+	if (ask->db >= DATABASE_COUNT || ask->key.len > KEY_BYTES_MAX || (ask->lsn == 0 && link != NULL))
+		return false;
+	if (is_being_served(repairs, link, ask))
+		return true;
+	servings_drop(repairs, link, false);  /* who asks anew waits for that only */
+	if (repairs->serving_count >= SERVINGS_MAX)
 		return false;
 	struct repair_serving *serving =
 	    memory_zalloc(&engine->memory.engine, sizeof(*serving) + ask->key.len);
@@ -199,17 +221,64 @@ static bool is_applied(const struct engine *engine, uint64_t lsn)
 	    max_u64(replication->applied, replication->position) >= lsn;
 }
 
-static void copy_value(struct repair_serving *serving, struct entry *entry)
+/* Begins with what it is. */
+static void value_begin(struct repair_serving *serving, struct entry *entry)
 {
 	struct collection *collection = entry_large(entry);
+	buf_clear(&serving->meta);
+	buf_clear(&serving->copy);
+	serving->entry_lsn = entry->lsn;
 	buf_append_u8(&serving->meta, value_letter(entry->type, collection != NULL));
-	if (collection != NULL) {
-		buf_append_u8(&serving->meta, (uint8_t)collection->value.encoding);
-		value_dump(&collection->value, &serving->copy);
-	} else {
-		buf_append(&serving->copy, entry_string(entry));
+	if (collection == NULL) {
+		serving->bytes = entry_string(entry);
+		return;
 	}
-	serving->bytes = buf_span(&serving->copy);
+	const struct value *value = &collection->value;
+	buf_append_u8(&serving->meta, (uint8_t)value->encoding);
+	serving->dumping = value->encoding > VALUE_INTSET;
+	if (serving->dumping) {
+		buf_reserve(&serving->copy, value_dump_bytes(value));
+		walk_init(&serving->walk, value);
+	} else {
+		value_dump(value, &serving->copy);
+		serving->bytes = buf_span(&serving->copy);
+	}
+}
+
+/* In slices. False: there is more. */
+static bool copy_value(struct repair_serving *serving, struct entry *entry)
+{
+	const struct collection *collection = entry_large(entry);
+	bool goes_on = serving->dumping && collection != NULL && serving->entry_lsn == entry->lsn &&
+	    serving->walk.value == &collection->value;
+	serving->dumping = goes_on;
+	if (!goes_on)
+		value_begin(serving, entry);
+	if (serving->dumping && value_dump_next(&serving->walk, DUMP_SLICE, &serving->copy))
+		return false;
+	if (serving->dumping)
+		serving->bytes = buf_span(&serving->copy);
+	serving->dumping = false;
+	return true;
+}
+
+/* A string is not copied: what is sent of it is that of which the head spoke, or it begins anew. */
+static bool string_is_there(struct repair_serving *serving)
+{
+	const struct repair_ask *ask = &serving->ask;
+	bool is_string = ask->lsn == 0 && serving->err == OK && serving->record.type == RECORD_VALUE &&
+	    serving->copy.len == 0;
+	if (!is_string)
+		return true;
+	struct entry *entry =
+	    directory_lookup(&serving->repairs->engine->directories[ask->db], ask->key);
+	if (entry != NULL && entry->type != ENTRY_IMAGE && entry_large(entry) == NULL &&
+	    entry->lsn == serving->entry_lsn) {
+		serving->bytes = entry_string(entry);
+		return true;
+	}
+	serving->is_read = serving->has_begun = false;
+	return false;
 }
 
 /* Metadata first, then the body. False: it is being read. */
@@ -242,15 +311,16 @@ static bool serving_copy(struct repair_serving *serving)
 {
 	struct engine *engine = serving->repairs->engine;
 	const struct repair_ask *ask = &serving->ask;
-	if (!is_applied(engine, ask->behind))
+	if (!serving->dumping && !is_applied(engine, ask->behind))
 		return false;
 	struct entry *entry = directory_lookup(&engine->directories[ask->db], ask->key);
 	bool is_image = entry != NULL && entry->type == ENTRY_IMAGE;
+	serving->dumping = serving->dumping && entry != NULL && !is_image;
 	if (entry == NULL)
 		serving->err = ERR_NOTFOUND;
-	else if (!is_image)
-		copy_value(serving, entry);
-	else if (serving->err == OK && !copy_image(serving, entry))
+	else if (!is_image && !copy_value(serving, entry))
+		return false;
+	else if (is_image && serving->err == OK && !copy_image(serving, entry))
 		return false;
 	serving->is_read = true;
 	if (serving->err != OK)
@@ -291,7 +361,9 @@ static bool serving_piece(struct repair_serving *serving)
 		return true;
 	}
 	buf_init(&head, &repairs->engine->memory.replies);
-	if (serving->at == 0) {
+	if (!serving->has_begun) {
+		serving->has_begun = true;
+		serving->at = serving->ask.from < serving->bytes.len ? serving->ask.from : 0;
 		struct record plain = serving->record;
 		plain.body = NULL;
 		plain.value = (struct span){0};
@@ -314,6 +386,15 @@ static bool out_is_full(const struct repair_serving *serving)
 	const struct follower *follower = &serving->repairs->engine->replication->follower;
 	return serving->to != NULL ? renew_frames_for(serving->to)->len > OUT_MAX
 	                           : follower->out.len > OUT_MAX;
+}
+
+/* It has waited for too long, for memory or for what is to be applied here first. */
+static bool is_too_late(struct repair_serving *serving)
+{
+	uint64_t now_us = io_now_us(serving->repairs->engine->io);
+	if (serving->since_us == 0)
+		serving->since_us = now_us;
+	return !serving->is_read && !serving->dumping && now_us - serving->since_us > LATER_US;
 }
 
 /* False: not yet. */
@@ -339,11 +420,19 @@ bool servings_step(struct repairs *repairs)
 	if (list_is_empty(&repairs->servings) || engine->loading)
 		return false;
 	struct repair_serving *serving = LIST_OF(repairs->servings.next, struct repair_serving, link);
-	if (serving->reading || out_is_full(serving) || !serving_again(serving))
+	if (serving->reading || out_is_full(serving))
+		return false;
+	if (is_too_late(serving)) {
+		const struct fetched later = {.lsn = serving->ask.lsn, .at = FETCHED_LATER};
+		serving_send(serving, &later);
+		serving_drop(serving);
+		return true;
+	}
+	if (!serving_again(serving))
 		return false;
 	if (!serving->is_read && serving->ask.lsn == 0) {
 		if (!serving_copy(serving))
-			return false;
+			return serving->dumping;
 	} else if (!serving->is_read) {
 		if (find_place(engine, &serving->ask, &place) && place.segment != 0) {
 			serving_read(serving, place, serving->ask.lsn, false);
@@ -352,7 +441,7 @@ bool servings_step(struct repairs *repairs)
 		serving->is_read = true;
 		serving->err = ERR_NOTFOUND;
 	}
-	if (serving_piece(serving))
+	if (string_is_there(serving) && serving_piece(serving))
 		serving_drop(serving);
 	return true;
 }

@@ -5,6 +5,7 @@
 
 #include "base/arith.h"
 #include "base/endian.h"
+#include "engine/collection/collection_log.h"
 #include "store/follow.h"
 
 /* A record of a group whose end has not come. */
@@ -208,6 +209,10 @@ static enum err on_record(void *ctx, struct record *record)
 		retry_soon(engine, 1);
 		return ERR_AGAIN;
 	}
+	if (collection_prepare(engine, record) == ERR_AGAIN) {
+		retry_soon(engine, 1);
+		return ERR_AGAIN;
+	}
 	record->sync = SYNC_EVERYSEC;         /* or when the sync before has ended: follower_sync */
 	enum err err = replication_note_gap(engine, record);
 	if (err == OK || err == ERR_NOTFOUND)
@@ -288,6 +293,7 @@ static void on_changed(void *ctx, enum follower_state state)
 		log_verbose(engine->log, "replication: the link broke within a group");
 	if (state != FOLLOWER_STREAMING) {
 		repair_forget(engine, NULL);
+		collections_drop_preparing(engine);
 		return;
 	}
 	replication->acked_us = 0;
@@ -305,8 +311,9 @@ static enum err on_special(void *ctx, enum frame_type type, struct span payload)
 	const struct repair_ask ask = {
 	    .lsn = load_le64(payload.ptr),
 	    .behind = load_le64(payload.ptr + 8),
-	    .db = payload.ptr[16],
-	    .type = payload.ptr[17],
+	    .from = load_le64(payload.ptr + 16),
+	    .db = payload.ptr[24],
+	    .type = payload.ptr[25],
 	    .key = span_slice(payload, REPAIR_ASK_HEAD, payload.len),
 	};
 	return repair_asked(engine, NULL, &ask) ? OK : ERR_INVALID;

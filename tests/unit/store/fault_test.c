@@ -1,6 +1,8 @@
 /* tests/unit/store/fault_test.c: what the store does when the disk does not. */
 #include "tests/unit/store/owner.h"
 
+#include "store/extend.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -227,6 +229,39 @@ Test(fault, short_write_moves_the_batch_to_a_fresh_segment, .init = setup, .fini
 	cr_assert_eq(owner.corrupt, 0);
 	cr_assert_eq(owner_check(&owner, "a"), OK);
 	cr_assert_eq(owner_check(&owner, "b"), OK);
+}
+
+/* Whoever knows a record by its first home hears of the second one; until then it must not grow there. */
+Test(fault, record_in_an_open_batch_that_moved_does_not_grow_behind_its_owner, .init = setup,
+    .fini = teardown, .timeout = 60)
+{
+	power_on(&small);
+	put("a", 5000);
+	wait_seconds(2);
+	sim_fail_call(disk, SIM_WRITE_EIO, 1);
+	cr_assert_eq(owner_put(&owner, "b", RECORD_VALUE, 700, SYNC_ALWAYS), OK);
+	store_flush(owner.store);
+	cr_assert_eq(owner_put(&owner, "c", RECORD_VALUE, 100, SYNC_NO), OK);
+	struct owner_key *key = owner_find(&owner, "c");
+	const uint32_t segment = key->place.segment;
+	unsigned grown = 0, refused = 0;
+	while (key->place.segment == segment) {
+		struct place place;
+		bool longer = store_extend(owner.store, key->lsn, SPAN_LIT("x"), &place);
+		cr_assert(!longer || place.segment == key->place.segment);
+		if (longer)
+			key->place = place;
+		grown += longer;
+		refused += !longer;
+		io_wait(owner.io, 10);
+	}
+	cr_assert_eq(sim_fault_count(disk, SIM_WRITE_EIO), 1);
+	cr_assert(grown > 0 && refused > 0);
+	owner_wait_durable(&owner, store_last_lsn(owner.store));
+	cr_assert_eq(owner.relocated, 2);
+	cr_assert_eq(owner_stats(&owner).tier[TIER_HOT].live_bytes,
+	    owner_find(&owner, "a")->place.bytes + owner_find(&owner, "b")->place.bytes +
+	        key->place.bytes);
 }
 
 /* The disk says that it wrote, and what lies there is whole, but of another time or place. */
