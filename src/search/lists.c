@@ -307,6 +307,8 @@ static void run_keep_many(struct search *search, struct cursor *cursor, struct s
 	for (uint32_t word = 0; word < PACK_COUNT / 64; word++) {
 		for (uint64_t bits = passed[word]; bits != 0; bits &= bits - 1) {
 			uint32_t place = word * 64 + (uint32_t)__builtin_ctzll(bits);
+			if (place >= run->count)
+				break;
 			uint32_t slot = filter->slots[run->docids[place] % SIMD_FILTER_BITS];
 			if (slot_keep(search, cursor, slot, place, scores))
 				kept[slot / 64] |= 1ULL << (slot % 64);

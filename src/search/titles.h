@@ -2,7 +2,7 @@
 #pragma once
 #include "search/run.h"
 
-enum { TITLE_WORDS = 1 << 14, TITLES_AHEAD = 32 };
+enum { TITLE_WORDS = 1 << 12, TITLES_AHEAD = 32 };
 
 /* What words begin with, by the lowest bits of their ids. */
 struct title_words {
