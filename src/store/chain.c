@@ -8,7 +8,7 @@
 
 #include "base/endian.h"
 
-enum { CHAIN_SLOTS = 4096, CHAIN_PART_MAX = 32 << 20, CHAIN_BATCHES = 96 };
+enum { CHAIN_SLOTS = 4096, CHAIN_PART_MAX = 32 << 20 };
 
 struct chain_table {
 	struct chain *slots[CHAIN_SLOTS];
@@ -264,10 +264,8 @@ static enum err chain_append_all(struct store *store, struct record *record,
 	enum err err = OK;
 	while (err == OK && from < total) {
 		uint32_t len = chain_next_part(store, total - from);
-		if (count == CHAIN_PARTS_MAX)
-			err = ERR_TOOLARGE;
-		else
-			err = chain_append_part(store, record, from, len, &parts[count]);
+		ASSERT(count < CHAIN_PARTS_MAX);
+		err = chain_append_part(store, record, from, len, &parts[count]);
 		if (err != OK)
 			break;
 		store_le64(table + (size_t)count * CHAIN_ENTRY, store->next_lsn - 1);
@@ -291,21 +289,34 @@ static uint32_t chain_segments(const struct store *store, const struct record *r
 {
 	uint64_t room = stream_room(&store->streams[TIER_HOT]);
 	if (store->is_given)
-		return chain_parts_given(store, record) + 1;  /* none may be refused half way */
+		return chain_parts_given(store, record) + 1;
 	uint64_t left = record->body->len > room ? record->body->len - room : 0;
-	uint64_t usable = store->options.segment_bytes - 16 * SECTOR - CHUNK_BYTES;
-	ASSERT(store->options.segment_bytes > 32 * SECTOR);
+	uint64_t usable = store->options.segment_bytes - 16 * SECTOR - CHUNK_BYTES - CHAIN_PART_MIN;
+	ASSERT(store->options.segment_bytes > 32 * SECTOR + CHUNK_BYTES + CHAIN_PART_MIN);
 	return (uint32_t)((left + META_BYTES_MAX + KEY_BYTES_MAX + CHUNK_BYTES) / usable + 1);
+}
+
+/* At most so many parts: of each segment but the last, one may be shorter than it could be. */
+static uint64_t chain_parts_most(const struct store *store, const struct record *record, uint32_t segments)
+{
+	uint64_t longest = min_u64(CHAIN_PART_MAX, store->options.segment_bytes / 2);
+	if (store->is_given)
+		return chain_parts_given(store, record);
+	return record->body->len / longest + 1 + segments;
 }
 
 enum err chain_append(struct store *store, struct record *record)
 {
+	enum { BATCHES_A_RECORD = 3 };        /* the one before, a seal, its own */
 	struct stream *stream = &store->streams[TIER_HOT];
 	ASSERT(record->body != NULL && record->body->chunk_crcs != NULL);
 	uint32_t limit = stream->batch_limit;         /* higher inside a group */
 	if (stream->failed || (limit == STREAM_BATCHES && stream->batch_count > limit / 2))
 		return ERR_OVERLOADED;
 	uint32_t spares, need = chain_segments(store, record);
+	uint64_t most = chain_parts_most(store, record, need);
+	if (most > CHAIN_PARTS_MAX)
+		return ERR_TOOLARGE;
 	segment_spare(store, TIER_HOT, &spares);
 	if (spares < need + RESERVE_SEGMENTS) {
 		if (!maker_can_offer(store, need + RESERVE_SEGMENTS))
@@ -316,7 +327,9 @@ enum err chain_append(struct store *store, struct record *record)
 	}
 	struct place *parts = memory_alloc(store->memory, CHAIN_PARTS_MAX * sizeof(*parts));
 	uint8_t *table = memory_alloc(store->memory, CHAIN_PARTS_MAX * CHAIN_ENTRY);
-	stream->batch_limit = max_u64(limit, CHAIN_BATCHES) & UINT32_MAX;
+	/* None is refused half way: it would be tried again, and its parts written again. */
+	uint64_t batches = stream->batch_count + BATCHES_A_RECORD * (most + 2);
+	stream->batch_limit = (uint32_t)max_u64(limit, batches);
 	enum err err = chain_append_all(store, record, parts, table);
 	stream->batch_limit = limit;
 	store->expect_segments = 0;

@@ -2,7 +2,7 @@
  * a group is never refused half way. See store_begin_group. */
 #include "store/state.h"
 
-enum { GROUP_BATCHES = 600 };
+enum { GROUP_BATCHES = 600 };         /* at least */
 
 /* An upper bound of what a record adds: its head, and the sectors around a body of its own. */
 static uint64_t group_bytes(uint32_t records, uint64_t bytes)
@@ -41,10 +41,10 @@ enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodie
 	if (stream->failed || stream->batch_count > STREAM_BATCHES / 2)
 		return ERR_OVERLOADED;
 	uint64_t need = group_bytes(records, bytes) + (uint64_t)bodies * 3 * SECTOR;
-	uint64_t room = stream_room(stream);
+	uint64_t room = stream_room(stream), segments = 0;
 	if (need > room) {
 		/* Records do not fill segments to the end: half of each is counted. */
-		uint64_t segments = (need - room) / (store->options.segment_bytes / 2) + 1;
+		segments = (need - room) / (store->options.segment_bytes / 2) + 1;
 		segment_spare(store, TIER_HOT, &spares);
 		if (spares < segments + RESERVE_SEGMENTS) {
 			if (!maker_can_offer(store, (segments + RESERVE_SEGMENTS) & UINT32_MAX))
@@ -53,7 +53,9 @@ enum err store_begin_group(struct store *store, uint32_t records, uint32_t bodie
 			return store->maker.retry_us != 0 ? ERR_DISKFULL : ERR_OVERLOADED;
 		}
 	}
-	stream->batch_limit = GROUP_BATCHES;
+	uint64_t batches = stream->batch_count + 3 * (segments + 1) + need / (BATCH_BUFFER / 2) +
+	    records / BATCH_RECORDS + bodies;
+	stream->batch_limit = (uint32_t)max_u64(GROUP_BATCHES, batches);
 	return OK;
 }
 
@@ -62,7 +64,7 @@ void store_end_group(struct store *store)
 	CHECK_OBJ(store, STORE_MAGIC);
 	if (store->in_transaction)
 		return;
-	ASSERT(store->streams[TIER_HOT].batch_limit == GROUP_BATCHES);
+	ASSERT(store->streams[TIER_HOT].batch_limit >= GROUP_BATCHES);
 	store->streams[TIER_HOT].batch_limit = STREAM_BATCHES;
 }
 

@@ -108,6 +108,19 @@ def test_a_body_goes_on_in_the_middle(pair):
     assert wire.passed < 14_000_000
 
 
+def test_a_value_of_many_segments_arrives_and_both_end(pair):
+    leader, follower = pair("--analysis", "no")
+    value = os.urandom(1 << 20) * 120           # of segments of 4 MiB
+    leader.client(socket_timeout=60).set("long", value)
+    in_sync(leader, follower)
+    assert follower.client(socket_timeout=60).get("long") == value
+    assert b"closed: invalid" not in open(follower.folder + "/log", "rb").read()
+    for server in (follower, leader):
+        server.stop()
+    leader.start()
+    assert leader.client(socket_timeout=60).get("long") == value
+
+
 def test_a_flipped_bit_is_noticed_and_sent_again(pair):
     wire = Wire()
     leader, follower = pair(wire=wire)

@@ -185,6 +185,24 @@ Test(follow, another_store_becomes_the_same, .timeout = 120)
 	pipe_close(&pipe);
 }
 
+Test(follow, a_body_of_many_segments_is_taken_whole_or_not_at_all, .timeout = 60)
+{
+	static struct owner leader, follower;
+	struct pipe pipe;
+	pipe_open(&pipe, &leader, &follower);
+	while (owner_find(&leader, "long") == NULL) {
+		enum err err = owner_put(&leader, "long", RECORD_IMAGE, 60 << 20, SYNC_ALWAYS);
+		cr_assert(err == OK || (err == ERR_OVERLOADED && store_last_lsn(leader.store) == 0),
+		    "%s behind LSN %llu", err_name(err), (unsigned long long)store_last_lsn(leader.store));
+		for (int i = 0; i < 50; i++)
+			owner_wait(&leader);          /* segments are made meanwhile */
+	}
+	owner_wait_durable(&leader, store_last_lsn(leader.store));
+	pipe_run(&pipe);
+	pipe_check(&pipe);
+	pipe_close(&pipe);
+}
+
 Test(follow, a_walk_from_the_middle_tells_only_what_came_later, .timeout = 60)
 {
 	static struct owner leader, follower;
