@@ -201,10 +201,10 @@ def catch_up(leader, follower):
     return CATCH_UP_MIB / (time.monotonic() - begin)
 
 
-def bench_catch_up(folder):
+def bench_catch_up(folder, memory):
     """In turn: an empty follower whose segments are made, one that makes them meanwhile, and dd, which fills
-    a new file."""
-    leader, found = start(os.path.join(folder, "d")), {"ready": [], "new": [], "dd": []}
+    a new file. The leader has another disk, as it would in another region: `memory`."""
+    leader, found = start(os.path.join(memory, "d")), {"ready": [], "new": [], "dd": []}
     client = Client(leader)
     for i in range((CATCH_UP_MIB << 20) // VALUE):
         client.ask(b"SET", b"key%d" % i, random.randbytes(VALUE))
@@ -243,11 +243,12 @@ def bench_promotion(leader, follower):
 def bench_replication():
     """R1 to R5: lag, memory of a slow follower, nothing sent twice, catching up, taking over."""
     folder, made = tempfile.mkdtemp(prefix="tintype-bench-"), []
+    memory = tempfile.mkdtemp(prefix="tintype-bench-", dir="/dev/shm")
     try:
         made += bench_lag(folder)
         bench_memory(*made)
         bench_absence(made[0], folder)
-        made += bench_catch_up(folder)
+        made += bench_catch_up(folder, memory)
         bench_promotion(*made[2:])
     finally:
         for server in made:
@@ -255,6 +256,7 @@ def bench_replication():
             server.process.terminate()
             server.process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(memory, ignore_errors=True)
 
 
 BENCHES = {"replication": bench_replication}

@@ -89,6 +89,11 @@ void io_memory_huge(void *ptr, size_t bytes)
 	advise(ptr, bytes, MADV_HUGEPAGE);
 }
 
+void io_memory_populate(void *ptr, size_t bytes)
+{
+	advise(ptr, bytes, MADV_POPULATE_WRITE);
+}
+
 void io_memory_discard(void *ptr, size_t bytes)
 {
 	advise(ptr, bytes, MADV_DONTNEED);

@@ -25,6 +25,8 @@ void io_memory_release(struct io *io, const struct io_memory *memory, size_t off
 void io_memory_discard(void *ptr, size_t bytes);
 /* Large pages serve it, where the machine has them. */
 void io_memory_huge(void *ptr, size_t bytes);
+/* All of it will be written at once: pages that are not there yet come together. */
+void io_memory_populate(void *ptr, size_t bytes);
 /* Its pages were given to sockets: others stand in their place, with any contents. Whole pages. */
 void io_memory_renew(void *ptr, size_t bytes);
 void io_memory_renew(void *ptr, size_t bytes);

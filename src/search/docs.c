@@ -36,14 +36,13 @@ void docs_fini(struct docs *docs)
 static struct doc_window *docs_open_window(struct docs *docs, uint32_t at)
 {
 	if (at >= docs->window_cap) {
-		uint32_t cap = docs->window_cap == 0 ? 4 : docs->window_cap * 2;
+		uint32_t cap = at + 1 + at / 4;       /* a restored one may lie far behind the last */
 		docs->windows = memory_resize(docs->memory, docs->windows,
 		    docs->window_cap * sizeof(*docs->windows), cap * sizeof(*docs->windows));
 		memset(docs->windows + docs->window_cap, 0,
 		    (cap - docs->window_cap) * sizeof(*docs->windows));
 		docs->window_cap = cap;
 	}
-	ASSERT(at < docs->window_cap);
 	if (docs->windows[at] == NULL)
 		docs->windows[at] = memory_zalloc(docs->memory, sizeof(struct doc_window));
 	return docs->windows[at];

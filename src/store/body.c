@@ -117,9 +117,13 @@ enum err body_new_heap(struct memory *memory, size_t len, struct body **out)
 	ASSERT(memory != NULL);
 	if (len > SIZE_MAX / 2)
 		return ERR_MEMORY;
+	enum { POPULATE_BYTES = 32 << 10 };
+	uint64_t peak = memory->bytes_peak;
 	uint8_t *block = memory_try_alloc_aligned(memory, SECTOR, round_up(len, SECTOR));
 	if (block == NULL)
 		return ERR_MEMORY;
+	if (len >= POPULATE_BYTES && memory->bytes_peak > peak)
+		io_memory_populate(block, round_up(len, SECTOR));       /* never used before, most likely */
 	*out = body_make(memory, block, len);
 	return OK;
 }

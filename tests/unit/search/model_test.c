@@ -3,6 +3,8 @@
 #include "search/persist.h"
 #include "tests/unit/search/model.h"
 
+#include "search/docs.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -540,6 +542,32 @@ Test(search_model, agrees_when_it_was_dumped_while_it_changed_and_loaded)
 		dump_history(seed, 1000, 60, 5);
 	dump_history(500, 9000, 300, 5);
 	dump_history(501, 14000, 40, 4);
+}
+
+/* A few documents that are put again and again leave only high ids. */
+Test(search_model, agrees_when_only_late_documents_were_dumped)
+{
+	struct fixture f;
+	struct buf out;
+	fixture_init(&f, 78, 40);
+	buf_init(&out, &f.memory);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 9 * WINDOW_DOCS; i++) {
+			model_add(&f.model, f.index);
+			cr_assert(model_remove(&f.model, f.index));
+		}
+		for (int i = 0; i < 50; i++)
+			model_add(&f.model, f.index);
+		if (round != 1)
+			sweep_all(&f);
+		buf_clear(&out);
+		dump_while_busy(&f, &out, 0);
+		load_dump(&f, buf_span(&out));
+		for (int i = 0; i < 20; i++)
+			check_query(&f, 0);
+	}
+	buf_fini(&out);
+	fixture_fini(&f);
 }
 
 /* Whatever is cut off or changed: an error or an index, never a crash. */
