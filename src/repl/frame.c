@@ -10,11 +10,19 @@
 
 enum { BODY_BYTES_MAX = 1 << 30 };
 
-static uint32_t frame_crc(const uint8_t *header, struct span first, struct span second)
+enum { AT_HEADER_SUM = 16, AT_SUM = 20 };
+
+static uint32_t header_sum(const uint8_t *header)
 {
-	uint32_t crc = crc32c(0, span_of(header, 16));
+	return crc32c(0, span_of(header, AT_HEADER_SUM));
+}
+
+static void sums_write(uint8_t *header, struct span first, struct span second)
+{
+	uint32_t crc = header_sum(header);
+	store_le32(header + AT_HEADER_SUM, crc);
 	crc = crc32c(crc, first);
-	return second.len == 0 ? crc : crc32c(crc, second);
+	store_le32(header + AT_SUM, second.len == 0 ? crc : crc32c(crc, second));
 }
 
 /* Different for each number, as the factor is odd. */
@@ -27,8 +35,10 @@ void frame_seal(struct buf *frames, size_t at, uint32_t *number)
 {
 	while (at < frames->len) {
 		ASSERT(frames->len - at >= FRAME_HEADER && load_le32(frames->ptr + at) == FRAME_MAGIC);
-		uint8_t *sum = frames->ptr + at + 16;
-		store_le32(sum, load_le32(sum) ^ seal_of((*number)++));
+		uint8_t *header = frames->ptr + at;
+		uint32_t seal = seal_of((*number)++);
+		store_le32(header + AT_HEADER_SUM, load_le32(header + AT_HEADER_SUM) ^ seal);
+		store_le32(header + AT_SUM, load_le32(header + AT_SUM) ^ seal);
 		at += FRAME_HEADER + (size_t)load_le32(frames->ptr + at + 8);
 	}
 }
@@ -82,7 +92,7 @@ void frame_write(struct buf *out, enum frame_type type, struct span payload, boo
 	}
 	header_write(header, type, (uint32_t)len, raw);
 	struct span stored = span_of(out->ptr + at + FRAME_HEADER, (size_t)len);
-	store_le32(header + 16, frame_crc(header, stored, (struct span){0}));
+	sums_write(header, stored, (struct span){0});
 	memcpy(out->ptr + at, header, FRAME_HEADER);
 	out->len = at + FRAME_HEADER + (size_t)len;
 }
@@ -95,7 +105,7 @@ void frame_write_bytes_head(struct buf *out, uint64_t lsn, uint64_t offset, stru
 	header_write(head, FRAME_BYTES, len, len);
 	store_le64(prefix, lsn);
 	store_le64(prefix + 8, offset);
-	store_le32(head + 16, frame_crc(head, span_of(prefix, FRAME_BYTES_PREFIX), bytes));
+	sums_write(head, span_of(prefix, FRAME_BYTES_PREFIX), bytes);
 	buf_append(out, span_of(head, sizeof(head)));
 }
 
@@ -201,7 +211,9 @@ enum err frame_parse(struct span bytes, uint32_t number, struct frame *out)
 		return ERR_CORRUPT;
 	if (bytes.ptr[4] != FRAME_VERSION)
 		return ERR_VERSION;
-	uint32_t len = load_le32(bytes.ptr + 8);
+	uint32_t len = load_le32(bytes.ptr + 8), crc = header_sum(bytes.ptr);
+	if ((load_le32(bytes.ptr + AT_HEADER_SUM) ^ seal_of(number)) != crc)
+		return ERR_CORRUPT;
 	*out = (struct frame){.type = bytes.ptr[5], .raw_bytes = load_le32(bytes.ptr + 12)};
 	if (out->type == 0 || out->type >= FRAME_TYPE_COUNT || len == 0 || len > FRAME_BYTES_MAX ||
 	    out->raw_bytes < len || out->raw_bytes > FRAME_BYTES_MAX)
@@ -210,10 +222,8 @@ enum err frame_parse(struct span bytes, uint32_t number, struct frame *out)
 		return ERR_AGAIN;
 	out->payload = span_slice(bytes, FRAME_HEADER, len);
 	out->frame_bytes = FRAME_HEADER + (size_t)len;
-	uint32_t sum = load_le32(bytes.ptr + 16) ^ seal_of(number);
-	if (frame_crc(bytes.ptr, out->payload, (struct span){0}) != sum)
-		return ERR_CORRUPT;
-	return OK;
+	uint32_t sum = load_le32(bytes.ptr + AT_SUM) ^ seal_of(number);
+	return crc32c(crc, out->payload) == sum ? OK : ERR_CORRUPT;
 }
 
 enum err frame_inflate(const struct frame *frame, struct buf *buf, struct span *out)

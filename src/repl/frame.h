@@ -1,12 +1,12 @@
 /* repl/frame.h: what a leader sends, as bytes. Pure functions, no I/O.
  *
  * A frame, little-endian:
- *    0  u32 magic      8  u32 bytes that follow the header     16  u32 CRC-32C of the header's
- *    4  u8 version    12  u32 bytes once inflated (equal:           first 16 bytes and of what
- *    5  u8 type              they are not compressed)               follows it, sealed
+ *    0  u32 magic      8  u32 bytes that follow the header     16  u32 CRC-32C of these 16 bytes, sealed
+ *    4  u8 version    12  u32 bytes once inflated (equal:      20  u32 CRC-32C of these 16 bytes and of
+ *    5  u8 type              they are not compressed)                  what follows the header, sealed
  *    6  u16 zero
  *
- * Sealed: with the number of the frame on its link, from 0 on, so that one which is lost, doubled or out of
+ * Two sums: nobody waits for bytes that a damaged length promises. Sealed: with the number of the frame on its link, from 0 on, so that one which is lost, doubled or out of
  * turn is noticed like one that is damaged. What a follower says ends with a word that does the same
  * (frame_check_words).
  *
@@ -36,8 +36,8 @@
 
 enum {
 	FRAME_MAGIC = 0x31525254,         /* "TRR1" */
-	FRAME_VERSION = 4,
-	FRAME_HEADER = 20,
+	FRAME_VERSION = 5,
+	FRAME_HEADER = 24,
 	FRAME_BYTES_MAX = 1 << 20,        /* behind the header, and once inflated */
 	FRAME_RECORD = 60,
 	FRAME_BYTES_PREFIX = 16,

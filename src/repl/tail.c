@@ -6,23 +6,33 @@
 
 void tail_init(struct tail *tail, struct memory *memory)
 {
+	ASSERT(memory != NULL);
 	*tail = (struct tail){.memory = memory};
-	list_init(&tail->items);
+}
+
+static struct tail_slot *tail_slot(const struct tail *tail, uint32_t at)
+{
+	ASSERT(at < tail->count);
+	return &tail->slots[(tail->first + at) & (tail->cap - 1)];
+}
+
+static void tail_free_item(struct tail *tail, struct tail_item *item)
+{
+	uint64_t body_bytes = item->record.body == NULL ? 0 : item->record.body->len;
+	tail->bytes -= item->bytes + body_bytes;
+	tail->bodies -= body_bytes;
+	body_unref(item->record.body);
+	memory_free(tail->memory, item, item->bytes);
 }
 
 static void tail_drop_first(struct tail *tail)
 {
-	ASSERT(tail->count > 0);
-	struct tail_item *item = LIST_OF(tail->items.next, struct tail_item, link);
-	uint64_t body_bytes = item->record.body == NULL ? 0 : item->record.body->len;
-	ASSERT(item->record.lsn > tail->before);
-	tail->before = item->record.lsn;
+	const struct tail_slot *slot = tail_slot(tail, 0);
+	ASSERT(slot->lsn > tail->before);
+	tail->before = slot->lsn;
+	tail_free_item(tail, slot->item);
+	tail->first = (tail->first + 1) & (tail->cap - 1);
 	tail->count--;
-	tail->bytes -= item->bytes + body_bytes;
-	tail->bodies -= body_bytes;
-	list_remove(&item->link);
-	body_unref(item->record.body);
-	memory_free(tail->memory, item, item->bytes);
 }
 
 void tail_fini(struct tail *tail)
@@ -44,7 +54,26 @@ void tail_stop(struct tail *tail)
 	while (tail->count > 0)
 		tail_drop_first(tail);
 	ASSERT(tail->bytes == 0 && tail->bodies == 0);
+	memory_free(tail->memory, tail->slots, tail->cap * sizeof(*tail->slots));
+	tail->slots = NULL;
+	tail->cap = tail->first = 0;
 	tail->is_on = false;
+}
+
+static void tail_append(struct tail *tail, struct tail_item *item)
+{
+	if (tail->count == tail->cap) {
+		uint32_t cap = tail->cap == 0 ? 64 : 2 * tail->cap;
+		struct tail_slot *slots = memory_alloc(tail->memory, cap * sizeof(*slots));
+		for (uint32_t i = 0; i < tail->count; i++)
+			slots[i] = *tail_slot(tail, i);
+		memory_free(tail->memory, tail->slots, tail->cap * sizeof(*slots));
+		tail->slots = slots;
+		tail->cap = cap;
+		tail->first = 0;
+	}
+	tail->count++;
+	*tail_slot(tail, tail->count - 1) = (struct tail_slot){item->record.lsn, item};
 }
 
 static struct span tail_copy(uint8_t **at, struct span bytes)
@@ -74,8 +103,7 @@ void tail_add(struct tail *tail, const struct record *record)
 		item->record.body = body_ref(record->body);
 		body_bytes = record->body->len;
 	}
-	list_append(&tail->items, &item->link);
-	tail->count++;
+	tail_append(tail, item);
 	tail->bytes += bytes + body_bytes;
 	tail->bodies += body_bytes;
 	while (tail->count > 1 &&
@@ -89,7 +117,7 @@ void tail_extend(struct tail *tail, uint64_t lsn, struct span more)
 {
 	if (tail->count == 0)
 		return;
-	struct tail_item *last = LIST_OF(tail->items.prev, struct tail_item, link);
+	struct tail_item *last = tail_slot(tail, tail->count - 1)->item;
 	if (last->record.lsn != lsn)
 		return;                   /* it is not here: it comes from the disk, as it is then */
 	struct buf value;
@@ -100,18 +128,23 @@ void tail_extend(struct tail *tail, uint64_t lsn, struct span more)
 	buf_append(&value, more);
 	record.value = buf_span(&value);
 	tail->count--;
-	tail->bytes -= last->bytes;
-	list_remove(&last->link);
 	tail_add(tail, &record);
-	memory_free(tail->memory, last, last->bytes);
+	tail_free_item(tail, last);           /* it lends key and metadata until then */
 	buf_fini(&value);
 }
 
 const struct tail_item *tail_after(const struct tail *tail, uint64_t lsn)
 {
-	struct list *at = tail->items.prev;
+	uint32_t low = 0, high = tail->count;
 	ASSERT(tail_covers(tail, lsn));
-	while (at != &tail->items && LIST_OF(at, struct tail_item, link)->record.lsn > lsn)
-		at = at->prev;
-	return at->next == &tail->items ? NULL : LIST_OF(at->next, struct tail_item, link);
+	if (lsn - tail->before < high)                /* no LSN is there twice */
+		high = (uint32_t)(lsn - tail->before);
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (tail_slot(tail, middle)->lsn <= lsn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low == tail->count ? NULL : tail_slot(tail, low)->item;
 }

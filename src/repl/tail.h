@@ -3,24 +3,28 @@
  * (store/follow.h). Bodies are kept by reference, and count.
  */
 #pragma once
-#include "base/list.h"
 #include "store/store.h"
 
-enum { TAIL_BYTES_MAX = 6 << 20, TAIL_RECORDS_MAX = 1 << 16 };
+enum { TAIL_BYTES_MAX = 6 << 20, TAIL_RECORDS_MAX = 1 << 15 };
 
 struct tail_item {
-	struct list   link;
 	struct record record;         /* its spans lie behind this struct; body: a reference, or NULL */
 	size_t        bytes;          /* of this allocation */
 };
 
+struct tail_slot {
+	uint64_t          lsn;
+	struct tail_item *item;
+};
+
 struct tail {
-	struct memory *memory;
-	struct list    items;         /* oldest first */
-	uint64_t       before;        /* every record behind this LSN is here */
-	uint64_t       bytes, bodies; /* bodies: their bytes */
-	uint32_t       count;
-	bool           is_on;
+	struct memory    *memory;
+	struct tail_slot *slots;      /* a ring, in order of LSN */
+	uint32_t          cap;        /* a power of two */
+	uint32_t          first, count;
+	uint64_t          before;     /* every record behind this LSN is here */
+	uint64_t          bytes, bodies;      /* bodies: their bytes */
+	bool              is_on;
 };
 
 void tail_init(struct tail *tail, struct memory *memory);
@@ -33,7 +37,7 @@ void tail_stop(struct tail *tail);
 void tail_add(struct tail *tail, const struct record *record);
 /* The value of the last record appended, whose LSN this is, got longer by `more`. */
 void tail_extend(struct tail *tail, uint64_t lsn, struct span more);
-/* The first item behind `lsn`, or NULL. Quick near the end. */
+/* The first item behind `lsn`, or NULL. */
 const struct tail_item *tail_after(const struct tail *tail, uint64_t lsn);
 static inline bool tail_covers(const struct tail *tail, uint64_t lsn)
 {

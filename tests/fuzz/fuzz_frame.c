@@ -118,7 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			store_le32(copy.ptr + 8, (uint32_t)rest.len);
 		uint32_t crc = crc32c(0, span_of(copy.ptr, 16));
 		rest = span_slice(rest, 0, load_le32(copy.ptr + 8));
-		store_le32(copy.ptr + 16, crc32c(crc, rest));
+		store_le32(copy.ptr + 16, crc);
+		store_le32(copy.ptr + 20, crc32c(crc, rest));
 	}
 	if (frame_parse(buf_span(&copy), 0, &frame) == OK) {
 		if (frame.frame_bytes > copy.len)

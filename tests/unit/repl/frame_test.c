@@ -64,6 +64,22 @@ Test(frame, every_flipped_bit_is_noticed)
 	buf_fini(&frame);
 }
 
+/* Else a follower waits for what was never sent, and takes nothing meanwhile. */
+Test(frame, a_damaged_header_is_noticed_before_its_bytes_come)
+{
+	enum { SUM_OF_ALL = 20 };
+	struct buf frame = {.memory = &memory};
+	struct frame parsed;
+	frame_write_lsn(&frame, FRAME_CANCEL, 77);
+	for (size_t bit = 0; bit < SUM_OF_ALL * 8; bit++) {
+		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		enum err err = frame_parse(span_of(frame.ptr, FRAME_HEADER), 0, &parsed);
+		cr_assert(err == ERR_CORRUPT || err == ERR_VERSION, "bit %zu: %s", bit, err_name(err));
+		frame.ptr[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	buf_fini(&frame);
+}
+
 Test(frame, one_that_is_lost_doubled_or_out_of_turn_is_noticed)
 {
 	struct buf frames = {.memory = &memory};

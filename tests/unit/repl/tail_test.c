@@ -1,6 +1,7 @@
 /* tests/unit/repl/tail_test.c: the latest records, and how far back they go. */
 #include "repl/tail.h"
 
+#include "base/random.h"
 #include "store/body.h"
 
 #include <criterion/criterion.h>
@@ -64,5 +65,33 @@ Test(tail, a_body_larger_than_all_of_it_comes_from_the_disk)
 	cr_assert(tail_covers(&tail, 1));
 	body_unref(body);
 	tail_fini(&tail);
+	cr_assert_eq(memory.bytes, 0);
+}
+
+/* Against a walk from the oldest on, while records come, grow and are forgotten. */
+Test(tail, finds_what_follows_wherever_it_lies)
+{
+	struct memory memory = {0};
+	struct tail tail;
+	struct random random;
+	uint64_t lsn = 0;
+	random_init(&random, 3);
+	tail_init(&tail, &memory);
+	for (int round = 0; round < 3; round++) {
+		tail_start(&tail, lsn);
+		for (int i = 0; i < 3000; i++) {
+			lsn += 1 + random_below(&random, 3) * random_below(&random, 2);
+			add(&tail, lsn, random_below(&random, 8000));
+			if (random_below(&random, 4) == 0)
+				tail_extend(&tail, lsn, SPAN_LIT("and more"));
+			uint64_t at = tail.before + random_below(&random, lsn - tail.before + 2), next = 0;
+			for (uint32_t slot = 0; slot < tail.count && next <= at; slot++)
+				next = tail.slots[(tail.first + slot) & (tail.cap - 1)].item->record.lsn;
+			const struct tail_item *item = tail_after(&tail, at);
+			cr_assert_eq(item == NULL ? 0 : item->record.lsn, next <= at ? 0 : next);
+		}
+		cr_assert_gt(tail.before, 0);
+		tail_stop(&tail);
+	}
 	cr_assert_eq(memory.bytes, 0);
 }
