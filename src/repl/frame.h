@@ -6,9 +6,9 @@
  *    5  u8 type              they are not compressed)                  what follows the header, sealed
  *    6  u16 zero
  *
- * Two sums: nobody waits for bytes that a damaged length promises. Sealed: with the number of the frame on its link, from 0 on, so that one which is lost, doubled or out of
- * turn is noticed like one that is damaged. What a follower says ends with a word that does the same
- * (frame_check_words).
+ * Two sums: nobody waits for bytes that a damaged length promises. Sealed: with the number of the frame on
+ * its link, from 0 on, so that one which is lost, doubled or out of turn is noticed like one that is
+ * damaged. What a follower says ends with a word that does the same (frame_check_words).
  *
  * RECORDS   records, each with its value: metadata-like bytes, LZ4-compressed where that helps
  * BODY      u64 length of the body, u64 where in it sending begins; one record without value
