@@ -306,9 +306,8 @@ void engine_load_reset(void *ctx)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->replay_lsn = engine->awaited = 0;
 	memset(engine->marks, 0xff, sizeof(*engine->marks) * DATABASE_COUNT);
-	collections_drop_assembling(engine);
+	collections_clear(engine);
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
-		collections_drop(engine, &engine->directories[db]);
 		directory_fini(&engine->directories[db]);
 		engine->images[db] = engine->unindexed[db] = 0;
 		engine_index_drop(engine, (uint8_t)db);

@@ -195,7 +195,7 @@ static void drop_each(void *ctx, struct entry *entry)
 		collection_free(ctx, collection);
 }
 
-void collections_drop(struct engine *engine, struct directory *directory)
+static void collections_drop(struct engine *engine, struct directory *directory)
 {
 	uint64_t cursor = 0;
 	directory_step(directory, 0xffffffff);
@@ -556,19 +556,26 @@ bool collections_step(struct engine *engine)
 	return (!engine_follows(engine) && dues_step(engine)) || more;
 }
 
-void collections_free(struct engine *engine)
+void collections_clear(struct engine *engine)
 {
 	struct collections *all = engine->collections;
-	if (all == NULL)
-		return;
 	collections_drop_assembling(engine);
 	collections_drop_preparing(engine);
 	while (!list_is_empty(&all->due))
 		due_drop(engine, LIST_OF(all->due.next, struct due, link));
 	while (!list_is_empty(&all->graves))
 		grave_drop(engine, LIST_OF(all->graves.next, struct grave, link));
+	all->begin_lsn = 0;
 	for (unsigned db = 0; db < DATABASE_COUNT; db++)
 		collections_drop(engine, &engine->directories[db]);
+}
+
+void collections_free(struct engine *engine)
+{
+	struct collections *all = engine->collections;
+	if (all == NULL)
+		return;
+	collections_clear(engine);
 	while (all->spare_count > 0)
 		buf_fini(&all->spare[--all->spare_count]);
 	buf_fini(&all->out);

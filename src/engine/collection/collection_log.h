@@ -89,8 +89,9 @@ struct collection *collection_new(struct engine *engine, struct value *value, co
 void collection_free(struct engine *engine, struct collection *collection);
 /* Its records are released, and it is freed in slices if it is long. */
 void collection_retire(struct engine *engine, struct collection *collection);
-/* All collections of this directory go, without a word to the store. */
-void collections_drop(struct engine *engine, struct directory *directory);
+/* All of them go, those that are nobody's any more too, without a word to the store: what was loaded counts
+ * for nothing. */
+void collections_clear(struct engine *engine);
 uint64_t collection_bytes(const struct collection *collection);
 
 /* A CHANGE record of kind 'c', with meta and refers; the caller adds the operations, and the rest. */
