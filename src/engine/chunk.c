@@ -306,6 +306,7 @@ void engine_load_reset(void *ctx)
 	CHECK_OBJ(engine, ENGINE_MAGIC);
 	engine->replay_lsn = engine->awaited = 0;
 	memset(engine->marks, 0xff, sizeof(*engine->marks) * DATABASE_COUNT);
+	doubts_clear(engine);
 	collections_clear(engine);
 	for (unsigned db = 0; db < DATABASE_COUNT; db++) {
 		directory_fini(&engine->directories[db]);

@@ -39,6 +39,7 @@ static void engine_opened(void *ctx, enum err err)
 		if (engine->settings->replicaof[0] == 0)
 			collections_recovered(engine);
 		engine_drop_awaited(engine);
+		doubts_end(engine);
 		engine->replay_lsn = 0;
 		engine_partly_opened(engine);
 		fields_opened(engine);
@@ -199,6 +200,7 @@ enum err engine_new(struct io *io, struct settings *settings, struct log *log,
 	list_init(&engine->awaiting_all);
 	list_init(&engine->watchers);
 	list_init(&engine->slowlog);
+	list_init(&engine->doubts);
 	io_random(io, &seed, sizeof(seed));
 	random_init(&engine->random, seed);
 	random_hex(engine, engine->run_id);
@@ -387,6 +389,7 @@ void engine_free(struct engine *engine)
 	analysis_free(engine);
 	blocked_free(engine);
 	flushed_free(engine);
+	doubts_clear(engine);
 	collections_free(engine);
 	fields_free(engine);
 	users_free(engine);

@@ -214,8 +214,8 @@ struct engine {
 	bool                   in_exec;   /* the commands of one EXEC run: nothing may park */
 	struct random          random;
 	struct engine_counters counters;
-	struct list            slowlog;
-	uint32_t               session_count, slowlog_len;
+	struct list            slowlog, doubts;
+	uint32_t               session_count, slowlog_len, doubt_count;
 	uint64_t               session_next_id, slowlog_next_id;
 	struct error_count     error_counts[64];
 	struct latency_event   latency[16];

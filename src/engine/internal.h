@@ -82,6 +82,15 @@ void engine_drop_awaited(struct engine *engine);
 enum liveness engine_is_live(void *ctx, const struct record *record);
 bool engine_whereabouts(void *ctx, const struct record *record, struct place *now);
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record);
+void engine_say_corrupt(struct engine *engine, struct place place, uint64_t lsn, struct span key);
+
+/* doubts.c */
+void doubt_add(struct engine *engine, struct place place, const struct record *record);
+/* `record` was recovered. */
+void doubts_settle(struct engine *engine, const struct record *record);
+/* Nothing comes any more: what is left is missing, and said. */
+void doubts_end(struct engine *engine);
+void doubts_clear(struct engine *engine);
 
 /* metadata.c */
 struct metadata_load {

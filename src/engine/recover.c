@@ -340,6 +340,8 @@ void engine_recovered(void *ctx, const struct record *record)
 		return;
 	}
 	enum err err = recover_record(engine, record);
+	if (UNLIKELY(engine->doubt_count > 0) && (err == OK || record->type == RECORD_DELETE))
+		doubts_settle(engine, record);
 	if (err == OK)
 		return;
 	if (err != ERR_NOTFOUND)
@@ -482,23 +484,29 @@ static void recover_corrupt(struct engine *engine, struct place place, const str
 		engine_forget(engine, target.db, target.entry, target.hash, &ending);
 }
 
+void engine_say_corrupt(struct engine *engine, struct place place, uint64_t lsn, struct span key)
+{
+	log_warning(engine->log, "corrupt record in segment %u at %llu: lsn %llu, key '%.*s'",
+	    place.segment, (unsigned long long)place.offset * RECORD_ALIGN, (unsigned long long)lsn,
+	    (int)min_u64(key.len, 200), (const char *)key.ptr);
+}
+
 void engine_record_corrupt(void *ctx, struct place place, const struct record *record)
 {
 	struct engine *engine = ctx;
 	CHECK_OBJ(engine, ENGINE_MAGIC);
-	engine->lost_some |= engine->loading || engine->partly;
-	if (engine->loading && record != NULL && !past_recovering(engine, record))
+	if (engine->loading && record != NULL && !past_recovering(engine, record)) {
 		recover_corrupt(engine, place, record);
-	else if (record != NULL)
-		repair_note(engine, record, place);
+		doubt_add(engine, place, record);
+		return;
+	}
+	engine->lost_some |= engine->loading || engine->partly;
 	if (record == NULL) {
 		log_warning(engine->log,
 		    "corrupt record in segment %u at %llu: its key cannot be read", place.segment,
 		    (unsigned long long)place.offset * RECORD_ALIGN);
 		return;
 	}
-	log_warning(engine->log, "corrupt record in segment %u at %llu: lsn %llu, key '%.*s'",
-	    place.segment, (unsigned long long)place.offset * RECORD_ALIGN,
-	    (unsigned long long)record->lsn, (int)min_u64(record->key.len, 200),
-	    (const char *)record->key.ptr);
+	repair_note(engine, record, place);
+	engine_say_corrupt(engine, place, record->lsn, record->key);
 }

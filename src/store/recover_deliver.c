@@ -317,7 +317,9 @@ static enum err deliver_chained(struct recovery *recovery, const struct found *f
 	}
 	if (deliver_chain(recovery, found, table, &record->body_bytes))
 		return OK;
-	if (!recovery->has_manifest)
+	/* All behind the checkpoint was read: such parts are gone, and the head is dead. */
+	bool is_behind = table.len >= CHAIN_ENTRY && chain_table_get(table, 0).lsn >= recovery->replay_lsn;
+	if (!recovery->has_manifest || is_behind)
 		return deliver_lacking(recovery, found, record);
 	recover_give_up_load(recovery);
 	return ERR_AGAIN;

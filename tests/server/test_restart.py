@@ -212,6 +212,41 @@ def test_a_server_at_rest_makes_its_next_start_quick(make_server):
     assert client.mget(list(put)) == [value.encode() for value in put.values()]
 
 
+def test_a_checkpoint_of_nothing_counts(server, client):
+    client.save()
+    client.set("a", "1")
+    assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
+    server.kill()
+    assert server.start().client().get("a") == b"1"
+    assert "damaged" not in server.log()
+
+
+@pytest.mark.parametrize("checkpoint", (True, False))
+def test_parts_of_a_value_that_died_are_not_missed(make_server, checkpoint):
+    """Values of many segments, written again and again: of the dead ones a head may outlive its parts."""
+    server = make_server("--segment-bytes", "1mb", "--history-window", "0", "--checkpoint-bytes", "0",
+                         "--checkpoint-idle", "0", "--cache-appendfsync", "always")
+    client = server.client(socket_timeout=60)
+    if checkpoint:
+        client.save()
+    pick = random.Random(5)
+    value = {}
+    for i in range(300):
+        key = f"long{i % 7}"
+        value[key] = pick.randbytes(1000) * pick.randrange(600, 3000)
+        client.set(key, value[key])
+        client.set(f"beside{i}", pick.randbytes(3000))   # lies where heads do, and lives
+        if i % 50 == 49:
+            client.delete(key)
+            del value[key]
+    until(lambda: client.info("store")["segments_recycled"] > 50)
+    server.kill()
+    client = server.start().client(socket_timeout=60)
+    assert {key: client.get(key) for key in client.keys("long*")} == {
+        key.encode(): each for key, each in value.items()}
+    assert "corrupt" not in server.log() and "from the log alone" not in server.log()
+
+
 def test_lost_segment_is_named_and_its_images_are_corrupt(server, client):
     for i in range(100):
         client.execute_command("IMG.PUT", f"img{i}", png(8, 8) + os.urandom(100000))

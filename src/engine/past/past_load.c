@@ -260,7 +260,7 @@ enum err past_load_settings(struct engine *engine, struct span *in)
 	struct place place;
 	if (!varint64_take(in, &window_s) || !take_place(in, &place) ||
 	    !varint64_take(in, &floor_lsn) || !varint64_take(in, &floor_ms) ||
-	    !varint64_take(in, &known_lsn) || known_lsn == 0 || window_s > INT32_MAX)
+	    !varint64_take(in, &known_lsn) || window_s > INT32_MAX)
 		return ERR_CORRUPT;
 	past->logged_window_s = (int64_t)window_s - 1;
 	past->logged_place = place;
