@@ -206,6 +206,10 @@ static enum walk_step walk_again(struct store_walk *walk, uint64_t lsn, struct w
 	walk->resume_lsn = 0;
 	walk->phase = WALK_CHOOSE;
 	walk->after = lsn;
+	if (walk->is_dead) {                  /* nobody misses it: its segment may be another's by now */
+		walk_yield(walk);
+		return WALK_WAIT;
+	}
 	*out = (struct walk_item){.lsn = lsn};
 	return WALK_CORRUPT;
 }
@@ -390,7 +394,9 @@ static bool walk_is_wanted(struct store_walk *walk, const struct record *record,
 		return true;
 	if (record_is_mark(record->type, body_bytes))
 		return true;
-	if (store->events.is_live == NULL || store->events.is_live(store->ctx, record) != RECORD_DEAD)
+	walk->is_dead = store->events.is_live != NULL &&
+	    store->events.is_live(store->ctx, record) == RECORD_DEAD;
+	if (!walk->is_dead)
 		return true;
 	/* Dead, or living elsewhere by now: where its key lies now this LSN may lie, too. A record too
 	 * many does no harm. */
@@ -409,6 +415,7 @@ static enum walk_step walk_tell(struct store_walk *walk, const struct walk_entry
 	struct span bytes;
 	uint64_t offset = (uint64_t)entry->offset * RECORD_ALIGN;
 	uint64_t want = min_u64(entry->bytes, RECORD_HEADER + (BODY_INLINE_MAX << 1));
+	walk->is_dead = false;
 	enum err err = walk_need(walk, entry->segment, offset, want, &bytes);
 	if (err == ERR_AGAIN)
 		return WALK_WAIT;

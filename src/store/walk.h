@@ -74,6 +74,7 @@ struct store_walk {
 	uint8_t      *raw;                /* see footer_peek_gathered */
 	/* Of the record being told. */
 	uint64_t      tried_lsn;
+	bool          is_dead;            /* the one at hand, where it was found */
 	uint32_t      tries;
 	struct walk_item item;
 	uint64_t      resume_lsn, resume_at;      /* of a body whose place became wrong half way */

@@ -121,6 +121,21 @@ def test_a_value_of_many_segments_arrives_and_both_end(pair):
     assert leader.client(socket_timeout=60).get("long") == value
 
 
+def test_long_values_that_die_on_their_way_are_not_missed(pair):
+    """The leader reads one for its follower while the next takes its place, and its segments are used again."""
+    leader, follower = pair("--analysis", "no", "--history-window", "0")
+    client, value = leader.client(socket_timeout=60), os.urandom(1 << 20)
+    pick = random.Random(3)
+    for _ in range(12):
+        pipe = client.pipeline(transaction=False)
+        for i in range(40):
+            pipe.set(f"long{pick.randrange(20)}", value * pick.randrange(4) + bytes(pick.randrange(900000)))
+        pipe.execute()
+    in_sync(leader, follower)
+    assert_same(leader, follower)
+    assert "cannot read all" not in follower.log()
+
+
 def test_a_flipped_bit_is_noticed_and_sent_again(pair):
     wire = Wire()
     leader, follower = pair(wire=wire)
