@@ -122,6 +122,8 @@ static void on_setting_changed(void *ctx, const struct setting *setting)
 	server->log->level = (enum log_level)server->settings->loglevel;
 	if (setting->flags & SETTING_SECRET)
 		log_notice(server->log, "CONFIG SET %s", setting->name);
+	if (setting->flags & SETTING_KEPT)
+		log_notice(server->log, "%s is kept, but has no effect here", setting->name);
 }
 
 static enum err on_try_settings(
