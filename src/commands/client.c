@@ -127,7 +127,7 @@ void cmd_client_list(struct call *call)
 	} else if (call->argc > 3 && span_is(call->argv[2], "ID")) {
 		by_id = true;
 		for (uint32_t i = 3; i < call->argc; i++) {
-			if (!number_parse_i64(call->argv[i], &value) || value < 1) {
+			if (!number_parse_i64(call->argv[i], &value)) {
 				call_error(call, "ERR Invalid client ID");
 				return;
 			}
@@ -351,7 +351,7 @@ void cmd_client_pause(struct call *call)
 	int64_t ms;
 	bool writes_only = call->argc == 4 && span_is(call->argv[3], "WRITE");
 	if (call->argc > 4) {
-		reply_syntax_error(call);
+		reply_subcommand_syntax(call);
 		return;
 	}
 	if (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL")) {

@@ -322,7 +322,7 @@ static const struct command *keys_command(struct call *call)
 		call_error(call, "ERR Invalid command specified");
 		return NULL;
 	}
-	if (!command_has_keys(command)) {
+	if (!command_has_keys(command) || (command->keys & KEYS_NOT_KEY) != 0) {
 		call_error(call, "ERR The command has no key arguments");
 		return NULL;
 	}

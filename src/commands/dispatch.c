@@ -112,6 +112,12 @@ static void upper_name(const char *name, char out[NAME_MAX_BYTES + 1])
 	out[i] = 0;
 }
 
+/* In Redis it is one command, which looks at all of its words itself. */
+static bool is_debug(const char *parent)
+{
+	return strcmp(parent, "debug") == 0;
+}
+
 static void reply_unknown(struct call *call)
 {
 	char args[160] = "";
@@ -122,7 +128,8 @@ static void reply_unknown(struct call *call)
 		struct span sub = call->argv[1];
 		char upper[NAME_MAX_BYTES + 1];
 		upper_name(parent->name, upper);
-		call_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+		call_error(call, "ERR unknown subcommand%s '%.*s'. Try %s HELP.",
+		    is_debug(parent->name) ? " or wrong number of arguments for" : "",
 		    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 		return;
 	}
@@ -139,7 +146,9 @@ static void reply_unknown(struct call *call)
 static void reply_arity(struct call *call)
 {
 	const struct command *command = call->command;
-	if (command->parent != NULL)
+	if (command->parent != NULL && is_debug(command->parent))
+		reply_subcommand_syntax(call);
+	else if (command->parent != NULL)
 		call_error(call, "ERR wrong number of arguments for '%s|%s' command",
 		    command->parent, command->name);
 	else
@@ -473,7 +482,7 @@ void cmd_help(struct call *call)
 		if (command->parent == NULL || strcmp(command->parent, parent) != 0)
 			continue;
 		upper_name(command->name, upper);
-		snprintf(line, sizeof(line), "%s %s", upper, command->syntax);
+		snprintf(line, sizeof(line), "%s%s%s", upper, command->syntax[0] != 0 ? " " : "", command->syntax);
 		reply_status(call->reply, line);
 		snprintf(line, sizeof(line), "    %s", command->summary);
 		reply_status(call->reply, line);
