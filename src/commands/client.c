@@ -24,6 +24,7 @@ static void append_flags(const struct session *session, struct buf *out)
 	const struct transaction *transaction = session->transaction;
 	unsigned tracks = tracking_flags(session);
 	const struct { char letter; bool is_set; } flags[] = {
+	    {'S', session->replica != NULL && session->replica->streaming},
 	    {'O', !list_is_empty(&session->monitor_link)}, {'P', pubsub_listens(session)},
 	    {'x', transaction != NULL && transaction->is_open}, {'b', session->parked != NULL},
 	    {'t', tracks != 0}, {'R', (tracks & TRACK_BROKEN) != 0}, {'B', (tracks & TRACK_BCAST) != 0},

@@ -173,7 +173,7 @@ static bool replica_allows(struct call *call)
 	const struct engine *engine = call->engine;
 	const struct command *command = call->command;
 	if (command->flags & CMD_WRITE) {
-		call_error(call, "READONLY You can't write against a read only replica.");
+		call_error(call, REPLY_FOLLOWS);
 		return false;
 	}
 	if (!engine->settings->replica_serve_stale_data && !replication_link_is_up(engine) &&
