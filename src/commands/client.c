@@ -396,7 +396,7 @@ void cmd_client_unblock(struct call *call)
 	int64_t id;
 	const char *error = NULL;
 	if (call->argc > 4) {
-		reply_syntax_error(call);
+		reply_subcommand_syntax(call);
 		return;
 	}
 	if (call->argc == 4 && span_is(call->argv[3], "ERROR")) {
