@@ -195,9 +195,9 @@ void cmd_command_info(struct call *call)
 
 static void reply_doc(struct call *call, const struct command *command)
 {
-	size_t subs = children(command);
+	size_t subs = children(command), arguments = command->syntax[0] != 0;
 	reply_full_name(call, command);
-	reply_map(call->reply, 4 + (subs > 0));
+	reply_map(call->reply, 4 + arguments + (subs > 0));
 	reply_text(call->reply, "summary");
 	reply_text(call->reply, command->summary);
 	reply_text(call->reply, "since");
@@ -206,6 +206,10 @@ static void reply_doc(struct call *call, const struct command *command)
 	reply_text(call->reply, command->group);
 	reply_text(call->reply, "syntax");
 	reply_text(call->reply, command->syntax);
+	if (arguments > 0) {
+		reply_text(call->reply, "arguments");
+		reply_arguments(call, command->syntax);
+	}
 	if (subs == 0)
 		return;
 	reply_text(call->reply, "subcommands");
@@ -215,13 +219,17 @@ static void reply_doc(struct call *call, const struct command *command)
 		if (child->parent == NULL || strcmp(child->parent, command->name) != 0)
 			continue;
 		reply_full_name(call, child);
-		reply_map(call->reply, 3);
+		reply_map(call->reply, 3 + (child->syntax[0] != 0));
 		reply_text(call->reply, "summary");
 		reply_text(call->reply, child->summary);
 		reply_text(call->reply, "since");
 		reply_text(call->reply, child->since);
 		reply_text(call->reply, "group");
 		reply_text(call->reply, child->group);
+		if (child->syntax[0] == 0)
+			continue;
+		reply_text(call->reply, "arguments");
+		reply_arguments(call, child->syntax);
 	}
 }
 

@@ -129,6 +129,9 @@ unsigned command_key_flags(
 void reply_key_specs(struct call *call, const struct command *command);
 void reply_key_flags(struct call *call, unsigned flags);
 
+/* COMMAND DOCS's tree of arguments (docs.c). */
+void reply_arguments(struct call *call, const char *syntax);
+
 /* "client|kill". */
 void command_full_name(const struct command *command, char *out, size_t bytes);
 

@@ -89,3 +89,50 @@ def test_rules_for_commands_that_are_not_there(server, peer):
             assert each.command("ACL", "DRYRUN", "web", "GET", "a") == b"+OK"
         assert [name for name in wire.command("ACL", "CAT") if name != b"image"] == other.command("ACL", "CAT")
         assert wire.command("ACL", "CAT", "geo") == []
+
+
+def hint(arguments, between=" "):
+    """As redis-cli writes them."""
+    shown = []
+    for one in arguments:
+        inner = hint(one["arguments"], "|" if one["type"] == "oneof" else " ") if "arguments" in one else one["name"]
+        token = one.get("token", "")
+        text = token if one["type"] == "pure-token" else f"{token} {inner}".strip()
+        flags = one.get("flags", [])
+        if "multiple" in flags:
+            text = f"{text} [{text if 'multiple_token' in flags else inner} ...]"
+        shown.append(f"[{text}]" if "optional" in flags else text)
+    return between.join(shown)
+
+
+def plain_map(reply):
+    """A map of RESP2, with the arguments in it."""
+    fields = {key.decode(): value for key, value in zip(reply[::2], reply[1::2])}
+    for key in ("name", "type", "token", "syntax", "summary"):
+        if key in fields:
+            fields[key] = fields[key].decode()
+    if "flags" in fields:
+        fields["flags"] = [flag.decode().lstrip("+") for flag in fields["flags"]]
+    for key in ("arguments", "subcommands"):
+        if key in fields:
+            fields[key] = [plain_map(one) for one in fields[key]] if key == "arguments" else dict(
+                (name.decode(), plain_map(one)) for name, one in zip(fields[key][::2], fields[key][1::2]))
+    return fields
+
+
+def test_docs_have_arguments(server):
+    with Wire(server.port) as wire:
+        reply = wire.command("COMMAND", "DOCS")
+    docs = {name.decode(): plain_map(one) for name, one in zip(reply[::2], reply[1::2])}
+    assert all(("arguments" in one) == (one["syntax"] != "") for one in docs.values())
+    shown = {name: hint(one["arguments"]) for name, one in docs.items() if "arguments" in one}
+    for name in ("get", "set", "mset", "del", "hset", "zadd", "blmpop", "zrange", "lpos", "hrandfield", "bitcount", "copy", "sintercard", "expire"):
+        assert shown[name] == docs[name]["syntax"], name
+    assert shown["img.put"].startswith("key data [NX|XX] [TITLE t] [CAPTION t] [TAGS a,b,c] [ATTR field value [ATTR field value ...]] [LOCATION lon lat]")
+    assert shown["failover"] == "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]"
+    assert shown["img.get"].endswith("[RANGE first last] [AT time|AT LSN n]")
+    kill = docs["client"]["subcommands"]["client|kill"]
+    assert hint(kill["arguments"]).startswith("ip:port|")
+    key, value, condition = docs["set"]["arguments"][:3]
+    assert (key["type"], value["type"], condition["type"], condition["flags"]) == ("key", "string", "oneof", ["optional"])
+    assert [one["token"] for one in condition["arguments"]] == ["NX", "XX"]
