@@ -421,8 +421,8 @@ const struct command commands_table[] = {
 	{"img.tier", NULL, cmd_container, -2, C, ACL_IMAGE, 0, 0, 0, 0, 0, "image", "0.1.0", "", "A container for commands about storage tiers."},
 	{"get", "img.tier", cmd_tier_get, 3, R, IMG_R, 2, 2, 1, READ, 0, "image", "0.1.0", "key", "Returns the tier of an image."},
 	{"set", "img.tier", cmd_tier_set, -4, W, IMG_W, 3, -1, 1, CHANGE, 0, "image", "0.1.0", "hot|warm key [key ...]", "Moves images to a tier; returns how many are there when it is done."},
-	{"policy", "img.tier", cmd_tier_policy, -3, W, IMG_W, 0, 0, 0, 0, 0, "image", "0.1.0", "SET name [PREFIX p] [TAG t] [MINBYTES n] [BASIS created|accessed] [WARM d] [COLD d] [DELETE d] [PROMOTE] | LIST | DEL name", "Sets, lists and deletes lifecycle policies."},
-	{"run", "img.tier", cmd_tier_run, -2, W, IMG_W, 0, 0, 0, 0, 0, "image", "0.1.0", "[DRYRUN]", "Applies the policies now; returns what was (or would be) done."},
+	{"policy", "img.tier", cmd_tier_policy, -3, W, IMG_W | ACL_DANGEROUS, 0, 0, 0, 0, 0, "image", "0.1.0", "SET name [PREFIX p] [TAG t] [MINBYTES n] [BASIS created|accessed] [WARM d] [COLD d] [DELETE d] [PROMOTE] | LIST | DEL name", "Sets, lists and deletes lifecycle policies."},
+	{"run", "img.tier", cmd_tier_run, -2, W, IMG_W | ACL_DANGEROUS, 0, 0, 0, 0, 0, "image", "0.1.0", "[DRYRUN]", "Applies the policies now; returns what was (or would be) done."},
 	{"stats", "img.tier", cmd_tier_stats, 2, R, IMG_R, 0, 0, 0, 0, 0, "image", "0.1.0", "", "Returns images and bytes on each tier."},
 	{"help", "img.tier", cmd_help, 2, L, CONN, 0, 0, 0, 0, 0, "image", "0.1.0", "", "Returns helpful text about the different subcommands."},
 };
