@@ -43,6 +43,15 @@ static bool patterns_allow(const struct acl_patterns *patterns, struct span text
 	return false;
 }
 
+/* May it read whatever is there? */
+static bool reads_every_key(const struct acl_patterns *keys)
+{
+	for (uint32_t i = 0; i < keys->count; i++)
+		if ((keys->at[i].access & KEY_READ) != 0 && span_equal(keys->at[i].text, SPAN_LIT("*")))
+			return true;
+	return keys->all;
+}
+
 struct key_walk {
 	const struct acl_selector *selector;
 	const struct span *argv;
@@ -89,6 +98,11 @@ static enum acl_verdict check_selector(const struct acl_selector *selector,
 	*at = 0;
 	if (!allowed && !(command->flags & CMD_NO_AUTH))
 		return ACL_NO_COMMAND;
+	/* A search tells of all images, not of a key that could be compared. */
+	if ((command->flags & CMD_INDEX) != 0 && !reads_every_key(&selector->keys)) {
+		*at = 1;
+		return ACL_NO_KEY;
+	}
 	struct key_walk walk = {.selector = selector, .argv = argv};
 	if (!selector->keys.all)
 		(void)command_keys_access(command, argv, argc, check_key, &walk);

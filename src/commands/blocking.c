@@ -104,8 +104,8 @@ void cmd_blmpop(struct call *call)
 {
 	struct mpop words;
 	uint64_t timeout_us;
-	if (!parse_timeout(call, call->argv[1], &timeout_us) ||
-	    !parse_mpop(call, 2, "LEFT", "RIGHT", &words))
+	if (!parse_mpop(call, 2, "LEFT", "RIGHT", &words) ||
+	    !parse_timeout(call, call->argv[1], &timeout_us))
 		return;
 	enum list_end end = words.last ? LIST_TAIL : LIST_HEAD;
 	const struct block_keys keys = {.first = words.first, .count = words.count, .type = ENTRY_LIST};
@@ -147,8 +147,8 @@ void cmd_bzmpop(struct call *call)
 {
 	struct mpop words;
 	uint64_t timeout_us;
-	if (!parse_timeout(call, call->argv[1], &timeout_us) ||
-	    !parse_mpop(call, 2, "MIN", "MAX", &words))
+	if (!parse_mpop(call, 2, "MIN", "MAX", &words) ||
+	    !parse_timeout(call, call->argv[1], &timeout_us))
 		return;
 	enum zset_end end = words.last ? ZSET_MAX : ZSET_MIN;
 	const struct block_keys keys = {.first = words.first, .count = words.count, .type = ENTRY_ZSET};

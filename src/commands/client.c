@@ -24,6 +24,7 @@ static void append_flags(const struct session *session, struct buf *out)
 	const struct transaction *transaction = session->transaction;
 	unsigned tracks = tracking_flags(session);
 	const struct { char letter; bool is_set; } flags[] = {
+	    {'S', session->replica != NULL && session->replica->streaming},
 	    {'O', !list_is_empty(&session->monitor_link)}, {'P', pubsub_listens(session)},
 	    {'x', transaction != NULL && transaction->is_open}, {'b', session->parked != NULL},
 	    {'t', tracks != 0}, {'R', (tracks & TRACK_BROKEN) != 0}, {'B', (tracks & TRACK_BCAST) != 0},
@@ -127,7 +128,7 @@ void cmd_client_list(struct call *call)
 	} else if (call->argc > 3 && span_is(call->argv[2], "ID")) {
 		by_id = true;
 		for (uint32_t i = 3; i < call->argc; i++) {
-			if (!number_parse_i64(call->argv[i], &value) || value < 1) {
+			if (!number_parse_i64(call->argv[i], &value)) {
 				call_error(call, "ERR Invalid client ID");
 				return;
 			}
@@ -351,7 +352,7 @@ void cmd_client_pause(struct call *call)
 	int64_t ms;
 	bool writes_only = call->argc == 4 && span_is(call->argv[3], "WRITE");
 	if (call->argc > 4) {
-		reply_syntax_error(call);
+		reply_subcommand_syntax(call);
 		return;
 	}
 	if (call->argc == 4 && !writes_only && !span_is(call->argv[3], "ALL")) {
@@ -395,7 +396,7 @@ void cmd_client_unblock(struct call *call)
 	int64_t id;
 	const char *error = NULL;
 	if (call->argc > 4) {
-		reply_syntax_error(call);
+		reply_subcommand_syntax(call);
 		return;
 	}
 	if (call->argc == 4 && span_is(call->argv[3], "ERROR")) {

@@ -26,6 +26,23 @@ static const struct word flag_words[] = {
     {CMD_NO_MULTI, "no_multi"},
     {CMD_PUBSUB, "pubsub"},
     {CMD_BLOCKING, "blocking"},
+    {CMD_ALLOW_BUSY, "allow_busy"},
+    {CMD_NO_ASYNC_LOADING, "no_async_loading"},
+};
+
+static const struct word tip_words[] = {
+    {TIP_ALL_NODES, "request_policy:all_nodes"},
+    {TIP_ALL_SHARDS, "request_policy:all_shards"},
+    {TIP_MULTI_SHARD, "request_policy:multi_shard"},
+    {TIP_SPECIAL, "request_policy:special"},
+    {TIP_ALL_SUCCEEDED, "response_policy:all_succeeded"},
+    {TIP_ONE_SUCCEEDED, "response_policy:one_succeeded"},
+    {TIP_SUM, "response_policy:agg_sum"},
+    {TIP_MIN, "response_policy:agg_min"},
+    {TIP_AND, "response_policy:agg_logical_and"},
+    {TIP_MERGE, "response_policy:special"},
+    {TIP_ANY_OUTPUT, "nondeterministic_output"},
+    {TIP_ANY_ORDER, "nondeterministic_output_order"},
 };
 
 static void reply_words(struct call *call, const struct word *words, size_t count, unsigned bits)
@@ -79,61 +96,16 @@ static size_t children(const struct command *parent)
 	return count;
 }
 
-static void reply_named_int(struct call *call, const char *name, int64_t value)
+/* What proxies may know: how to spread it over servers, and whether replies can be compared. */
+static void reply_tips(struct call *call, unsigned tips)
 {
-	reply_text(call->reply, name);
-	reply_int(call->reply, value);
-}
-
-/* Redis's key specification: where the keys begin, at argv[index], and how to find the others. */
-static void reply_key_spec(struct call *call, const char *flag, int64_t index, const char *find)
-{
-	reply_map(call->reply, 3);
-	reply_text(call->reply, "flags");
-	reply_set(call->reply, 1);
-	reply_status(call->reply, flag);
-	reply_text(call->reply, "begin_search");
-	reply_map(call->reply, 2);
-	reply_text(call->reply, "type");
-	reply_text(call->reply, "index");
-	reply_text(call->reply, "spec");
-	reply_map(call->reply, 1);
-	reply_named_int(call, "index", index);
-	reply_text(call->reply, "find_keys");
-	reply_map(call->reply, 2);
-	reply_text(call->reply, "type");
-	reply_text(call->reply, find);
-	reply_text(call->reply, "spec");
-}
-
-static void reply_key_range(struct call *call, const struct command *command, const char *flag)
-{
-	int last = command->last_key < 0 ? command->last_key : command->last_key - command->first_key;
-	reply_key_spec(call, flag, command->first_key, "range");
-	reply_map(call->reply, 3);
-	reply_named_int(call, "lastkey", last);
-	reply_named_int(call, "keystep", command->key_step);
-	reply_named_int(call, "limit", 0);
-}
-
-static void reply_key_number(struct call *call, const struct command *command, const char *flag)
-{
-	reply_key_spec(call, flag, (command->flags & CMD_KEYS_AT_1) != 0 ? 1 : 2, "keynum");
-	reply_map(call->reply, 3);
-	reply_named_int(call, "keynumidx", 0);
-	reply_named_int(call, "firstkey", 1);
-	reply_named_int(call, "keystep", 1);
-}
-
-static void reply_key_specs(struct call *call, const struct command *command)
-{
-	bool writes = (command->flags & CMD_WRITE) != 0, range = command->first_key != 0;
-	bool counted = (command->flags & (CMD_KEYS_AT_1 | CMD_KEYS_AT_2)) != 0;
-	reply_array(call->reply, (size_t)range + counted);
-	if (range)
-		reply_key_range(call, command, writes ? "RW" : "RO");
-	if (counted)          /* behind a destination they are only read */
-		reply_key_number(call, command, writes && !range ? "RW" : "RO");
+	size_t count = 0;
+	for (size_t i = 0; i < ARRAY_COUNT(tip_words); i++)
+		count += (tips & tip_words[i].bit) != 0;
+	reply_array(call->reply, count);
+	for (size_t i = 0; i < ARRAY_COUNT(tip_words); i++)
+		if (tips & tip_words[i].bit)
+			reply_text(call->reply, tip_words[i].name);
 }
 
 /* The ten elements of COMMAND INFO, without those of the subcommands. */
@@ -147,7 +119,7 @@ static void reply_info_head(struct call *call, const struct command *command)
 	reply_int(call->reply, command->last_key);
 	reply_int(call->reply, command->key_step);
 	reply_categories(call, command_categories(command));
-	reply_array(call->reply, 0);
+	reply_tips(call, command->tips);
 	reply_key_specs(call, command);
 }
 
@@ -215,7 +187,7 @@ void cmd_command_info(struct call *call)
 		const struct command *command =
 		    call->argv[i].len == 0 ? NULL : find_by_name(call, call->argv[i]);
 		if (command == NULL)
-			reply_null_array(call->reply);
+			reply_null(call->reply);
 		else
 			reply_info(call, command);
 	}
@@ -223,9 +195,9 @@ void cmd_command_info(struct call *call)
 
 static void reply_doc(struct call *call, const struct command *command)
 {
-	size_t subs = children(command);
+	size_t subs = children(command), arguments = command->syntax[0] != 0;
 	reply_full_name(call, command);
-	reply_map(call->reply, 4 + (subs > 0));
+	reply_map(call->reply, 4 + arguments + (subs > 0));
 	reply_text(call->reply, "summary");
 	reply_text(call->reply, command->summary);
 	reply_text(call->reply, "since");
@@ -234,6 +206,10 @@ static void reply_doc(struct call *call, const struct command *command)
 	reply_text(call->reply, command->group);
 	reply_text(call->reply, "syntax");
 	reply_text(call->reply, command->syntax);
+	if (arguments > 0) {
+		reply_text(call->reply, "arguments");
+		reply_arguments(call, command->syntax);
+	}
 	if (subs == 0)
 		return;
 	reply_text(call->reply, "subcommands");
@@ -243,13 +219,17 @@ static void reply_doc(struct call *call, const struct command *command)
 		if (child->parent == NULL || strcmp(child->parent, command->name) != 0)
 			continue;
 		reply_full_name(call, child);
-		reply_map(call->reply, 3);
+		reply_map(call->reply, 3 + (child->syntax[0] != 0));
 		reply_text(call->reply, "summary");
 		reply_text(call->reply, child->summary);
 		reply_text(call->reply, "since");
 		reply_text(call->reply, child->since);
 		reply_text(call->reply, "group");
 		reply_text(call->reply, child->group);
+		if (child->syntax[0] == 0)
+			continue;
+		reply_text(call->reply, "arguments");
+		reply_arguments(call, child->syntax);
 	}
 }
 
@@ -307,11 +287,13 @@ static bool parse_list_filter(struct call *call, struct list_filter *filter)
 
 static bool filter_shows(const struct list_filter *filter, const struct command *command)
 {
-	if (filter->nothing || command->parent != NULL)
+	char name[80];
+	if (filter->nothing)
 		return false;
 	if (filter->by_acl)
 		return (command_categories(command) & filter->acl) != 0;
-	return !filter->by_pattern || glob_match(filter->pattern, span_text(command->name), true);
+	command_full_name(command, name, sizeof(name));
+	return !filter->by_pattern || glob_match(filter->pattern, span_text(name), true);
 }
 
 void cmd_command_list(struct call *call)
@@ -325,7 +307,7 @@ void cmd_command_list(struct call *call)
 	reply_array(call->reply, count);
 	for (size_t i = 0; i < commands_count; i++)
 		if (filter_shows(&filter, &commands_table[i]))
-			reply_text(call->reply, commands_table[i].name);
+			reply_full_name(call, &commands_table[i]);
 }
 
 static void count_key(void *ctx, uint32_t at)
@@ -348,7 +330,7 @@ static const struct command *keys_command(struct call *call)
 		call_error(call, "ERR Invalid command specified");
 		return NULL;
 	}
-	if (!command_has_keys(command)) {
+	if (!command_has_keys(command) || (command->keys & KEYS_NOT_KEY) != 0) {
 		call_error(call, "ERR The command has no key arguments");
 		return NULL;
 	}
@@ -385,8 +367,7 @@ static void reply_key_and_flags(void *ctx, uint32_t at)
 	const struct command *command = command_find(call->engine, call->argv + 2, call->argc - 2);
 	reply_array(call->reply, 2);
 	reply_key(call, at);
-	reply_set(call->reply, 1);
-	reply_status(call->reply, (command->flags & CMD_WRITE) ? "RW" : "RO");
+	reply_key_flags(call, command_key_flags(command, call->argv + 2, call->argc - 2, at));
 }
 
 void cmd_command_getkeysandflags(struct call *call)

@@ -24,10 +24,8 @@ enum {
 	CMD_PUBSUB = 1 << 18,
 	CMD_MAY_WRITE = 1 << 21,          /* waits for a pause of writes, too */
 	CMD_NO_PAUSE = 1 << 22,           /* waits for none */
-	CMD_READS = 1 << 26,              /* a write that tells what was there */
-	CMD_INTO_FIRST = 1 << 27,         /* it writes its first key and reads the others */
+	CMD_ALLOW_BUSY = 1 << 26, CMD_NO_ASYNC_LOADING = 1 << 30,       /* told by COMMAND INFO */
 	CMD_BLOCKING = 1 << 29,           /* may wait for a key to have something */
-	CMD_INTO_LAST = 1 << 28,          /* its last key; the first is read, and CMD_READS: written, too */
 	CMD_WHOLE = 1 << 19,              /* waits until all of a checkpoint is loaded */
 	CMD_INDEX = 1 << 20,              /* searches: refused while the index is being made again */
 	/* Keys besides those between first_key and last_key: a number of them stands at argv[1] or
@@ -42,6 +40,25 @@ enum {
 	ACL_CONNECTION = 1 << 8, ACL_IMAGE = 1 << 9, ACL_TRANSACTION = 1 << 10,
 	ACL_PUBSUB = 1 << 11, ACL_BITMAP = 1 << 12, ACL_HASH = 1 << 13, ACL_LIST = 1 << 14,
 	ACL_SET = 1 << 15, ACL_SORTEDSET = 1 << 16, ACL_BLOCKING = 1 << 17, ACL_SCRIPTING = 1 << 18,
+	ACL_HYPERLOGLOG = 1 << 19, ACL_GEO = 1 << 20, ACL_STREAM = 1 << 21,
+};
+
+/* What a command does to its keys: one of the first four, and what it learns or changes of a value.
+ * KEYS_THEN(): the same of the keys behind the destination, or of the last of two. */
+enum {
+	KEYS_RW = 1 << 0, KEYS_RO = 1 << 1, KEYS_OW = 1 << 2, KEYS_RM = 1 << 3,
+	KEYS_ACCESS = 1 << 4, KEYS_UPDATE = 1 << 5, KEYS_INSERT = 1 << 6, KEYS_DELETE = 1 << 7,
+	KEYS_NOT_KEY = 1 << 8,            /* a channel, which only stands where keys do */
+	KEYS_VARIABLE = 1 << 9,           /* the options decide */
+	KEYS_SHIFT = 12, KEYS_MASK = (1 << KEYS_SHIFT) - 1,
+};
+#define KEYS_THEN(flags) ((flags) << KEYS_SHIFT)
+
+enum {
+	TIP_ANY_OUTPUT = 1 << 0, TIP_ANY_ORDER = 1 << 1, TIP_ALL_NODES = 1 << 2,
+	TIP_ALL_SHARDS = 1 << 3, TIP_MULTI_SHARD = 1 << 4, TIP_SPECIAL = 1 << 5, TIP_ALL_SUCCEEDED = 1 << 6,
+	TIP_ONE_SUCCEEDED = 1 << 7, TIP_SUM = 1 << 8, TIP_MIN = 1 << 9, TIP_AND = 1 << 10,
+	TIP_MERGE = 1 << 11,
 };
 
 struct command {
@@ -51,6 +68,8 @@ struct command {
 	int         arity;                /* arguments with the name; negative: at least */
 	unsigned    flags, acl;
 	int         first_key, last_key, key_step;      /* as Redis counts them; 0: no keys */
+	unsigned    keys;                 /* KEYS_*: what it does to them (keyspec.c) */
+	unsigned    tips;                 /* TIP_*: what COMMAND INFO tells a proxy */
 	const char *group, *since, *syntax, *summary;
 };
 
@@ -103,6 +122,16 @@ bool command_keys(const struct command *command, const struct span *argv, uint32
 /* The same, with what is done to it: KEY_READ, KEY_WRITE of acl.h. */
 bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
     void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx);
+/* What it does to the key at argument `at` (KEYS_*); of options, those in argv count. */
+unsigned command_key_flags(
+    const struct command *command, const struct span *argv, uint32_t argc, uint32_t at);
+/* COMMAND INFO's key specifications, and the words for such flags. */
+void reply_key_specs(struct call *call, const struct command *command);
+void reply_key_flags(struct call *call, unsigned flags);
+
+/* COMMAND DOCS's tree of arguments (docs.c). */
+void reply_arguments(struct call *call, const char *syntax);
+
 /* "client|kill". */
 void command_full_name(const struct command *command, char *out, size_t bytes);
 

@@ -13,6 +13,15 @@ static bool asked_for(const struct call *call, const struct setting *setting)
 	return false;
 }
 
+/* A name is told as it was asked for, what a pattern finds as it is written here. */
+static struct span shown_name(const struct call *call, const struct setting *setting)
+{
+	for (uint32_t i = 2; i < call->argc; i++)
+		if (span_is(call->argv[i], setting->name))
+			return call->argv[i];
+	return span_text(setting->name);
+}
+
 void cmd_config_get(struct call *call)
 {
 	size_t count = 0;
@@ -26,7 +35,7 @@ void cmd_config_get(struct call *call)
 			continue;
 		buf_clear(&value);
 		settings_get(call->engine->settings, &settings_table[i], &value);
-		reply_text(call->reply, settings_table[i].name);
+		reply_bulk(call->reply, shown_name(call, &settings_table[i]));
 		reply_bulk(call->reply, buf_span(&value));
 	}
 	buf_fini(&value);

@@ -64,7 +64,6 @@ void cmd_debug_reload(struct call *call)
 void cmd_debug_object(struct call *call)
 {
 	char text[400];
-	struct value small;
 	if (!is_allowed(call))
 		return;
 	struct entry *entry = call_lookup_quiet(call, call->argv[2]);
@@ -72,15 +71,12 @@ void cmd_debug_object(struct call *call)
 		call_error(call, "ERR no such key");
 		return;
 	}
-	const char *encoding = entry->type == ENTRY_IMAGE ? "log"
-	    : entry->type == ENTRY_STRING ? (entry_string(entry).len <= 44 ? "embstr" : "raw")
-	                                  : value_encoding_name(entry_collection(entry, &small));
 	uint64_t bytes = entry->type == ENTRY_IMAGE ? entry_image(entry)->body.bytes
 	                                            : engine_value_bytes(entry);
 	int64_t idle_s = (int64_t)(engine_now_ms(call->engine) / 1000) - entry->access_s;
 	snprintf(text, sizeof(text),
 	    "Value at:%p refcount:1 encoding:%s serializedlength:%llu lru:%u lru_seconds_idle:%lld",
-	    (const void *)entry, encoding, (unsigned long long)bytes, entry->access_s,
+	    (const void *)entry, encoding_name(entry), (unsigned long long)bytes, entry->access_s,
 	    (long long)(idle_s < 0 ? 0 : idle_s));
 	reply_status(call->reply, text);
 }

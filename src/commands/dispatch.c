@@ -112,6 +112,12 @@ static void upper_name(const char *name, char out[NAME_MAX_BYTES + 1])
 	out[i] = 0;
 }
 
+/* In Redis it is one command, which looks at all of its words itself. */
+static bool is_debug(const char *parent)
+{
+	return strcmp(parent, "debug") == 0;
+}
+
 static void reply_unknown(struct call *call)
 {
 	char args[160] = "";
@@ -122,7 +128,8 @@ static void reply_unknown(struct call *call)
 		struct span sub = call->argv[1];
 		char upper[NAME_MAX_BYTES + 1];
 		upper_name(parent->name, upper);
-		call_error(call, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+		call_error(call, "ERR unknown subcommand%s '%.*s'. Try %s HELP.",
+		    is_debug(parent->name) ? " or wrong number of arguments for" : "",
 		    (int)(sub.len < 128 ? sub.len : 128), (const char *)sub.ptr, upper);
 		return;
 	}
@@ -139,7 +146,9 @@ static void reply_unknown(struct call *call)
 static void reply_arity(struct call *call)
 {
 	const struct command *command = call->command;
-	if (command->parent != NULL)
+	if (command->parent != NULL && is_debug(command->parent))
+		reply_subcommand_syntax(call);
+	else if (command->parent != NULL)
 		call_error(call, "ERR wrong number of arguments for '%s|%s' command",
 		    command->parent, command->name);
 	else
@@ -164,7 +173,7 @@ static bool replica_allows(struct call *call)
 	const struct engine *engine = call->engine;
 	const struct command *command = call->command;
 	if (command->flags & CMD_WRITE) {
-		call_error(call, "READONLY You can't write against a read only replica.");
+		call_error(call, REPLY_FOLLOWS);
 		return false;
 	}
 	if (!engine->settings->replica_serve_stale_data && !replication_link_is_up(engine) &&
@@ -446,104 +455,6 @@ bool command_execute(struct session *session, const struct request *request)
 	return done;
 }
 
-/* Keys that follow their number. */
-static bool counted_keys(const struct span *argv, uint32_t argc, uint32_t at,
-    void (*each)(void *ctx, uint32_t at), void *ctx)
-{
-	int64_t count;
-	if (argc <= at || !number_parse_range(argv[at], 1, (int64_t)argc - at - 1, &count))
-		return false;
-	for (uint32_t i = 0; i < count; i++)
-		each(ctx, at + 1 + i);
-	return true;
-}
-
-/* The last STORE counts; what follows BY, GET and LIMIT is no word. */
-static void sort_keys(const struct span *argv, uint32_t argc, void (*each)(void *ctx, uint32_t at), void *ctx)
-{
-	uint32_t store = 0;
-	for (uint32_t i = 2; i < argc; i++) {
-		if (span_is(argv[i], "LIMIT"))
-			i += 2;
-		else if (span_is(argv[i], "BY") || span_is(argv[i], "GET"))
-			i++;
-		else if (span_is(argv[i], "STORE") && i + 1 < argc)
-			store = ++i;
-	}
-	if (store != 0)
-		each(ctx, store);
-}
-
-bool command_keys(const struct command *command, const struct span *argv, uint32_t argc,
-    void (*each)(void *ctx, uint32_t at), void *ctx)
-{
-	if (!command_has_keys(command))
-		return false;
-	int64_t last =
-	    command->last_key < 0 ? (int64_t)argc + command->last_key : command->last_key;
-	for (int64_t at = command->first_key; at > 0 && at <= last && at < argc; at += command->key_step)
-		each(ctx, (uint32_t)at);
-	if ((command->flags & CMD_KEYS_AT_1) != 0)
-		return counted_keys(argv, argc, 1, each, ctx);
-	if ((command->flags & CMD_KEYS_AT_2) != 0)
-		return counted_keys(argv, argc, 2, each, ctx);
-	if ((command->flags & CMD_KEYS_SORT) != 0)
-		sort_keys(argv, argc, each, ctx);
-	return true;
-}
-
-struct access_walk {
-	const struct command *command;
-	const struct span *argv;
-	uint32_t argc, first, last;
-	void   (*each)(void *ctx, uint32_t at, unsigned access);
-	void    *ctx;
-};
-
-static void find_ends(void *ctx, uint32_t at)
-{
-	struct access_walk *walk = ctx;
-	if (walk->first == 0)
-		walk->first = at;
-	walk->last = at;
-}
-
-/* SET tells what was there only if it is asked. */
-static bool set_reads(const struct access_walk *walk)
-{
-	for (uint32_t i = 3; i < walk->argc; i++)
-		if (span_is(walk->argv[i], "GET"))
-			return true;
-	return false;
-}
-
-static void tell_access(void *ctx, uint32_t at)
-{
-	const struct access_walk *walk = ctx;
-	unsigned flags = walk->command->flags;
-	bool reads = (flags & CMD_READS) != 0 || (walk->command->run == cmd_set && set_reads(walk));
-	unsigned access = (flags & CMD_WRITE) ? KEY_WRITE : KEY_READ;
-	if (flags & CMD_KEYS_SORT)
-		access = at == walk->first ? KEY_READ : KEY_WRITE;
-	else if (flags & CMD_INTO_FIRST)
-		access = at == walk->first ? KEY_WRITE : KEY_READ;
-	else if (flags & CMD_INTO_LAST)
-		access = at == walk->last ? KEY_WRITE : reads ? KEY_READ | KEY_WRITE : KEY_READ;
-	else if (reads)
-		access |= KEY_READ;
-	walk->each(walk->ctx, at, access);
-}
-
-bool command_keys_access(const struct command *command, const struct span *argv, uint32_t argc,
-    void (*each)(void *ctx, uint32_t at, unsigned access), void *ctx)
-{
-	struct access_walk walk = {
-	    .command = command, .argv = argv, .argc = argc, .each = each, .ctx = ctx};
-	if (!command_keys(command, argv, argc, find_ends, &walk))
-		return false;
-	return command_keys(command, argv, argc, tell_access, &walk);
-}
-
 /* A container without a subcommand never gets here: its arity is 2, and the subcommand is
  * a row of its own. COMMAND alone has a handler. */
 void cmd_container(struct call *call)
@@ -571,7 +482,7 @@ void cmd_help(struct call *call)
 		if (command->parent == NULL || strcmp(command->parent, parent) != 0)
 			continue;
 		upper_name(command->name, upper);
-		snprintf(line, sizeof(line), "%s %s", upper, command->syntax);
+		snprintf(line, sizeof(line), "%s%s%s", upper, command->syntax[0] != 0 ? " " : "", command->syntax);
 		reply_status(call->reply, line);
 		snprintf(line, sizeof(line), "    %s", command->summary);
 		reply_status(call->reply, line);

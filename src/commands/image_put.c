@@ -382,14 +382,27 @@ static bool parse_edit_word(struct call *call, uint32_t *at, struct image_meta *
 	return true;
 }
 
+/* All words from argv[2] on, into `meta`. False: an error was replied. */
+static bool parse_edit(struct call *call, struct image_meta *meta)
+{
+	unsigned seen = 0;
+	enum err err = OK;
+	for (uint32_t at = 2; at < call->argc && err == OK;) {
+		err = parse_meta_option(call, &at, meta, &seen);
+		if (err == ERR_NOTFOUND)
+			err = parse_edit_word(call, &at, meta) ? OK : ERR_INVALID;
+	}
+	return err == OK;
+}
+
 void cmd_img_edit(struct call *call)
 {
-	struct image_meta meta;
+	struct image_meta meta = {0};
 	struct body *body;
-	unsigned seen = 0;
 	struct entry *entry = call_lookup_write(call, call->argv[1]);
 	if (entry == NULL) {
-		reply_int(call->reply, 0);
+		if (parse_edit(call, &meta))      /* wrong words are wrong whatever is there */
+			reply_int(call->reply, 0);
 		return;
 	}
 	if (entry->type != ENTRY_IMAGE) {
@@ -407,12 +420,7 @@ void cmd_img_edit(struct call *call)
 		call_fail(call, err, call->argv[1]);
 		return;
 	}
-	for (uint32_t at = 2; at < call->argc && err == OK;) {
-		err = parse_meta_option(call, &at, &meta, &seen);
-		if (err == ERR_NOTFOUND)
-			err = parse_edit_word(call, &at, &meta) ? OK : ERR_INVALID;
-	}
-	if (err == OK) {
+	if (parse_edit(call, &meta)) {
 		err = call_edit_image(call, entry, &meta);
 		if (err != OK) {
 			call_fail(call, err, call->argv[1]);

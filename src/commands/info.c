@@ -85,6 +85,33 @@ static void info_clients(struct engine *engine, struct buf *out)
 	    (ull)out_max, (ull)blocked, (ull)tracking.clients);
 }
 
+/* What malloc says of itself, under the names that exporters know. */
+static void info_allocator(uint64_t resident, struct buf *out)
+{
+	struct allocator_figures figures;
+	allocator_get_figures(&figures);
+	ull allocated = figures.allocated, active = figures.active, mapped = figures.resident;
+	buf_printf(out,
+	    "allocator_allocated:%llu\r\nallocator_active:%llu\r\nallocator_resident:%llu\r\n"
+	    "allocator_frag_ratio:%.2f\r\nallocator_frag_bytes:%llu\r\nallocator_rss_ratio:%.2f\r\n"
+	    "allocator_rss_bytes:%lld\r\nrss_overhead_ratio:%.2f\r\nrss_overhead_bytes:%lld\r\n",
+	    allocated, active, mapped, (double)active / (double)(allocated | 1), active - allocated,
+	    (double)mapped / (double)(active | 1), (long long)(mapped - active),
+	    (double)resident / (double)(mapped | 1), (long long)(resident - mapped));
+}
+
+/* There are none; exporters ask all the same. */
+static void info_scripts(struct buf *out)
+{
+	static const char *const sizes[] = {
+	    "used_memory_lua", "used_memory_vm_total", "used_memory_scripts"};
+	buf_append_text(out, "used_memory_vm_eval:0\r\nused_memory_scripts_eval:0\r\n"
+	    "number_of_cached_scripts:0\r\nnumber_of_functions:0\r\nnumber_of_libraries:0\r\n"
+	    "used_memory_vm_functions:0\r\nused_memory_functions:0\r\n");
+	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
+		field_human(out, sizes[i], 0);
+}
+
 static void info_memory(struct engine *engine, struct buf *out)
 {
 	struct io_usage usage;
@@ -107,12 +134,12 @@ static void info_memory(struct engine *engine, struct buf *out)
 	    (ull)overhead, (ull)engine->memory.values.bytes,
 	    100.0 * (double)engine->memory.values.bytes / (double)(used == 0 ? 1 : used));
 	field_human(out, "total_system_memory", usage.total_system_bytes);
-	field_human(out, "used_memory_lua", 0);
-	field_human(out, "used_memory_scripts", 0);
+	info_scripts(out);
 	field_human(out, "maxmemory", engine->settings->maxmemory);
 	buf_printf(out,
 	    "maxmemory_policy:%s\r\nmem_fragmentation_ratio:%.2f\r\nmem_fragmentation_bytes:%lld\r\n"
-	    "mem_not_counted_for_evict:%llu\r\nmem_replication_backlog:0\r\nmem_clients_slaves:0\r\n"
+	    "mem_not_counted_for_evict:%llu\r\nmem_replication_backlog:0\r\n"
+	    "mem_total_replication_buffers:0\r\nmem_clients_slaves:0\r\n"
 	    "mem_clients_normal:%llu\r\nmem_cluster_links:0\r\nmem_aof_buffer:0\r\nmem_allocator:%s\r\n"
 	    "active_defrag_running:0\r\nlazyfree_pending_objects:%llu\r\nlazyfreed_objects:%llu\r\n"
 	    "flush_slice_us_max:%llu\r\n",
@@ -128,6 +155,7 @@ static void info_memory(struct engine *engine, struct buf *out)
 	    (ull)engine->memory.search.bytes, (ull)engine->memory.store.bytes,
 	    (ull)engine->memory.images.bytes, (ull)engine->memory.sessions.bytes,
 	    (ull)engine->memory.replies.bytes);
+	info_allocator(usage.resident_bytes, out);
 }
 
 static void info_loading(struct engine *engine, struct buf *out)
@@ -153,6 +181,8 @@ static void info_persistence(struct engine *engine, struct buf *out)
 	checkpoints_get_stats(engine, &saves);
 	buf_printf(out,
 	    "loading:%d\r\nasync_loading:%d\r\ncurrent_cow_peak:0\r\ncurrent_cow_size:0\r\n"
+	    "current_cow_size_age:0\r\ncurrent_fork_perc:0.00\r\n"
+	    "current_save_keys_processed:0\r\ncurrent_save_keys_total:0\r\n"
 	    "rdb_changes_since_last_save:%llu\r\nrdb_bgsave_in_progress:%d\r\nrdb_last_save_time:%lld\r\n"
 	    "rdb_last_bgsave_status:%s\r\nrdb_last_bgsave_time_sec:%lld\r\nrdb_current_bgsave_time_sec:%lld\r\n"
 	    "rdb_saves:%llu\r\nrdb_last_cow_size:0\r\nrdb_last_load_keys_expired:0\r\nrdb_last_load_keys_loaded:%llu\r\n",
@@ -174,7 +204,8 @@ static void info_persistence(struct engine *engine, struct buf *out)
 	buf_printf(out,
 	    "aof_enabled:1\r\naof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\n"
 	    "aof_last_rewrite_time_sec:-1\r\naof_current_rewrite_time_sec:-1\r\naof_last_bgrewrite_status:ok\r\n"
-	    "aof_rewrites:0\r\naof_last_write_status:%s\r\naof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
+	    "aof_rewrites:0\r\naof_rewrites_consecutive_failures:0\r\n"
+	    "aof_last_write_status:%s\r\naof_last_cow_size:0\r\nmodule_fork_in_progress:0\r\n"
 	    "module_fork_last_cow_size:0\r\naof_current_size:%llu\r\n",
 	    store_state(engine->store) == OK ? "ok" : "err", (ull)stats.tier[TIER_HOT].bytes);
 }

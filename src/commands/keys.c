@@ -405,21 +405,24 @@ static struct entry *object_entry(struct call *call)
 	return entry;
 }
 
-void cmd_object_encoding(struct call *call)
+const char *encoding_name(struct entry *entry)
 {
 	int64_t number;
-	struct entry *entry = object_entry(call);
-	if (entry == NULL)
-		return;
 	struct value small;
 	if (entry->type == ENTRY_IMAGE)
-		reply_text(call->reply, "log");
-	else if (entry->type != ENTRY_STRING)
-		reply_text(call->reply, value_encoding_name(entry_collection(entry, &small)));
-	else if (number_parse_i64(entry_string(entry), &number))
-		reply_text(call->reply, "int");
-	else
-		reply_text(call->reply, entry_string(entry).len <= 44 ? "embstr" : "raw");
+		return "log";
+	if (entry->type != ENTRY_STRING)
+		return value_encoding_name(entry_collection(entry, &small));
+	if (number_parse_i64(entry_string(entry), &number))
+		return "int";
+	return entry_string(entry).len <= 44 ? "embstr" : "raw";
+}
+
+void cmd_object_encoding(struct call *call)
+{
+	struct entry *entry = object_entry(call);
+	if (entry != NULL)
+		reply_text(call->reply, encoding_name(entry));
 }
 
 void cmd_object_freq(struct call *call)
@@ -463,7 +466,11 @@ void cmd_memory_usage(struct call *call)
 		reply_syntax_error(call);
 		return;
 	}
-	if (call->argc == 5 && (!number_parse_i64(call->argv[4], &samples) || samples < 0)) {
+	if (call->argc == 5 && !number_parse_i64(call->argv[4], &samples)) {
+		reply_not_integer(call);
+		return;
+	}
+	if (call->argc == 5 && samples < 0) {
 		reply_syntax_error(call);
 		return;
 	}

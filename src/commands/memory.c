@@ -1,5 +1,6 @@
 /* commands/memory.c: MEMORY STATS, DOCTOR, MALLOC-STATS and PURGE. USAGE is in keys.c. */
 #include "commands/handlers.h"
+#include "commands/info.h"
 
 #include "engine/databases.h"
 #include "io/io.h"
@@ -11,6 +12,24 @@ __attribute__((weak)) int mallctl(
     const char *name, void *old, size_t *old_bytes, void *new, size_t new_bytes);
 __attribute__((weak)) void malloc_stats_print(
     void (*write)(void *ctx, const char *text), void *ctx, const char *options);
+
+static uint64_t allocator_figure(const char *name)
+{
+	size_t value = 0, bytes = sizeof(value);
+	return mallctl(name, &value, &bytes, NULL, 0) == 0 ? value : 0;
+}
+
+void allocator_get_figures(struct allocator_figures *out)
+{
+	uint64_t epoch = 1;
+	size_t bytes = sizeof(epoch);
+	*out = (struct allocator_figures){0};
+	if (mallctl == NULL || mallctl("epoch", &epoch, &bytes, &epoch, bytes) != 0)
+		return;
+	out->allocated = allocator_figure("stats.allocated");
+	out->active = allocator_figure("stats.active");
+	out->resident = allocator_figure("stats.resident");
+}
 
 static void pair(struct call *call, const char *name, uint64_t value)
 {

@@ -130,8 +130,11 @@ static bool parse_failover(struct call *call, struct failover_options *options, 
 		} else if (span_is(call->argv[i], "ABORT") && call->argc == 2) {
 			*aborts = true;
 		} else if (span_is(call->argv[i], "TO") && left >= 2 && options->port == 0 &&
-		    copy_text(call->argv[i + 1], host, 128) &&
-		    number_parse_range(call->argv[i + 2], 1, 65535, &number)) {
+		    copy_text(call->argv[i + 1], host, 128)) {
+			if (!number_parse_range(call->argv[i + 2], 1, 65535, &number)) {
+				reply_not_integer(call);
+				return false;
+			}
 			options->port = (uint16_t)number;
 			i += 2;
 		} else if (span_is(call->argv[i], "FORCE") && !options->force) {

@@ -43,7 +43,7 @@ void cmd_slowlog_get(struct call *call)
 {
 	int64_t count = 10;
 	if (call->argc > 3) {
-		call_error(call, "ERR wrong number of arguments for 'slowlog|get' command");
+		reply_subcommand_syntax(call);
 		return;
 	}
 	if (call->argc == 3 && (!number_parse_i64(call->argv[2], &count) || count < -1)) {

@@ -29,6 +29,8 @@ bool parse_database(struct call *call, struct span word, uint8_t *db);
 void reply_syntax_error(struct call *call);
 /* Of a container: the subcommand is there, and its arguments are not right. */
 void reply_subcommand_syntax(struct call *call);
+/* What OBJECT ENCODING says. */
+const char *encoding_name(struct entry *entry);
 void reply_wrong_type(struct call *call);
 void reply_not_integer(struct call *call);
 /* EX s | PX ms | EXAT s | PXAT ms at argv[*at], moving *at behind it. False: an error was

@@ -165,11 +165,18 @@ void cmd_zadd(struct call *call)
 		zadd_run(call, &zadd);
 }
 
+/* It is ZADD with INCR said before: an option in place of the increment leaves too few words. */
 void cmd_zincrby(struct call *call)
 {
+	static const char *const options[] = {"NX", "XX", "GT", "LT", "CH", "INCR"};
 	struct zadd zadd = {.incr = true, .first = 2};
 	double score;
-	if (!score_parse(call->argv[2], &score))
+	bool is_option = false;
+	for (size_t i = 0; i < ARRAY_COUNT(options); i++)
+		is_option |= span_is(call->argv[2], options[i]);
+	if (is_option)
+		reply_syntax_error(call);
+	else if (!score_parse(call->argv[2], &score))
 		call_error(call, "ERR value is not a valid float");
 	else
 		zadd_run(call, &zadd);

@@ -88,6 +88,7 @@ struct parked *parked_new(const struct call *call);
 void parked_request(const struct parked *parked, struct request *out);
 void parked_free(struct engine *engine, struct parked *parked);
 
+#define REPLY_FOLLOWS "READONLY You can't write against a read only replica."
 /* An error reply, counted by its first word. */
 void call_error(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The reply for an enum err: -DISKFULL, -READONLY, -OVERLOADED, -TOOLARGE, -CORRUPT, ... */

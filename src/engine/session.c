@@ -455,6 +455,8 @@ void call_fail(struct call *call, enum err err, struct span key)
 	if (may_pass && call->may_wait && call_wait_for_store(call))
 		return;
 	error_text(err, key, text, sizeof(text));
+	if (err == ERR_READONLY && engine_follows(call->engine))
+		snprintf(text, sizeof(text), REPLY_FOLLOWS);
 	call_error(call, "%s", text);
 }
 

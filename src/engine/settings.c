@@ -7,6 +7,7 @@
 #include "engine/pubsub.h"
 #include "store/store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <stdio.h>
 
@@ -16,6 +17,10 @@ static const char *const words_backend[] = {"auto", "io_uring", "epoll", NULL};
 static const char *const words_acl_pubsub[] = {"resetchannels", NULL};
 static const char *const words_local[] = {"no", "yes", "local", NULL};
 static const char *const words_auth[] = {"no", "yes", "optional", NULL};
+static const char *const words_oom[] = {"no", "yes", "relative", "absolute", NULL};
+static const char *const words_diskless[] = {"disabled", "on-empty-db", "swapdb", NULL};
+static const char *const words_sanitize[] = {"no", "yes", "clients", NULL};
+static const char *const words_supervised[] = {"upstart", "systemd", "auto", "no", NULL};
 static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys-lfu",
     "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", NULL};
 
@@ -25,8 +30,17 @@ static const char *const words_policy[] = {"noeviction", "allkeys-lru", "allkeys
 #define BYTES(name, field, initial, low, high, flags) {name, SETTING_BYTES, flags, AT(field), initial, low, high, NULL}
 #define TEXT(name, field, initial, flags) {name, SETTING_TEXT, flags, AT(field), initial, 0, 0, NULL}
 #define ENUM(name, field, initial, words, flags) {name, SETTING_ENUM, flags, AT(field), initial, 0, 0, words}
+/* Rows of Redis's that have nothing to act on here; each has a place of its own for its value. */
+enum { KEPT_FIRST = __COUNTER__ + 1 };
+#define KEPT_AT AT(kept[__COUNTER__ - KEPT_FIRST])
+#define KEPT_BOOL(name, initial) {name, SETTING_BOOL, SETTING_KEPT, KEPT_AT, initial, 0, 1, NULL}
+#define KEPT_INT(name, initial, low, high) {name, SETTING_INT, SETTING_KEPT, KEPT_AT, initial, low, high, NULL}
+#define KEPT_BYTES(name, initial, low) {name, SETTING_BYTES, SETTING_KEPT, KEPT_AT, initial, low, INT64_MAX, NULL}
+#define KEPT_ENUM(name, initial, words) {name, SETTING_ENUM, SETTING_KEPT, KEPT_AT, initial, 0, 0, words}
 #define GIB (INT64_C(1) << 30)
 #define MIB (INT64_C(1) << 20)
+#define OUTPUT_MAX (64 * GIB)
+#define SOFT_SECONDS_MAX 86400
 #define LISTPACK_ENTRIES 65536
 #define LISTPACK_VALUE 65536
 
@@ -84,17 +98,7 @@ const struct setting settings_table[] = {
 	INT("maxmemory-samples", maxmemory_samples, "5", 1, 64, 0),
 	INT("lfu-log-factor", lfu_log_factor, "10", 0, 1000000, 0),
 	INT("lfu-decay-time", lfu_decay_time, "1", 0, 1000000, 0),
-	INT("hz", fixed_ten, "10", 10, 10, SETTING_FIXED),
-	BOOL("activerehashing", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("activedefrag", fixed_no, "no", SETTING_FIXED),
-	BOOL("cluster-enabled", fixed_no, "no", SETTING_FIXED),
-	BOOL("lazyfree-lazy-eviction", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("lazyfree-lazy-expire", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("lazyfree-lazy-server-del", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("lazyfree-lazy-user-del", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("lazyfree-lazy-user-flush", fixed_yes, "yes", SETTING_FIXED),
-	BOOL("stop-writes-on-bgsave-error", fixed_no, "no", SETTING_FIXED),
-	TEXT("save", save, "", SETTING_FIXED),
+	BOOL("cluster-enabled", cluster_enabled, "no", SETTING_FIXED),
 	BOOL("appendonly", appendonly, "yes", SETTING_FIXED),
 
 	INT("hash-max-listpack-entries", hash_listpack_entries, "512", 0, LISTPACK_ENTRIES, 0),
@@ -103,7 +107,6 @@ const struct setting settings_table[] = {
 	INT("hash-max-ziplist-value", hash_listpack_value, "64", 0, LISTPACK_VALUE, SETTING_ALIAS),
 	INT("list-max-listpack-size", list_listpack_size, "-2", -5, LISTPACK_ENTRIES, 0),
 	INT("list-max-ziplist-size", list_listpack_size, "-2", -5, LISTPACK_ENTRIES, SETTING_ALIAS),
-	INT("list-compress-depth", list_compress_depth, "0", 0, 0, SETTING_FIXED),
 	INT("set-max-intset-entries", set_intset_entries, "512", 0, LISTPACK_ENTRIES, 0),
 	INT("set-max-listpack-entries", set_listpack_entries, "128", 0, LISTPACK_ENTRIES, 0),
 	INT("set-max-listpack-value", set_listpack_value, "64", 0, LISTPACK_VALUE, 0),
@@ -164,7 +167,7 @@ const struct setting settings_table[] = {
 	INT("follower-max-absence", follower_max_absence_s, "604800", 0, 365 * 86400, 0),
 
 	TEXT("warm-dir", warm_dir, "", SETTING_IMMUTABLE),
-	INT("tier-interval", tier_interval_s, "60", 0, 86400, 0),
+	INT("tier-interval", tier_interval_s, "60", 0, SOFT_SECONDS_MAX, 0),
 	BYTES("tier-bandwidth", tier_bandwidth, "64mb", 64 << 10, 64 * GIB, 0),
 
 	BYTES("image-max-bytes", image_max_bytes, "128mb", 1024, 512 * MIB, 0),
@@ -186,10 +189,12 @@ const struct setting settings_table[] = {
 	INT("search-slice", search_slice_us, "250", 50, 10000, 0),
 	INT("search-timeout", search_timeout_ms, "500", 0, 600000, 0),
 
+	{"client-output-buffer-limit", SETTING_OUTPUT, 0, AT(output_limits),
+	    "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", 0, 0, NULL},
 	{"notify-keyspace-events", SETTING_EVENTS, 0, AT(notify_events), "", 0, 0, NULL},
 	INT("tracking-table-max-keys", tracking_table_max_keys, "1000000", 0, INT64_MAX, 0),
-	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, 64 * GIB, 0),
-	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, 64 * GIB, 0),
+	BYTES("pubsub-output-limit", pubsub_limit, "32mb", 0, OUTPUT_MAX, 0),
+	BYTES("pubsub-output-soft-limit", pubsub_soft_limit, "8mb", 0, OUTPUT_MAX, 0),
 	INT("pubsub-output-soft-seconds", pubsub_soft_seconds, "60", 0, 86400, 0),
 
 	INT("slowlog-log-slower-than", slowlog_log_slower_than, "10000", -1, INT64_MAX, 0),
@@ -198,7 +203,81 @@ const struct setting settings_table[] = {
 	TEXT("latency-tracking-info-percentiles", latency_percentiles, "50 99 99.9", SETTING_FIXED),
 	INT("latency-monitor-threshold", latency_monitor_threshold, "0", 0, INT64_MAX, 0),
 	BOOL("hide-user-data-from-log", hide_user_data_from_log, "no", 0),
+
+	KEPT_INT("hz", "10", 0, INT32_MAX),
+	KEPT_BOOL("dynamic-hz", "yes"),
+	KEPT_BOOL("activerehashing", "yes"),
+	KEPT_INT("active-expire-effort", "1", 1, 10),
+	KEPT_BOOL("activedefrag", "no"),
+	KEPT_INT("active-defrag-cycle-min", "1", 1, 99),
+	KEPT_INT("active-defrag-cycle-max", "25", 1, 99),
+	KEPT_BYTES("active-defrag-ignore-bytes", "100mb", 1),
+	KEPT_INT("active-defrag-max-scan-fields", "1000", 1, INT64_MAX),
+	KEPT_INT("active-defrag-threshold-lower", "10", 0, 1000),
+	KEPT_INT("active-defrag-threshold-upper", "100", 0, 1000),
+	KEPT_BOOL("jemalloc-bg-thread", "yes"),
+	KEPT_INT("maxmemory-eviction-tenacity", "10", 0, 100),
+	KEPT_BOOL("lazyfree-lazy-eviction", "yes"),
+	KEPT_BOOL("lazyfree-lazy-expire", "yes"),
+	KEPT_BOOL("lazyfree-lazy-server-del", "yes"),
+	KEPT_BOOL("lazyfree-lazy-user-del", "yes"),
+	KEPT_BOOL("lazyfree-lazy-user-flush", "yes"),
+	KEPT_INT("io-threads", "1", 1, 128),
+	KEPT_BOOL("io-threads-do-reads", "no"),
+	KEPT_INT("list-compress-depth", "0", 0, INT32_MAX),
+	KEPT_BYTES("hll-sparse-max-bytes", "3000", 0),
+	KEPT_BYTES("stream-node-max-bytes", "4kb", 0),
+	KEPT_INT("stream-node-max-entries", "100", 0, INT64_MAX),
+	KEPT_INT("busy-reply-threshold", "5000", 0, INT64_MAX),
+	KEPT_INT("lua-time-limit", "5000", 0, INT64_MAX),
+	KEPT_ENUM("sanitize-dump-payload", "no", words_sanitize),
+
+	TEXT("save", save, "", SETTING_KEPT),
+	KEPT_BOOL("stop-writes-on-bgsave-error", "yes"),
+	KEPT_BOOL("rdbcompression", "yes"),
+	KEPT_BOOL("rdbchecksum", "yes"),
+	KEPT_BOOL("rdb-del-sync-files", "no"),
+	KEPT_BOOL("rdb-save-incremental-fsync", "yes"),
+	TEXT("dbfilename", dbfilename, "dump.rdb", SETTING_KEPT),
+	TEXT("appendfilename", appendfilename, "appendonly.aof", SETTING_KEPT),
+	TEXT("appenddirname", appenddirname, "appendonlydir", SETTING_KEPT),
+	KEPT_BOOL("no-appendfsync-on-rewrite", "no"),
+	KEPT_INT("auto-aof-rewrite-percentage", "100", 0, INT32_MAX),
+	KEPT_BYTES("auto-aof-rewrite-min-size", "64mb", 0),
+	KEPT_BOOL("aof-load-truncated", "yes"),
+	KEPT_BOOL("aof-use-rdb-preamble", "yes"),
+	KEPT_BOOL("aof-timestamp-enabled", "no"),
+	KEPT_BOOL("aof-rewrite-incremental-fsync", "yes"),
+
+	KEPT_BYTES("repl-backlog-size", "1mb", 1),
+	KEPT_INT("repl-backlog-ttl", "3600", 0, INT64_MAX),
+	KEPT_BOOL("repl-disable-tcp-nodelay", "no"),
+	KEPT_BOOL("repl-diskless-sync", "yes"),
+	KEPT_INT("repl-diskless-sync-delay", "5", 0, INT32_MAX),
+	KEPT_INT("repl-diskless-sync-max-replicas", "0", 0, INT32_MAX),
+	KEPT_ENUM("repl-diskless-load", "disabled", words_diskless),
+	KEPT_BOOL("replica-lazy-flush", "yes"),
+	KEPT_BOOL("slave-lazy-flush", "yes"),
+	KEPT_BOOL("replica-ignore-maxmemory", "yes"),
+	KEPT_BOOL("slave-ignore-maxmemory", "yes"),
+
+	KEPT_BOOL("always-show-logo", "no"),
+	KEPT_BOOL("set-proc-title", "yes"),
+	TEXT("proc-title-template", proc_title_template, "{title} {listen-addr} {server-mode}", SETTING_KEPT),
+	KEPT_BOOL("crash-log-enabled", "yes"),
+	KEPT_BOOL("crash-memcheck-enabled", "yes"),
+	KEPT_BOOL("disable-thp", "yes"),
+	KEPT_ENUM("oom-score-adj", "no", words_oom),
+	TEXT("oom-score-adj-values", oom_score_adj_values, "0 200 800", SETTING_KEPT),
+	KEPT_INT("shutdown-timeout", "10", 0, INT32_MAX),
+	KEPT_ENUM("supervised", "no", words_supervised),
+	KEPT_BOOL("syslog-enabled", "no"),
+	TEXT("syslog-ident", syslog_ident, "redis", SETTING_KEPT),
+	TEXT("syslog-facility", syslog_facility, "local0", SETTING_KEPT),
+	TEXT("locale-collate", locale_collate, "", SETTING_KEPT),
 };
+
+_Static_assert(__COUNTER__ - KEPT_FIRST <= SETTINGS_KEPT, "each kept setting has a place");
 
 const size_t settings_count = ARRAY_COUNT(settings_table);
 
@@ -215,24 +294,22 @@ static void *setting_at(const struct settings *settings, const struct setting *s
 	return (char *)(uintptr_t)settings + setting->offset;
 }
 
-static enum err setting_set_enum(const struct setting *setting, struct span value, int64_t *out, const char **why)
+static enum err setting_set_enum(struct settings *settings, const struct setting *setting,
+    struct span value, const char **why)
 {
+	int64_t *out = setting_at(settings, setting);
 	for (int64_t i = 0; setting->words[i] != NULL; i++) {
 		if (span_is(value, setting->words[i])) {
 			*out = i;
 			return OK;
 		}
 	}
-	*why = "argument(s) must be one of the following: always, everysec, no";
-	if (setting->words == words_level)
-		*why = "argument(s) must be one of the following: debug, verbose, notice, warning";
-	else if (setting->words == words_backend)
-		*why = "argument(s) must be one of the following: auto, io_uring, epoll";
-	else if (setting->words == words_auth)
-		*why = "argument(s) must be one of the following: no, yes, optional";
-	else if (setting->words == words_policy)
-		*why = "argument(s) must be one of the following: noeviction, allkeys-lru, allkeys-lfu, "
-		       "allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl";
+	size_t room = sizeof(settings->why);
+	int len = snprintf(settings->why, room, "argument(s) must be one of the following: ");
+	for (size_t i = 0; setting->words[i] != NULL; i++)
+		len += snprintf(settings->why + len, room - (size_t)len, "%s%s", i > 0 ? ", " : "",
+		    setting->words[i]);
+	*why = settings->why;
 	return ERR_INVALID;
 }
 
@@ -308,6 +385,79 @@ static enum err setting_set_text(struct settings *settings, const struct setting
 	return OK;
 }
 
+/* The next word of `left`, which it is cut from; empty: there is none. */
+static struct span next_word(struct span *left)
+{
+	size_t from = 0, to;
+	while (from < left->len && left->ptr[from] == ' ')
+		from++;
+	for (to = from; to < left->len && left->ptr[to] != ' ';)
+		to++;
+	struct span word = span_slice(*left, from, to - from);
+	*left = span_slice(*left, to, left->len);
+	return word;
+}
+
+static void output_limits(const struct settings *settings, struct output_limit limits[OUTPUT_CLASSES])
+{
+	limits[OUTPUT_NORMAL] = settings->output_limits[OUTPUT_NORMAL];
+	limits[OUTPUT_REPLICA] = settings->output_limits[OUTPUT_REPLICA];
+	limits[OUTPUT_PUBSUB] = (struct output_limit){
+	    settings->pubsub_limit, settings->pubsub_soft_limit, settings->pubsub_soft_seconds};
+}
+
+/* "class hard soft seconds", of one class or more; one that is not named keeps its limits. */
+static enum err setting_set_output(struct settings *settings, struct span value, const char **why)
+{
+	struct output_limit limits[OUTPUT_CLASSES];
+	output_limits(settings, limits);
+	for (struct span class = next_word(&value); class.len > 0; class = next_word(&value)) {
+		struct span hard = next_word(&value), soft = next_word(&value), seconds = next_word(&value);
+		struct output_limit *limit = &limits[OUTPUT_PUBSUB];
+		if (span_is(class, "normal"))
+			limit = &limits[OUTPUT_NORMAL];
+		else if (span_is(class, "slave") || span_is(class, "replica"))
+			limit = &limits[OUTPUT_REPLICA];
+		*why = "Wrong number of arguments in buffer limit configuration.";
+		if (seconds.len == 0)
+			return ERR_INVALID;
+		*why = "Invalid client class specified in buffer limit configuration.";
+		if (limit == &limits[OUTPUT_PUBSUB] && !span_is(class, "pubsub"))
+			return ERR_INVALID;
+		*why = "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
+		if (!number_parse_bytes(hard, &limit->hard) || !number_parse_bytes(soft, &limit->soft) ||
+		    limit->hard > OUTPUT_MAX || limit->soft > OUTPUT_MAX ||
+		    !number_parse_range(seconds, 0, SOFT_SECONDS_MAX, &limit->seconds))
+			return ERR_INVALID;
+	}
+	memcpy(settings->output_limits, limits, sizeof(settings->output_limits));
+	settings->pubsub_limit = limits[OUTPUT_PUBSUB].hard;
+	settings->pubsub_soft_limit = limits[OUTPUT_PUBSUB].soft;
+	settings->pubsub_soft_seconds = limits[OUTPUT_PUBSUB].seconds;
+	return OK;
+}
+
+static void output_write(const struct settings *settings, struct buf *out)
+{
+	static const char *const classes[] = {"normal", " slave", " pubsub"};
+	struct output_limit limits[OUTPUT_CLASSES];
+	output_limits(settings, limits);
+	for (size_t i = 0; i < OUTPUT_CLASSES; i++)
+		buf_printf(out, "%s %" PRIu64 " %" PRIu64 " %" PRId64, classes[i], limits[i].hard,
+		    limits[i].soft, limits[i].seconds);
+}
+
+/* Pairs of seconds and changes, as Redis has them. */
+static bool save_is_valid(struct span value)
+{
+	int64_t seconds, changes;
+	for (struct span word = next_word(&value); word.len > 0; word = next_word(&value))
+		if (!number_parse_range(word, 1, INT32_MAX, &seconds) ||
+		    !number_parse_range(next_word(&value), 0, INT32_MAX, &changes))
+			return false;
+	return true;
+}
+
 enum err settings_set(struct settings *settings, const struct setting *setting, struct span value,
     const char **why)
 {
@@ -322,9 +472,14 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
 		*(bool *)out = span_is(value, "yes");
 		return OK;
 	case SETTING_ENUM:
-		return setting_set_enum(setting, value, out, why);
+		return setting_set_enum(settings, setting, value, why);
 	case SETTING_TEXT:
+		*why = "Invalid save parameters";
+		if (setting->offset == AT(save) && !save_is_valid(value))
+			return ERR_INVALID;
 		return setting_set_text(settings, setting, value, why);
+	case SETTING_OUTPUT:
+		return setting_set_output(settings, value, why);
 	case SETTING_EVENTS:
 		*why = "Invalid event class character. Use 'Ag$lshzxeKEtmdni'.";
 		return events_parse(value, out) ? OK : ERR_INVALID;
@@ -339,7 +494,9 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
 		return ERR_INVALID;
 	}
 	if (number < setting->low || number > setting->high) {
-		*why = "argument must be within this setting's limits (see conf/tintype.conf)";
+		snprintf(settings->why, sizeof(settings->why), "argument must be between %" PRId64 " and %" PRId64 " inclusive",
+		    setting->low, setting->high);
+		*why = settings->why;
 		return ERR_INVALID;
 	}
 	if (setting->offset == AT(segment_bytes) && (number & (number - 1)) != 0) {
@@ -366,6 +523,9 @@ void settings_get(const struct settings *settings, const struct setting *setting
 	case SETTING_EVENTS:
 		events_write((unsigned)*(const int64_t *)at, out);
 		break;
+	case SETTING_OUTPUT:
+		output_write(settings, out);
+		break;
 	case SETTING_OCTAL:
 		buf_printf(out, "%llo", (unsigned long long)*(const int64_t *)at);
 		break;
@@ -391,6 +551,10 @@ bool settings_equal(const struct settings *a, const struct settings *b, const st
 		return *(const bool *)left == *(const bool *)right;
 	case SETTING_TEXT:
 		return strcmp(left, right) == 0;
+	case SETTING_OUTPUT:
+		return memcmp(left, right, sizeof(a->output_limits)) == 0 &&
+		    a->pubsub_limit == b->pubsub_limit && a->pubsub_soft_limit == b->pubsub_soft_limit &&
+		    a->pubsub_soft_seconds == b->pubsub_soft_seconds;
 	case SETTING_INT:
 	case SETTING_BYTES:
 	case SETTING_ENUM:

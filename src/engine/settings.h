@@ -9,7 +9,14 @@
 #include "base/err.h"
 #include "base/log.h"
 
-enum { SETTING_TEXT_MAX = 512 };
+enum { SETTING_TEXT_MAX = 512, SETTINGS_KEPT = 80 };
+
+/* client-output-buffer-limit */
+enum { OUTPUT_NORMAL, OUTPUT_REPLICA, OUTPUT_PUBSUB, OUTPUT_CLASSES };
+struct output_limit {
+	uint64_t hard, soft;
+	int64_t  seconds;
+};
 
 struct settings {
 	/* network */
@@ -36,15 +43,12 @@ struct settings {
 	char     dir[SETTING_TEXT_MAX], logfile[SETTING_TEXT_MAX], pidfile[SETTING_TEXT_MAX];
 	int64_t  loglevel, databases;
 	bool     daemonize;
-	/* what several rows of Redis's say that have one value here */
-	bool     fixed_yes, fixed_no;
-	int64_t  fixed_ten;
+	bool     cluster_enabled;
 	uint64_t maxmemory, maxmemory_clients;
 	int64_t  maxmemory_policy, maxmemory_samples, lfu_log_factor, lfu_decay_time;
-	char     save[SETTING_TEXT_MAX];
 	bool     appendonly;
 	/* small forms of collections */
-	int64_t  hash_listpack_entries, hash_listpack_value, list_listpack_size, list_compress_depth;
+	int64_t  hash_listpack_entries, hash_listpack_value, list_listpack_size;
 	int64_t  set_intset_entries, set_listpack_entries, set_listpack_value;
 	int64_t  zset_listpack_entries, zset_listpack_value;
 	/* store */
@@ -89,16 +93,24 @@ struct settings {
 	int64_t  tracking_table_max_keys;
 	uint64_t pubsub_limit, pubsub_soft_limit;
 	int64_t  pubsub_soft_seconds;
+	struct output_limit output_limits[2];      /* of OUTPUT_NORMAL and OUTPUT_REPLICA: kept only */
 	/* observation */
 	int64_t  slowlog_log_slower_than, slowlog_max_len, latency_monitor_threshold;
 	bool     latency_tracking;
 	char     latency_percentiles[SETTING_TEXT_MAX];
 	bool     hide_user_data_from_log;
+	/* what Redis has and nothing here asks for: kept for those who set and read it */
+	int64_t  kept[SETTINGS_KEPT];
+	char     save[SETTING_TEXT_MAX], dbfilename[SETTING_TEXT_MAX], appendfilename[SETTING_TEXT_MAX];
+	char     appenddirname[SETTING_TEXT_MAX], proc_title_template[SETTING_TEXT_MAX];
+	char     oom_score_adj_values[SETTING_TEXT_MAX], syslog_ident[SETTING_TEXT_MAX];
+	char     syslog_facility[SETTING_TEXT_MAX], locale_collate[SETTING_TEXT_MAX];
+	char     why[256];              /* of settings_set: limits or words that it names */
 };
 
 enum setting_kind {
 	SETTING_BOOL, SETTING_INT, SETTING_BYTES, SETTING_TEXT, SETTING_ENUM,
-	SETTING_OCTAL, SETTING_EVENTS,
+	SETTING_OCTAL, SETTING_EVENTS, SETTING_OUTPUT,
 };
 
 enum {
@@ -106,6 +118,7 @@ enum {
 	SETTING_SECRET = 2,             /* not shown in logs */
 	SETTING_FIXED = 4,              /* a client may ask or set the one value that holds here */
 	SETTING_TLS = 16,               /* taken over by loading certificates again */
+	SETTING_KEPT = 32,              /* without effect here */
 	SETTING_ALIAS = 8,              /* another name of a row above it */
 };
 

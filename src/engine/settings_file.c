@@ -8,9 +8,9 @@
 
 enum { LINE_BYTES_MAX = 4096, LINE_WORDS_MAX = 64 };
 
-/* Joins the words behind the name with one space: bind and save take several. */
-static enum err setting_from_words(struct settings *settings, const struct span *words,
-    uint32_t count, const char **why)
+/* Joins the words behind the name with one space: bind and save take several. `why` may point to `trial`. */
+static enum err setting_from_words(struct settings *settings, struct settings *trial,
+    const struct span *words, uint32_t count, const char **why)
 {
 	uint8_t joined[LINE_BYTES_MAX];
 	size_t len = 0;
@@ -19,7 +19,7 @@ static enum err setting_from_words(struct settings *settings, const struct span 
 		*why = "Bad directive or wrong number of arguments";
 		return ERR_INVALID;
 	}
-	if (count < 2 || (count > 2 && setting->kind != SETTING_TEXT)) {
+	if (count < 2 || (count > 2 && setting->kind != SETTING_TEXT && setting->kind != SETTING_OUTPUT)) {
 		*why = "wrong number of arguments";
 		return ERR_INVALID;
 	}
@@ -29,19 +29,19 @@ static enum err setting_from_words(struct settings *settings, const struct span 
 		memcpy(joined + len, words[i].ptr, words[i].len);
 		len += words[i].len;
 	}
-	struct settings trial = *settings;
-	enum err err = settings_set(&trial, setting, span_of(joined, len), why);
+	*trial = *settings;
+	enum err err = settings_set(trial, setting, span_of(joined, len), why);
 	if (err != OK)
 		return err;
 	if (setting->flags & SETTING_FIXED) {
 		struct settings initial;
 		settings_init(&initial);
-		if (!settings_equal(&initial, &trial, setting)) {
+		if (!settings_equal(&initial, trial, setting)) {
 			*why = "this setting has one fixed value here (see conf/tintype.conf)";
 			return ERR_INVALID;
 		}
 	}
-	*settings = trial;
+	*settings = *trial;
 	return OK;
 }
 
@@ -62,6 +62,7 @@ enum err settings_parse(struct settings *settings, struct span text, char *why, 
 {
 	uint8_t scratch[LINE_BYTES_MAX];
 	struct span words[LINE_WORDS_MAX];
+	struct settings trial;
 	for (unsigned number = 1; text.len > 0; number++) {
 		struct span line = next_line(&text);
 		const char *reason = "line too long or quotes not balanced";
@@ -72,7 +73,7 @@ enum err settings_parse(struct settings *settings, struct span text, char *why, 
 		if (line.len < sizeof(scratch))
 			err = resp_split_words(line, scratch, words, LINE_WORDS_MAX, &count);
 		if (err == OK && count > 0)
-			err = setting_from_words(settings, words, count, &reason);
+			err = setting_from_words(settings, &trial, words, count, &reason);
 		if (err != OK) {
 			snprintf(why, why_bytes, "line %u: '%.*s': %s", number,
 			    (int)(line.len < 80 ? line.len : 80), (const char *)line.ptr, reason);
@@ -134,7 +135,7 @@ static const struct setting *line_setting(struct span line)
 
 void settings_rewrite(const struct settings *settings, struct span old, struct buf *out)
 {
-	bool done[256] = {false};
+	bool done[512] = {false};
 	struct settings initial;
 	settings_init(&initial);
 	ASSERT(settings_count <= ARRAY_COUNT(done));

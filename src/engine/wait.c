@@ -78,9 +78,10 @@ void call_wait(struct call *call, const struct wait_options *options)
 	uint64_t lsn = call->session->write_lsn;
 	bool local = !options->local || lsn_is_safe(engine, lsn);
 	if (engine_follows(engine)) {
-		call_error(call, "ERR WAIT%s cannot be used with replica instances. Please also note that writes"
+		call_error(call, "ERR WAIT%s cannot be used with replica instances. Please also note that %swrites"
 		                 " to replicas are just local and are not propagated.",
-		    options->is_aof ? "AOF" : "");
+		    options->is_aof ? "AOF" : "", options->is_aof ? "" : "since Redis 4.0 if a replica is "
+		    "configured to be writable (which is not the default) ");
 		return;
 	}
 	if ((local && has_followers(engine, options, lsn)) || engine->in_exec) {

@@ -12,7 +12,7 @@ const struct schema_field *schema_field(uint32_t id)
 		{"format", KIND_TAG, 0},
 		{"orientation", KIND_TAG, 0},
 		{"lens", KIND_TAG, 0},
-		{"tier", KIND_TAG, 0},
+		{"tier", 0, 0},                  /* told, not sought: images move without being indexed anew */
 		{"width", KIND_NUMERIC, 0},
 		{"height", KIND_NUMERIC, 0},
 		{"megapixels", KIND_NUMERIC, 0},

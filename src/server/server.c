@@ -122,6 +122,8 @@ static void on_setting_changed(void *ctx, const struct setting *setting)
 	server->log->level = (enum log_level)server->settings->loglevel;
 	if (setting->flags & SETTING_SECRET)
 		log_notice(server->log, "CONFIG SET %s", setting->name);
+	if (setting->flags & SETTING_KEPT)
+		log_notice(server->log, "%s is kept, but has no effect here", setting->name);
 }
 
 static enum err on_try_settings(
@@ -252,8 +254,12 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 	io_timer_init(&server->cron, on_tick, server);
 	server->tls = tls_new(io, options->log);
 	enum err err = secure_at_start(server);
-	if (err == OK)
+	if (err == OK) {
 		err = patiently(server, server_listen);
+		if (err != OK && err != ERR_BUSY)
+			log_warning(server->log, "cannot listen on '%s', port %lld", server->settings->bind,
+			    (long long)server->settings->port);
+	}
 	if (err == OK)
 		err = engine_new(
 		    io, options->settings, options->log, &engine_events, server, &server->engine);
@@ -264,8 +270,10 @@ enum err server_new(struct io *io, const struct server_options *options, struct 
 		server->engine->config_file = options->config_file;
 		server->engine->commands = command_state_new(&server->engine->memory.engine);
 		err = patiently(server, server_open);
-		if (err != OK)
+		if (err != OK) {
+			log_warning(server->log, "cannot use the data directory '%s'", server->settings->dir);
 			give_up(server);
+		}
 		while (err != OK && !server->engine_closed)
 			io_wait(io, IO_FOREVER);
 	}

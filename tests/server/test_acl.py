@@ -206,3 +206,22 @@ def test_replies_are_those_of_redis_where_its_versions_agree(server, peer):
             except redis.ResponseError as error:
                 replies.append(str(error))
         assert replies[0] == replies[1], line
+
+
+def test_searches_are_for_those_who_may_read_every_key(server, admin, photo):
+    """They tell titles, tags and places of images whose keys the user may not name."""
+    admin.execute_command("IMG.PUT", "secret", photo, "TITLE", "nobody else")
+    searches = [["IMG.SEARCH", "*"], ["IMG.AGGREGATE", "*", "LOAD", 1, "@title"], ["IMG.SUGGEST", "no"], ["IMG.SIMILAR", "mine"],
+                ["FT.SEARCH", "images", "*"], ["FT.AGGREGATE", "images", "*"], ["FT.TAGVALS", "images", "tags"],
+                ["FT.PROFILE", "images", "SEARCH", "QUERY", "*"]]
+    for rules, allowed in ((["~mine*"], False), (["%W~*"], False), (["%R~mine"], False), (["%R~*"], True), (["~*"], True), (["(+@image ~*)"], True)):
+        admin.execute_command("ACL", "SETUSER", "web", "reset", "on", "nopass", "+@image", *rules)
+        for words in searches:
+            reply = admin.execute_command("ACL", "DRYRUN", "web", *words)
+            assert (reply == "OK") == allowed, (rules, words, reply)
+    admin.execute_command("ACL", "SETUSER", "web", "reset", "on", "nopass", "+@image", "-@dangerous", "~mine*")
+    web = server.client(username="web", password="x")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        web.execute_command("IMG.SEARCH", "*")
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        web.execute_command("IMG.TIER", "POLICY", "SET", "p", "DELETE", "1s")

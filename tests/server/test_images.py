@@ -197,3 +197,11 @@ def test_a_hundred_cold_gets_in_one_pipeline(make_server, photos):
     assert all(replies[1::2])
     for name, data in zip(names, replies[::2]):
         assert data == photos[name]
+
+
+def test_edit_looks_at_its_words_before_the_key(client):
+    for words in (["FOO"], ["TAKEN", "yesterday"], ["LOCATION", 200, 1], ["TITLE"], ["ADDTAGS", "x" * 300]):
+        with pytest.raises(redis.ResponseError):
+            client.execute_command("IMG.EDIT", "nokey", *words)
+    assert client.execute_command("IMG.EDIT", "nokey", "TITLE", "x", "DELATTR", "y", "REMTAGS", "z") == 0
+    assert client.exists("nokey") == 0

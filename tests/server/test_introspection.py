@@ -1,11 +1,14 @@
 """LATENCY, MEMORY: what they show is so."""
 import re
+import subprocess
 import time
 
 import pytest
 import redis
 
-from conftest import Server
+from conftest import Server, answers, free_port, until
+from twins import Twins
+from wire import Wire
 
 
 @pytest.fixture
@@ -110,3 +113,50 @@ def test_a_command_does_not_answer_for_the_time_before_it(client):
         client.get("x")
     assert client.info("commandstats")["cmdstat_get"]["usec"] < 60_000
     assert [e for e in client.slowlog_get() if e["command"].startswith(b"GET")] == []
+
+
+WORDS = """CLIENT LIST ID -1|CLIENT LIST ID x|CLIENT PAUSE 1 ALL x|CLIENT PAUSE 1 WHAT|SLOWLOG GET 1 2|SLOWLOG GET x|MEMORY USAGE k SAMPLES x|
+MEMORY USAGE k SAMPLES -1|FAILOVER TO a b|FAILOVER TO a 1 FORCE|DEBUG FOO|DEBUG SLEEP|DEBUG OBJECT|DEBUG OBJECT nokey|CLIENT FOO|OBJECT FOO k|
+CLIENT UNBLOCK x ERROR 1|BLMPOP x 0 k LEFT|BLMPOP x 1 k LEFT|BZMPOP x 0 k MIN|BZMPOP -1 1 k MID|ZINCRBY z INCR m|ZINCRBY z 1x m|ZINCRBY z nx m"""
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_odd_words_are_answered_as_redis_does(make_server, resp):
+    ours = make_server("--enable-debug-command", "yes")
+    port = free_port()
+    peer = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--enable-debug-command", "yes"], stdout=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(port))
+        twins = Twins(ours.port, port)
+        for line in WORDS.replace("\n", "").split("|"):
+            twins.same(line.split(), resp)
+        twins.same(["SET", "k", "12"], resp)
+        for side in twins.ask(["DEBUG", "OBJECT", "k"], resp):
+            assert b" encoding:int " in side[1]
+        twins.close()
+    finally:
+        peer.kill()
+        peer.wait()
+
+
+def fields(port, *sections):
+    with Wire(port) as wire:
+        lines = wire.command("INFO", *sections).decode().split("\r\n")
+    return {line.split(":")[0] for line in lines if ":" in line}
+
+
+def test_info_has_all_of_redis_s_fields(server, peer):
+    for sections in ([], ["all"], ["everything"], ["memory"], ["persistence", "stats"]):
+        assert fields(peer, *sections) - fields(server.port, *sections) == set()
+    with Wire(server.port) as wire:
+        shown = dict(line.split(":") for line in wire.command("INFO", "memory").decode().split("\r\n") if ":" in line)
+        stats = wire.command("MEMORY", "MALLOC-STATS")
+    if b"jemalloc" in stats:              # a build with a sanitizer has another malloc
+        assert 0 < int(shown["allocator_allocated"]) <= int(shown["allocator_active"]) <= int(shown["allocator_resident"])
+
+
+def test_help_has_no_blanks_at_the_end(server):
+    for container in ("CLIENT", "CONFIG", "OBJECT", "MEMORY", "ACL", "COMMAND", "IMG.TIER", "IMG.INDEX"):
+        with Wire(server.port) as wire:
+            lines = wire.command(container, "HELP")
+        assert len(lines) > 2 and all(line == line.rstrip() for line in lines)

@@ -53,5 +53,5 @@ def test_there_are_no_scripts(client):
 
 def test_keys_and_flags(server):
     with Wire(server.port) as wire:
-        assert wire.command("COMMAND", "GETKEYSANDFLAGS", "MSET", "a", 1, "b", 2) == [[b"a", [b"+RW"]], [b"b", [b"+RW"]]]
+        assert wire.command("COMMAND", "GETKEYSANDFLAGS", "MSET", "a", 1, "b", 2) == [[b"a", [b"+OW", b"+update"]], [b"b", [b"+OW", b"+update"]]]
         assert wire.command("COMMAND", "GETKEYSANDFLAGS", "PING") == b"-ERR The command has no key arguments"

@@ -229,13 +229,16 @@ def test_a_follower_hides_what_expired_and_leaves_it_to_its_leader(pair):
 
 
 def test_writes_to_a_follower_are_refused_as_redis_does(pair):
-    _, follower = pair()
+    leader, follower = pair()
+    assert [one["flags"] for one in leader.client().client_list(_type="replica")] == ["S"]
     client = follower.client()
     with pytest.raises(redis.exceptions.ReadOnlyError,
                        match="You can't write against a read only replica"):
         client.set("a", 1)
-    with pytest.raises(redis.exceptions.ReadOnlyError):
+    with pytest.raises(redis.exceptions.ReadOnlyError, match="You can't write against a read only replica"):
         client.execute_command("ACL", "SETUSER", "somebody", "on")
+    with pytest.raises(redis.ResponseError, match="WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if"):
+        client.execute_command("WAIT", 0, 1)
 
 
 def test_a_stale_follower_may_be_told_not_to_serve(pair):

@@ -227,3 +227,11 @@ def test_a_heavy_query_leaves_others_alone(server):
     assert total == 3000 and len(set(keys)) == 3000
     assert search(client, "@tags:{t7} w3 common", "COUNT", "EXACT")[0] == len([i for i in range(3000) if i % 50 == 7 and i % 7 == 3])
     assert client.info("search")["search_slice_us_max"] < 100000
+
+
+def test_the_tier_is_told_but_not_sought(client, photos):
+    client.execute_command("IMG.PUT", "a", next(iter(photos.values())))
+    for query, says in (("@tier:{hot}", "not a tag field"), ("-@tier:{hot}", "not a tag field"), ("@tier:hot", "not a text field")):
+        with pytest.raises(redis.ResponseError, match="`tier` is " + says):
+            client.execute_command("IMG.SEARCH", query)
+    assert client.execute_command("IMG.SEARCH", "*", "RETURN", 1, "tier") == [1, b"a", [b"tier", b"hot"]]

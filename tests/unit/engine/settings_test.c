@@ -77,3 +77,29 @@ Test(settings, rewriting_keeps_comments_and_changes_values)
 		    settings_table[i].name);
 	buf_fini(&out);
 }
+
+Test(settings, what_is_wrong_names_the_limits_or_the_words)
+{
+	static const char *const said[][2] = {
+	    {"port 70000", "between 0 and 65535 inclusive"}, {"io-backend kqueue", ": auto, io_uring, epoll"},
+	    {"repl-diskless-load x", ": disabled, on-empty-db, swapdb"}, {"save 1", "Invalid save parameters"},
+	    {"client-output-buffer-limit pubsub 1 2", "Wrong number of arguments"},
+	    {"client-output-buffer-limit master 1 2 3", "Invalid client class"},
+	    {"client-output-buffer-limit pubsub 1 65gb 3", "Error in hard, soft or soft_seconds"}};
+	for (size_t i = 0; i < ARRAY_COUNT(said); i++) {
+		struct settings settings;
+		char why[256];
+		settings_init(&settings);
+		cr_assert_eq(settings_parse(&settings, span_text(said[i][0]), why, sizeof(why)), ERR_INVALID);
+		cr_expect(strstr(why, said[i][1]) != NULL, "%s: %s", said[i][0], why);
+	}
+}
+
+Test(settings, each_row_has_a_place_of_its_own)
+{
+	for (size_t i = 0; i < settings_count; i++)
+		for (size_t k = 0; k < i; k++)
+			cr_assert(settings_table[i].offset != settings_table[k].offset ||
+			    (settings_table[i].flags & SETTING_ALIAS) != 0, "%s %s", settings_table[i].name,
+			    settings_table[k].name);
+}
