@@ -67,6 +67,7 @@ struct store_walk {
 	uint32_t      source_count, source_cap, source;
 	/* Of the source being collected. */
 	uint8_t       source_step;
+	bool          in_memory;          /* its footer was, when its blocks were begun */
 	struct footer_tail tail;
 	uint32_t      block;
 	uint64_t      block_at;

@@ -167,6 +167,7 @@ static enum err source_begin(struct store_walk *walk, struct segment *segment)
 	struct span bytes;
 	walk->block = 0;
 	walk->block_at = 0;
+	walk->in_memory = segment->footer != NULL;
 	if (segment->state == SEGMENT_ACTIVE || segment->footer != NULL) {
 		source_begin_scan(walk, segment);
 		if (segment->footer != NULL && !segment->footer_lost)
@@ -191,7 +192,11 @@ static enum err source_block(struct store_walk *walk, struct segment *segment)
 {
 	struct footer_block block;
 	struct span bytes;
-	if (segment->footer != NULL) {
+	if (walk->in_memory && segment->footer == NULL) {
+		walk->source_step = SOURCE_BEGIN;     /* it is on the disk now, or lost: from its first block */
+		return OK;
+	}
+	if (walk->in_memory) {
 		source_memory(walk, segment);
 		return OK;
 	}

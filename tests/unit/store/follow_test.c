@@ -1,6 +1,7 @@
 /* tests/unit/store/follow_test.c: one store's log, walked through and appended to another one. */
 #include "tests/unit/store/owner.h"
 
+#include "base/arith.h"
 #include "base/random.h"
 #include "store/follow.h"
 
@@ -70,26 +71,29 @@ static void pipe_body(struct pipe *pipe, const struct walk_item *item)
 	pipe->body = NULL;
 }
 
+static enum walk_step pipe_step(struct pipe *pipe, struct walk_item *item)
+{
+	pipe->ready = false;
+	enum walk_step step = store_walk_next(pipe->walk, item);
+	if (step == WALK_RECORD && item->body_bytes > 0)
+		pipe_begin_body(pipe, item);
+	else if (step == WALK_RECORD)
+		pipe_append(pipe, &item->record);
+	else if (step == WALK_BODY)
+		pipe_body(pipe, item);
+	cr_assert_neq(step, WALK_CORRUPT);
+	while (step == WALK_WAIT && !pipe->ready)
+		owner_wait(pipe->leader);
+	return step;
+}
+
 /* All that is durable on the leader goes over. */
 static void pipe_run(struct pipe *pipe)
 {
 	struct walk_item item;
 	uint64_t until = store_durable_lsn(pipe->leader->store);
-	for (;;) {
-		pipe->ready = false;
-		enum walk_step step = store_walk_next(pipe->walk, &item);
-		if (step == WALK_RECORD && item.body_bytes > 0)
-			pipe_begin_body(pipe, &item);
-		else if (step == WALK_RECORD)
-			pipe_append(pipe, &item.record);
-		else if (step == WALK_BODY)
-			pipe_body(pipe, &item);
-		else if (step == WALK_POSITION && item.lsn >= until)
-			break;
-		cr_assert_neq(step, WALK_CORRUPT);
-		while (step == WALK_WAIT && !pipe->ready)
-			owner_wait(pipe->leader);
-	}
+	while (pipe_step(pipe, &item) != WALK_POSITION || item.lsn < until)
+		;
 	pipe->position = item.lsn;
 	owner_wait_durable(pipe->follower, pipe->last_lsn);
 }
@@ -201,6 +205,63 @@ Test(follow, a_body_of_many_segments_is_taken_whole_or_not_at_all, .timeout = 60
 	pipe_run(&pipe);
 	pipe_check(&pipe);
 	pipe_close(&pipe);
+}
+
+/* One that stays, and that the owner does not know of. */
+static void append_unknown(struct owner *owner, unsigned number, size_t meta_bytes)
+{
+	static const uint8_t meta[3000];
+	char key[32];
+	snprintf(key, sizeof(key), "u%u", number);
+	struct record record = {.type = RECORD_VALUE, .sync = SYNC_ALWAYS, .key = span_text(key),
+	    .meta = span_of(meta, meta_bytes)};
+	enum err err;
+	while ((err = store_append(owner->store, &record)) == ERR_OVERLOADED)
+		owner_wait(owner);
+	cr_assert_eq(err, OK);
+}
+
+static bool is_ready;
+
+static void note_ready(void *ctx)
+{
+	UNUSED(ctx);
+	is_ready = true;
+}
+
+/* A segment's footer reaches the disk while its blocks are looked through in memory. */
+Test(follow, a_window_made_while_footers_are_written_has_every_record, .timeout = 120)
+{
+	static const struct owner_options options = {.segment_bytes = 4 << 20, .spares = 8};
+	static struct owner owner;
+	struct walk_item item;
+	struct random random;
+	unsigned count = 0;
+	random_init(&random, 12);
+	owner_init(&owner);
+	owner.no_cleaner = true;              /* then all is told, known or not */
+	owner_start(&owner, &options);
+	struct store_walk *walk = store_walk_new(owner.store, note_ready, NULL);
+	for (unsigned round = 0; round < 400; round++) {
+		size_t meta_bytes = random_below(&random, 3) == 0 ? random_below(&random, 3000) : 0;
+		for (uint64_t i = random_below(&random, 20000); i > 0; i--)
+			append_unknown(&owner, count++, meta_bytes);
+		uint64_t at = store_last_lsn(owner.store);
+		at -= random_below(&random, min_u64(at, 60000));
+		store_walk_seek(walk, at);
+		for (enum walk_step step = WALK_WAIT; step != WALK_POSITION;) {
+			is_ready = false;
+			step = store_walk_next(walk, &item);
+			if (step == WALK_RECORD)
+				cr_assert_eq(item.lsn, ++at);
+			while (step == WALK_WAIT && !is_ready)
+				owner_wait(&owner);
+		}
+		cr_assert_eq(item.lsn, at);
+	}
+	store_walk_free(walk);
+	owner_stop(&owner);
+	owner_fini(&owner);
 }
 
 Test(follow, a_walk_from_the_middle_tells_only_what_came_later, .timeout = 60)
