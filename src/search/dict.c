@@ -374,7 +374,6 @@ struct term *dict_add_hashed(struct dict *dict, uint16_t space, struct span text
 	dict_grow(dict);
 	struct term *term = term_take(dict);
 	postings_init(&term->list, space != SPACE_WORDS && (space & SPACE_TEXT) == 0);
-	term->hash = hash;
 	term->pins = 0;
 	term->ordinal = ORDINAL_NONE;
 	term->key = memory_alloc(dict->memory, key.len);
@@ -390,7 +389,8 @@ void dict_drop(struct dict *dict, struct term *term)
 {
 	ASSERT(term->pins == 0);
 	ASSERT(term->list.count == 0);
-	struct dict_slot *slot = dict_slot(dict, term_key(term), term->hash);
+	struct dict_slot *slot = dict_slot(
+	    dict, term_key(term), (uint32_t)hash_key(term_key(term), dict->seed));
 	ASSERT(slot != NULL);
 	slot->id_next = DICT_GONE;
 	sorted_remove(dict, term);

@@ -24,7 +24,6 @@ enum {
 struct term {
 	struct postings list;
 	uint8_t        *key;              /* NULL: a free id; `pins` is then the next free one */
-	uint32_t        hash;
 	uint32_t        pins;
 	uint32_t        id;
 	uint32_t        ordinal;          /* of a tag: in its field's tags; else ORDINAL_NONE */

@@ -143,7 +143,7 @@ uint32_t docs_add(struct docs *docs, void *owner, uint32_t words, struct span ti
 	uint32_t docid = docs->next++;
 	ASSERT(docid < DOCID_NONE);
 	docs_put(docs, docid, (uint16_t)(words < UINT16_MAX ? words : UINT16_MAX), title);
-	docs->windows[docid >> WINDOW_SHIFT]->owners[docid % WINDOW_DOCS] = owner;
+	window_set_owner(docs->windows[docid >> WINDOW_SHIFT], docid % WINDOW_DOCS, owner);
 	return docid;
 }
 
@@ -156,7 +156,7 @@ bool docs_remove(struct docs *docs, uint32_t docid)
 	ASSERT(window->live_count > 0);
 	ASSERT(docs->words >= window_length(window, slot));
 	window->live[slot / 64] &= ~(1ULL << (slot % 64));
-	window->owners[slot] = NULL;
+	window_set_owner(window, slot, NULL);
 	window->live_count--;
 	docs->live_count--;
 	docs->words -= window_length(window, slot);

@@ -26,7 +26,8 @@ struct doc_titles {
 };
 
 struct doc_window {
-	void    *owners[WINDOW_DOCS];
+	uint32_t owners_low[WINDOW_DOCS];  /* addresses have 48 bits: see window_owner */
+	uint16_t owners_high[WINDOW_DOCS];
 	uint8_t  lengths[WINDOW_DOCS];    /* words; LENGTH_LONG: see long_lengths */
 	uint16_t *long_lengths;           /* NULL, or of all: words, at most 65535 */
 	uint64_t live[WINDOW_WORDS];
@@ -71,6 +72,19 @@ static inline bool docs_is_live(const struct docs *docs, uint32_t docid)
 	const struct doc_window *window = docs_window(docs, docid >> WINDOW_SHIFT);
 	uint32_t slot = docid % WINDOW_DOCS;
 	return window != NULL && (window->live[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+/* NULL of one that came from a dump and was not claimed yet. */
+static inline void *window_owner(const struct doc_window *window, uint32_t slot)
+{
+	return (void *)((uintptr_t)window->owners_high[slot] << 32 | window->owners_low[slot]);
+}
+
+static inline void window_set_owner(struct doc_window *window, uint32_t slot, const void *owner)
+{
+	ASSERT((uintptr_t)owner >> 48 == 0);
+	window->owners_low[slot] = (uint32_t)(uintptr_t)owner;
+	window->owners_high[slot] = (uint16_t)((uintptr_t)owner >> 32);
 }
 
 static inline uint32_t window_length(const struct doc_window *window, uint32_t slot)

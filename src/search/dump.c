@@ -384,7 +384,7 @@ static void put_document(
 	store_le16(length, (uint16_t)title.len);
 	put_bytes(out, length, sizeof(length));
 	buf_append(out, title);
-	dump->owner.write(dump->owner.ctx, dump->docid, window->owners[slot], out);
+	dump->owner.write(dump->owner.ctx, dump->docid, window_owner(window, slot), out);
 }
 
 static void dump_documents(struct index_dump *dump, struct buf *out)
@@ -409,7 +409,7 @@ static void dump_documents(struct index_dump *dump, struct buf *out)
 		uint32_t slot = dump->docid % WINDOW_DOCS;
 		if (dump->docid >= dump->limit || !docs_is_live(&dump->index->docs, dump->docid))
 			continue;
-		if (window->owners[slot] == NULL) {
+		if (window_owner(window, slot) == NULL) {
 			dump->left_out++;
 			continue;
 		}

@@ -245,15 +245,15 @@ void *index_owner(const struct index *index, uint32_t docid)
 	CHECK_OBJ(index, INDEX_MAGIC);
 	if (!docs_is_live(&index->docs, docid))
 		return NULL;
-	return docs_window(&index->docs, docid >> WINDOW_SHIFT)->owners[docid % WINDOW_DOCS];
+	return window_owner(docs_window(&index->docs, docid >> WINDOW_SHIFT), docid % WINDOW_DOCS);
 }
 
 void index_set_owner(struct index *index, uint32_t docid, void *owner)
 {
 	CHECK_OBJ(index, INDEX_MAGIC);
 	if (docs_is_live(&index->docs, docid))
-		docs_window(&index->docs, docid >> WINDOW_SHIFT)->owners[docid % WINDOW_DOCS] =
-		    owner;
+		window_set_owner(docs_window(&index->docs, docid >> WINDOW_SHIFT),
+		    docid % WINDOW_DOCS, owner);
 }
 
 void index_get_stats(const struct index *index, struct index_stats *stats)

@@ -95,7 +95,7 @@ static void tail_append(struct postings *list, struct memory *memory,
 static void skip_push(struct postings *list, struct memory *memory, struct posting_skip skip)
 {
 	if (list->block_count == list->skip_cap) {
-		uint32_t cap = list->skip_cap < 8 ? list->skip_cap + 1 : list->skip_cap * 5 / 4;
+		uint32_t cap = list->skip_cap < 8 ? list->skip_cap + 1 : list->skip_cap * 9 / 8;
 		list->skips = memory_resize(memory, list->skips,
 		    list->skip_cap * sizeof(*list->skips), cap * sizeof(*list->skips));
 		list->skip_cap = cap;
