@@ -11,7 +11,7 @@
 enum {
 	SLICES_AT_ONCE = 8,               /* a value of more is dumped in slices */
 	CHANGES_MIN = 1 << 9,             /* fewer bytes of changes are not worth a dump */
-	RECORDS_STEP = 3,
+	RECORDS_FEW = 3,                  /* room for so many is not given back */
 	SHRINK_STEP = 512,                /* elements freed between two looks at the clock */
 	RELEASE_STEP = 256,
 	SLICE_US = 200,
@@ -105,10 +105,11 @@ void collections_give_ops(const struct engine *engine, struct buf *ops)
 void collection_note(struct engine *engine, struct collection *collection, const struct record *record)
 {
 	if (collection->count == collection->cap) {
-		uint32_t step = RECORDS_STEP + collection->cap / 4;
-		uint32_t cap = collection->cap == 0 ? 1 : collection->cap + step;
+		size_t size = sizeof(*collection->records);
+		size_t least = (size_t)collection->cap + 1 + collection->cap / 8;
+		uint32_t cap = (uint32_t)(packed_class(least * size) / size);
 		collection->records = memory_resize(&engine->memory.values, collection->records,
-		    collection->cap * sizeof(*collection->records), cap * sizeof(*collection->records));
+		    collection->cap * size, cap * size);
 		collection->cap = cap;
 	}
 	ASSERT(collection->count == 0 || record->lsn > collection_last_lsn(collection));
@@ -233,7 +234,7 @@ void collection_forget_before(struct engine *engine, struct collection *collecti
 	collection->count -= gone;
 	memmove(collection->records, collection->records + gone,
 	    collection->count * sizeof(*collection->records));
-	if (collection->cap <= RECORDS_STEP || collection->count > collection->cap / 4)
+	if (collection->cap <= RECORDS_FEW || collection->count > collection->cap / 4)
 		return;
 	uint32_t cap = collection->count > 0 ? collection->count : 1;
 	collection->records = memory_resize(&engine->memory.values, collection->records,
@@ -253,7 +254,7 @@ bool collection_join_change(
 	    !store_extend(engine->store, *lsn, ops, &place))
 		return false;
 	last->place = place;
-	collection->change_bytes += ops.len;
+	collection->change_bytes += (uint32_t)ops.len;
 	return true;
 }
 

@@ -35,16 +35,18 @@ _Static_assert(sizeof(struct collection_record) == 20, "one for each change");
 
 struct collection {
 	uint32_t     magic;
+	uint32_t     told;            /* loading: so many of its records were applied */
 	struct value value;
 	struct collection_record *records;
 	uint32_t     count, cap;
-	uint32_t     told;            /* loading: so many of them were applied */
-	uint8_t      aborts;          /* dumps in a row that came to nothing */
-	bool         is_due;          /* waits to be written anew */
 	uint64_t     full_lsn;        /* of the VALUE or 'e': it says the deadline, too */
 	uint64_t     begin_lsn;       /* of the dump under way; 0: none */
-	uint64_t     full_bytes, change_bytes;        /* in the log */
+	uint64_t     full_bytes;      /* in the log, as are those of changes */
+	uint64_t     change_bytes : 48;
+	uint64_t     aborts : 8;      /* dumps in a row that came to nothing */
+	uint64_t     is_due : 1;      /* waits to be written anew */
 };
+_Static_assert(sizeof(struct collection) == 112, "a size that the allocator has");
 
 static inline uint64_t collection_record_lsn(const struct collection_record *record)
 {

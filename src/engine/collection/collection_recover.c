@@ -332,13 +332,14 @@ void collection_write(const struct collection *collection, struct buf *out)
 
 static bool load_records(struct engine *engine, struct collection *collection, struct span *in)
 {
-	uint64_t count, lsn = 0, step;
+	uint64_t count, changes, lsn = 0, step;
 	if (!varint64_take(in, &collection->full_lsn) || !varint64_take(in, &collection->begin_lsn) ||
-	    !varint64_take(in, &collection->full_bytes) ||
-	    !varint64_take(in, &collection->change_bytes) || !varint64_take(in, &count))
+	    !varint64_take(in, &collection->full_bytes) || !varint64_take(in, &changes) ||
+	    !varint64_take(in, &count))
 		return false;
-	if (count == 0 || count > in->len)
+	if (count == 0 || count > in->len || changes >> 48 != 0)
 		return false;
+	collection->change_bytes = changes & UINT64_C(0xffffffffffff);
 	for (uint64_t i = 0; i < count; i++) {
 		struct record record = {0};
 		if (!varint64_take(in, &step) || step == 0 || !take_place(in, &record.place))
