@@ -193,7 +193,7 @@ static enum err source_block(struct store_walk *walk, struct segment *segment)
 	struct footer_block block;
 	struct span bytes;
 	if (walk->in_memory && segment->footer == NULL) {
-		walk->source_step = SOURCE_BEGIN;     /* it is on the disk now, or lost: from its first block */
+		walk->source_step = SOURCE_BEGIN;     /* it is on the disk, or lost: anew */
 		return OK;
 	}
 	if (walk->in_memory) {
