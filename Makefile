@@ -88,7 +88,7 @@ demo-dr:                                                 ## two regions, a line 
 
 SECONDS ?= 3600
 soak: all                                                ## SECONDS=n: overwriting, cutting and killing, all the while
-	cd tests/server && BUILD=$(abspath $(BUILD)) SOAK_SECONDS=$(SECONDS) $(PYTHON) -m pytest -q test_soak.py
+	cd tests/server && BUILD=$(abspath $(BUILD)) SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(or $(SEED),1) $(PYTHON) -m pytest -q test_soak.py test_churn.py
 
 install: all                                             ## into PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/tintype/,importer backup)
