@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+import redis
 from conftest import until
 from images import png
 from replicas import in_sync, link_is_up, start_pair
@@ -72,7 +73,15 @@ def digest(server):
 
 
 def totals(server):
+    """How many each query finds, once the index is there."""
     client = server.client(socket_timeout=100)
+
+    def answers():
+        try:
+            return client.execute_command("IMG.SEARCH", "*", "LIMIT", 0, 0)
+        except redis.exceptions.BusyLoadingError:
+            return None
+    until(answers, 30)
     return [client.execute_command("IMG.SEARCH", query, "LIMIT", 0, 0, "COUNT", "EXACT")[0] for query in QUERIES]
 
 
